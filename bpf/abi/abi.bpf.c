@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * Never loaded: names every struct and enum that crosses to user space, so that
+ * its BTF holds them all and internal/abi can be generated from it.
+ */
+#include "../process/record.h"
+
+#define EXPORT(kind, name) const volatile kind name *export_##name
+
+EXPORT(enum, event_type);
+EXPORT(enum, loss_place);
+EXPORT(struct, event_header);
+EXPORT(struct, exec_id);
+EXPORT(struct, process);
+EXPORT(struct, fork_record);
+EXPORT(struct, credentials);
+EXPORT(struct, namespaces);
+EXPORT(struct, exec_record);
+EXPORT(struct, exit_record);
+EXPORT(struct, oom_record);
+EXPORT(struct, cgroup_record);
+EXPORT(struct, attach_record);

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Constants that the loader sets before the verifier runs. Branches on them
+ * cost nothing: the verifier sees a known value and removes the other side.
+ */
+#pragma once
+
+#include "kernel.h"
+
+/*
+ * The program's arguments are BTF-typed pointers (tp_btf, fentry). Typed loads
+ * need no helper, so they also work under lockdown=confidentiality; false in
+ * the raw_tp rung, where every load is a bpf_probe_read_kernel.
+ */
+const volatile bool cfg_typed = true;
+
+/* bpf_probe_read_kernel is allowed: file names and command strings can be read. */
+const volatile bool cfg_probe_read = true;
+
+/* Index of the v1 controller whose hierarchy identifies containers, or -1 for v2. */
+const volatile __s32 cfg_cgroup_subsys = -1;
+
+/* Id of that hierarchy (cgroup_root.hierarchy_id). */
+const volatile __s32 cfg_cgroup_hierarchy = 0;
+
+/* A ring wakes its reader early once so many bytes wait in it. */
+const volatile __u64 cfg_critical_wakeup = 1 << 20;
+const volatile __u64 cfg_telemetry_wakeup = 1 << 20;
+
+/* LOAD reads field f of kernel struct p: a typed load where the rung has typed pointers. */
+#define LOAD(p, f) \
+	({ \
+		__typeof_unqual__((p)->f) __value; \
+		if (cfg_typed) \
+			__value = (p)->f; \
+		else \
+			bpf_core_read(&__value, sizeof(__value), &(p)->f); \
+		__value; \
+	})

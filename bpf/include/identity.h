@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The one kernel-side identity: a process record by tgid, written at fork,
+ * exec and exit, which every other program looks up or stamps on a socket.
+ */
+#pragma once
+
+#include "event.h"
+
+/* Names one image of one process for ever: tgid, boot start time, time of this exec. */
+struct exec_id {
+	__u64 start_ns; /* boot time at which the process started */
+	__u64 exec_ns;  /* boot time of this exec; start_ns where it has not exec'd since its fork */
+	__u32 tgid;
+	__u32 pad;
+};
+
+#define PROCESS_PREEXISTING 1 /* was there before the programs were attached */
+
+struct process {
+	struct exec_id id;
+	struct exec_id parent;
+	__u64 cgroup_id; /* in the chosen hierarchy */
+	__u32 uid;       /* effective */
+	__u32 flags;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__type(key, __u32);
+	__type(value, struct process);
+} processes SEC(".maps");
+
+static __always_inline __u64 cgroup_id(struct task_struct *task)
+{
+	struct css_set *set = LOAD(task, cgroups);
+
+	if (cfg_cgroup_subsys < 0) {
+		struct cgroup *cgroup = LOAD(set, dfl_cgrp);
+		struct kernfs_node *kn = LOAD(cgroup, kn);
+
+		return LOAD(kn, id);
+	}
+	/* The index is a constant to the verifier, which a typed array load needs. */
+	struct cgroup_subsys_state *css = LOAD(set, subsys[cfg_cgroup_subsys & 15]);
+	struct cgroup *cgroup = LOAD(css, cgroup);
+	struct kernfs_node *kn = LOAD(cgroup, kn);
+
+	return LOAD(kn, id);
+}
+
+static __always_inline __u32 effective_uid(struct task_struct *task)
+{
+	const struct cred *cred = LOAD(task, cred);
+
+	return LOAD(cred, euid.val);
+}
+
+/* The id of a task whose record is missing: its exec time is not known any more. */
+static __always_inline void task_id(struct exec_id *id, struct task_struct *task)
+{
+	struct task_struct *leader = LOAD(task, group_leader);
+
+	id->start_ns = LOAD(leader, start_boottime);
+	id->exec_ns = id->start_ns;
+	id->tgid = LOAD(task, tgid);
+	id->pad = 0;
+}
+
+/*
+ * The record of a task's process. The start time guards against a tgid that was
+ * reused after an exit that no program saw.
+ */
+static __always_inline struct process *find_process(struct task_struct *task)
+{
+	__u32 tgid = LOAD(task, tgid);
+	struct task_struct *leader = LOAD(task, group_leader);
+	struct process *p = bpf_map_lookup_elem(&processes, &tgid);
+
+	if (p && p->id.start_ns != LOAD(leader, start_boottime))
+		return 0;
+	return p;
+}
+
+static __always_inline void find_exec_id(struct exec_id *id, struct task_struct *task)
+{
+	struct process *p = find_process(task);
+
+	if (p)
+		*id = p->id;
+	else
+		task_id(id, task);
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The kernel structs that skep reads, with only the fields that it reads.
+ * CO-RE relocates every access against the running kernel's BTF, so order
+ * and size here mean nothing; names and types do.
+ */
+#pragma once
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+#include <stdbool.h>
+
+#define CO_RE __attribute__((preserve_access_index))
+
+typedef struct { __u32 val; } kuid_t;
+typedef struct { __u32 val; } kgid_t;
+typedef struct { int counter; } atomic_t;
+
+struct kernfs_node {
+	__u64 id;
+} CO_RE;
+
+struct cgroup_root {
+	int hierarchy_id;
+} CO_RE;
+
+struct cgroup {
+	struct kernfs_node *kn;
+	struct cgroup_root *root;
+	int level;
+} CO_RE;
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+} CO_RE;
+
+/* The only member whose value matters is the one that CO-RE looks up by name. */
+enum cgroup_subsys_id {
+	memory_cgrp_id = 4,
+	CGROUP_SUBSYS_COUNT = 16,
+};
+
+struct css_set {
+	struct cgroup_subsys_state *subsys[16];
+	struct cgroup *dfl_cgrp;
+} CO_RE;
+
+typedef struct { __u64 val; } kernel_cap_t;
+
+/* Before 6.3 a capability set was two words. */
+struct kernel_cap_struct___old {
+	__u32 cap[2];
+} CO_RE;
+
+struct cred {
+	kuid_t uid, suid, euid, fsuid;
+	kgid_t gid, sgid, egid, fsgid;
+	kernel_cap_t cap_inheritable, cap_permitted, cap_effective, cap_bset, cap_ambient;
+	struct user_namespace *user_ns;
+} CO_RE;
+
+struct ns_common {
+	unsigned int inum;
+} CO_RE;
+
+struct uts_namespace { struct ns_common ns; } CO_RE;
+struct ipc_namespace { struct ns_common ns; } CO_RE;
+struct mnt_namespace { struct ns_common ns; } CO_RE;
+struct pid_namespace { struct ns_common ns; unsigned int level; } CO_RE;
+struct net           { struct ns_common ns; } CO_RE;
+struct time_namespace { struct ns_common ns; } CO_RE;
+struct cgroup_namespace { struct ns_common ns; } CO_RE;
+struct user_namespace { struct ns_common ns; } CO_RE;
+
+struct nsproxy {
+	struct uts_namespace *uts_ns;
+	struct ipc_namespace *ipc_ns;
+	struct mnt_namespace *mnt_ns;
+	struct net *net_ns;
+	struct time_namespace *time_ns;
+	struct cgroup_namespace *cgroup_ns;
+} CO_RE;
+
+struct upid {
+	int nr;
+	struct pid_namespace *ns;
+} CO_RE;
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+} CO_RE;
+
+struct qstr {
+	union {
+		struct {
+			__u32 hash;
+			__u32 len;
+		};
+		__u64 hash_len;
+	};
+	const unsigned char *name;
+} CO_RE;
+
+struct super_block {
+	__u32 s_dev;
+	unsigned long s_magic;
+} CO_RE;
+
+struct inode {
+	unsigned short i_mode;
+	kuid_t i_uid;
+	kgid_t i_gid;
+	unsigned long i_ino;
+	unsigned int i_nlink;
+	struct super_block *i_sb;
+} CO_RE;
+
+struct dentry {
+	struct dentry *d_parent;
+	struct qstr d_name;
+	struct inode *d_inode;
+} CO_RE;
+
+struct vfsmount {
+	struct dentry *mnt_root;
+} CO_RE;
+
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+} CO_RE;
+
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+} CO_RE;
+
+struct file {
+	struct path f_path;
+	struct inode *f_inode;
+} CO_RE;
+
+struct fs_struct {
+	struct path root, pwd;
+} CO_RE;
+
+struct mm_struct {
+	unsigned long arg_start, arg_end;
+	struct file *exe_file;
+} CO_RE;
+
+struct tty_struct {
+	char name[64];
+} CO_RE;
+
+struct signal_struct {
+	atomic_t live;
+	int group_exit_code;
+	unsigned int flags;
+	struct tty_struct *tty;
+	struct pid *pids[4];
+	__u64 utime, stime;
+	unsigned long maxrss;
+	unsigned long long sum_sched_runtime;
+} CO_RE;
+
+struct sched_entity {
+	__u64 sum_exec_runtime;
+} CO_RE;
+
+struct task_struct {
+	int pid, tgid;
+	int exit_code;
+	unsigned int flags;
+	struct task_struct *real_parent, *group_leader;
+	struct mm_struct *mm;
+	struct fs_struct *fs;
+	struct nsproxy *nsproxy;
+	struct signal_struct *signal;
+	const struct cred *cred, *real_cred;
+	struct css_set *cgroups;
+	struct pid *thread_pid;
+	__u64 start_boottime;
+	__u64 utime, stime;
+	struct sched_entity se;
+	kuid_t loginuid;
+	char comm[16];
+} CO_RE;
+
+struct linux_binprm {
+	struct file *file;
+	int argc;
+	const char *filename;
+	const char *interp;
+} CO_RE;
+
+struct page_counter {
+	struct { long counter; } usage;
+	unsigned long max;
+} CO_RE;
+
+struct mem_cgroup {
+	struct cgroup_subsys_state css;
+	struct page_counter memory;
+} CO_RE;

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * Fork, exec, exit and OOM kills, the cgroups they happen in, and the process
+ * records that all other programs identify by. Two rungs share each handler:
+ * tp_btf (typed loads) and raw_tp (probe reads), see cfg_typed.
+ */
+#include "record.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+static __always_inline int on_fork(struct task_struct *child)
+{
+	__u32 tgid = LOAD(child, tgid);
+
+	if (LOAD(child, pid) != (int)tgid)
+		return 0; /* a thread */
+
+	struct fork_record r = {};
+	struct process p = {};
+
+	/* real_parent, not the caller: CLONE_PARENT makes the caller's parent the parent. */
+	find_exec_id(&p.parent, LOAD(child, real_parent));
+	task_id(&p.id, child);
+	p.cgroup_id = cgroup_id(child);
+	p.uid = effective_uid(child);
+	if (bpf_map_update_elem(&processes, &tgid, &p, BPF_ANY))
+		count_loss(LOSS_TABLE_FULL, EVENT_FORK);
+
+	event_header(&r.header, EVENT_FORK, sizeof(r));
+	r.process = p;
+	bpf_get_current_comm(r.comm, sizeof(r.comm));
+	emit_critical(&r.header, sizeof(r));
+	return 0;
+}
+
+static __always_inline void remember_exec(struct task_struct *task, struct exec_record *r)
+{
+	__u32 tgid = LOAD(task, tgid);
+	struct process *p = find_process(task);
+
+	if (!p) {
+		struct process fresh = {};
+
+		task_id(&fresh.id, task);
+		find_exec_id(&fresh.parent, LOAD(task, real_parent));
+		fresh.id.exec_ns = r->header.boot_ns;
+		fresh.cgroup_id = cgroup_id(task);
+		fresh.uid = effective_uid(task);
+		if (bpf_map_update_elem(&processes, &tgid, &fresh, BPF_ANY))
+			count_loss(LOSS_TABLE_FULL, EVENT_EXEC);
+		r->process = fresh;
+		return;
+	}
+	/* The parent may have exec'd, or died and left this to a reaper, since the fork. */
+	find_exec_id(&p->parent, LOAD(task, real_parent));
+	p->id.exec_ns = r->header.boot_ns;
+	p->cgroup_id = cgroup_id(task);
+	p->uid = effective_uid(task);
+	p->flags &= ~PROCESS_PREEXISTING;
+	r->process = *p;
+}
+
+static __always_inline int on_exec(struct task_struct *task, struct linux_binprm *bprm)
+{
+	__u32 zero = 0;
+	struct exec_record *r = bpf_map_lookup_elem(&exec_scratch, &zero);
+
+	if (!r)
+		return 0;
+	event_header(&r->header, EVENT_EXEC, 0);
+	remember_exec(task, r);
+	bpf_get_current_comm(r->comm, sizeof(r->comm));
+	record_credentials(&r->credentials, task);
+	record_namespaces(&r->namespaces, task);
+	record_session(r, task);
+	record_file(r, task, bprm);
+	__u32 length = record_strings(r, task, bprm);
+
+	if (length > sizeof(*r))
+		return 0; /* not reached: for the verifier */
+	r->header.length = length;
+	emit_critical(&r->header, length);
+	return 0;
+}
+
+static __always_inline int on_exit(struct task_struct *task)
+{
+	struct signal_struct *signal = LOAD(task, signal);
+
+	/* Each thread comes by; the last one has brought live down to 0. */
+	if (LOAD(signal, live.counter))
+		return 0;
+
+	struct exit_record r = {};
+	struct process *p = find_process(task);
+	__u32 tgid = LOAD(task, tgid);
+
+	if (p)
+		r.process = *p;
+	else
+		task_id(&r.process.id, task);
+	/* Two last threads may both see live == 0: only one can delete the record. */
+	if (bpf_map_delete_elem(&processes, &tgid) && p)
+		return 0;
+	event_header(&r.header, EVENT_EXIT, sizeof(r));
+	record_end(&r, task, signal);
+	bpf_get_current_comm(r.comm, sizeof(r.comm));
+	emit_critical(&r.header, sizeof(r));
+	return 0;
+}
+
+static __always_inline int on_cgroup(__u16 type, struct cgroup *cgroup, const char *path)
+{
+	struct cgroup_root *root = LOAD(cgroup, root);
+
+	if (LOAD(root, hierarchy_id) != cfg_cgroup_hierarchy)
+		return 0;
+
+	__u32 zero = 0;
+	struct cgroup_record *r = bpf_map_lookup_elem(&cgroup_scratch, &zero);
+
+	if (!r)
+		return 0;
+	struct kernfs_node *kn = LOAD(cgroup, kn);
+	long n = 0;
+
+	r->cgroup_id = LOAD(kn, id);
+	r->pad = 0;
+	if (cfg_probe_read)
+		n = bpf_probe_read_kernel_str(r->path, sizeof(r->path), path);
+	r->path_length = n > 0 && n <= CGROUP_PATH_BYTES ? n : 0;
+	__u32 length = sizeof(*r) - sizeof(r->path) + (n > 0 && n <= CGROUP_PATH_BYTES ? n : 0);
+
+	event_header(&r->header, type, length);
+	emit_critical(&r->header, length);
+	return 0;
+}
+
+static __always_inline int on_attach(struct cgroup *cgroup, struct task_struct *task)
+{
+	struct cgroup_root *root = LOAD(cgroup, root);
+
+	if (LOAD(root, hierarchy_id) != cfg_cgroup_hierarchy)
+		return 0;
+
+	struct attach_record r = {};
+	struct process *p = find_process(task);
+	struct kernfs_node *kn = LOAD(cgroup, kn);
+
+	r.cgroup_id = LOAD(kn, id);
+	if (p) {
+		p->cgroup_id = r.cgroup_id;
+		r.id = p->id;
+	} else {
+		task_id(&r.id, task);
+	}
+	event_header(&r.header, EVENT_CGROUP_ATTACH, sizeof(r));
+	emit_critical(&r.header, sizeof(r));
+	return 0;
+}
+
+SEC("tp_btf/sched_process_fork")
+int fork_btf(__u64 *ctx)
+{
+	return on_fork((struct task_struct *)ctx[1]);
+}
+
+SEC("raw_tp/sched_process_fork")
+int fork_raw(__u64 *ctx)
+{
+	return on_fork((struct task_struct *)ctx[1]);
+}
+
+SEC("tp_btf/sched_process_exec")
+int exec_btf(__u64 *ctx)
+{
+	return on_exec((struct task_struct *)ctx[0], (struct linux_binprm *)ctx[2]);
+}
+
+SEC("raw_tp/sched_process_exec")
+int exec_raw(__u64 *ctx)
+{
+	return on_exec((struct task_struct *)ctx[0], (struct linux_binprm *)ctx[2]);
+}
+
+SEC("tp_btf/sched_process_exit")
+int exit_btf(__u64 *ctx)
+{
+	return on_exit((struct task_struct *)ctx[0]);
+}
+
+SEC("raw_tp/sched_process_exit")
+int exit_raw(__u64 *ctx)
+{
+	return on_exit((struct task_struct *)ctx[0]);
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int mkdir_btf(__u64 *ctx)
+{
+	return on_cgroup(EVENT_CGROUP_MKDIR, (struct cgroup *)ctx[0], (const char *)ctx[1]);
+}
+
+SEC("raw_tp/cgroup_mkdir")
+int mkdir_raw(__u64 *ctx)
+{
+	return on_cgroup(EVENT_CGROUP_MKDIR, (struct cgroup *)ctx[0], (const char *)ctx[1]);
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int rmdir_btf(__u64 *ctx)
+{
+	return on_cgroup(EVENT_CGROUP_RMDIR, (struct cgroup *)ctx[0], (const char *)ctx[1]);
+}
+
+SEC("raw_tp/cgroup_rmdir")
+int rmdir_raw(__u64 *ctx)
+{
+	return on_cgroup(EVENT_CGROUP_RMDIR, (struct cgroup *)ctx[0], (const char *)ctx[1]);
+}
+
+SEC("tp_btf/cgroup_attach_task")
+int attach_btf(__u64 *ctx)
+{
+	return on_attach((struct cgroup *)ctx[0], (struct task_struct *)ctx[2]);
+}
+
+SEC("raw_tp/cgroup_attach_task")
+int attach_raw(__u64 *ctx)
+{
+	return on_attach((struct cgroup *)ctx[0], (struct task_struct *)ctx[2]);
+}
+
+/* The victim is a task since 6.10, a bare pid before: two programs, two rungs. */
+SEC("tp_btf/mark_victim")
+int oom_task(__u64 *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx[0];
+	struct oom_record r = {};
+
+	find_exec_id(&r.id, task);
+	record_oom(&r, task);
+	event_header(&r.header, EVENT_OOM, sizeof(r));
+	emit_critical(&r.header, sizeof(r));
+	return 0;
+}
+
+SEC("tp_btf/mark_victim")
+int oom_pid(__u64 *ctx)
+{
+	__u32 tgid = (__u32)ctx[0];
+	struct process *p = bpf_map_lookup_elem(&processes, &tgid);
+	struct oom_record r = {};
+
+	if (p)
+		r.id = p->id;
+	r.id.tgid = tgid;
+	event_header(&r.header, EVENT_OOM, sizeof(r));
+	emit_critical(&r.header, sizeof(r));
+	return 0;
+}
+
+/*
+ * One pass over the tasks that were there first. The records that tracing has
+ * written meanwhile are newer: never overwrite one.
+ */
+SEC("iter/task")
+int existing(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+
+	if (!task)
+		return 0;
+	if (task->pid != task->tgid)
+		return 0;
+
+	struct process p = {};
+	__u32 tgid = task->tgid;
+
+	task_id(&p.id, task);
+	find_exec_id(&p.parent, task->real_parent);
+	p.cgroup_id = cgroup_id(task);
+	p.uid = effective_uid(task);
+	p.flags = PROCESS_PREEXISTING;
+	if (bpf_map_update_elem(&processes, &tgid, &p, BPF_NOEXIST)) {
+		struct process *known = find_process(task);
+
+		if (known)
+			p = *known;
+		else
+			count_loss(LOSS_TABLE_FULL, EVENT_FORK);
+	}
+	bpf_seq_write(ctx->meta->seq, &p, sizeof(p));
+	return 0;
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// maxSocketPath is sizeof(sockaddr_un.sun_path) less the final NUL, see unix(7).
+const maxSocketPath = 107
+
+// check applies the rules that are not a matter of type. The message after
+// the path says what is allowed.
+func (d *decoder) check(c *Config) {
+	rules := []struct {
+		path string
+		err  error
+	}{
+		{"node_name", hostName(c.NodeName)},
+		{"cluster", hostName(c.Cluster)},
+		{"socket", socketPath(c.Socket)},
+		{"data_dir", absolute(c.DataDir)},
+		{"bpffs", absolute(c.BPFFS)},
+		{"metrics.listen", optional(c.Metrics.Listen, listenAddress)},
+		{"log.level", oneOf(c.Log.Level, "debug", "info", "warn", "error")},
+		{"log.format", oneOf(c.Log.Format, "text", "json")},
+		{"history.max_bytes", between(c.History.MaxBytes, 1<<20, 4<<30)},
+		{"rings.critical_bytes", ringSize(c.Rings.CriticalBytes)},
+		{"rings.telemetry_bytes", ringSize(c.Rings.TelemetryBytes)},
+		{"tables.processes", between(c.Tables.Processes, 1024, 4<<20)},
+		{"tables.connections", between(c.Tables.Connections, 1024, 4<<20)},
+		{"tables.exited_processes", between(c.Tables.ExitedProcesses, 0, 1<<20)},
+		{"containers.sockets", each(c.Containers.Sockets, socketPath)},
+		{"roles.view_group", optional(c.Roles.ViewGroup, accountName)},
+		{"roles.operate_group", optional(c.Roles.OperateGroup, accountName)},
+		{"roles.web_user", optional(c.Roles.WebUser, accountName)},
+		{"audit.path", optional(c.Audit.Path, absolute)},
+	}
+	for _, r := range rules {
+		if r.err != nil {
+			d.fault(d.at[r.path], "%s %s", r.path, r.err)
+		}
+	}
+}
+
+func between[T cmp.Ordered](v, low, high T) error {
+	if v < low || v > high {
+		return fmt.Errorf("must be from %v to %v, not %v", low, high, v)
+	}
+	return nil
+}
+
+func oneOf(v string, allowed ...string) error {
+	if !slices.Contains(allowed, v) {
+		return fmt.Errorf("must be one of %s, not %q", strings.Join(allowed, ", "), v)
+	}
+	return nil
+}
+
+// ringSize: the kernel takes ring sizes that are powers of two and whole pages.
+func ringSize(s Size) error {
+	if err := between(s, 64<<10, 1<<30); err != nil {
+		return err
+	}
+	if s&(s-1) != 0 || int(s)%os.Getpagesize() != 0 {
+		return fmt.Errorf("must be a power of two and a multiple of the page size (%d), not %v", os.Getpagesize(), s)
+	}
+	return nil
+}
+
+func absolute(path string) error {
+	if !filepath.IsAbs(path) || strings.ContainsRune(path, 0) {
+		return fmt.Errorf("must be an absolute path, not %q", path)
+	}
+	return nil
+}
+
+func socketPath(path string) error {
+	if err := absolute(path); err != nil {
+		return err
+	}
+	if len(path) > maxSocketPath {
+		return fmt.Errorf("must have at most %d bytes, as any unix socket's path; it has %d", maxSocketPath, len(path))
+	}
+	return nil
+}
+
+func listenAddress(addr string) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil || strings.ContainsAny(host, " /") {
+		return fmt.Errorf("must be an address and port such as 127.0.0.1:7538, not %q", addr)
+	}
+	return nil
+}
+
+var (
+	hostNames    = regexp.MustCompile(`^[A-Za-z0-9._-]{0,253}$`)
+	accountNames = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,31}$`)
+)
+
+func hostName(s string) error {
+	if !hostNames.MatchString(s) {
+		return fmt.Errorf("must have at most 253 letters, digits, dots, dashes or underscores, not %q", s)
+	}
+	return nil
+}
+
+func accountName(s string) error {
+	if !accountNames.MatchString(s) {
+		return fmt.Errorf("must be the name of a user or group, not %q", s)
+	}
+	return nil
+}
+
+func optional(s string, rule func(string) error) error {
+	if s == "" {
+		return nil
+	}
+	return rule(s)
+}
+
+func each(list []string, rule func(string) error) error {
+	for i, s := range list {
+		if err := rule(s); err != nil {
+			return fmt.Errorf("item %d %w", i+1, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package config reads skep.yaml, the configuration of the agent.
+//
+// Problem: a misspelt key in a security agent's configuration must not be
+// ignored silently. Mechanism: the YAML tree is walked against the Config
+// type, so that every complaint has a line and a column. Invariant: whatever
+// Load returns without an error has passed every rule in check.go.
+package config
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+// DefaultPath is where skepd looks for its configuration.
+const DefaultPath = "/etc/skep/skep.yaml"
+
+// maxFile bounds what is read: a configuration is a page, not a disk image.
+const maxFile = 1 << 20
+
+// Config is the whole of skep.yaml. DefaultYAML documents each key.
+type Config struct {
+	NodeName   string     `yaml:"node_name"`
+	Cluster    string     `yaml:"cluster"`
+	Socket     string     `yaml:"socket"`
+	DataDir    string     `yaml:"data_dir"`
+	BPFFS      string     `yaml:"bpffs"`
+	Metrics    Metrics    `yaml:"metrics"`
+	Log        Log        `yaml:"log"`
+	History    History    `yaml:"history"`
+	Rings      Rings      `yaml:"rings"`
+	Tables     Tables     `yaml:"tables"`
+	Sensors    Sensors    `yaml:"sensors"`
+	Containers Containers `yaml:"containers"`
+	Roles      Roles      `yaml:"roles"`
+	Audit      Audit      `yaml:"audit"`
+}
+
+// Metrics is the Prometheus listener; an empty Listen is none.
+type Metrics struct {
+	Listen string `yaml:"listen"`
+}
+
+// Log is the agent's own log: Level as in slog, Format text or json.
+type Log struct {
+	Level  string `yaml:"level"`
+	Format string `yaml:"format"`
+}
+
+// History is the recent past that the agent keeps in memory.
+type History struct {
+	MaxBytes Size `yaml:"max_bytes"`
+}
+
+// Rings are the kernel ring buffers: powers of two and multiples of a page.
+type Rings struct {
+	CriticalBytes  Size `yaml:"critical_bytes"`
+	TelemetryBytes Size `yaml:"telemetry_bytes"`
+}
+
+// Tables are the capacities of the tables, in entries.
+type Tables struct {
+	Processes       int `yaml:"processes"`
+	Connections     int `yaml:"connections"`
+	ExitedProcesses int `yaml:"exited_processes"`
+}
+
+// Sensors says which sensors run.
+type Sensors struct {
+	Process Sensor `yaml:"process"`
+	TCP     Sensor `yaml:"tcp"`
+}
+
+// Sensor is one sensor's settings.
+type Sensor struct {
+	Enabled bool `yaml:"enabled"`
+}
+
+// Containers lists the runtime sockets to ask for names, images and labels.
+type Containers struct {
+	Sockets []string `yaml:"sockets"`
+}
+
+// Roles names the groups and the user that get a role besides uid 0.
+type Roles struct {
+	ViewGroup    string `yaml:"view_group"`
+	OperateGroup string `yaml:"operate_group"`
+	WebUser      string `yaml:"web_user"`
+}
+
+// Audit is the log of API calls; an empty Path is audit.log in the data directory.
+type Audit struct {
+	Path string `yaml:"path"`
+}
+
+// DefaultYAML is a commented skep.yaml that means Default().
+//
+//go:embed skep.yaml
+var DefaultYAML string
+
+// Default is the configuration of an agent without a file.
+func Default() Config {
+	return Config{
+		Socket:  "/run/skep/skep.sock",
+		DataDir: "/var/lib/skep",
+		BPFFS:   "/sys/fs/bpf/skep",
+		Log:     Log{Level: "info", Format: "text"},
+		History: History{MaxBytes: 16 << 20},
+		Rings:   Rings{CriticalBytes: 4 << 20, TelemetryBytes: 4 << 20},
+		Tables:  Tables{Processes: 32768, Connections: 65536, ExitedProcesses: 4096},
+		Sensors: Sensors{Process: Sensor{Enabled: true}, TCP: Sensor{Enabled: true}},
+		Containers: Containers{Sockets: []string{
+			"/run/containerd/containerd.sock",
+			"/run/docker.sock",
+			"/run/crio/crio.sock",
+			"/run/podman/podman.sock",
+		}},
+		Roles: Roles{ViewGroup: "skep", OperateGroup: "skep-operators", WebUser: "skep-web"},
+	}
+}
+
+// Find is Load, but an empty path means DefaultPath, which need not exist.
+func Find(path string) (Config, error) {
+	if path != "" {
+		return Load(path)
+	}
+	c, err := Load(DefaultPath)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Default(), nil
+	}
+	return c, err
+}
+
+// Load reads a skep.yaml. Keys that it leaves out keep their defaults. Every
+// fault found is in the error, one *Error each, in the order of the file.
+func Load(path string) (Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("read configuration: %w", err)
+	}
+	defer f.Close()
+	data, err := readAtMost(f, maxFile)
+	if err != nil {
+		return Config{}, fmt.Errorf("read configuration %s: %w", path, err)
+	}
+	return Parse(path, data)
+}
+
+// Parse is Load of a file's content; name appears in the errors.
+func Parse(name string, data []byte) (Config, error) {
+	c := Default()
+	d := decoder{file: name, at: map[string]position{}}
+	if root := d.parse(data); root != nil {
+		d.decode(root, "", &c)
+	}
+	if len(d.faults) == 0 {
+		d.check(&c)
+	}
+	if err := d.err(); err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+)
+
+// FilterDeps are what a filter asks about the world.
+type FilterDeps struct {
+	// Ancestors yields the ancestors of an exec id, parent first, without the
+	// process itself, until yield returns false. Needed for ancestor_exes only.
+	Ancestors func(execID string, yield func(*skepv1.Process) bool)
+}
+
+// maxFilterValues bounds the work per record that one field can ask for.
+const maxFilterValues = 1024
+
+// predicate is one field of a filter; nil stands for a field that is not set.
+type predicate func(*skepv1.Record) bool
+
+// Filter is a compiled skepv1.Filter. Its methods may be called from any goroutine.
+type Filter struct {
+	kinds      KindSet
+	anyKind    bool
+	predicates []predicate
+	failures   atomic.Uint64
+}
+
+// Compile checks a filter and makes it ready to match. A nil filter matches
+// everything. Its errors are for the user who wrote the filter.
+func Compile(spec *skepv1.Filter, deps FilterDeps) (*Filter, error) {
+	f := &Filter{kinds: AllKinds, anyKind: true}
+	if err := f.compileKinds(spec.GetKinds()); err != nil {
+		return nil, err
+	}
+	fields := []struct {
+		name    string
+		compile func() (predicate, error)
+	}{
+		{"pids", func() (predicate, error) { return matchPids(spec.GetPids()) }},
+		{"uids", func() (predicate, error) { return matchUids(spec.GetUids()) }},
+		{"comms", func() (predicate, error) { return matchComms(spec.GetComms()) }},
+		{"exes", func() (predicate, error) { return matchExes(spec.GetExes()) }},
+		{"containers", func() (predicate, error) { return matchContainers(spec.GetContainers()) }},
+		{"ports", func() (predicate, error) { return matchPorts(spec.GetPorts()) }},
+		{"addrs", func() (predicate, error) { return matchAddrs(spec.GetAddrs()) }},
+		{"ancestor_exes", func() (predicate, error) { return matchAncestorExes(spec.GetAncestorExes(), deps) }},
+		{"where", func() (predicate, error) { return matchWhere(spec.GetWhere(), &f.failures) }},
+	}
+	for _, field := range fields {
+		p, err := field.compile()
+		if err != nil {
+			return nil, fmt.Errorf("filter %s: %w", field.name, err)
+		}
+		if p != nil {
+			f.predicates = append(f.predicates, p)
+		}
+	}
+	return f, nil
+}
+
+func (f *Filter) compileKinds(names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	f.kinds, f.anyKind = 0, false
+	for _, name := range names {
+		k, err := ParseKind(name)
+		if err != nil {
+			return fmt.Errorf("filter kinds: %w", err)
+		}
+		f.kinds |= SetOf(k)
+	}
+	return nil
+}
+
+// Kinds are the kinds of the records that can match, but for loss records of
+// one of these kinds. Give Cursor the set of CursorKinds.
+func (f *Filter) Kinds() KindSet { return f.kinds }
+
+// CursorKinds are the kinds that a Cursor must deliver: Kinds and Loss.
+func (f *Filter) CursorKinds() KindSet { return f.kinds | SetOf(Loss) }
+
+// Failures is the number of records on which the where expression failed
+// (such as an index out of range); they did not match.
+func (f *Filter) Failures() uint64 { return f.failures.Load() }
+
+// Match says whether the record is wanted. Records about skep itself answer to
+// the kinds only: a reader who asks for one process must still learn that its
+// records may be among the lost ones.
+func (f *Filter) Match(r *skepv1.Record) bool {
+	k, known := KindOf(r)
+	switch {
+	case known && k == Loss:
+		return f.matchLoss(r.GetLoss())
+	case known && k == Agent:
+		return f.kinds.Has(Agent)
+	case known && !f.kinds.Has(k), !known && !f.anyKind:
+		return false
+	}
+	return f.matchFields(r)
+}
+
+// matchLoss passes a loss of the wanted kinds, or of a kind that is not known.
+func (f *Filter) matchLoss(l *skepv1.Loss) bool {
+	k, known := lookupKind(l.GetLostKind())
+	return !known || f.kinds.Has(k) || f.kinds.Has(Loss)
+}
+
+func (f *Filter) matchFields(r *skepv1.Record) bool {
+	for _, p := range f.predicates {
+		if !p(r) {
+			return false
+		}
+	}
+	return true
+}
+
+// setOf is the set of a field's values.
+func setOf[T comparable](values []T) (map[T]struct{}, error) {
+	if len(values) > maxFilterValues {
+		return nil, fmt.Errorf("%d values, the limit is %d", len(values), maxFilterValues)
+	}
+	set := make(map[T]struct{}, len(values))
+	for _, v := range values {
+		set[v] = struct{}{}
+	}
+	return set, nil
+}

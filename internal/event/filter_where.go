@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+)
+
+// Bounds of an expression: it comes from a user and runs for every record.
+const (
+	maxWhereLength = 4096  // code points
+	maxWhereNodes  = 1000  // after macros are expanded
+	maxWhereCost   = 20000 // CEL cost units per record; a comparison is about one
+)
+
+// matchWhere compiles a CEL expression over the fields of a record. The
+// environment is made for each expression and dropped with it: it takes some
+// milliseconds, and an agent without expressions does not pay its memory.
+func matchWhere(source string, failures *atomic.Uint64) (predicate, error) {
+	if source == "" {
+		return nil, nil
+	}
+	fields, err := newRecordFields()
+	if err != nil {
+		return nil, err
+	}
+	program, err := compileWhere(source, fields)
+	if err != nil {
+		return nil, err
+	}
+	return func(r *skepv1.Record) bool {
+		out, _, err := program.Eval(activation{fields, r})
+		if err != nil {
+			failures.Add(1)
+			return false
+		}
+		return out == types.True
+	}, nil
+}
+
+func compileWhere(source string, fields *recordFields) (cel.Program, error) {
+	env, err := newWhereEnv(fields)
+	if err != nil {
+		return nil, fmt.Errorf("make CEL environment: %w", err)
+	}
+	ast, issues := env.Compile(source)
+	if issues.Err() != nil {
+		return nil, whereError(source, issues, fields)
+	}
+	if ast.OutputType() != cel.BoolType {
+		return nil, fmt.Errorf("the expression is of type %s; it must be a condition (bool)", ast.OutputType())
+	}
+	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxWhereCost))
+	if err != nil {
+		return nil, fmt.Errorf("plan expression: %w", err)
+	}
+	return program, nil
+}
+
+func newWhereEnv(fields *recordFields) (*cel.Env, error) {
+	return cel.NewEnv(
+		cel.CustomTypeAdapter(fields.registry),
+		cel.CustomTypeProvider(fields),
+		cel.VariableDecls(fields.variables()...),
+		cel.CrossTypeNumericComparisons(true),
+		cel.ParserExpressionSizeLimit(maxWhereLength),
+		cel.ExpressionNodeLimit(maxWhereNodes),
+		cel.RegexProgramSizeLimit(1000),
+	)
+}
+
+// whereError turns the first complaint of the CEL checker into one sentence
+// with the column (from 1) and the nearest name.
+func whereError(source string, issues *cel.Issues, fields *recordFields) error {
+	complaints := issues.Errors()
+	if len(complaints) == 0 {
+		return issues.Err()
+	}
+	first := complaints[0]
+	at := fmt.Sprintf("column %d", first.Location.Column()+1)
+	if first.Location.Line() > 1 {
+		at = fmt.Sprintf("line %d, %s", first.Location.Line(), at)
+	}
+	message := Printable(first.Message)
+	if hint := fields.hint(first.Message); hint != "" {
+		message += "; " + hint
+	}
+	return errors.New(at + ": " + message)
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+import (
+	"fmt"
+	"strings"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+)
+
+// Kind is what a record says happened; its name is Record.kind.
+type Kind uint8
+
+// The kinds. Loss and Agent speak about skep itself, the others about the host.
+const (
+	Fork Kind = iota
+	Exec
+	Exit
+	Oom
+	Connect
+	Accept
+	Close
+	Listen
+	Loss
+	Agent
+	// NumKinds is the number of kinds.
+	NumKinds int = iota
+)
+
+// Counts is a number per kind.
+type Counts = [NumKinds]uint64
+
+var kindNames = [NumKinds]string{
+	Fork: "fork", Exec: "exec", Exit: "exit", Oom: "oom",
+	Connect: "connect", Accept: "accept", Close: "close", Listen: "listen",
+	Loss: "loss", Agent: "agent",
+}
+
+// String is the name of the kind, as in Record.kind.
+func (k Kind) String() string {
+	if int(k) < NumKinds {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("kind(%d)", uint8(k))
+}
+
+// Kinds returns every kind in order.
+func Kinds() []Kind {
+	kinds := make([]Kind, NumKinds)
+	for i := range kinds {
+		kinds[i] = Kind(i)
+	}
+	return kinds
+}
+
+// ParseKind is the inverse of String. Its error names the nearest kind.
+func ParseKind(name string) (Kind, error) {
+	if k, ok := lookupKind(name); ok {
+		return k, nil
+	}
+	hint := ""
+	if near := Nearest(name, kindNames[:]); near != "" {
+		hint = fmt.Sprintf("did you mean %q? ", near)
+	}
+	return 0, fmt.Errorf("unknown kind %q: %sthe kinds are %s", name, hint, strings.Join(kindNames[:], ", "))
+}
+
+// KindOf is the kind of a record; ok is false for a kind this build does not know.
+func KindOf(r *skepv1.Record) (k Kind, ok bool) { return lookupKind(r.GetKind()) }
+
+// lookupKind is a switch, not a map: it is on the path of every filtered record.
+func lookupKind(name string) (Kind, bool) {
+	switch name {
+	case "fork":
+		return Fork, true
+	case "exec":
+		return Exec, true
+	case "exit":
+		return Exit, true
+	case "oom":
+		return Oom, true
+	case "connect":
+		return Connect, true
+	case "accept":
+		return Accept, true
+	case "close":
+		return Close, true
+	case "listen":
+		return Listen, true
+	case "loss":
+		return Loss, true
+	case "agent":
+		return Agent, true
+	}
+	return 0, false
+}
+
+// KindSet is a set of kinds.
+type KindSet uint32
+
+// AllKinds is the set of every kind.
+const AllKinds KindSet = 1<<NumKinds - 1
+
+// SetOf is the set of the given kinds.
+func SetOf(kinds ...Kind) KindSet {
+	var s KindSet
+	for _, k := range kinds {
+		s |= 1 << k
+	}
+	return s
+}
+
+// Has says whether k is in the set.
+func (s KindSet) Has(k Kind) bool { return s>>k&1 != 0 }

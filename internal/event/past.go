@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+import (
+	"slices"
+	"time"
+)
+
+// disorder is how far the wall times of neighbours in the log may be apart in
+// the wrong direction: records of several rings arrive in batches.
+const disorder = time.Second
+
+// view is the content of a log at one moment. What it shows does not change:
+// the writer only adds behind it, and dropped chunks stay alive in it.
+type view struct {
+	chunks []*chunk
+	tail   int // records of the last chunk
+}
+
+func viewOf(chunks []*chunk) view {
+	return view{chunks: slices.Clone(chunks), tail: chunks[len(chunks)-1].n}
+}
+
+// rewind moves the cursor back to where its options say that it starts.
+func (c *Cursor) rewind(past view) {
+	wanted := c.opts.Last
+	for i := len(past.chunks) - 1; i >= 0; i-- {
+		from, n := past.chunks[i], chunkLen
+		if i == len(past.chunks)-1 {
+			n = past.tail
+		}
+		at, done := c.searchBack(from, n, &wanted)
+		c.next, c.seen = from.first+uint64(at), from.countsAt(at)
+		if done {
+			return
+		}
+	}
+}
+
+// searchBack goes back through the first n records of a chunk until it has met
+// enough matching ones, or one that is too old. It returns the index to start at.
+func (c *Cursor) searchBack(from *chunk, n int, wanted *int) (at int, done bool) {
+	for i := n - 1; i >= 0; i-- {
+		r := from.records[i]
+		if !c.opts.Since.IsZero() && r.GetTime().AsTime().Before(c.opts.Since.Add(-disorder)) {
+			return i + 1, true
+		}
+		if c.opts.Last == 0 {
+			continue
+		}
+		if c.opts.Kinds.Has(from.kinds[i]) && c.wants(i, from) {
+			if *wanted--; *wanted == 0 {
+				return i, true
+			}
+		}
+	}
+	return 0, false
+}
+
+func (c *Cursor) wants(i int, from *chunk) bool {
+	r := from.records[i]
+	return c.recent(r) && (c.opts.Match == nil || c.opts.Match(r))
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+)
+
+// Kind is the protocol that a runtime's socket speaks.
+type Kind string
+
+// Kinds of sockets.
+const (
+	KindContainerd Kind = "containerd" // containerd's own API, and CRI beside it
+	KindCRI        Kind = "cri"        // CRI only: CRI-O and others
+	KindDocker     Kind = "docker"     // Docker Engine HTTP API
+	KindPodman     Kind = "podman"     // the same, as podman serves it
+)
+
+// Socket is where a runtime is asked.
+type Socket struct {
+	Kind Kind
+	Path string
+}
+
+// DefaultSockets are the places where distributions put them. An absent one costs a stat.
+var DefaultSockets = []Socket{
+	{KindContainerd, "/run/containerd/containerd.sock"},
+	{KindContainerd, "/run/k3s/containerd/containerd.sock"},
+	{KindContainerd, "/run/k0s/containerd.sock"},
+	{KindContainerd, "/var/snap/microk8s/common/run/containerd.sock"},
+	{KindCRI, "/run/crio/crio.sock"},
+	{KindDocker, "/run/docker.sock"},
+	{KindPodman, "/run/podman/podman.sock"},
+}
+
+// errNotFound: the runtime answered, and does not know the container (yet).
+var errNotFound = errors.New("no such container")
+
+// source answers for one socket and protocol.
+type source struct {
+	socket string
+	suits  func(ID) bool // whether it is worth asking, or, if no other suits either
+	lookup func(context.Context, ID) (Meta, error)
+}
+
+// there tells whether the socket exists, so that a stopped runtime costs no dial.
+func (s source) there() bool {
+	info, err := os.Stat(s.socket)
+	return err == nil && info.Mode().Type() == fs.ModeSocket
+}
+
+func newSources(sockets []Socket, namespaces []string) []source {
+	var sources []source
+	for _, s := range sockets {
+		switch s.Kind {
+		case KindContainerd:
+			r := newRPC(s.Path)
+			sources = append(sources, criSource(s.Path, r, Containerd), containerdSource(s.Path, r, namespaces))
+		case KindCRI:
+			sources = append(sources, criSource(s.Path, newRPC(s.Path), CRIO))
+		case KindDocker:
+			sources = append(sources, engineSource(s.Path, Docker))
+		case KindPodman:
+			sources = append(sources, engineSource(s.Path, Podman))
+		}
+	}
+	return sources
+}
+
+func is(runtimes ...Runtime) func(ID) bool {
+	return func(id ID) bool {
+		for _, r := range runtimes {
+			if id.Runtime == r {
+				return true
+			}
+		}
+		return false
+	}
+}

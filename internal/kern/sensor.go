@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kern
+
+// Intent is what a ladder is for: to see, to deny, or to kill.
+type Intent string
+
+// The intents. A signal has a separate ladder for each.
+const (
+	See  Intent = "see"
+	Deny Intent = "deny"
+	Kill Intent = "kill"
+)
+
+// Sensor is the kernel side of one capability, as data: no kernel is looked at
+// until a [Kernel] attaches it.
+type Sensor struct {
+	// Name is the capability's, such as "process"; its object is bpf.Object(Name).
+	Name string
+	// Ladders are attached in order. One that has no working rung does not stop the others.
+	Ladders []Ladder
+}
+
+// Ladder lists the ways to get one signal, best first.
+type Ladder struct {
+	// Signal is what the ladder gives, such as "exec".
+	Signal string
+	Intent Intent
+	// Required marks a signal without which the agent is of no use.
+	Required bool
+	Rungs    []Rung
+	// Advice says what to change on the host to get a better rung.
+	Advice string
+}
+
+// Rung is one way to get a signal: programs of the sensor's object that are
+// attached together, in order, or not at all.
+type Rung struct {
+	// Name as shown to the user and used by the hidden flag that forces a rung, such as "tp_btf".
+	Name string
+	// Programs by their names in the object. The section name says how each attaches.
+	Programs []string
+	// Config sets `const volatile` variables for this rung only.
+	Config map[string]any
+	// Limits say what this rung cannot do that the best one can.
+	Limits []string
+}

@@ -1,0 +1,84 @@
+#!/bin/busybox sh
+# SPDX-License-Identifier: Apache-2.0
+# The guest's init. /skep/commands gives SKEP_VM_MARK, SKEP_VM_CGROUP_V1 and skep_vm_commands.
+
+export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/root TMPDIR=/tmp
+/bin/busybox mkdir -p /proc /sys /dev /run /tmp /root /bin /sbin /usr/bin /usr/sbin /var/log /lib /lib64
+/bin/busybox mount -t proc proc /proc
+/bin/busybox --install -s 2>/dev/null # those the caller gave stay
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+
+. /skep/commands
+out=/dev/ttyS1
+stty -F $out raw -echo
+exec 2>&1
+
+fatal() {
+	printf '%s fatal %s\n' "$SKEP_VM_MARK" "$*" >$out
+	finish
+}
+
+# finish waits until the serial port has sent everything (stty sets attributes after draining), then powers off.
+finish() {
+	stty -F $out raw -echo
+	poweroff -f
+}
+
+skep_vm_run() {
+	index=$1
+	shift
+	printf '%s start %d\n' "$SKEP_VM_MARK" "$index" >$out
+	"$@" </dev/null >$out 2>&1
+	code=$?
+	printf '\n%s exit %d %d\n' "$SKEP_VM_MARK" "$index" "$code" >$out
+}
+
+mount_all() {
+	mkdir -p /dev/pts /dev/shm
+	mount -t devpts devpts /dev/pts &&
+		mount -t tmpfs tmpfs /dev/shm &&
+		mount -t tmpfs tmpfs /tmp &&
+		mount -t tmpfs tmpfs /run &&
+		mount -t securityfs securityfs /sys/kernel/security &&
+		mount -t tracefs tracefs /sys/kernel/tracing &&
+		mount -t debugfs debugfs /sys/kernel/debug &&
+		mount -t bpf bpf /sys/fs/bpf &&
+		mount_cgroups
+	ln -sfn /proc/self/fd /dev/fd
+	chmod 1777 /tmp /dev/shm
+}
+
+# mount_cgroups: v2 alone, or the hybrid layout of older systems: v1 memory and pids, and v2 without controllers.
+mount_cgroups() {
+	if [ "$SKEP_VM_CGROUP_V1" = false ]; then
+		mount -t cgroup2 cgroup2 /sys/fs/cgroup
+		return
+	fi
+	mount -t tmpfs tmpfs /sys/fs/cgroup || return
+	for controller in memory pids; do
+		mkdir /sys/fs/cgroup/$controller
+		mount -t cgroup -o $controller cgroup /sys/fs/cgroup/$controller || return
+	done
+	mkdir /sys/fs/cgroup/unified
+	mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified
+}
+
+load_modules() {
+	for module in /skep/modules/*.ko; do
+		[ -e "$module" ] || continue
+		insmod "$module" || return
+	done
+}
+
+mount_all || fatal "cannot mount the file systems; see the console"
+load_modules || fatal "cannot load $module; see the console"
+ip link set lo up || fatal "cannot bring up lo"
+hostname skep-vm
+ulimit -l unlimited || fatal "cannot raise RLIMIT_MEMLOCK"
+
+read -r uptime rest </proc/uptime
+printf '%s ready %s\n' "$SKEP_VM_MARK" "$uptime" >$out
+skep_vm_commands
+printf '%s done\n' "$SKEP_VM_MARK" >$out
+finish

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vm
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Guest says what runs in a virtual machine.
+type Guest struct {
+	// Files maps a path in the guest to a file of the host, which must be static if it is to run.
+	Files map[string]string
+	// Commands run one after another, also after one failed. The first word is looked up in PATH.
+	Commands [][]string
+	// Env holds NAME=value for all commands.
+	Env []string
+	// Timeout ends a guest that hangs. Default: 5 minutes.
+	Timeout time.Duration
+	// ICount makes the guest's clock count instructions on one CPU: costs become repeatable, running becomes slower.
+	ICount bool
+	// MemMiB is the guest's memory, which also holds Files. Default: 1024.
+	MemMiB int
+	// CgroupV1 mounts v1 memory and pids beside cgroup2 at /sys/fs/cgroup/unified; default is cgroup2 alone.
+	CgroupV1 bool
+	// Output, if set, receives the console and the commands' output while the guest runs.
+	Output io.Writer
+}
+
+// Result is what a guest did.
+type Result struct {
+	Release  string
+	Commands []CommandResult
+	// Console holds the kernel's messages.
+	Console string
+	// Boot is the time from starting QEMU to the first command, Total that to the end of QEMU.
+	Boot, Total time.Duration
+}
+
+// ErrGuest is wrapped by errors about a guest that did not come to its end: a panic, a hang, a power-off too early.
+var ErrGuest = errors.New("guest failed")
+
+// Run boots the kernel, runs the guest's commands and waits for it to power off. A command that fails is no error.
+// With ErrGuest the Result holds what arrived before.
+func Run(ctx context.Context, k Kernel, g Guest) (Result, error) {
+	image, err := Fetch(ctx, k)
+	if err != nil {
+		return Result{}, err
+	}
+	g = withDefaults(g)
+	dir, err := os.MkdirTemp("", "skep-vm-")
+	if err != nil {
+		return Result{}, fmt.Errorf("run guest %s: %w", k.Name, err)
+	}
+	defer os.RemoveAll(dir)
+	nonce := rand.Text()
+	initrd := filepath.Join(dir, "initrd")
+	if err := buildInitramfs(initrd, image, g, nonce); err != nil {
+		return Result{}, fmt.Errorf("run guest %s: %w", k.Name, err)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, g.Timeout, fmt.Errorf("no end after %v: the guest hangs, or needs a longer timeout", g.Timeout))
+	defer cancel()
+	machine := machine{kernel: k, image: image, guest: g, initrd: initrd, ready: marker(nonce) + " ready "}
+	ports, errQEMU := machine.run(ctx)
+	t := parseTranscript(ports.output, nonce, g.Commands)
+	result := Result{
+		Release:  image.Release,
+		Commands: t.commands,
+		Console:  ports.console,
+		Boot:     ports.boot,
+		Total:    ports.total,
+	}
+	return result, judge(k, t, ports, errQEMU)
+}
+
+func withDefaults(g Guest) Guest {
+	if g.Timeout == 0 {
+		g.Timeout = 5 * time.Minute
+	}
+	if g.MemMiB == 0 {
+		g.MemMiB = 1024
+	}
+	return g
+}
+
+func buildInitramfs(name string, image *Image, g Guest, nonce string) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(writeInitramfs(f, image, g, nonce), f.Close())
+}
+
+// judge turns a guest that did not say "done" into an error that names the most telling reason.
+func judge(k Kernel, t transcript, p ports, errQEMU error) error {
+	if t.done && errQEMU == nil {
+		return nil
+	}
+	reason := "powered off before its last command ended"
+	panicLine := findPanic(p.console)
+	switch {
+	case panicLine != "":
+		reason = panicLine
+	case t.fatal != "":
+		reason = "init: " + t.fatal
+	case errQEMU != nil:
+		reason = errQEMU.Error()
+	case !t.ready:
+		reason = "powered off before init was ready"
+	}
+	return fmt.Errorf("run guest %s: %w: %s%s\nend of console:\n%s", k.Name, ErrGuest, reason, during(t), tail(p.console, 40))
+}
+
+// during says which command was running.
+func during(t transcript) string {
+	if !t.ready {
+		return " (during boot)"
+	}
+	for _, c := range t.commands {
+		if !c.Finished {
+			return fmt.Sprintf(" (during %q)", c.Args)
+		}
+	}
+	return ""
+}
+
+// findPanic returns the line that says why the kernel gave up.
+func findPanic(console string) string {
+	for line := range strings.Lines(console) {
+		if at := strings.Index(line, "Kernel panic - not syncing"); at >= 0 {
+			return strings.TrimSpace(line[at:])
+		}
+	}
+	return ""
+}
