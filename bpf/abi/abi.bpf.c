@@ -15,7 +15,7 @@ EXPORT(struct, process);
 EXPORT(struct, fork_record);
 EXPORT(struct, credentials);
 EXPORT(struct, namespaces);
-EXPORT(struct, exec_record);
+EXPORT(struct, exec_head);
 EXPORT(struct, exit_record);
 EXPORT(struct, oom_record);
 EXPORT(struct, cgroup_record);

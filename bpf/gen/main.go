@@ -58,7 +58,7 @@ func compile(source string) ([]byte, error) {
 	object := filepath.Join(dir, "out.o")
 	steps := [][]string{
 		{"clang-19", "-g", "-O2", "-std=gnu2x", "-target", "bpf", "-mcpu=v3", "-Wall", "-Wextra", "-Werror",
-			"-Wno-unused-parameter", "-fdebug-prefix-map=" + mustGetwd() + "=.", "-Ibpf/include", "-Ibpf",
+			"-Wno-unused-parameter", "-fms-extensions", "-Wno-microsoft-anon-tag", "-fdebug-prefix-map=" + mustGetwd() + "=.", "-Ibpf/include", "-Ibpf",
 			"-I/usr/include/" + multiarch(), "-c", source, "-o", object},
 		{"llvm-strip-19", "-g", object},
 	}

@@ -34,7 +34,8 @@ struct namespaces {
 #define EXEC_ARGS_TRUNCATED 32
 #define EXEC_NO_PATHS 64 /* names could not be read here: see /proc */
 
-struct exec_record {
+/* The fixed part of an exec record. */
+struct exec_head {
 	struct event_header header;
 	struct process process;
 	char comm[16];
@@ -54,6 +55,10 @@ struct exec_record {
 	__u16 exe_path_flags;
 	__u16 cwd_path_flags;
 	__u32 end; /* sum of the lengths */
+};
+
+struct exec_record {
+	struct exec_head; /* anonymous: its fields are the record's (-fms-extensions) */
 	char text[ARGS_BYTES + FILENAME_BYTES + 2 * (PATH_MAX_BYTES + NAME_MAX_BYTES)];
 };
 

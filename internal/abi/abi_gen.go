@@ -70,15 +70,7 @@ const (
 	EventTypes        EventType = 32
 )
 
-type ExecID struct {
-	_       structs.HostLayout
-	StartNS uint64
-	ExecNS  uint64
-	Tgid    uint32
-	Pad     uint32
-}
-
-type ExecRecord struct {
+type ExecHead struct {
 	_              structs.HostLayout
 	Header         EventHeader
 	Process        Process
@@ -98,7 +90,14 @@ type ExecRecord struct {
 	ExePathFlags   uint16
 	CwdPathFlags   uint16
 	End            uint32
-	Text           [9728]byte
+}
+
+type ExecID struct {
+	_       structs.HostLayout
+	StartNS uint64
+	ExecNS  uint64
+	Tgid    uint32
+	Pad     uint32
 }
 
 type ExitRecord struct {

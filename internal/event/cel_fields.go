@@ -143,4 +143,3 @@ func (a activation) ResolveName(name string) (any, bool) {
 
 // Parent implements cel.Activation.
 func (a activation) Parent() cel.Activation { return nil }
-

@@ -5,6 +5,7 @@ package event
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"cel.dev/cel-go/cel"
@@ -52,7 +53,7 @@ func compileWhere(source string, fields *recordFields) (cel.Program, error) {
 	}
 	ast, issues := env.Compile(source)
 	if issues.Err() != nil {
-		return nil, whereError(source, issues, fields)
+		return nil, whereError(issues, fields)
 	}
 	if ast.OutputType() != cel.BoolType {
 		return nil, fmt.Errorf("the expression is of type %s; it must be a condition (bool)", ast.OutputType())
@@ -78,7 +79,7 @@ func newWhereEnv(fields *recordFields) (*cel.Env, error) {
 
 // whereError turns the first complaint of the CEL checker into one sentence
 // with the column (from 1) and the nearest name.
-func whereError(source string, issues *cel.Issues, fields *recordFields) error {
+func whereError(issues *cel.Issues, fields *recordFields) error {
 	complaints := issues.Errors()
 	if len(complaints) == 0 {
 		return issues.Err()
@@ -88,7 +89,7 @@ func whereError(source string, issues *cel.Issues, fields *recordFields) error {
 	if first.Location.Line() > 1 {
 		at = fmt.Sprintf("line %d, %s", first.Location.Line(), at)
 	}
-	message := Printable(first.Message)
+	message, _, _ := strings.Cut(Printable(first.Message), " (did you mean") // ours knows the fields
 	if hint := fields.hint(first.Message); hint != "" {
 		message += "; " + hint
 	}

@@ -36,32 +36,36 @@ skep_vm_run() {
 
 mount_all() {
 	mkdir -p /dev/pts /dev/shm
+	ln -sfn /proc/self/fd /dev/fd
 	mount -t devpts devpts /dev/pts &&
 		mount -t tmpfs tmpfs /dev/shm &&
 		mount -t tmpfs tmpfs /tmp &&
 		mount -t tmpfs tmpfs /run &&
+		chmod 1777 /tmp /dev/shm &&
 		mount -t securityfs securityfs /sys/kernel/security &&
 		mount -t tracefs tracefs /sys/kernel/tracing &&
 		mount -t debugfs debugfs /sys/kernel/debug &&
 		mount -t bpf bpf /sys/fs/bpf &&
 		mount_cgroups
-	ln -sfn /proc/self/fd /dev/fd
-	chmod 1777 /tmp /dev/shm
 }
 
-# mount_cgroups: v2 alone, or the hybrid layout of older systems: v1 memory and pids, and v2 without controllers.
+# mount_cgroups: v2 alone, or the hybrid layout of older systems: v1 hierarchies, and v2 without their controllers.
 mount_cgroups() {
 	if [ "$SKEP_VM_CGROUP_V1" = false ]; then
 		mount -t cgroup2 cgroup2 /sys/fs/cgroup
 		return
 	fi
-	mount -t tmpfs tmpfs /sys/fs/cgroup || return
-	for controller in memory pids; do
-		mkdir /sys/fs/cgroup/$controller
-		mount -t cgroup -o $controller cgroup /sys/fs/cgroup/$controller || return
-	done
-	mkdir /sys/fs/cgroup/unified
-	mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified
+	mount -t tmpfs tmpfs /sys/fs/cgroup &&
+		mount_v1 systemd none,name=systemd &&
+		mount_v1 pids pids &&
+		mkdir /sys/fs/cgroup/unified &&
+		mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified || return
+	# Not every kernel still has this one for v1.
+	mount_v1 memory memory || rmdir /sys/fs/cgroup/memory
+}
+
+mount_v1() {
+	mkdir "/sys/fs/cgroup/$1" && mount -t cgroup -o "$2" cgroup "/sys/fs/cgroup/$1"
 }
 
 load_modules() {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -95,15 +94,4 @@ func commandScript(g Guest, nonce string) string {
 
 func shellQuote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
-
-// isStatic tells whether a program needs no dynamic loader.
-func isStatic(file string) (bool, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	interpreter, err := elfInterpreter(f)
-	return interpreter == "", err
 }

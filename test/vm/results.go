@@ -29,7 +29,7 @@ type TestResult struct {
 }
 
 var (
-	started = regexp.MustCompile(`^=== (?:RUN|NAME|CONT) +(\S+)$`)
+	started = regexp.MustCompile(`^=== (?:RUN|NAME|CONT) +(\S*)$`)
 	ended   = regexp.MustCompile(`^ *--- (PASS|FAIL|SKIP): (\S+) \(\d+\.\d+s\)$`)
 )
 

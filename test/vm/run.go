@@ -28,7 +28,8 @@ type Guest struct {
 	ICount bool
 	// MemMiB is the guest's memory, which also holds Files. Default: 1024.
 	MemMiB int
-	// CgroupV1 mounts v1 memory and pids beside cgroup2 at /sys/fs/cgroup/unified; default is cgroup2 alone.
+	// CgroupV1 mounts v1 systemd, pids and (where the kernel has it) memory beside cgroup2, which is at
+	// /sys/fs/cgroup/unified then; default is cgroup2 alone at /sys/fs/cgroup.
 	CgroupV1 bool
 	// Output, if set, receives the console and the commands' output while the guest runs.
 	Output io.Writer

@@ -3,6 +3,7 @@
 package vm
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -150,11 +151,16 @@ func hasDebianMain(suites, components []string) bool {
 	return known && slices.Contains(components, "main")
 }
 
+// orKeyring adds Debian's whole keyring to one that may hold the keys of the system's own suite only.
 func orKeyring(signedBy string) string {
-	if signedBy != "" {
-		return signedBy
+	all := keyringIfPresent()
+	if signedBy == "" || all == "" || signedBy == all {
+		return cmp.Or(signedBy, all)
 	}
-	return keyringIfPresent()
+	if strings.HasPrefix(signedBy, "/") {
+		return signedBy + "," + all
+	}
+	return signedBy // an armoured key, which does not mix with paths
 }
 
 func keyringIfPresent() string {

@@ -4,6 +4,8 @@ package cgroup
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -11,12 +13,12 @@ import (
 // Bounds of an Index. A host has some hundred cgroups; a crowded Kubernetes
 // node some ten thousand.
 const (
-	MaxLive    = 64 << 10        // cgroups that exist
-	MaxRemoved = 4 << 10         // cgroups that are gone, kept for late events
-	MaxBytes   = 16 << 20        // of all paths together
-	maxPath    = 4096            // PATH_MAX
+	MaxLive    = 64 << 10         // cgroups that exist
+	MaxRemoved = 4 << 10          // cgroups that are gone, kept for late events
+	MaxBytes   = 16 << 20         // of all paths together
+	maxPath    = 4096             // PATH_MAX
 	Grace      = 60 * time.Second // how long a removed cgroup is still found
-	scanEvery  = time.Second     // at most one walk in this time on misses
+	scanEvery  = time.Second      // at most one walk in this time on misses
 )
 
 // Stats counts what an Index holds and what it could not take.
@@ -145,6 +147,19 @@ func (x *Index) Lookup(id uint64) (path string, ok bool) {
 		x.mu.Unlock()
 	}
 	return path, ok
+}
+
+// IDs returns all cgroups that exist, as far as is known.
+func (x *Index) IDs() []uint64 {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return slices.Collect(maps.Keys(x.live))
+}
+
+// Has tells whether Lookup would find a cgroup without asking the kernel.
+func (x *Index) Has(id uint64) bool {
+	_, ok := x.cached(id)
+	return ok
 }
 
 func (x *Index) cached(id uint64) (string, bool) {

@@ -24,7 +24,7 @@ func containerdSource(socket string, r rpc, namespaces []string) source {
 		}
 		return Meta{}, errNotFound
 	}
-	return source{socket, is(Containerd, CRI, Runc, Kata, OCI), lookup}
+	return source{socket, is(Containerd, CRI, Kata, OCI), lookup}
 }
 
 func namespacesFor(id ID, namespaces []string) []string {

@@ -45,12 +45,14 @@ func inspect(ctx context.Context, client *http.Client, id string) (Meta, error) 
 	if err != nil {
 		return Meta{}, fmt.Errorf("inspect container: %w", err)
 	}
-	return readInspect(body)
+	return readInspect(body, id)
 }
 
 // readInspect reads ContainerInspectResponse; Name begins with "/" in Docker's.
-func readInspect(body []byte) (Meta, error) {
+// The engine also finds names and prefixes, so the id is compared.
+func readInspect(body []byte, id string) (Meta, error) {
 	var c struct {
+		ID     string
 		Name   string
 		Config struct {
 			Image  string
@@ -59,6 +61,9 @@ func readInspect(body []byte) (Meta, error) {
 	}
 	if err := json.Unmarshal(body, &c); err != nil {
 		return Meta{}, fmt.Errorf("parse container: %w", err)
+	}
+	if c.ID != id {
+		return Meta{}, errNotFound
 	}
 	return Meta{Name: strings.TrimPrefix(c.Name, "/"), Image: c.Config.Image, Labels: c.Config.Labels}, nil
 }

@@ -59,6 +59,9 @@ func newContainer(id ID, meta Meta) *Container {
 	if c.PodUID == "" {
 		c.PodUID = meta.PodUID
 	}
+	if c.Name == "" && !isHex64(id.ID) {
+		c.Name = id.ID // runc, LXC, nspawn: the id is the name
+	}
 	if meta.Runtime != "" {
 		c.Runtime = meta.Runtime
 	}

@@ -43,7 +43,7 @@ var errNotFound = errors.New("no such container")
 // source answers for one socket and protocol.
 type source struct {
 	socket string
-	suits  func(ID) bool // whether it is worth asking, or, if no other suits either
+	suits  func(ID) bool // asked first; the others only about ids that no name can equal
 	lookup func(context.Context, ID) (Meta, error)
 }
 

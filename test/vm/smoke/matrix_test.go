@@ -67,21 +67,25 @@ func TestPrograms(t *testing.T) {
 
 // TestDenial attaches programs that forbid an operation, and asserts whether it is forbidden.
 func TestDenial(t *testing.T) {
-	bpf := bpfInLSM(t)
+	kernelName(t)
 	for _, tt := range []struct {
-		name      string
-		program   program
-		operation func(path string) error
-		// denies is what this kernel must do; loading and attaching succeed also where nothing is denied.
+		name, from string
+		program    program
+		operation  func(path string) error
+		// denies is what must happen; loading and attaching succeed also where nothing is denied.
 		denies bool
 	}{
-		{"lsm", lsm("inode_mkdir", 0), makeDir, bpf},
-		{"lsm_sleepable", lsm("inode_rename", unix.BPF_F_SLEEPABLE), rename, bpf},
-		{"fmod_ret", modifyReturn(hook), makeDir, true},
+		{"lsm", "5.10", lsm("inode_mkdir", 0), makeDir, bpfInLSM(t)},
+		{"lsm_sleepable", "6.1", lsm("inode_rename", unix.BPF_F_SLEEPABLE), rename, bpfInLSM(t)},
+		{"fmod_ret", "5.10", modifyReturn(hook), makeDir, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := t.TempDir() + "/x"
 			runs, err := tt.program.start(t)
+			if !since(t, tt.from) {
+				mustRefuse(t, err, tt.from)
+				return
+			}
 			if err != nil {
 				t.Fatalf("load and attach: %+v", err)
 			}

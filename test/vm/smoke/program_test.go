@@ -233,13 +233,21 @@ func storageGet(m *ebpf.Map, get asm.BuiltinFunc) asm.Instructions {
 	}
 }
 
-// fetchAdd uses an atomic that returns the old value.
+// fetchAdd uses an atomic that returns the old value, and leaves the program if it did not.
 func fetchAdd(target string) program {
+	const old = 5
+	// cilium/ebpf v0.22.0 encodes the immediate before it derives it from the opcode, and so loses the operation of
+	// atomics that are built in Go: say it twice.
+	add := asm.FetchAdd.Mem(asm.RFP, asm.R6, asm.DWord, -16)
+	add.Constant = int64(asm.FetchAdd >> 8)
 	p := tracing(ebpf.AttachTraceRawTp, target)
 	p.body = asm.Instructions{
-		asm.Mov.Imm(asm.R6, 1),
+		asm.Mov.Imm(asm.R6, old),
 		asm.StoreMem(asm.RFP, -16, asm.R6, asm.DWord),
-		asm.FetchAdd.Mem(asm.RFP, asm.R6, asm.DWord, -16),
+		asm.Mov.Imm(asm.R6, 1),
+		add,
+		asm.Mov.Imm(asm.R0, 0),
+		asm.JNE.Imm(asm.R6, old, "out"),
 	}
 	return p
 }

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cli is the skep command.
+//
+// Problem: people read what it prints on a terminal, programs read it through
+// a pipe, and much of it was written by whoever ran a process on the host.
+//
+// Mechanism: each command asks the agent over its unix socket and renders the
+// answer as text or JSON. Where no agent runs and the caller is root, a
+// private one lives for as long as the command.
+//
+// Invariants: nothing from a record reaches a terminal but through quote or
+// event.Printable; colour is for terminals only; the exit codes are those in
+// exit.go.
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// app is what the commands share: the streams, the global flags and the
+// surroundings that decide how output looks.
+type app struct {
+	out     *os.File
+	err     io.Writer
+	version string
+	screen  screen
+
+	socket    string
+	socketSet bool
+	timeout   time.Duration
+	running   bool
+}
+
+// Main runs skep with the arguments after the program's name and returns its
+// exit code.
+func Main(version string, args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	// Without a handler a closed pipe on stdout would kill the process before
+	// a private agent is stopped. With one, writes fail with EPIPE.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+
+	a := &app{out: os.Stdout, err: os.Stderr, version: version}
+	a.screen = newScreen(a.out, os.Getenv)
+	root := a.root()
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return exitInterrupted
+	}
+	return a.report(cmd, err)
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "skep",
+		Short:         "See every process and connection on this host",
+		Long:          rootLong,
+		Example:       rootExample,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
+			a.running = true
+			a.socketSet = cmd.Flags().Changed("socket") || os.Getenv(socketEnv) != ""
+		},
+		CompletionOptions: cobra.CompletionOptions{DisableDescriptions: false},
+	}
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.socket, "socket", defaultSocket(), "unix socket of the agent (or $"+socketEnv+")")
+	flags.DurationVar(&a.timeout, "timeout", 10*time.Second, "give up on an answer of the agent after this long; streams are not limited")
+	root.AddCommand(a.observeCmd(), a.psCmd(), a.connectionsCmd(), a.statusCmd(), a.doctorCmd(),
+		a.tokenCmd(), a.whoamiCmd(), a.versionCmd(), a.serveCmd(), a.upCmd(), a.configCmd(), a.manCmd())
+	return root
+}
+
+const rootLong = `skep asks the skep agent (skepd) of this host what happens on it: every
+process and every TCP connection, with who did it.
+
+The agent is reached through its unix socket. Who may do what is decided by
+the agent: root may do all, members of the groups "skep" and "skep-operators"
+may look.
+
+If no agent runs, root gets a private one that lives for as long as the
+command and leaves nothing behind.
+
+Exit status:
+  0    success; also a stream that was ended by Ctrl-C or a closed pipe
+  1    the command failed
+  2    wrong usage: an unknown command or flag, or a value that is not valid
+  3    no agent: none runs, or it went away
+  4    the agent refused: the caller lacks the role
+  130  interrupted before there was an answer
+
+Environment:
+  SKEP_SOCKET  default of --socket
+  NO_COLOR     no colour, even on a terminal`
+
+const rootExample = `  # What happens right now
+  sudo skep observe --follow
+
+  # Who runs, as a tree, and who talks to whom
+  skep ps --tree
+  skep connections
+
+  # Can the agent run here, and how well
+  skep doctor`

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/event"
+)
+
+type connectionFlags struct {
+	filterFlags
+	closed bool
+	limit  uint32
+	output string
+}
+
+const connectionsLong = `Show the agent's table of TCP connections and listening sockets: who talks to
+whom, how much, how fast and, with --closed, how it ended. The newest comes
+first. PEER is the process at the other end where that is on this host.
+
+` + filterHelp + `
+
+Lines fit the terminal; in a pipe nothing is cut off. With -o json one object
+per line. Exit status as in "skep --help".`
+
+const connectionsExample = `  # Everything open
+  skep connections
+
+  # Who talks to the database, also what has closed
+  skep conns --port 5432 --closed
+
+  # Listening sockets
+  skep conns --where 'connection.direction == "listen"'`
+
+func (a *app) connectionsCmd() *cobra.Command {
+	var f connectionFlags
+	cmd := &cobra.Command{
+		Use:     "connections",
+		Aliases: []string{"conns"},
+		Short:   "Show the TCP connections and who owns them",
+		Long:    connectionsLong,
+		Example: connectionsExample,
+		Args:    cobra.NoArgs,
+		PreRunE: func(*cobra.Command, []string) error { return checkOutput(f.output, "table", "json") },
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		filter, err := f.filter()
+		if err != nil {
+			return err
+		}
+		req := &skepv1.ListConnectionsRequest{Filter: filter, Closed: f.closed, Limit: f.limit}
+		return a.withAgent(func(ctx context.Context, c *client, _ []string) error {
+			return a.listConnections(ctx, c, req, f.output)
+		})(cmd, args)
+	}
+	f.register(cmd)
+	f.registerAddresses(cmd)
+	cmd.Flags().BoolVar(&f.closed, "closed", false, "also connections that have closed and are still remembered")
+	cmd.Flags().Uint32VarP(&f.limit, "limit", "n", 0, "at most `N` connections (0: all)")
+	outputFlag(cmd, &f.output, "table", "table", "json")
+	return cmd
+}
+
+func (a *app) listConnections(ctx context.Context, c *client, req *skepv1.ListConnectionsRequest, output string) error {
+	got, err := c.ListConnections(ctx, req)
+	if err != nil {
+		return err
+	}
+	if output == "json" {
+		return printJSON(a, got.GetConnections()...)
+	}
+	return a.print(string(a.connectionTable(got.GetConnections(), time.Now()).render(nil, a.screen, a.width())))
+}
+
+func (a *app) connectionTable(conns []*skepv1.ConnectionInfo, now time.Time) *table {
+	t := &table{columns: []column{{title: "STATE"}, {title: "PROCESS", max: 24}, {title: "CONTAINER", max: 16},
+		{title: "LOCAL", max: 28}, {title: " "}, {title: "REMOTE", max: 28}, {title: "AGE", right: true},
+		{title: "SENT", right: true}, {title: "RECEIVED", right: true}, {title: "RTT", right: true},
+		{title: "RETR", right: true}, {title: "PEER"}}}
+	e := newEssence(a.screen)
+	for _, c := range conns {
+		t.add(e.connectionRow(c, now)...)
+	}
+	return t
+}
+
+func (e essence) connectionRow(i *skepv1.ConnectionInfo, now time.Time) []cell {
+	c, p := i.GetConnection(), i.GetProcess()
+	remote, arrow := endpoint(c.GetRemote()), e.to[1:len(e.to)-1]
+	switch c.GetDirection() {
+	case "listen":
+		remote, arrow = "", ""
+	case "inbound":
+		arrow = e.from[1 : len(e.from)-1]
+	}
+	rtt := "-"
+	if c.GetRttUs() > 0 {
+		rtt = formatDuration(time.Duration(c.GetRttUs()) * time.Microsecond)
+	}
+	return []cell{stateCell(i), text(who(p.GetComm(), p.GetPid())), painted(cyan, dash(containerName(p.GetContainer()))),
+		text(endpoint(c.GetLocal())), text(arrow), text(remote), text(connectionAge(i, now)),
+		text(formatBytes(c.GetBytesSent())), text(formatBytes(c.GetBytesReceived())), text(rtt),
+		text(strconv.FormatUint(uint64(c.GetRetransmits()), 10)), text(peerName(c.GetPeer()))}
+}
+
+func stateCell(i *skepv1.ConnectionInfo) cell {
+	state := event.Printable(i.GetState())
+	switch i.GetState() {
+	case "ESTABLISHED":
+		return painted(green, state)
+	case "FAILED":
+		if name := i.GetConnection().GetErrorName(); name != "" {
+			state = event.Printable(name)
+		}
+		return painted(red, state)
+	case "CLOSED":
+		if reason := i.GetConnection().GetCloseReason(); reason != "" {
+			state += " " + event.Printable(reason)
+		}
+		return painted(dim, state)
+	}
+	return text(state)
+}
+
+func connectionAge(i *skepv1.ConnectionInfo, now time.Time) string {
+	if i.GetOpened() == nil {
+		return "-"
+	}
+	if i.GetClosed() != nil {
+		now = i.GetClosed().AsTime()
+	}
+	return formatAge(now.Sub(i.GetOpened().AsTime()))
+}
+
+func who(comm string, pid uint32) string {
+	if pid == 0 && comm == "" {
+		return "-"
+	}
+	return event.Printable(comm) + "[" + strconv.FormatUint(uint64(pid), 10) + "]"
+}
+
+func peerName(p *skepv1.Peer) string {
+	name := who(p.GetComm(), p.GetPid())
+	if id := p.GetContainerId(); id != "" {
+		name += " " + event.Printable(shortID(id))
+	}
+	return name
+}
+
+// summary is a connection in one line, for below its process.
+func (e essence) summary(i *skepv1.ConnectionInfo) string {
+	c := i.GetConnection()
+	line := event.Printable(i.GetState()) + " " + endpoint(c.GetLocal())
+	if c.GetDirection() == "listen" {
+		return line
+	}
+	line += e.arrow(c) + endpoint(c.GetRemote())
+	if p := c.GetPeer(); p.GetPid() != 0 {
+		line += " (" + peerName(p) + ")"
+	}
+	line += " " + e.up + formatBytes(c.GetBytesSent()) + " " + e.down + formatBytes(c.GetBytesReceived())
+	if c.GetError() != 0 {
+		line += " " + event.Printable(c.GetErrorName())
+	}
+	return line
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"connectrpc.com/connect"
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/event"
+)
+
+// defaultLast is how much of the past is shown where nothing else was asked
+// for, as many as hubble observe shows.
+const defaultLast = 20
+
+type observeFlags struct {
+	filterFlags
+	last    uint32
+	since   time.Duration
+	follow  bool
+	maxRate uint32
+	output  string
+}
+
+const observeLong = `Show records of what happened on this host: processes that started and ended,
+connections that were made and closed.
+
+Without --last, --since or --follow the last 20 matching records are shown, as
+hubble and journalctl do. --follow goes on with what happens from now; alone
+it shows the last 20 first (--last 0: none). A private agent has no past, so
+with one skep follows at once.
+
+` + filterHelp + `
+
+Output (-o):
+  compact  one aligned line per record; colour on a terminal
+  table    fixed columns with a header
+  json     one JSON object per line, all fields; empty ones are left out
+
+Where records were lost a line says how many, of which kind, and where. What
+--max-rate leaves out is counted, in compact and table on a line of its own
+and in json on the standard error.
+
+Exit status: 0 when the past was shown, or on Ctrl-C, or when the reader of a
+pipe has gone; 3 when the agent ends first. Others as in "skep --help".`
+
+const observeExample = `  # Everything, live
+  skep observe -f
+
+  # What root executed in the last five minutes
+  skep observe --kind exec --uid root --since 5m
+
+  # Failed connections to a network, live only
+  skep observe -f --last 0 --kind connect --addr 10.0.0.0/8 --where 'connection.error != 0'
+
+  # Everything below sshd, for a program to read
+  skep observe -f --ancestor-exe sshd -o json | jq .exec.args`
+
+func (a *app) observeCmd() *cobra.Command {
+	var f observeFlags
+	cmd := &cobra.Command{
+		Use:     "observe",
+		Short:   "Show what happens: the live stream and the recent past",
+		Long:    observeLong,
+		Example: observeExample,
+		Args:    cobra.NoArgs,
+		PreRunE: func(*cobra.Command, []string) error { return checkOutput(f.output, "compact", "json", "table") },
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		filter, err := f.filter()
+		if err != nil {
+			return err
+		}
+		req, err := f.request(filter, cmd.Flags().Changed("last"), cmd.Flags().Changed("since"))
+		if err != nil {
+			return err
+		}
+		return a.withAgent(func(ctx context.Context, c *client, _ []string) error {
+			if c.private {
+				req.Follow = true
+			}
+			return a.observe(ctx, c, req, f.output)
+		})(cmd, args)
+	}
+	f.registerKinds(cmd)
+	f.register(cmd)
+	f.registerAddresses(cmd)
+	flags := cmd.Flags()
+	flags.Uint32VarP(&f.last, "last", "n", 0, "of the past, show at most the last `N` matching records")
+	flags.DurationVar(&f.since, "since", 0, "of the past, show what is at most this old, such as 5m")
+	flags.BoolVarP(&f.follow, "follow", "f", false, "go on with what happens from now")
+	flags.Uint32Var(&f.maxRate, "max-rate", 0, "show at most `N` records a second and count the rest (0: all)")
+	outputFlag(cmd, &f.output, "compact", "compact", "json", "table")
+	return cmd
+}
+
+func (f *observeFlags) request(filter *skepv1.Filter, lastSet, sinceSet bool) (*skepv1.ObserveRequest, error) {
+	req := &skepv1.ObserveRequest{Filter: filter, Last: f.last, Follow: f.follow, MaxRate: f.maxRate}
+	if sinceSet {
+		if f.since <= 0 {
+			return nil, usage("--since %v: must be more than 0, such as 5m", f.since)
+		}
+		req.Since = durationpb.New(f.since)
+	}
+	if !lastSet && !sinceSet {
+		req.Last = defaultLast
+	}
+	return req, nil
+}
+
+// observe copies the stream to the output until it ends.
+func (a *app) observe(ctx context.Context, c *client, req *skepv1.ObserveRequest, output string) error {
+	stream, err := c.Observe(ctx, req)
+	if err != nil {
+		return endOfStream(ctx, err)
+	}
+	defer stream.Close()
+	w := bufio.NewWriterSize(a.out, 64<<10)
+	p := a.newPrinter(output)
+	if err := copyRecords(stream, w, p); err != nil {
+		return endOfStream(ctx, err)
+	}
+	if req.GetFollow() && ctx.Err() == nil {
+		return fail(exitNoAgent, "the agent ended the stream")
+	}
+	return nil
+}
+
+// endOfStream: the user's Ctrl-C is how a stream is meant to end.
+func endOfStream(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	if connect.CodeOf(err) == connect.CodeUnavailable {
+		return fail(exitNoAgent, "the agent went away: %w", err)
+	}
+	return err
+}
+
+// printer renders the messages of a stream.
+type printer interface {
+	header(dst []byte) []byte
+	record(dst []byte, r *skepv1.Record) []byte
+	sampledOut(dst []byte, n uint64) []byte
+}
+
+func (a *app) newPrinter(output string) printer {
+	switch output {
+	case "json":
+		return jsonPrinter{a.err}
+	case "table":
+		return newRecordTable(a.screen)
+	}
+	return newCompact(a.screen)
+}
+
+// copyRecords writes what comes and flushes whenever nothing more is waiting:
+// full buffers under load, no delay without.
+func copyRecords(stream *connect.ServerStreamForClient[skepv1.ObserveResponse], w *bufio.Writer, p printer) error {
+	messages := make(chan *skepv1.ObserveResponse, 16)
+	stop := make(chan struct{})
+	defer close(stop)
+	go receive(stream, messages, stop)
+	buf := p.header(nil)
+	for {
+		if _, err := w.Write(buf); err != nil {
+			return fmt.Errorf("write records: %w", err)
+		}
+		m, ok, err := next(messages, w)
+		if err != nil {
+			return fmt.Errorf("write records: %w", err)
+		}
+		if !ok {
+			return stream.Err()
+		}
+		buf = buf[:0]
+		for _, r := range m.GetRecords() {
+			buf = p.record(buf, r)
+		}
+		if n := m.GetSampledOut(); n > 0 {
+			buf = p.sampledOut(buf, n)
+		}
+	}
+}
+
+func receive(stream *connect.ServerStreamForClient[skepv1.ObserveResponse], to chan<- *skepv1.ObserveResponse, stop <-chan struct{}) {
+	defer close(to)
+	for stream.Receive() {
+		select {
+		case to <- stream.Msg():
+		case <-stop:
+			return
+		}
+	}
+}
+
+// next is the next message; before it waits for one it flushes.
+func next(messages <-chan *skepv1.ObserveResponse, w *bufio.Writer) (*skepv1.ObserveResponse, bool, error) {
+	select {
+	case m, ok := <-messages:
+		if ok {
+			return m, true, nil
+		}
+		return nil, false, w.Flush()
+	default:
+	}
+	if err := w.Flush(); err != nil {
+		return nil, false, err
+	}
+	m, ok := <-messages
+	return m, ok, nil
+}
+
+// jsonPrinter writes one object per line. The count of left-out records is no
+// record, so it goes to stderr.
+type jsonPrinter struct{ stderr io.Writer }
+
+func (jsonPrinter) header(dst []byte) []byte { return dst }
+
+func (jsonPrinter) record(dst []byte, r *skepv1.Record) []byte {
+	return append(event.AppendJSON(dst, r), '\n')
+}
+
+func (p jsonPrinter) sampledOut(dst []byte, n uint64) []byte {
+	fmt.Fprintf(p.stderr, "skep: %d records left out (--max-rate)\n", n)
+	return dst
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package container
+
+import (
+	"path"
+	"time"
+
+	"github.com/skep-io/skep/internal/identity/cgroup"
+)
+
+// maxKnown bounds the registrations.
+const maxKnown = 16 << 10
+
+// CgroupMade takes the kernel's cgroup_mkdir event: the cgroup is known before
+// the first process is in it.
+func (t *Table) CgroupMade(id uint64, path string) {
+	t.index.Add(id, path)
+	t.ForCgroup(id)
+}
+
+// CgroupGone takes the kernel's cgroup_rmdir event. Events that are still under
+// way find the cgroup for another cgroup.Grace.
+func (t *Table) CgroupGone(id uint64, path string) {
+	t.index.Add(id, path)
+	t.index.Remove(id)
+}
+
+// Known registers a container whose cgroup path has no pattern. It holds for
+// the path and all below it, for cgroups looked up before Unknown.
+func (t *Table) Known(id ID, cgroupPath string) (ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.known) >= maxKnown || id.ID == "" || cgroupPath == "/" {
+		return false
+	}
+	t.known[path.Clean(cgroupPath)] = id
+	t.again(time.Now())
+	return true
+}
+
+// Unknown takes a registration back.
+func (t *Table) Unknown(cgroupPath string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.known, path.Clean(cgroupPath))
+}
+
+func known(paths map[string]ID, p string) (ID, bool) {
+	if len(paths) == 0 {
+		return ID{}, false
+	}
+	for ; p != "/" && p != "." && p != ""; p = path.Dir(p) {
+		if id, ok := paths[p]; ok {
+			return id, true
+		}
+	}
+	return ID{}, false
+}
+
+// Containers returns all that are known now, systemd units included.
+func (t *Table) Containers() []*Container {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := make([]*Container, 0, len(t.workloads))
+	for _, w := range t.workloads {
+		all = append(all, w.current.Load())
+	}
+	return all
+}
+
+// Stats are the counters of a Table and of what it is made of.
+type Stats struct {
+	Cgroups   int // remembered
+	Workloads int
+	Index     cgroup.Stats
+	Resolver  ResolverStats
+}
+
+// Stats returns the counters at this moment.
+func (t *Table) Stats() Stats {
+	t.mu.Lock()
+	s := Stats{Cgroups: len(t.cells), Workloads: len(t.workloads)}
+	t.mu.Unlock()
+	s.Index, s.Resolver = t.index.Stats(), t.resolver.Stats()
+	return s
+}
+
+// sweep drops the cells of cgroups that are gone, asks again for missing
+// metadata, and looks at what runc started in cgroups that were there before.
+func (t *Table) sweep(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id, c := range t.cells {
+		if !t.index.Has(id) {
+			t.drop(c)
+		}
+	}
+	for _, w := range t.workloads {
+		t.ask(w)
+	}
+	if t.runc.refresh() {
+		t.again(now)
+	}
+}
+
+func (t *Table) drop(c *cell) {
+	delete(t.cells, c.id)
+	t.slot(c.id).CompareAndSwap(c, nil)
+	t.release(c.workload.Load())
+}
+
+// again identifies all cells afresh that have a path.
+func (t *Table) again(now time.Time) {
+	for _, c := range t.cells {
+		if c.path != "" {
+			t.identify(c, now)
+		}
+	}
+}

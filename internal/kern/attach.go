@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kern
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// RungState says what became of a rung.
+type RungState string
+
+// The states of a rung.
+const (
+	Used        RungState = "used"
+	Unavailable RungState = "unavailable"
+	Skipped     RungState = "skipped"    // a better one is used
+	ForcedOff   RungState = "forced_off" // another one is forced
+)
+
+// Signal is a ladder after it was climbed.
+type Signal struct {
+	Ladder Ladder
+	// Rung is the one in use, nil if none works here.
+	Rung    *Rung
+	Reports []RungReport
+	// Transient: the rung works but does not outlive the agent on this kernel.
+	Transient bool
+}
+
+// RungReport says why a rung is or is not used.
+type RungReport struct {
+	Name   string
+	State  RungState
+	Reason string
+}
+
+// Attach climbs the ladders of a sensor that was given to [Open]. A signal that
+// cannot be had is reported, not an error, unless it is required.
+func (k *Kernel) Attach(s Sensor) ([]Signal, error) {
+	var signals []Signal
+	for _, ladder := range s.Ladders {
+		signal := k.climb(s, ladder)
+		signals = append(signals, signal)
+		if signal.Rung == nil && ladder.Required {
+			return signals, fmt.Errorf("attach %s: no way to get it works on this kernel: %s", ladder.Signal, signal.reasons())
+		}
+	}
+	return signals, nil
+}
+
+func (s Signal) reasons() string {
+	var parts []string
+	for _, r := range s.Reports {
+		parts = append(parts, r.Name+": "+r.Reason)
+	}
+	return strings.Join(parts, "; ")
+}
+
+func (k *Kernel) climb(s Sensor, ladder Ladder) Signal {
+	signal := Signal{Ladder: ladder}
+	forced := k.options.Force[ladder.Signal]
+	for i := range ladder.Rungs {
+		rung := &ladder.Rungs[i]
+		report := RungReport{Name: rung.Name}
+		switch {
+		case forced != "" && rung.Name != forced:
+			report.State, report.Reason = ForcedOff, "rung "+forced+" is forced"
+		case signal.Rung != nil:
+			report.State, report.Reason = Skipped, signal.Rung.Name+" is better and works"
+		default:
+			transient, err := k.attachRung(s, ladder, rung)
+			if err != nil {
+				report.State, report.Reason = Unavailable, reason(err)
+				break
+			}
+			report.State = Used
+			signal.Rung, signal.Transient = rung, transient
+		}
+		signal.Reports = append(signal.Reports, report)
+	}
+	return signal
+}
+
+// attachRung adopts the rung's pinned links, or loads, attaches and pins anew. On
+// failure nothing of the rung is left.
+func (k *Kernel) attachRung(s Sensor, ladder Ladder, rung *Rung) (transient bool, err error) {
+	if programs := k.adoptRung(ladder, rung); programs != nil {
+		k.programs = append(k.programs, programs...)
+		return false, nil
+	}
+	collection, spec, err := k.loadRung(s, rung.Programs, rung.Config)
+	if err != nil {
+		return false, err
+	}
+	defer collection.Close()
+	var done []*Program
+	undo := func() {
+		for i := len(done) - 1; i >= 0; i-- {
+			done[i].remove()
+		}
+	}
+	for _, name := range rung.Programs {
+		p, err := k.attachProgram(ladder, rung, spec.Programs[name], collection.Programs[name])
+		if err != nil {
+			undo()
+			return false, err
+		}
+		done = append(done, p)
+		transient = transient || (k.dir != "" && p.pin == "")
+	}
+	k.programs = append(k.programs, done...)
+	return transient, nil
+}
+
+// loadRung loads just the named programs of a sensor's object, on the shared maps.
+func (k *Kernel) loadRung(s Sensor, names []string, config map[string]any) (*ebpf.Collection, *ebpf.CollectionSpec, error) {
+	spec := k.specs[s.Name].Copy()
+	for name := range spec.Programs {
+		if !slices.Contains(names, name) {
+			delete(spec.Programs, name)
+		}
+	}
+	for name, value := range config {
+		v := spec.Variables[name]
+		if v == nil {
+			return nil, nil, fmt.Errorf("set %s: object %s has no such constant", name, s.Name)
+		}
+		if err := v.Set(value); err != nil {
+			return nil, nil, fmt.Errorf("set %s in object %s: %w", name, s.Name, err)
+		}
+	}
+	shared := map[string]*ebpf.Map{}
+	for name := range spec.Maps {
+		if m := k.maps[name]; m != nil {
+			shared[name] = m
+		}
+	}
+	collection, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{
+		MapReplacements: shared,
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("load: %w", err)
+	}
+	return collection, spec, nil
+}
+
+func (k *Kernel) attachProgram(ladder Ladder, rung *Rung, spec *ebpf.ProgramSpec, program *ebpf.Program) (*Program, error) {
+	l, err := k.attach(spec, program)
+	if err != nil {
+		return nil, fmt.Errorf("attach %s: %w", spec.SectionName, err)
+	}
+	clone, err := program.Clone()
+	if err != nil {
+		l.Close()
+		return nil, fmt.Errorf("keep program %s: %w", spec.Name, err)
+	}
+	p := &Program{Name: spec.Name, Hook: spec.SectionName, link: l, program: clone}
+	if k.dir == "" {
+		return p, nil
+	}
+	dir := k.linkDir(ladder, rung)
+	if err := makeDirs(dir); err != nil {
+		p.remove()
+		return nil, err
+	}
+	pin := filepath.Join(dir, spec.Name)
+	switch err := l.Pin(pin); {
+	case err == nil:
+		p.pin = pin
+	case errors.Is(err, ebpf.ErrNotSupported):
+		// Links of perf events cannot be pinned before 5.15: they end with the agent.
+	default:
+		p.remove()
+		return nil, fmt.Errorf("pin link of %s: %w", spec.Name, err)
+	}
+	return p, nil
+}
+
+func (k *Kernel) attach(spec *ebpf.ProgramSpec, program *ebpf.Program) (link.Link, error) {
+	switch spec.Type {
+	case ebpf.Tracing:
+		return link.AttachTracing(link.TracingOptions{Program: program})
+	case ebpf.RawTracepoint:
+		return link.AttachRawTracepoint(link.RawTracepointOptions{Name: spec.AttachTo, Program: program})
+	case ebpf.LSM:
+		return link.AttachLSM(link.LSMOptions{Program: program})
+	case ebpf.TracePoint:
+		group, name, _ := strings.Cut(spec.AttachTo, "/")
+		return link.Tracepoint(group, name, program, nil)
+	case ebpf.Kprobe:
+		if strings.HasPrefix(spec.SectionName, "kret") {
+			return link.Kretprobe(spec.AttachTo, program, nil)
+		}
+		return link.Kprobe(spec.AttachTo, program, nil)
+	case ebpf.CGroupSock, ebpf.CGroupSockAddr, ebpf.CGroupSKB, ebpf.SockOps, ebpf.CGroupSysctl, ebpf.CGroupSockopt:
+		if k.options.Cgroup2 == "" {
+			return nil, fmt.Errorf("find cgroup2: not mounted; mount it, for example at /sys/fs/cgroup/unified: %w", ebpf.ErrNotSupported)
+		}
+		return link.AttachCgroup(link.CgroupOptions{Path: k.options.Cgroup2, Attach: spec.AttachType, Program: program})
+	}
+	return nil, fmt.Errorf("attach program type %s: %w", spec.Type, errors.ErrUnsupported)
+}
+
+// adoptRung takes over the pinned links of a rung, all of them or none.
+func (k *Kernel) adoptRung(ladder Ladder, rung *Rung) []*Program {
+	if k.dir == "" {
+		return nil
+	}
+	dir := k.linkDir(ladder, rung)
+	var programs []*Program
+	for _, name := range rung.Programs {
+		p, err := adoptProgram(filepath.Join(dir, name), name)
+		if err != nil {
+			if !errors.Is(err, fs.ErrNotExist) {
+				k.options.Logger.Warn("pinned link not adopted", "signal", ladder.Signal, "program", name, "error", err)
+			}
+			for _, p := range programs {
+				p.remove()
+			}
+			os.RemoveAll(dir)
+			return nil
+		}
+		p.Hook = k.hook(name)
+		programs = append(programs, p)
+	}
+	return programs
+}
+
+func (k *Kernel) hook(program string) string {
+	for _, spec := range k.specs {
+		if p := spec.Programs[program]; p != nil {
+			return p.SectionName
+		}
+	}
+	return ""
+}
+
+func (k *Kernel) linkDir(ladder Ladder, rung *Rung) string {
+	return filepath.Join(k.dir, "links", ladder.Signal+"-"+string(ladder.Intent)+"-"+strings.ReplaceAll(rung.Name, "/", "-"))
+}
+
+// reason makes one line of an error for `skep doctor`.
+func reason(err error) string {
+	var verifier *ebpf.VerifierError
+	switch {
+	case errors.As(err, &verifier) && len(verifier.Log) > 0:
+		return "the verifier refuses it: " + verifier.Log[len(verifier.Log)-1]
+	case errors.Is(err, unix.EPERM):
+		return "the kernel refuses it with EPERM and no verifier log: it does not let programs patch its text (fentry, LSM), or a capability is missing"
+	case errors.Is(err, btf.ErrNotFound):
+		return "this kernel has no such hook or field: " + err.Error()
+	}
+	return err.Error()
+}

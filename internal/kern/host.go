@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kern
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
+)
+
+// Capabilities that the agent cannot do without, by bit number (capability.h).
+var needed = []struct {
+	bit  uint
+	name string
+	why  string
+}{
+	{unix.CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "iterating and pinning kernel objects"},
+	{unix.CAP_BPF, "CAP_BPF", "loading programs"},
+	{unix.CAP_PERFMON, "CAP_PERFMON", "tracing programs"},
+	{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN", "socket programs"},
+}
+
+// Preflight says in one sentence what keeps the agent from running here, or nil.
+func Preflight() error {
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("start agent: needs root, runs as uid %d; run it with sudo or as a system service", os.Geteuid())
+	}
+	if missing, err := MissingCapabilities(); err != nil {
+		return err
+	} else if len(missing) > 0 {
+		return fmt.Errorf("start agent: root without %s; give the container or unit these capabilities", strings.Join(missing, ", "))
+	}
+	if _, err := btf.LoadKernelSpec(); err != nil {
+		return fmt.Errorf("read kernel BTF: %w; skep needs /sys/kernel/btf/vmlinux, which kernels have that are built with CONFIG_DEBUG_INFO_BTF=y", err)
+	}
+	return nil
+}
+
+// MissingCapabilities lists the needed capabilities that this process lacks, with their use.
+func MissingCapabilities() ([]string, error) {
+	effective, err := effectiveCapabilities()
+	if err != nil {
+		return nil, err
+	}
+	var missing []string
+	for _, c := range needed {
+		if effective&(1<<c.bit) == 0 {
+			missing = append(missing, c.name+" ("+c.why+")")
+		}
+	}
+	return missing, nil
+}
+
+func effectiveCapabilities() (uint64, error) {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return 0, fmt.Errorf("read own capabilities: %w", err)
+	}
+	return uint64(data[0].Effective) | uint64(data[1].Effective)<<32, nil
+}
+
+// Lockdown returns the kernel's lockdown mode: none, integrity, confidentiality,
+// or "" where securityfs does not tell.
+func Lockdown() string {
+	text, err := os.ReadFile("/sys/kernel/security/lockdown")
+	if err != nil {
+		return ""
+	}
+	_, rest, found := strings.Cut(string(text), "[")
+	mode, _, closed := strings.Cut(rest, "]")
+	if !found || !closed {
+		return ""
+	}
+	return mode
+}
+
+// SubsysIndex returns the index of a v1 controller in css_set.subsys on the
+// running kernel, such as that of "memory".
+func SubsysIndex(controller string) (int32, error) {
+	kernel, err := btf.LoadKernelSpec()
+	if err != nil {
+		return 0, fmt.Errorf("read kernel BTF: %w", err)
+	}
+	var ids *btf.Enum
+	if err := kernel.TypeByName("cgroup_subsys_id", &ids); err != nil {
+		return 0, fmt.Errorf("find enum cgroup_subsys_id in kernel BTF: %w", err)
+	}
+	for _, v := range ids.Values {
+		if v.Name == controller+"_cgrp_id" {
+			return int32(v.Value), nil
+		}
+	}
+	return 0, fmt.Errorf("find cgroup controller %s in kernel BTF: %w", controller, errors.ErrUnsupported)
+}
+
+// MountBPFFS mounts the BPF filesystem at dir unless it is one already.
+func MountBPFFS(dir string) error {
+	var stat unix.Statfs_t
+	if err := unix.Statfs(dir, &stat); err == nil && stat.Type == unix.BPF_FS_MAGIC {
+		return nil
+	}
+	if err := unix.Mount("bpf", dir, "bpf", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0700"); err != nil {
+		return fmt.Errorf("mount bpf filesystem at %s: %w; mount it yourself, or set bpffs in skep.yaml to where it is", dir, err)
+	}
+	return nil
+}

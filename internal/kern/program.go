@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kern
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// Program is one attached program.
+type Program struct {
+	// Name in the object, and the section that says where it is attached.
+	Name, Hook string
+
+	link    link.Link
+	program *ebpf.Program
+	pin     string
+}
+
+// adoptProgram opens a pinned link and the program behind it.
+func adoptProgram(pin, name string) (*Program, error) {
+	l, err := link.LoadPinnedLink(pin, nil)
+	if err != nil {
+		return nil, err
+	}
+	info, err := l.Info()
+	if err != nil {
+		l.Close()
+		return nil, fmt.Errorf("read info of pinned link %s: %w", name, err)
+	}
+	program, err := ebpf.NewProgramFromID(info.Program)
+	if err != nil {
+		l.Close()
+		return nil, fmt.Errorf("open program of pinned link %s: %w", name, err)
+	}
+	return &Program{Name: name, link: l, program: program, pin: pin}, nil
+}
+
+// close lets go of the link; a pinned one stays attached.
+func (p *Program) close() error {
+	return errors.Join(p.link.Close(), p.program.Close())
+}
+
+// remove detaches the program for good.
+func (p *Program) remove() {
+	if p.pin != "" {
+		os.Remove(p.pin)
+		os.Remove(filepath.Dir(p.pin)) // fails while others are in it
+	}
+	p.close()
+}
+
+// ProgramStats is what one program costs.
+type ProgramStats struct {
+	Name, Hook   string
+	ID           uint32
+	Instructions uint32
+	// Runs and RunTime count only while statistics were on; Missed always.
+	Runs    uint64
+	RunTime time.Duration
+	Missed  uint64
+}
+
+// Stats reads the kernel's run-time statistics of every attached program.
+func (k *Kernel) Stats() []ProgramStats {
+	var all []ProgramStats
+	for _, p := range k.programs {
+		s := ProgramStats{Name: p.Name, Hook: p.Hook}
+		if info, err := p.program.Info(); err == nil {
+			id, _ := info.ID()
+			s.ID = uint32(id)
+			s.Instructions, _ = info.VerifiedInstructions()
+		}
+		if stats, err := p.program.Stats(); err == nil {
+			s.Runs, s.RunTime, s.Missed = stats.RunCount, stats.Runtime, stats.RecursionMisses
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// MapStats is the memory that one map takes in the kernel.
+type MapStats struct {
+	Name, Type string
+	Bytes      uint64
+	MaxEntries uint32
+}
+
+// MapMemory lists the shared maps with their size as the kernel accounts it.
+func (k *Kernel) MapMemory() []MapStats {
+	var all []MapStats
+	for _, name := range sortedKeys(k.maps) {
+		m := k.maps[name]
+		s := MapStats{Name: name, Type: m.Type().String(), MaxEntries: m.MaxEntries()}
+		if info, err := m.Info(); err == nil {
+			s.Bytes, _ = info.Memlock()
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// Meter turns the kernel's program statistics on only while somebody looks: they
+// cost every BPF program of the host, also those of others, two clock reads a run.
+type Meter struct {
+	mutex sync.Mutex
+	stats io.Closer
+	until time.Time
+}
+
+// meterLinger is how long statistics stay on after the last look, so that a
+// watcher or a scraper that comes back sees an unbroken count.
+const meterLinger = 75 * time.Second
+
+// Look turns statistics on, or keeps them on, and reports whether they were on already.
+func (m *Meter) Look() (bool, error) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	m.until = time.Now().Add(meterLinger)
+	if m.stats != nil {
+		return true, nil
+	}
+	stats, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
+	if err != nil {
+		return false, fmt.Errorf("turn on program statistics: %w", err)
+	}
+	m.stats = stats
+	time.AfterFunc(meterLinger, m.expire)
+	return false, nil
+}
+
+func (m *Meter) expire() {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if m.stats == nil {
+		return
+	}
+	if left := time.Until(m.until); left > 0 {
+		time.AfterFunc(left, m.expire)
+		return
+	}
+	m.stats.Close()
+	m.stats = nil
+}

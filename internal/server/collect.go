@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+)
+
+// collector turns a status into metrics: each number of it is one. Ids that are
+// not measurements (of nodes, programs, subscribers) are labels or left out.
+type collector struct{ server *Server }
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(descs chan<- *prometheus.Desc) {
+	for _, m := range allMetrics {
+		descs <- m.desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	samples := samples{}
+	status := c.server.status()
+	samples.agent(status)
+	samples.events(status)
+	samples.subscribers(status.GetSubscribers())
+	samples.tables(status)
+	samples.memory(status.GetMemory())
+	samples.programs(status.GetPrograms())
+	samples.signals(status.GetSignals())
+	samples.server(c.server)
+	for key, s := range samples {
+		out <- prometheus.MustNewConstMetric(key.metric.desc, key.metric.kind, s.value, s.labels...)
+	}
+}
+
+// samples are values by metric and labels. Two things with the same labels
+// (two maps of one name) are added up: Prometheus would refuse all metrics.
+type samples map[sampleKey]sample
+
+type sampleKey struct {
+	metric *metric
+	labels string
+}
+
+type sample struct {
+	value  float64
+	labels []string
+}
+
+func (s samples) add(m *metric, value float64, labels ...string) {
+	for i, l := range labels {
+		labels[i] = strings.ToValidUTF8(l, "\uFFFD")
+	}
+	key := sampleKey{m, strings.Join(labels, "\xff")}
+	s[key] = sample{s[key].value + value, labels}
+}
+
+func (s samples) agent(st *skepv1.GetStatusResponse) {
+	s.add(metricInfo, 1, st.GetVersion(), st.GetNodeId(), st.GetBootId(), st.GetNodeName())
+	s.add(metricStart, float64(st.GetStarted().AsTime().UnixNano())/1e9)
+	s.add(metricUptime, st.GetUptime().AsDuration().Seconds())
+	s.add(metricAgentCPU, st.GetAgentCpu().AsDuration().Seconds())
+	s.add(metricAgentShare, st.GetAgentCpuShare())
+	s.add(metricProgramsShare, st.GetProgramsCpuShare())
+}
+
+func (s samples) events(st *skepv1.GetStatusResponse) {
+	for _, k := range st.GetKinds() {
+		s.add(metricEvents, float64(k.GetReceived()), k.GetKind())
+		s.add(metricMissed, float64(k.GetLost()), k.GetKind())
+		s.add(metricEventRate, k.GetRate(), k.GetKind())
+	}
+	for _, l := range st.GetLosses() {
+		s.add(metricLost, float64(l.GetCount()), l.GetPlace(), l.GetKind())
+	}
+}
+
+func (s samples) subscribers(list []*skepv1.Subscriber) {
+	s.add(metricSubscribers, float64(len(list)))
+	for _, sub := range list {
+		id := strconv.FormatUint(sub.GetId(), 10)
+		s.add(metricDelivered, float64(sub.GetDelivered()), id, sub.GetWho())
+		s.add(metricSubscriberLost, float64(sub.GetLost()), id, sub.GetWho())
+		s.add(metricSubscriberSince, float64(sub.GetSince().AsTime().UnixNano())/1e9, id, sub.GetWho())
+	}
+}
+
+func (s samples) tables(st *skepv1.GetStatusResponse) {
+	tables := map[string]*skepv1.TableStatus{
+		"processes": st.GetProcesses(), "connections": st.GetConnections(), "containers": st.GetContainers(),
+	}
+	for name, t := range tables {
+		if t != nil {
+			s.add(metricTableEntries, float64(t.GetEntries()), name)
+			s.add(metricTableCapacity, float64(t.GetCapacity()), name)
+		}
+	}
+}
+
+func (s samples) memory(m *skepv1.MemoryStatus) {
+	s.add(metricResident, float64(m.GetResidentBytes()))
+	s.add(metricKernelMaps, float64(m.GetKernelMapsBytes()))
+	for _, each := range m.GetMaps() {
+		s.add(metricMapBytes, float64(each.GetBytes()), each.GetName(), each.GetType())
+		s.add(metricMapEntries, float64(each.GetMaxEntries()), each.GetName(), each.GetType())
+	}
+}
+
+// programs adds up programs of one name and hook, but for the mean time of a
+// run, which is taken over all of them.
+func (s samples) programs(list []*skepv1.ProgramStatus) {
+	type place struct{ name, hook string }
+	time, rate := map[place]float64{}, map[place]float64{}
+	for _, p := range list {
+		at := place{p.GetName(), p.GetHook()}
+		s.add(metricRuns, float64(p.GetRuns()), at.name, at.hook)
+		s.add(metricRunTime, float64(p.GetRunTimeNs())/1e9, at.name, at.hook)
+		s.add(metricProgramMissed, float64(p.GetMissed()), at.name, at.hook)
+		s.add(metricRunRate, p.GetRunsPerSecond(), at.name, at.hook)
+		s.add(metricProgramShare, p.GetCpuShare(), at.name, at.hook)
+		s.add(metricInstructions, float64(p.GetInstructions()), at.name, at.hook)
+		time[at] += p.GetNsPerRun() / 1e9 * max(p.GetRunsPerSecond(), 1e-9)
+		rate[at] += max(p.GetRunsPerSecond(), 1e-9)
+	}
+	for at := range time {
+		s.add(metricRunDuration, time[at]/rate[at], at.name, at.hook)
+	}
+}
+
+func (s samples) signals(list []*skepv1.SignalStatus) {
+	for _, sig := range list {
+		available := 0.0
+		if sig.GetAvailable() {
+			available = 1
+		}
+		s.add(metricSignal, available, sig.GetSignal(), sig.GetIntent(), sig.GetRung())
+	}
+}
+
+func (s samples) server(srv *Server) {
+	s.add(metricAuditFailures, float64(srv.audit.failed.Load()))
+	s.add(metricFilterFailures, float64(srv.filterFailures.Load()))
+	srv.calls.mu.Lock()
+	defer srv.calls.mu.Unlock()
+	for _, r := range slices.Collect(maps.Keys(srv.calls.counts)) {
+		s.add(metricCalls, float64(srv.calls.counts[r]), r.method, r.code)
+	}
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"sync"
+	"time"
+)
+
+// What one caller may take from the agent. Any local user can connect, with a
+// role or without one, so all of it is bounded.
+const (
+	// Streams: each is a goroutine, a cursor and at most one batch in flight.
+	maxStreamsPerUID = 64
+	// Connections: each is a file descriptor and some buffers. Root is exempt,
+	// so that whoever floods the socket cannot keep the administrator out.
+	maxConnsPerUID = 64
+	maxConns       = 1024
+	// HTTP/2 streams of one connection.
+	maxStreamsPerConn = 100
+
+	maxRequestBytes   = 1 << 20
+	maxHeaderBytes    = 16 << 10
+	readHeaderTimeout = 5 * time.Second
+	// The whole request of a call, which is one small message.
+	readRequestTimeout = 10 * time.Second
+	idleTimeout        = 2 * time.Minute
+)
+
+// limiter counts what each uid holds.
+type limiter struct {
+	max  int
+	mu   sync.Mutex
+	held map[uint32]int
+}
+
+func newLimiter(limit int) *limiter { return &limiter{max: limit, held: map[uint32]int{}} }
+
+// acquire takes one of uid's places, if there is one.
+func (l *limiter) acquire(uid uint32) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held[uid] >= l.max {
+		return false
+	}
+	l.held[uid]++
+	return true
+}
+
+func (l *limiter) release(uid uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held[uid]--; l.held[uid] <= 0 {
+		delete(l.held, uid)
+	}
+}

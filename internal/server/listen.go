@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxSocketPath is sizeof(sockaddr_un.sun_path) less the terminating NUL.
+const maxSocketPath = 107
+
+// ErrTaken says that another agent serves the socket.
+var ErrTaken = errors.New("another agent is listening")
+
+// Listen makes the agent's socket. A dead socket in its place is removed, a
+// live one is ErrTaken, and anything else there is left alone.
+//
+// Its mode is 0666: who may do what is decided by role for each call, and the
+// refusal can say which group to join. A tighter mode would only turn that
+// into a bare "permission denied" of connect(2).
+func Listen(path string, logger *slog.Logger) (net.Listener, error) {
+	if len(path) > maxSocketPath {
+		return nil, fmt.Errorf("listen on %s: the path has %d bytes, a socket's can have %d; choose a shorter one", path, len(path), maxSocketPath)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("listen on %s: make its directory: %w", path, err)
+	}
+	if err := clearStale(path); err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", path, err)
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", path, err)
+	}
+	l.SetUnlinkOnClose(false) // by then the path may be another agent's: see Close
+	made, err := os.Lstat(path)
+	if err == nil {
+		err = os.Chmod(path, 0o666)
+	}
+	if err != nil {
+		l.Close()
+		return nil, fmt.Errorf("listen on %s: %w", path, err)
+	}
+	return &listener{UnixListener: l, path: path, made: made, logger: logger, perUID: newLimiter(maxConnsPerUID)}, nil
+}
+
+// clearStale removes a socket that nobody listens on.
+func clearStale(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("there is something else at this path (%s); move it away or choose another path", describe(info))
+	}
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		conn.Close()
+		return fmt.Errorf("%w at %s; stop it first or choose another path", ErrTaken, path)
+	}
+	if !errors.Is(err, unix.ECONNREFUSED) { // EAGAIN is a live one with a full backlog
+		return fmt.Errorf("%w at %s or it cannot be asked (%v); stop it first or choose another path", ErrTaken, path, err)
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("remove the dead socket: %w", err)
+	}
+	return nil
+}
+
+func describe(info fs.FileInfo) string {
+	switch t := info.Mode().Type(); {
+	case t.IsRegular():
+		return "a file"
+	case t.IsDir():
+		return "a directory"
+	case t&fs.ModeSymlink != 0:
+		return "a symbolic link"
+	}
+	return "not a socket"
+}
+
+// listener knows the peer of each connection and bounds how many one user has.
+type listener struct {
+	*net.UnixListener
+	path   string
+	made   fs.FileInfo
+	logger *slog.Logger
+	perUID *limiter
+	open   atomic.Int32
+}
+
+// Accept implements net.Listener.
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.AcceptUnix()
+		if err != nil {
+			return nil, err
+		}
+		p, err := peerOf(conn)
+		if err != nil {
+			l.logger.Warn("refused a connection", "error", err)
+			conn.Close()
+			continue
+		}
+		if release, ok := l.admit(p.uid); ok {
+			return &peerConn{Conn: conn, peer: p, release: release}, nil
+		}
+		conn.Close()
+	}
+}
+
+// admit takes a place for a connection of uid. Root always gets one.
+func (l *listener) admit(uid uint32) (release func(), ok bool) {
+	if uid == 0 {
+		return func() {}, true
+	}
+	if l.open.Load() >= maxConns || !l.perUID.acquire(uid) {
+		return nil, false
+	}
+	l.open.Add(1)
+	return sync.OnceFunc(func() {
+		l.open.Add(-1)
+		l.perUID.release(uid)
+	}), true
+}
+
+// Close stops listening and removes the socket, if it is still this one.
+func (l *listener) Close() error {
+	if now, err := os.Lstat(l.path); err == nil && os.SameFile(now, l.made) {
+		os.Remove(l.path)
+	}
+	return l.UnixListener.Close()
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// metric is one name of the metrics.
+type metric struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+}
+
+func counter(name, help string, labels ...string) *metric {
+	return &metric{prometheus.NewDesc(name, help, labels, nil), prometheus.CounterValue}
+}
+
+func gauge(name, help string, labels ...string) *metric {
+	return &metric{prometheus.NewDesc(name, help, labels, nil), prometheus.GaugeValue}
+}
+
+var (
+	metricInfo          = gauge("skep_agent_info", "Always 1; says which agent this is.", "version", "node_id", "boot_id", "node_name")
+	metricStart         = gauge("skep_agent_start_time_seconds", "When the agent started, in seconds since the Unix epoch.")
+	metricUptime        = gauge("skep_agent_uptime_seconds", "How long the agent has been running.")
+	metricAgentCPU      = counter("skep_agent_cpu_seconds_total", "CPU time that the agent's process has used.")
+	metricAgentShare    = gauge("skep_agent_cpu_ratio", "Share of one CPU that the agent's process used in the last interval.")
+	metricProgramsShare = gauge("skep_programs_cpu_ratio", "Share of one CPU that all BPF programs used in the last interval.")
+
+	metricEvents    = counter("skep_events_total", "Events that the agent received.", "kind")
+	metricMissed    = counter("skep_events_missed_total", "Events that were lost before the agent, at all places together.", "kind")
+	metricLost      = counter("skep_events_lost_total", "Events that were lost, by place.", "place", "kind")
+	metricEventRate = gauge("skep_events_per_second", "Events received a second over the last ten seconds.", "kind")
+
+	metricSubscribers     = gauge("skep_subscribers", "Readers of the event stream.")
+	metricDelivered       = counter("skep_subscriber_delivered_total", "Records delivered to a reader.", "subscriber", "who")
+	metricSubscriberLost  = counter("skep_subscriber_lost_total", "Records that a reader was too slow for.", "subscriber", "who")
+	metricSubscriberSince = gauge("skep_subscriber_start_time_seconds", "When a reader came, in seconds since the Unix epoch.", "subscriber", "who")
+
+	metricTableEntries  = gauge("skep_table_entries", "Entries of a table of the agent.", "table")
+	metricTableCapacity = gauge("skep_table_capacity", "Entries that a table of the agent can hold.", "table")
+
+	metricResident   = gauge("skep_agent_resident_memory_bytes", "Resident memory of the agent's process.")
+	metricKernelMaps = gauge("skep_maps_memory_bytes", "Memory of all BPF maps in the kernel.")
+	metricMapBytes   = gauge("skep_map_memory_bytes", "Memory of a BPF map in the kernel.", "map", "type")
+	metricMapEntries = gauge("skep_map_capacity", "Entries that a BPF map can hold.", "map", "type")
+
+	metricRuns          = counter("skep_program_runs_total", "Runs of a BPF program.", "program", "hook")
+	metricRunTime       = counter("skep_program_run_seconds_total", "CPU time of a BPF program.", "program", "hook")
+	metricProgramMissed = counter("skep_program_missed_total", "Runs of a BPF program that the kernel left out.", "program", "hook")
+	metricRunRate       = gauge("skep_program_runs_per_second", "Runs of a BPF program a second in the last interval.", "program", "hook")
+	metricRunDuration   = gauge("skep_program_run_duration_seconds", "Mean time of a run of a BPF program in the last interval.", "program", "hook")
+	metricProgramShare  = gauge("skep_program_cpu_ratio", "Share of one CPU that a BPF program used in the last interval.", "program", "hook")
+	metricInstructions  = gauge("skep_program_instructions", "Instructions of a BPF program.", "program", "hook")
+
+	metricSignal = gauge("skep_signal_available", "1 if a signal can be seen (or denied, or killed on) here.", "signal", "intent", "rung")
+
+	metricCalls          = counter("skep_api_calls_total", "Calls of the API that have ended, also refused ones.", "method", "code")
+	metricAuditFailures  = counter("skep_audit_failures_total", "Lines of the audit log that could not be written.")
+	metricFilterFailures = counter("skep_filter_failures_total", "Records on which a reader's expression failed; they did not match.")
+)
+
+var allMetrics = []*metric{
+	metricInfo, metricStart, metricUptime, metricAgentCPU, metricAgentShare, metricProgramsShare,
+	metricEvents, metricMissed, metricLost, metricEventRate,
+	metricSubscribers, metricDelivered, metricSubscriberLost, metricSubscriberSince,
+	metricTableEntries, metricTableCapacity,
+	metricResident, metricKernelMaps, metricMapBytes, metricMapEntries,
+	metricRuns, metricRunTime, metricProgramMissed, metricRunRate, metricRunDuration, metricProgramShare, metricInstructions,
+	metricSignal, metricCalls, metricAuditFailures, metricFilterFailures,
+}

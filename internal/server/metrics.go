@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"path"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// MetricsHandler serves the numbers of the status in the formats of Prometheus.
+func (s *Server) MetricsHandler() http.Handler {
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(&collector{server: s})
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		MaxRequestsInFlight: 4, Timeout: 10 * time.Second,
+	})
+}
+
+// ServeMetrics answers GET /metrics on a TCP address until ctx is done. There
+// is no default address: whoever reaches the port reads the numbers, whatever
+// the role, which an administrator has to want. 127.0.0.1:7538 is the port to use.
+func (s *Server) ServeMetrics(ctx context.Context, address string) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("serve metrics: %w; choose another address or leave it empty", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", s.MetricsHandler())
+	server := &http.Server{
+		Handler: mux, ReadTimeout: readRequestTimeout, WriteTimeout: time.Minute,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+	}
+	return serveUntil(ctx, server, l, func() {})
+}
+
+// callCounts counts the calls by method and result.
+type callCounts struct {
+	mu     sync.Mutex
+	counts map[callResult]uint64
+}
+
+type callResult struct{ method, code string }
+
+func newCallCounts() *callCounts { return &callCounts{counts: map[callResult]uint64{}} }
+
+func (c *callCounts) add(procedure string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counts[callResult{path.Base(procedure), codeOf(err)}]++
+}

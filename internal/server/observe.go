@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"connectrpc.com/connect"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/event"
+)
+
+const (
+	// A message of a stream holds at most so many records, and about so many
+	// bytes, which is well under the 4 MiB that gRPC clients accept.
+	maxBatchRecords = 512
+	maxBatchBytes   = 1 << 20
+)
+
+// Observe implements the AgentService: the past, then what happens.
+//
+// There is no buffer between the log and the client but the one batch in
+// flight: Send blocks while the client does not read, meanwhile the cursor is
+// overtaken, and what it lost is a loss record in the place where it is missing.
+func (s *Server) Observe(ctx context.Context, req *skepv1.ObserveRequest, stream *connect.ServerStream[skepv1.ObserveResponse]) error {
+	filter, err := s.compile(req.GetFilter())
+	if err != nil {
+		return err
+	}
+	opts, err := subscription(callerFrom(ctx), req, filter)
+	if err != nil {
+		return err
+	}
+	uid := callerFrom(ctx).uid
+	if !s.streams.acquire(uid) {
+		return connect.NewError(connect.CodeResourceExhausted,
+			fmt.Errorf("uid %d has %d streams open, which is the limit: close one first", uid, maxStreamsPerUID))
+	}
+	defer s.streams.release(uid)
+	defer func() { s.filterFailures.Add(filter.Failures()) }()
+
+	cursor := s.deps.Log.Subscribe(opts)
+	defer cursor.Close()
+	o := &observation{
+		node: s.deps.Node, kinds: filter.Kinds(), cursor: cursor, send: stream.Send,
+		buf: make([]*skepv1.Record, maxBatchRecords),
+	}
+	if err := o.past(ctx, !opts.Since.IsZero() || opts.Last > 0); err != nil || !req.GetFollow() {
+		return finished(ctx, err)
+	}
+	if req.GetMaxRate() > 0 {
+		return finished(ctx, o.followSampled(ctx, newSampler(req.GetMaxRate())))
+	}
+	return finished(ctx, o.follow(ctx))
+}
+
+// subscription is what the log is asked for.
+func subscription(c caller, req *skepv1.ObserveRequest, filter *event.Filter) (event.SubscribeOptions, error) {
+	opts := event.SubscribeOptions{
+		Who: fmt.Sprintf("%s (pid %d)", c.user, c.peer.pid), Filter: describeFilter(req.GetFilter()),
+		Kinds: filter.CursorKinds(), Match: filter.Match, Last: int(req.GetLast()),
+	}
+	if c.token != nil {
+		opts.Who = fmt.Sprintf("%s (token %s)", c.user, c.token.shortID())
+	}
+	if req.GetSince() != nil {
+		d := req.GetSince().AsDuration()
+		if req.GetSince().CheckValid() != nil || d < 0 {
+			return opts, connect.NewError(connect.CodeInvalidArgument, errors.New("since must not be negative: it is how old the oldest record may be"))
+		}
+		opts.Since = time.Now().Add(-d)
+	}
+	return opts, nil
+}
+
+func describeFilter(f *skepv1.Filter) string {
+	if f == nil {
+		return ""
+	}
+	text := string(event.AppendJSON(nil, f))
+	if text == "{}" {
+		return ""
+	}
+	return text[:min(len(text), 256)]
+}
+
+// finished is how a stream ends: cleanly with the log, or with the reason why
+// its context did.
+func finished(ctx context.Context, err error) error {
+	switch {
+	case err == nil, errors.Is(err, io.EOF):
+		return nil
+	case errors.Is(context.Cause(ctx), errStopping):
+		return connect.NewError(connect.CodeUnavailable, errStopping)
+	case ctx.Err() != nil:
+		return connect.NewError(connect.CodeCanceled, ctx.Err())
+	}
+	return err
+}
+
+// observation is one stream of records.
+type observation struct {
+	node   Node
+	kinds  event.KindSet // whose losses are told
+	cursor *event.Cursor
+	send   func(*skepv1.ObserveResponse) error
+	buf    []*skepv1.Record
+}
+
+// past sends what was there when the stream began, if it is wanted, and then
+// the message that says that the rest is live. That one also tells a client
+// that waits for the first event that the stream stands.
+func (o *observation) past(ctx context.Context, wanted bool) error {
+	for wanted && !o.cursor.Live() {
+		records, err := o.next(ctx)
+		if err == nil {
+			err = o.sendAll(records)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return o.send(&skepv1.ObserveResponse{Live: true})
+}
+
+func (o *observation) follow(ctx context.Context) error {
+	for {
+		records, err := o.next(ctx)
+		if err == nil {
+			err = o.sendAll(records)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// next waits for records; those that were lost before them come first.
+func (o *observation) next(ctx context.Context) ([]*skepv1.Record, error) {
+	n, lost, err := o.cursor.Next(ctx, o.buf)
+	if err != nil {
+		return nil, err
+	}
+	if lost == (event.Counts{}) {
+		return o.buf[:n], nil
+	}
+	return append(o.losses(lost), o.buf[:n]...), nil
+}
+
+// losses are the records that say what this subscriber lost. They are in its
+// stream only, so they have no sequence number.
+func (o *observation) losses(lost event.Counts) (records []*skepv1.Record) {
+	for k, count := range lost {
+		if count == 0 || !(o.kinds.Has(event.Kind(k)) || event.Kind(k) == event.Loss) {
+			continue
+		}
+		records = append(records, o.loss(event.Kind(k), count))
+	}
+	return records
+}
+
+func (o *observation) loss(k event.Kind, count uint64) *skepv1.Record {
+	now, bootNS := clocks()
+	return &skepv1.Record{
+		NodeId: o.node.ID, BootId: o.node.BootID, NodeName: o.node.Name,
+		Kind: event.Loss.String(), Time: now, BootNs: bootNS,
+		Body: &skepv1.Record_Loss{Loss: &skepv1.Loss{
+			LostKind: k.String(), Count: count, Place: "subscriber",
+			Detail: "this reader was too slow, or asked for a past that was being overwritten; counted before its filter",
+		}},
+	}
+}
+
+// sendAll sends records in as few messages as their limits allow.
+func (o *observation) sendAll(records []*skepv1.Record) error {
+	for len(records) > 0 {
+		n := batchLen(records)
+		if err := o.send(&skepv1.ObserveResponse{Records: records[:n]}); err != nil {
+			return err
+		}
+		records = records[n:]
+	}
+	return nil
+}
+
+// batchLen is how many of the records fit into one message, at least one.
+func batchLen(records []*skepv1.Record) int {
+	bytes := 0
+	for i, r := range records[:min(len(records), maxBatchRecords)] {
+		if bytes += event.Size(r); bytes > maxBatchBytes && i > 0 {
+			return i
+		}
+	}
+	return min(len(records), maxBatchRecords)
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// peer is the process at the other end of a connection, as it was at connect.
+// The kernel vouches for it; the process can neither forge it nor change it by
+// exec or setuid later.
+type peer struct {
+	uid, gid uint32
+	pid      int32
+	groups   []uint32 // supplementary ones
+}
+
+// in says whether the peer was in a group.
+func (p peer) in(gid uint32) bool {
+	if p.gid == gid {
+		return true
+	}
+	for _, g := range p.groups {
+		if g == gid {
+			return true
+		}
+	}
+	return false
+}
+
+// peerOf asks the kernel who connected.
+func peerOf(conn syscall.Conn) (peer, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return peer{}, fmt.Errorf("read peer credentials: %w", err)
+	}
+	var p peer
+	var sockErr error
+	err = raw.Control(func(fd uintptr) {
+		var cred *unix.Ucred
+		if cred, sockErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); sockErr != nil {
+			return
+		}
+		p.uid, p.gid, p.pid = cred.Uid, cred.Gid, cred.Pid
+		p.groups, sockErr = peerGroups(fd)
+	})
+	if err = errors.Join(err, sockErr); err != nil {
+		return peer{}, fmt.Errorf("read peer credentials: %w", err)
+	}
+	return p, nil
+}
+
+// peerGroups reads SO_PEERGROUPS (Linux 4.13), for which x/sys/unix has no
+// function. ERANGE says how much room it takes.
+func peerGroups(fd uintptr) ([]uint32, error) {
+	groups := make([]uint32, 64)
+	for {
+		size := uint32(len(groups) * 4)
+		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_PEERGROUPS,
+			uintptr(unsafe.Pointer(&groups[0])), uintptr(unsafe.Pointer(&size)), 0)
+		switch {
+		case errno == 0:
+			return groups[:size/4], nil
+		case errno == unix.ERANGE && int(size/4) > len(groups):
+			groups = make([]uint32, size/4)
+		default:
+			return nil, fmt.Errorf("SO_PEERGROUPS: %w", errno)
+		}
+	}
+}
+
+// peerConn is a connection whose peer is known.
+type peerConn struct {
+	net.Conn
+	peer    peer
+	release func()
+}
+
+func (c *peerConn) Close() error {
+	c.release()
+	return c.Conn.Close()
+}
+
+type peerKey struct{}
+
+// withPeer is http.Server.ConnContext.
+func withPeer(ctx context.Context, c net.Conn) context.Context {
+	if pc, ok := c.(*peerConn); ok {
+		return context.WithValue(ctx, peerKey{}, pc.peer)
+	}
+	return ctx
+}
+
+func peerFrom(ctx context.Context) (peer, bool) {
+	p, ok := ctx.Value(peerKey{}).(peer)
+	return p, ok
+}

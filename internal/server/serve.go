@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect"
+	"golang.org/x/sys/unix"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/skep-io/skep/api/skep/v1/skepv1connect"
+)
+
+var errStopping = errors.New("the agent is stopping")
+
+// shutdownGrace is how long calls get to end when the agent stops.
+const shutdownGrace = 3 * time.Second
+
+// Handler is the API over HTTP/1.1 and HTTP/2 (Connect, gRPC, gRPC-Web). It
+// refuses every request whose connection does not come from Listen.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle(skepv1connect.NewAgentServiceHandler(s,
+		connect.WithRequestGate(s.gate),
+		connect.WithInterceptors(watch{s}),
+		connect.WithReadMaxBytes(maxRequestBytes),
+		// The other end is on this machine: compressing would only cost.
+		connect.WithCompression("gzip", nil, nil),
+	))
+	return boundRequests(mux)
+}
+
+// Serve answers calls on a listener made by Listen until ctx is done or the
+// listener fails. It closes the listener.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stop(errStopping)
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	server := &http.Server{
+		Handler:           s.Handler(),
+		Protocols:         protocols,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreamsPerConn},
+		BaseContext:       func(net.Listener) context.Context { return base },
+		ConnContext:       withPeer,
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.deps.Logger.Handler(), slog.LevelDebug),
+	}
+	return serveUntil(ctx, server, l, func() { stop(errStopping) })
+}
+
+// serveUntil runs a server until ctx is done; stop tells its streams to end.
+func serveUntil(ctx context.Context, server *http.Server, l net.Listener, stop func()) error {
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(l) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve on %s: %w", l.Addr(), err)
+	case <-ctx.Done():
+	}
+	stop()
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+	defer cancel()
+	if server.Shutdown(grace) != nil {
+		server.Close()
+	}
+	<-failed
+	return nil
+}
+
+// boundRequests gives every request a time by which it must have been read.
+// The deadline is lifted once it has: a stream may last for days.
+func boundRequests(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		control := http.NewResponseController(w)
+		if control.SetReadDeadline(time.Now().Add(readRequestTimeout)) == nil {
+			r.Body = &boundBody{r.Body, control}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+type boundBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+}
+
+// Read implements io.Reader.
+func (b *boundBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+// clocks reads the two clocks that a record carries.
+func clocks() (wall *timestamppb.Timestamp, bootNS uint64) {
+	var ts unix.Timespec
+	unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) // cannot fail with this clock and a valid pointer
+	return timestamppb.Now(), uint64(ts.Nano())
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/api/skep/v1/skepv1connect"
+	"github.com/skep-io/skep/internal/event"
+)
+
+// Processes is the agent's process table. What it returns is not changed by
+// the server, and must not change any more.
+type Processes interface {
+	// List returns the live processes, with exited also those still remembered.
+	List(exited bool) []*skepv1.ProcessInfo
+	// Get finds a process by process_id or exec_id, or, if id is empty, the
+	// live process with that pid. Connections may be left empty.
+	Get(id string, pid uint32) (*skepv1.GetProcessResponse, bool)
+	// Ancestors yields the ancestors of an exec id, parent first, without the
+	// process itself, until yield returns false.
+	Ancestors(execID string, yield func(*skepv1.Process) bool)
+}
+
+// Connections is the agent's connection table; the same holds for what it returns.
+type Connections interface {
+	// List returns the open connections, with closed also those still remembered.
+	List(closed bool) []*skepv1.ConnectionInfo
+}
+
+// Node is what every record says about where it comes from.
+type Node struct{ ID, BootID, Name string }
+
+// Deps are what a Server works with. All are needed but Audit and Logger.
+type Deps struct {
+	Node        Node
+	Log         *event.Log
+	Processes   Processes
+	Connections Connections
+	// Status and Doctor return a fresh message; the server adds the subscribers.
+	Status func() *skepv1.GetStatusResponse
+	Doctor func() *skepv1.GetDoctorResponse
+	Logger *slog.Logger
+	// Audit takes one line of JSON per Write; nil discards them.
+	Audit io.Writer
+	// TokenKey signs tokens, 32 bytes or more: see LoadTokenKey. Changing it
+	// revokes every token.
+	TokenKey []byte
+	Roles    RoleConfig
+}
+
+// Server implements the AgentService.
+type Server struct {
+	deps    Deps
+	roles   *roles
+	tokens  tokens
+	audit   *audit
+	streams *limiter
+	calls   *callCounts
+	// filterFailures are those of the streams that have ended.
+	filterFailures atomic.Uint64
+}
+
+var _ skepv1connect.AgentServiceHandler = (*Server)(nil)
+
+// New makes a server. It does no I/O.
+func New(deps Deps) (*Server, error) {
+	switch {
+	case deps.Log == nil, deps.Processes == nil, deps.Connections == nil, deps.Status == nil, deps.Doctor == nil:
+		return nil, errors.New("make server: Log, Processes, Connections, Status and Doctor are all needed")
+	case len(deps.TokenKey) < minTokenKey:
+		return nil, fmt.Errorf("make server: the token key has %d bytes, it needs %d", len(deps.TokenKey), minTokenKey)
+	}
+	if deps.Logger == nil {
+		deps.Logger = slog.New(slog.DiscardHandler)
+	}
+	if deps.Audit == nil {
+		deps.Audit = io.Discard
+	}
+	return &Server{
+		deps:    deps,
+		roles:   newRoles(deps.Roles, accounts{}, time.Now),
+		tokens:  tokens{key: deps.TokenKey, now: time.Now},
+		audit:   &audit{out: deps.Audit, logger: deps.Logger},
+		streams: newLimiter(maxStreamsPerUID),
+		calls:   newCallCounts(),
+	}, nil
+}

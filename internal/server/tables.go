@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+
+	"connectrpc.com/connect"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/event"
+)
+
+// ListProcesses implements the AgentService. Addresses and ports select the
+// processes that have such a connection.
+func (s *Server) ListProcesses(_ context.Context, req *skepv1.ListProcessesRequest) (*skepv1.ListProcessesResponse, error) {
+	spec := req.GetFilter()
+	byConnection := &skepv1.Filter{Addrs: spec.GetAddrs(), Ports: spec.GetPorts()}
+	connections, err := s.tableFilter(byConnection)
+	if err != nil {
+		return nil, err
+	}
+	processes, err := s.tableFilter(without(spec))
+	if err != nil {
+		return nil, err
+	}
+	open := s.deps.Connections.List(req.GetExited())
+	counts, matching := countConnections(open, connections)
+	selective := len(spec.GetAddrs())+len(spec.GetPorts()) > 0
+
+	res := &skepv1.ListProcessesResponse{}
+	for _, p := range s.deps.Processes.List(req.GetExited()) {
+		res.Total++
+		id := p.GetProcess().GetProcessId()
+		if (!selective || matching[id]) && processes.Match(recordOfProcess(p)) {
+			res.Processes = append(res.Processes, withConnections(p, counts[id]))
+		}
+	}
+	return res, nil
+}
+
+// without is the part of a filter that is about the process itself.
+func without(f *skepv1.Filter) *skepv1.Filter {
+	return &skepv1.Filter{
+		Kinds: f.GetKinds(), Pids: f.GetPids(), Exes: f.GetExes(), Comms: f.GetComms(), Uids: f.GetUids(),
+		Containers: f.GetContainers(), AncestorExes: f.GetAncestorExes(), Where: f.GetWhere(),
+	}
+}
+
+// countConnections counts the open connections of each process, and says which
+// processes have one that matches.
+func countConnections(list []*skepv1.ConnectionInfo, f *event.Filter) (counts map[string]uint32, matching map[string]bool) {
+	counts, matching = map[string]uint32{}, map[string]bool{}
+	for _, c := range list {
+		id := c.GetProcess().GetProcessId()
+		if c.GetClosed() == nil {
+			counts[id]++
+		}
+		if f.Match(recordOfConnection(c)) {
+			matching[id] = true
+		}
+	}
+	return counts, matching
+}
+
+// withConnections is p with its number of connections, if the table did not say.
+func withConnections(p *skepv1.ProcessInfo, n uint32) *skepv1.ProcessInfo {
+	if n == 0 || p.GetConnections() != 0 {
+		return p
+	}
+	return &skepv1.ProcessInfo{
+		Process: p.GetProcess(), Started: p.GetStarted(), Args: p.GetArgs(), ArgsTruncated: p.GetArgsTruncated(),
+		Cwd: p.GetCwd(), Connections: n, Exited: p.GetExited(), Exit: p.GetExit(), Exec: p.GetExec(),
+	}
+}
+
+// ListConnections implements the AgentService.
+func (s *Server) ListConnections(_ context.Context, req *skepv1.ListConnectionsRequest) (*skepv1.ListConnectionsResponse, error) {
+	filter, err := s.tableFilter(req.GetFilter())
+	if err != nil {
+		return nil, err
+	}
+	res := &skepv1.ListConnectionsResponse{}
+	for _, c := range s.deps.Connections.List(req.GetClosed()) {
+		res.Total++
+		if filter.Match(recordOfConnection(c)) {
+			res.Connections = append(res.Connections, c)
+		}
+	}
+	slices.SortStableFunc(res.Connections, func(a, b *skepv1.ConnectionInfo) int {
+		return cmp.Or(cmp.Compare(b.GetOpened().GetSeconds(), a.GetOpened().GetSeconds()),
+			cmp.Compare(b.GetOpened().GetNanos(), a.GetOpened().GetNanos()))
+	})
+	if limit := int(req.GetLimit()); limit > 0 && len(res.Connections) > limit {
+		res.Connections = res.Connections[:limit]
+	}
+	return res, nil
+}
+
+// tableFilter compiles a filter over a table, whose rows have no kind.
+func (s *Server) tableFilter(spec *skepv1.Filter) (*event.Filter, error) {
+	if len(spec.GetKinds()) > 0 {
+		return nil, connect.NewError(connect.CodeInvalidArgument, errors.New("filter kinds: the rows of a table have no kind"))
+	}
+	return s.compile(spec)
+}
+
+func (s *Server) compile(spec *skepv1.Filter) (*event.Filter, error) {
+	f, err := event.Compile(spec, event.FilterDeps{Ancestors: s.deps.Processes.Ancestors})
+	if err != nil {
+		return nil, connect.NewError(connect.CodeInvalidArgument, err)
+	}
+	return f, nil
+}
+
+// recordOfProcess is a row of the process table as filters see it.
+func recordOfProcess(p *skepv1.ProcessInfo) *skepv1.Record {
+	r := &skepv1.Record{Time: p.GetStarted(), Process: p.GetProcess()}
+	if p.GetExec() != nil {
+		r.Body = &skepv1.Record_Exec{Exec: p.GetExec()}
+	}
+	return r
+}
+
+// recordOfConnection is a row of the connection table as filters see it.
+func recordOfConnection(c *skepv1.ConnectionInfo) *skepv1.Record {
+	return &skepv1.Record{
+		Time: c.GetOpened(), Process: c.GetProcess(),
+		Body: &skepv1.Record_Connection{Connection: c.GetConnection()},
+	}
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+)
+
+const (
+	minTokenKey     = 32
+	defaultTokenTTL = 8 * time.Hour
+	maxTokenTTL     = 24 * time.Hour
+
+	tokenPrefix = "skep_" // lets secret scanners find one that leaked
+	tokenClaims = 1 + 4 + 1 + 8 + 16
+)
+
+// token is what a bearer token says: version, uid, role, expiry and a random
+// id, big endian, followed by their HMAC-SHA256; all of it in base64url.
+type token struct {
+	uid     uint32
+	role    skepv1.Role
+	expires time.Time
+	id      [16]byte
+}
+
+type tokens struct {
+	key []byte
+	now func() time.Time
+}
+
+var errBadToken = errors.New("the token is not valid here; get a new one")
+var errExpiredToken = errors.New("the token has expired; get a new one")
+
+// issue makes a token.
+func (t tokens) issue(uid uint32, role skepv1.Role, ttl time.Duration) (string, token) {
+	tok := token{uid: uid, role: role, expires: t.now().Add(ttl).Truncate(time.Second)}
+	rand.Read(tok.id[:]) // never fails (Go 1.24)
+	claims := tok.encode()
+	return tokenPrefix + base64.RawURLEncoding.EncodeToString(append(claims, t.sign(claims)...)), tok
+}
+
+// verify reads a token that this key has signed and that has not expired.
+func (t tokens) verify(s string) (token, error) {
+	encoded, ok := strings.CutPrefix(s, tokenPrefix)
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
+	if !ok || err != nil || len(raw) != tokenClaims+sha256.Size {
+		return token{}, errBadToken
+	}
+	claims, mac := raw[:tokenClaims], raw[tokenClaims:]
+	if !hmac.Equal(mac, t.sign(claims)) {
+		return token{}, errBadToken
+	}
+	tok, ok := decodeToken(claims)
+	if !ok {
+		return token{}, errBadToken
+	}
+	if !t.now().Before(tok.expires) {
+		return token{}, errExpiredToken
+	}
+	return tok, nil
+}
+
+func (t tokens) sign(claims []byte) []byte {
+	mac := hmac.New(sha256.New, t.key)
+	mac.Write([]byte("skep token\x00")) // the key may one day sign other things
+	mac.Write(claims)
+	return mac.Sum(nil)
+}
+
+func (t token) encode() []byte {
+	b := append(make([]byte, 0, tokenClaims), 1)
+	b = binary.BigEndian.AppendUint32(b, t.uid)
+	b = append(b, byte(t.role))
+	b = binary.BigEndian.AppendUint64(b, uint64(t.expires.Unix()))
+	return append(b, t.id[:]...)
+}
+
+func decodeToken(b []byte) (t token, ok bool) {
+	t.uid = binary.BigEndian.Uint32(b[1:])
+	t.role = skepv1.Role(b[5])
+	t.expires = time.Unix(int64(binary.BigEndian.Uint64(b[6:])), 0)
+	copy(t.id[:], b[14:])
+	return t, b[0] == 1 && t.role >= skepv1.Role_ROLE_VIEW && t.role <= skepv1.Role_ROLE_ADMIN
+}
+
+// LoadTokenKey reads the key at path, or makes one that only its owner can
+// read. Removing the file and restarting the agent revokes every token.
+func LoadTokenKey(path string) ([]byte, error) {
+	key, err := readTokenKey(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		key = make([]byte, minTokenKey)
+		rand.Read(key)
+		err = writeTokenKey(path, key)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load token key: %w", err)
+	}
+	return key, nil
+}
+
+func readTokenKey(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("%s has mode %#o: others may have read it; remove it (this revokes every token) and start again", path, info.Mode().Perm())
+	}
+	key, err := io.ReadAll(io.LimitReader(f, 4096))
+	if err == nil && len(key) < minTokenKey {
+		err = fmt.Errorf("%s has %d bytes, not %d: remove it (this revokes every token) and start again", path, len(key), minTokenKey)
+	}
+	return key, err
+}
+
+// writeTokenKey writes a whole key or none: a full disk must not leave half of
+// one behind.
+func writeTokenKey(path string, key []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(key)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		os.Remove(path)
+	}
+	return err
+}
+
+// shortID names a token in the audit log without giving it away.
+func (t token) shortID() string { return hex.EncodeToString(t.id[:8]) }

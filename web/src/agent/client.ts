@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { Code, ConnectError, createClient } from '@connectrpc/connect';
+import { createConnectTransport } from '@connectrpc/connect-web';
+import { AgentService } from '../api/skep/v1/agent_pb';
+
+// The session cookie travels with same-origin requests by itself.
+export const agent = createClient(
+  AgentService,
+  createConnectTransport({ baseUrl: location.origin, useBinaryFormat: true }),
+);
+
+/** How long a call that is no stream may take. */
+export const callTimeout = 8000;
+
+export function failure(e: unknown): { code: Code; message: string } {
+  const error = ConnectError.from(e, Code.Unavailable);
+  // A server that is gone is a network error to fetch, which Connect cannot name.
+  const code = error.code === Code.Unknown || error.code === Code.Internal ? Code.Unavailable : error.code;
+  return { code, message: error.rawMessage };
+}
+
+export function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((done) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+      done();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener('abort', end);
+  });
+}

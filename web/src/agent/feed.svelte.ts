@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { ObserveResponse } from '../api/skep/v1/agent_pb';
+import type { Record as Rec } from '../api/skep/v1/record_pb';
+
+/** Records that the page keeps. */
+const capacity = 1000;
+/** Records that may wait for a frame; a stream without sampling fills it first. */
+const backlog = 5000;
+/** The window of the shown and sampled rates. */
+const windowMs = 2000;
+
+export function key(r: Rec): string {
+  return `${r.kind}.${r.seq}`;
+}
+
+interface Arrival {
+  at: number;
+  shown: number;
+  sampled: number;
+}
+
+/**
+ * The latest records. They arrive whenever the network likes; the page sees
+ * them once per animation frame, however many there are.
+ */
+export class Feed {
+  /** Oldest first, at most `capacity`; a new array for each frame with news. */
+  records = $state.raw<Rec[]>([]);
+  /** Records a second that reached the page, and that the agent left out. */
+  shownRate = $state(0);
+  sampledRate = $state(0);
+  paused = $state(false);
+
+  #pending: Rec[] = [];
+  #frame = 0;
+  #arrivals: Arrival[] = [];
+  #listeners = new Set<(news: Rec[]) => void>();
+
+  /** Calls back with the news of each frame. Returns how to stop. */
+  listen(f: (news: Rec[]) => void): () => void {
+    this.#listeners.add(f);
+    return () => this.#listeners.delete(f);
+  }
+
+  push(m: ObserveResponse, past: boolean) {
+    const news = past ? this.#unseen(m.records) : m.records;
+    this.#pending.push(...news);
+    if (this.#pending.length > backlog) this.#pending = this.#pending.slice(-capacity);
+    if (!past) this.#arrivals.push({ at: performance.now(), shown: news.length, sampled: Number(m.sampledOut) });
+    this.#frame ||= requestAnimationFrame(() => this.#flush());
+  }
+
+  clear() {
+    this.#pending = [];
+    this.records = [];
+  }
+
+  /** A reconnecting stream brings the recent past again. */
+  #unseen(records: Rec[]): Rec[] {
+    const seen = new Set([...this.records, ...this.#pending].map(key));
+    return records.filter((r) => !seen.has(key(r)));
+  }
+
+  #flush() {
+    this.#frame = 0;
+    const news = this.#pending;
+    this.#pending = [];
+    for (const f of this.#listeners) f(news);
+    if (!this.paused && news.length) this.records = [...this.records, ...news].slice(-capacity);
+  }
+
+  /** Called once a second. */
+  measure() {
+    const now = performance.now();
+    this.#arrivals = this.#arrivals.filter((a) => now - a.at < windowMs);
+    let shown = 0;
+    let sampled = 0;
+    for (const a of this.#arrivals) {
+      shown += a.shown;
+      sampled += a.sampled;
+    }
+    this.shownRate = (shown * 1000) / windowMs;
+    this.sampledRate = (sampled * 1000) / windowMs;
+  }
+}

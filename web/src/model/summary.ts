@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import type { Connection, Exec, Exit, Record as Rec } from '../api/skep/v1/record_pb';
+import { bytes, count, endpoint, nanos } from './format';
+import { baseName, commandLine } from './text';
+
+/** Says in one line what a record tells beyond its process. */
+export function summary(r: Rec): string {
+  switch (r.body.case) {
+    case 'fork':
+      return `child of ${r.process?.ppid ?? '?'}`;
+    case 'exec':
+      return ofExec(r.body.value);
+    case 'exit':
+      return ofExit(r.body.value);
+    case 'oom':
+      return `killed for memory: ${bytes(r.body.value.usageBytes)} used of ${bytes(r.body.value.limitBytes)} in ${r.body.value.cgroup || 'the whole host'}`;
+    case 'connection':
+      return ofConnection(r.kind, r.body.value);
+    case 'loss':
+      return `${count(r.body.value.count)} ${r.body.value.lostKind} records lost: ${r.body.value.place} ${r.body.value.detail}`.trim();
+    case 'agent':
+      return `agent ${r.body.value.event} ${r.body.value.detail}`.trim();
+  }
+  return '';
+}
+
+function ofExec(e: Exec): string {
+  const flags = [e.setuid && 'setuid', e.setgid && 'setgid', e.fileCaps && 'file caps', e.memfd && 'memfd', e.unlinked && 'unlinked', e.enteredContainer && 'entered container'].filter(Boolean);
+  return commandLine(e.args) + (e.argsTruncated ? ' …' : '') + (flags.length ? `  [${flags.join(', ')}]` : '');
+}
+
+export function exitWord(e: Exit): string {
+  return e.signal ? `${e.signalName || 'signal ' + e.signal}${e.coreDumped ? ', core dumped' : ''}` : `code ${e.code}`;
+}
+
+function ofExit(e: Exit): string {
+  return `${exitWord(e)} after ${nanos(e.durationNs)}, cpu ${nanos(e.userNs + e.systemNs)}, max rss ${bytes(e.maxRssBytes)}`;
+}
+
+function ofConnection(kind: string, c: Connection): string {
+  if (kind === 'listen') return `on ${endpoint(c.local)}, backlog ${c.backlog}`;
+  const arrow = c.direction === 'inbound' ? '←' : '→';
+  const peer = c.peer?.comm || c.peer?.exe ? ` (${c.peer.comm || baseName(c.peer.exe)} ${c.peer.pid})` : '';
+  const ends = `${endpoint(c.local)} ${arrow} ${endpoint(c.remote)}${peer}`;
+  if (c.error) return `${ends} failed: ${c.errorName || c.error}`;
+  if (kind !== 'close') return ends;
+  const retrans = c.retransmits ? `, ${c.retransmits} retransmits` : '';
+  return `${ends}  sent ${bytes(c.bytesSent)}, received ${bytes(c.bytesReceived)}${retrans}, ${c.closeReason} after ${nanos(c.durationNs)}`;
+}
+
+/** Whether a record deserves the eye. */
+export function alarming(r: Rec): boolean {
+  switch (r.body.case) {
+    case 'exit':
+      return r.body.value.signal !== 0 || r.body.value.code !== 0;
+    case 'connection':
+      return r.body.value.error !== 0;
+    case 'loss':
+    case 'oom':
+      return true;
+  }
+  return false;
+}
