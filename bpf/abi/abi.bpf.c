@@ -4,6 +4,7 @@
  * its BTF holds them all and internal/abi can be generated from it.
  */
 #include "../process/record.h"
+#include "../tcp/record.h"
 
 #define EXPORT(kind, name) const volatile kind name *export_##name
 
@@ -20,3 +21,9 @@ EXPORT(struct, exit_record);
 EXPORT(struct, oom_record);
 EXPORT(struct, cgroup_record);
 EXPORT(struct, attach_record);
+EXPORT(enum, tcp_source);
+EXPORT(enum, tcp_reason);
+EXPORT(enum, tcp_flag);
+EXPORT(struct, tcp_ends);
+EXPORT(struct, tcp_socket);
+EXPORT(struct, tcp_record);

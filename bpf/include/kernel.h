@@ -10,6 +10,7 @@
 #include <linux/types.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_tracing.h>
 
 #include <stdbool.h>
@@ -208,4 +209,60 @@ struct page_counter {
 struct mem_cgroup {
 	struct cgroup_subsys_state css;
 	struct page_counter memory;
+} CO_RE;
+
+typedef struct { struct net *net; } possible_net_t;
+typedef struct { int owned; } socket_lock_t;
+
+struct in6_addr {
+	union {
+		__be32 u6_addr32[4];
+	} in6_u;
+} CO_RE;
+
+struct sock_common {
+	__be32 skc_daddr, skc_rcv_saddr;
+	__be16 skc_dport;
+	__u16 skc_num;
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	possible_net_t skc_net;
+	struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
+	unsigned long skc_flags;
+} CO_RE;
+
+struct socket {
+	struct sock *sk;
+} CO_RE;
+
+struct sock {
+	struct sock_common __sk_common;
+	int sk_err;
+	struct socket *sk_socket;
+	socket_lock_t sk_lock;
+	__u16 sk_protocol;
+	__u8 sk_shutdown;
+	__u32 sk_max_ack_backlog;
+} CO_RE;
+
+struct inet_sock {
+	struct sock sk;
+	__be16 inet_sport;
+} CO_RE;
+
+struct inet_connection_sock {
+	struct inet_sock icsk_inet;
+} CO_RE;
+
+struct tcp_sock {
+	struct inet_connection_sock inet_conn;
+	__u64 bytes_sent, bytes_retrans, bytes_received;
+	__u32 segs_out, segs_in;
+	__u32 srtt_us, mdev_us;
+	__u32 total_retrans;
+} CO_RE;
+
+/* Since 6.10 inet_csk_accept takes this instead of three arguments. */
+struct proto_accept_arg {
+	int flags;
 } CO_RE;

@@ -12,18 +12,23 @@ enum loss_place {
 
 #define LOSS_TYPES 32 /* EVENT_TYPES */
 
+struct loss_counts {
+	__u64 n[LOSS_PLACES * LOSS_TYPES];
+};
+
+/* One entry, so that the agent reads all counters with one system call per pass. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, LOSS_PLACES * LOSS_TYPES);
+	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct loss_counts);
 } loss SEC(".maps");
 
 static __always_inline void count_loss(enum loss_place place, __u32 type)
 {
-	__u32 key = place * LOSS_TYPES + (type & (LOSS_TYPES - 1));
-	__u64 *n = bpf_map_lookup_elem(&loss, &key);
+	__u32 zero = 0;
+	struct loss_counts *counts = bpf_map_lookup_elem(&loss, &zero);
 
-	if (n)
-		(*n)++;
+	if (counts)
+		counts->n[place * LOSS_TYPES + (type & (LOSS_TYPES - 1))]++;
 }

@@ -157,3 +157,83 @@ type Process struct {
 	UID      uint32
 	Flags    uint32
 }
+
+type TcpEnds struct {
+	_          structs.HostLayout
+	Local      [4]uint32
+	Remote     [4]uint32
+	LocalPort  uint16
+	RemotePort uint16
+	Netns      uint32
+}
+
+type TcpFlag uint32
+
+const (
+	TcpPassive     TcpFlag = 1
+	TcpAccepted    TcpFlag = 2
+	TcpListener    TcpFlag = 4
+	TcpPending     TcpFlag = 8
+	TcpClosedLocal TcpFlag = 16
+	TcpClosedPeer  TcpFlag = 32
+	TcpPreexisting TcpFlag = 64
+	TcpFailed      TcpFlag = 128
+	TcpFlags       TcpFlag = 256
+)
+
+type TcpReason uint32
+
+const (
+	TcpReasonNone       TcpReason = 0
+	TcpReasonLocal      TcpReason = 1
+	TcpReasonPeer       TcpReason = 2
+	TcpReasonReset      TcpReason = 3
+	TcpReasonAbort      TcpReason = 4
+	TcpReasonTimeout    TcpReason = 5
+	TcpReasonRefused    TcpReason = 6
+	TcpReasonError      TcpReason = 7
+	TcpReasonUnaccepted TcpReason = 8
+	TcpReasons          TcpReason = 9
+)
+
+type TcpRecord struct {
+	_                structs.HostLayout
+	Header           EventHeader
+	Socket           TcpSocket
+	Error            uint32
+	Backlog          uint32
+	BytesSent        uint64
+	BytesReceived    uint64
+	SegmentsSent     uint32
+	SegmentsReceived uint32
+	RTTUs            uint32
+	RTTVarUs         uint32
+	Retransmits      uint32
+	Reason           uint32
+}
+
+type TcpSocket struct {
+	_             structs.HostLayout
+	Owner         ExecID
+	ID            uint64
+	OpenedNS      uint64
+	EstablishedNS uint64
+	Ends          TcpEnds
+	Flags         uint32
+	Family        uint16
+	State         uint8
+	Source        uint8
+}
+
+type TcpSource uint32
+
+const (
+	TcpSourceNone     TcpSource = 0
+	TcpSourceConnect  TcpSource = 1
+	TcpSourceListen   TcpSource = 2
+	TcpSourceListener TcpSource = 3
+	TcpSourceAccept   TcpSource = 4
+	TcpSourceIo       TcpSource = 5
+	TcpSourceScan     TcpSource = 6
+	TcpSources        TcpSource = 7
+)

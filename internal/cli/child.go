@@ -55,6 +55,7 @@ func startChild(o childOptions) (*child, error) {
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM, Credential: o.credential}
 	c.cmd.WaitDelay = 2 * time.Second
 	if o.credential != nil {
+		c.cmd.Args[0] = "skep" // not /proc/self/exe
 		c.cmd.Env, c.cmd.Dir = []string{"PATH=/usr/bin:/bin", "LANG=C.UTF-8"}, "/"
 	}
 	started := make(chan error, 1)

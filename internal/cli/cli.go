@@ -23,6 +23,7 @@ import (
 	"syscall"
 	"time"
 
+	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 )
 
@@ -54,7 +55,7 @@ func Main(version string, args []string) int {
 	root := a.root()
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || connect.CodeOf(err) == connect.CodeCanceled) {
 		return exitInterrupted
 	}
 	return a.report(cmd, err)
@@ -68,13 +69,12 @@ func (a *app) root() *cobra.Command {
 		Example:       rootExample,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Version:       a.version,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
 			a.running = true
 			a.socketSet = cmd.Flags().Changed("socket") || os.Getenv(socketEnv) != ""
 		},
-		CompletionOptions: cobra.CompletionOptions{DisableDescriptions: false},
 	}
 	root.SetOut(a.out)
 	root.SetErr(a.err)

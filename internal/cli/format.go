@@ -13,7 +13,7 @@ import (
 // 380ns 1.2ms 45.3s 3m20s 2h04m 5d03h.
 func appendDuration(dst []byte, d time.Duration) []byte {
 	switch {
-	case d < 0:
+	case d <= 0:
 		return append(dst, '0', 's')
 	case d < time.Microsecond:
 		return append(strconv.AppendInt(dst, int64(d), 10), "ns"...)

@@ -4,7 +4,6 @@ package cli
 
 import (
 	"strconv"
-	"time"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
@@ -57,7 +56,6 @@ func (t *recordTable) column(dst []byte, c colour, text string, width int) []byt
 }
 
 func (t *recordTable) sampledOut(dst []byte, n uint64) []byte {
-	dst = append(time.Now().AppendFormat(dst, "2006-01-02T15:04:05.000000"), "  "...)
 	return append(t.append(dst, yellow, formatCount(n)+" records left out (--max-rate)"), '\n')
 }
 

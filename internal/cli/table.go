@@ -17,7 +17,7 @@ type cell struct {
 	colour colour
 }
 
-func text(s string) cell             { return cell{text: s} }
+func text(s string) cell              { return cell{text: s} }
 func painted(c colour, s string) cell { return cell{s, c} }
 
 // table lays rows out in columns as wide as their widest cell. On a terminal

@@ -103,7 +103,7 @@ func (d *drawing) mark(p *skepv1.ProcessInfo) {
 	}
 }
 
-// maxDepth bounds the recursion; deeper branches stay at this indentation.
+// maxDepth bounds the indentation: a fork chain may be as deep as it likes.
 const maxDepth = 400
 
 func (d *drawing) draw(p *skepv1.ProcessInfo, branch, indent string) {

@@ -91,7 +91,7 @@ func TestFaults(t *testing.T) {
 	for _, c := range []struct{ name, in, want string }{
 		{"unknown", "node_nam: x\n", `f:1:1: unknown key "node_nam"; did you mean "node_name"?`},
 		{"unknown nested", "sensors:\n  process:\n    enabld: true\n", `f:3:5: unknown key "enabld" in sensors.process; did you mean "enabled"?`},
-		{"unknown far", "metrics:\n  zzzzzzzzz: 1\n", `f:2:3: unknown key "zzzzzzzzz" in metrics; the nearest is "listen"`},
+		{"unknown far", "metrics:\n  zzzzzzzzz: 1\n", `f:2:3: unknown key "zzzzzzzzz" in metrics; the keys here are listen`},
 		{"merge key", "log:\n  <<: {level: info}\n", `f:2:3: unknown key "<<" in log`},
 		{"duplicate", "socket: /a\ncluster: x\nsocket: /b\n", `f:3:1: key "socket" is there twice, first in line 1`},
 		{"bool", "sensors: {tcp: {enabled: yes}}\n", `f:1:26: sensors.tcp.enabled must be true or false, not "yes"`},

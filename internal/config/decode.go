@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -18,6 +17,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"github.com/skep-io/skep/internal/event"
 )
 
 // Error is one fault in a configuration file. Line and Column count from 1;
@@ -309,16 +310,10 @@ func join(path, key string) string {
 
 // suggest names the nearest of the known keys, or all where none is near.
 func suggest(key string, known []string) string {
-	best, distance := "", math.MaxInt
-	for _, k := range known {
-		if d := editDistance(key, k); d < distance {
-			best, distance = k, d
-		}
+	if near := event.Nearest(key, known); near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
 	}
-	if distance <= 1+len(best)/4 {
-		return fmt.Sprintf("did you mean %q?", best)
-	}
-	return fmt.Sprintf("the nearest is %q, all are %s", best, strings.Join(known, ", "))
+	return "the keys here are " + strings.Join(known, ", ")
 }
 
 func readAtMost(r io.Reader, n int64) ([]byte, error) {

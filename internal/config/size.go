@@ -45,29 +45,3 @@ func (s Size) String() string {
 	}
 	return fmt.Sprintf("%d", uint64(s))
 }
-
-// editDistance is the Levenshtein distance of two short strings, in bytes
-// (Wagner and Fischer, 1974). Keys longer than any real one are not compared.
-func editDistance(a, b string) int {
-	const longest = 64
-	if len(a) > longest || len(b) > longest {
-		return longest
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
-}

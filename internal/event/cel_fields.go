@@ -7,6 +7,7 @@ import (
 	"math"
 	"regexp"
 	"slices"
+	"strings"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/decls"
@@ -89,8 +90,11 @@ var undeclared = regexp.MustCompile(`^undeclared reference to '([^']+)'`)
 
 // hint is what to write instead, for a complaint of the checker.
 func (f *recordFields) hint(complaint string) string {
-	if complaint == "reserved identifier: namespace" {
+	switch complaint {
+	case "reserved identifier: namespace":
 		return "write record.namespace"
+	case "invalid matches argument":
+		return "it is not a regular expression (RE2 syntax)"
 	}
 	if m := undeclared.FindStringSubmatch(complaint); m != nil {
 		return didYouMean(m[1], append(f.topNames(), wholeRecord))
@@ -117,7 +121,7 @@ func didYouMean(name string, names []string) string {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	if len(names) <= 32 {
-		return fmt.Sprintf("the fields are %v", names)
+		return "the fields are " + strings.Join(names, ", ")
 	}
 	return ""
 }

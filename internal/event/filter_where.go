@@ -5,6 +5,7 @@ package event
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync/atomic"
 
@@ -73,9 +74,13 @@ func newWhereEnv(fields *recordFields) (*cel.Env, error) {
 		cel.CrossTypeNumericComparisons(true),
 		cel.ParserExpressionSizeLimit(maxWhereLength),
 		cel.ExpressionNodeLimit(maxWhereNodes),
+		cel.ASTValidators(cel.ValidateRegexLiterals()),
 		cel.RegexProgramSizeLimit(1000),
 	)
 }
+
+// noOverload is how the checker says that types do not fit an operator or function.
+var noOverload = regexp.MustCompile(`^found no matching overload for '_?([^']*?)_?' applied to '(?:[^'(]*)\(([^']*)\)'`)
 
 // whereError turns the first complaint of the CEL checker into one sentence
 // with the column (from 1) and the nearest name.
@@ -90,6 +95,7 @@ func whereError(issues *cel.Issues, fields *recordFields) error {
 		at = fmt.Sprintf("line %d, %s", first.Location.Line(), at)
 	}
 	message, _, _ := strings.Cut(Printable(first.Message), " (did you mean") // ours knows the fields
+	message = noOverload.ReplaceAllString(message, "$1 does not take ($2)")
 	if hint := fields.hint(first.Message); hint != "" {
 		message += "; " + hint
 	}

@@ -109,6 +109,9 @@ func appenderOf(t reflect.Type) appendValue {
 	case reflect.String:
 		return func(dst []byte, v reflect.Value) []byte { return appendString(dst, v.String()) }
 	case reflect.Map:
+		if t == reflect.TypeFor[map[string]string]() {
+			return appendLabels
+		}
 		return mapAppender(t)
 	case reflect.Slice:
 		if t.Elem().Kind() == reflect.Uint8 {
@@ -158,4 +161,21 @@ func mapAppender(t reflect.Type) appendValue {
 		}
 		return append(dst, '}')
 	}
+}
+
+// appendLabels is mapAppender for the one map that records have.
+func appendLabels(dst []byte, v reflect.Value) []byte {
+	labels := v.Interface().(map[string]string)
+	var room [16]string
+	keys := slices.AppendSeq(room[:0], maps.Keys(labels))
+	slices.Sort(keys)
+	dst = append(dst, '{')
+	for i, k := range keys {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(appendString(dst, k), ':')
+		dst = appendString(dst, labels[k])
+	}
+	return append(dst, '}')
 }

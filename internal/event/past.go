@@ -22,7 +22,8 @@ func viewOf(chunks []*chunk) view {
 	return view{chunks: slices.Clone(chunks), tail: chunks[len(chunks)-1].n}
 }
 
-// rewind moves the cursor back to where its options say that it starts.
+// rewind moves the cursor back to where its options say that it starts: with
+// Last at a record that matches, so that nothing is lost but what is wanted.
 func (c *Cursor) rewind(past view) {
 	wanted := c.opts.Last
 	for i := len(past.chunks) - 1; i >= 0; i-- {
@@ -31,7 +32,9 @@ func (c *Cursor) rewind(past view) {
 			n = past.tail
 		}
 		at, done := c.searchBack(from, n, &wanted)
-		c.next, c.seen = from.first+uint64(at), from.countsAt(at)
+		if at < n {
+			c.next, c.seen = from.first+uint64(at), from.countsAt(at)
+		}
 		if done {
 			return
 		}
@@ -39,26 +42,27 @@ func (c *Cursor) rewind(past view) {
 }
 
 // searchBack goes back through the first n records of a chunk until it has met
-// enough matching ones, or one that is too old. It returns the index to start at.
+// enough matching ones, or one that is too old. It returns the index to start
+// at, which is n if there is nothing in this chunk to start with.
 func (c *Cursor) searchBack(from *chunk, n int, wanted *int) (at int, done bool) {
+	at = n
 	for i := n - 1; i >= 0; i-- {
-		r := from.records[i]
-		if !c.opts.Since.IsZero() && r.GetTime().AsTime().Before(c.opts.Since.Add(-disorder)) {
-			return i + 1, true
+		if !c.opts.Since.IsZero() && from.records[i].GetTime().AsTime().Before(c.opts.Since.Add(-disorder)) {
+			return at, true
 		}
 		if c.opts.Last == 0 {
-			continue
-		}
-		if c.opts.Kinds.Has(from.kinds[i]) && c.wants(i, from) {
+			at = i
+		} else if c.wants(i, from) {
+			at = i
 			if *wanted--; *wanted == 0 {
-				return i, true
+				return at, true
 			}
 		}
 	}
-	return 0, false
+	return at, false
 }
 
 func (c *Cursor) wants(i int, from *chunk) bool {
 	r := from.records[i]
-	return c.recent(r) && (c.opts.Match == nil || c.opts.Match(r))
+	return c.opts.Kinds.Has(from.kinds[i]) && c.recent(r) && (c.opts.Match == nil || c.opts.Match(r))
 }

@@ -8,8 +8,7 @@ import (
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 )
 
-// Sizes in memory of what a record is made of, each rounded up by the
-// allocator's size classes (at most 12.5 % in the range that matters).
+// Sizes in memory of what a record is made of.
 const (
 	recordSize     = int(unsafe.Sizeof(skepv1.Record{})) + int(unsafe.Sizeof(skepv1.Record_Exec{})) + 48 // + Timestamp
 	processSize    = int(unsafe.Sizeof(skepv1.Process{}))
@@ -37,7 +36,7 @@ func Size(r *skepv1.Record) int {
 	default:
 		size += 256
 	}
-	return size
+	return size + size/8 // the allocator's size classes round up by at most that
 }
 
 func processBytes(p *skepv1.Process) int {

@@ -86,6 +86,30 @@ func readProc(pid uint32) (*skepv1.Exec, string) {
 	return body, name
 }
 
+// FillFromProc completes an exec whose names could not be read in the kernel, if the
+// process still lives.
+func FillFromProc(id abi.ExecID, body *skepv1.Exec) {
+	found, _ := readProc(id.Tgid)
+	if found == nil {
+		return
+	}
+	if body.File == nil || body.File.Path == "" {
+		body.File, body.Unlinked, body.Memfd = found.File, found.Unlinked, found.Memfd
+	}
+	if body.Cwd == "" {
+		body.Cwd = found.Cwd
+	}
+	if len(body.Args) == 0 {
+		body.Args, body.ArgsRaw, body.ArgsTruncated = found.Args, found.ArgsRaw, found.ArgsTruncated
+	}
+	if body.NsPid == 0 {
+		body.NsPid, body.Session = found.NsPid, found.Session
+	}
+	if body.Namespaces.GetPid() == 0 {
+		body.Namespaces = found.Namespaces
+	}
+}
+
 func readArgs(dir string, body *skepv1.Exec) {
 	line, err := os.ReadFile(dir + "cmdline")
 	if err != nil || len(line) == 0 {

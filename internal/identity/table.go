@@ -195,7 +195,11 @@ func (t *Table) retire(e *entry, exitedNS uint64) {
 	for tries := len(t.dead); len(t.dead) > t.keep && tries > 0; tries-- {
 		oldest := t.dead[0]
 		t.dead = t.dead[1:]
-		if old := t.entries[oldest]; old != nil && old.children > 0 {
+		old := t.entries[oldest]
+		if old == nil || !old.dead {
+			continue // the same image came in again, from the ring after a scan
+		}
+		if old.children > 0 {
 			t.dead = append(t.dead, oldest)
 			continue
 		}

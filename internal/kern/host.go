@@ -98,10 +98,15 @@ func SubsysIndex(controller string) (int32, error) {
 	return 0, fmt.Errorf("find cgroup controller %s in kernel BTF: %w", controller, errors.ErrUnsupported)
 }
 
-// MountBPFFS mounts the BPF filesystem at dir unless it is one already.
-func MountBPFFS(dir string) error {
+// IsBPFFS reports whether dir is on a BPF filesystem.
+func IsBPFFS(dir string) bool {
 	var stat unix.Statfs_t
-	if err := unix.Statfs(dir, &stat); err == nil && stat.Type == unix.BPF_FS_MAGIC {
+	return unix.Statfs(dir, &stat) == nil && stat.Type == unix.BPF_FS_MAGIC
+}
+
+// mountBPFFS mounts the BPF filesystem at dir unless it is one already.
+func mountBPFFS(dir string) error {
+	if IsBPFFS(dir) {
 		return nil
 	}
 	if err := unix.Mount("bpf", dir, "bpf", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0700"); err != nil {

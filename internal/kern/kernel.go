@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 
 	"github.com/cilium/ebpf"
@@ -21,8 +22,9 @@ import (
 // Options decide what a [Kernel] makes. All but Force and Logger are part of the
 // ABI hash: two agents that differ in them do not share kernel objects.
 type Options struct {
-	// BPFFS is the mounted BPF filesystem; "" makes a private kernel side that is never pinned.
-	BPFFS string
+	// PinRoot is the directory of all pins, one below the mount point of a BPF filesystem;
+	// "" makes a private kernel side that is never pinned.
+	PinRoot string
 	// MapEntries sets max_entries of maps by name (rings: bytes).
 	MapEntries map[string]uint32
 	// Constants sets `const volatile` variables in every object that has them.
@@ -63,7 +65,7 @@ func Open(options Options, sensors ...Sensor) (*Kernel, error) {
 		return nil, err
 	}
 	if err := k.createMaps(); err != nil {
-		return nil, errors.Join(err, k.Close())
+		return nil, errors.Join(err, k.Abort())
 	}
 	return k, nil
 }
@@ -109,19 +111,42 @@ func (k *Kernel) abiHash() (string, error) {
 }
 
 func (k *Kernel) openPins() error {
-	if k.options.BPFFS == "" {
+	if k.options.PinRoot == "" {
 		return nil
 	}
-	if err := MountBPFFS(k.options.BPFFS); err != nil {
+	root := filepath.Clean(k.options.PinRoot)
+	if err := mountBPFFS(filepath.Dir(root)); err != nil {
 		return err
 	}
 	hash, err := k.abiHash()
 	if err != nil {
 		return err
 	}
-	root := filepath.Join(k.options.BPFFS, "skep")
 	k.dir = filepath.Join(root, hash)
 	return makeDirs(root, k.dir, filepath.Join(k.dir, "maps"), filepath.Join(k.dir, "links"))
+}
+
+// Abort undoes what this agent has made: after a failed start nothing is left. What it
+// adopted stays as it was.
+func (k *Kernel) Abort() error {
+	if k.dir == "" || k.adopted {
+		return k.Close()
+	}
+	return k.Remove()
+}
+
+// Remove is Close that also takes the kernel side away.
+func (k *Kernel) Remove() error {
+	for i := len(k.programs) - 1; i >= 0; i-- {
+		k.programs[i].remove()
+	}
+	k.programs = nil
+	err := k.Close()
+	if k.dir != "" {
+		err = errors.Join(err, os.RemoveAll(k.dir))
+		os.Remove(filepath.Dir(k.dir)) // stays if another ABI's pins are in it
+	}
+	return err
 }
 
 // Close detaches what is not pinned and lets go of everything else. The pinned

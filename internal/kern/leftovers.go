@@ -70,10 +70,10 @@ func countRecords(pin string, counts map[uint16]uint64) {
 	})
 }
 
-// RemovePins takes away everything that skep has pinned below a BPF filesystem, of
-// every ABI: no program, link or map of skep is left once no agent holds it.
-func RemovePins(bpffs string) error {
-	if err := os.RemoveAll(filepath.Join(bpffs, "skep")); err != nil {
+// RemovePins takes away everything that is pinned below a pin root, of every ABI: no
+// program, link or map of skep is left once no agent holds it.
+func RemovePins(pinRoot string) error {
+	if err := os.RemoveAll(pinRoot); err != nil {
 		return fmt.Errorf("remove pins: %w", err)
 	}
 	return nil

@@ -18,15 +18,14 @@ func (k *Kernel) ReadLosses(l *Losses) error {
 	if err != nil {
 		return err
 	}
-	var perCPU []uint64
-	for place := range l {
-		for kind := range l[place] {
-			key := uint32(place)*uint32(abi.EventTypes) + uint32(kind)
-			if err := m.Lookup(key, &perCPU); err != nil {
-				return fmt.Errorf("read loss counter %d: %w", key, err)
-			}
-			l[place][kind] = 0
-			for _, n := range perCPU {
+	var perCPU []Losses
+	if err := m.Lookup(uint32(0), &perCPU); err != nil {
+		return fmt.Errorf("read loss counters: %w", err)
+	}
+	*l = Losses{}
+	for _, counts := range perCPU {
+		for place := range counts {
+			for kind, n := range counts[place] {
 				l[place][kind] += n
 			}
 		}

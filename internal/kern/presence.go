@@ -28,7 +28,7 @@ var ErrRunning = errors.New("another skep agent is running on this host")
 // start at once, the one with the younger mark gives way. A private agent leaves
 // the field to itself and does not mark it.
 func (k *Kernel) announce() error {
-	if k.options.BPFFS == "" {
+	if k.options.PinRoot == "" {
 		return nil
 	}
 	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{

@@ -4,9 +4,7 @@ package container
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -123,17 +121,9 @@ func stateID(file string) ID {
 
 // read takes the container's path in our hierarchy from its state.json.
 func (r *runcStates) read(file string) (string, error) {
-	f, err := os.Open(file)
+	data, err := readBounded(file, maxState)
 	if err != nil {
 		return "", err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxState+1))
-	if err != nil {
-		return "", err
-	}
-	if len(data) > maxState {
-		return "", fmt.Errorf("read %s: %w", file, errors.New("longer than any state of runc"))
 	}
 	return cgroupOfState(data, r.hierarchy)
 }
@@ -150,10 +140,20 @@ func cgroupOfState(data []byte, h cgroup.Hierarchy) (string, error) {
 	if !ok || len(full) > 4096 {
 		return "", nil
 	}
-	for _, mount := range []string{h.Mount, "/sys/fs/cgroup/" + h.Controller, "/sys/fs/cgroup"} {
+	for _, mount := range usualMounts(h) {
 		if rest, ok := strings.CutPrefix(full, mount); ok && strings.HasPrefix(rest, "/") && rest != "/" {
 			return path.Join(h.Root, rest), nil
 		}
 	}
 	return "", nil
+}
+
+// usualMounts are where runc may see the hierarchy: where we do, or, if we are
+// in a container, where hosts have it.
+func usualMounts(h cgroup.Hierarchy) []string {
+	const base = "/sys/fs/cgroup"
+	if h.Version == 2 {
+		return []string{h.Mount, base + "/unified", base}
+	}
+	return []string{h.Mount, base + "/" + strings.TrimPrefix(h.Controller, "name=")}
 }

@@ -18,6 +18,7 @@ const (
 	KindCRI        Kind = "cri"        // CRI only: CRI-O and others
 	KindDocker     Kind = "docker"     // Docker Engine HTTP API
 	KindPodman     Kind = "podman"     // the same, as podman serves it
+	KindStorage    Kind = "storage"    // no socket: the directory of containers/storage
 )
 
 // Socket is where a runtime is asked.
@@ -35,6 +36,7 @@ var DefaultSockets = []Socket{
 	{KindCRI, "/run/crio/crio.sock"},
 	{KindDocker, "/run/docker.sock"},
 	{KindPodman, "/run/podman/podman.sock"},
+	{KindStorage, "/var/lib/containers/storage"},
 }
 
 // errNotFound: the runtime answered, and does not know the container (yet).
@@ -47,10 +49,10 @@ type source struct {
 	lookup func(context.Context, ID) (Meta, error)
 }
 
-// there tells whether the socket exists, so that a stopped runtime costs no dial.
+// there tells whether the socket (or directory) exists, so that a stopped runtime costs no dial.
 func (s source) there() bool {
 	info, err := os.Stat(s.socket)
-	return err == nil && info.Mode().Type() == fs.ModeSocket
+	return err == nil && (info.Mode().Type() == fs.ModeSocket || info.IsDir())
 }
 
 func newSources(sockets []Socket, namespaces []string) []source {
@@ -66,6 +68,8 @@ func newSources(sockets []Socket, namespaces []string) []source {
 			sources = append(sources, engineSource(s.Path, Docker))
 		case KindPodman:
 			sources = append(sources, engineSource(s.Path, Podman))
+		case KindStorage:
+			sources = append(sources, storageSource(s.Path))
 		}
 	}
 	return sources

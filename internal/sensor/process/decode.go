@@ -55,3 +55,21 @@ func cString(b []byte) string {
 	}
 	return string(b)
 }
+
+// Comm is the text of a kernel command name.
+func Comm(name [16]byte) string { return valid(cString(name[:])) }
+
+// DecodeScan decodes what the iterator over existing processes wrote.
+func DecodeScan(raw []byte) ([]abi.Process, error) {
+	size := int(unsafe.Sizeof(abi.Process{}))
+	if len(raw)%size != 0 {
+		return nil, fmt.Errorf("decode process scan: %d bytes are no multiple of %d", len(raw), size)
+	}
+	all := make([]abi.Process, len(raw)/size)
+	for i := range all {
+		if err := Decode(raw[i*size:], &all[i]); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 func cgroupID(dir string) (uint64, error) {
@@ -17,8 +18,16 @@ func cgroupID(dir string) (uint64, error) {
 }
 
 // removeCgroups removes a cgroup and its parents from all hierarchies where
-// they are empty; the runtimes leave a container's parents behind.
+// they are empty; the runtimes leave a container's parents behind. The last
+// process may need a moment to go.
 func removeCgroups(cgroupPath string) {
+	deadline := time.Now().Add(time.Second)
+	for removeOnce(cgroupPath) && time.Now().Before(deadline) {
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func removeOnce(cgroupPath string) (busy bool) {
 	table, _ := os.ReadFile("/proc/self/mountinfo")
 	for line := range strings.Lines(string(table)) {
 		f := strings.Fields(line)
@@ -26,7 +35,8 @@ func removeCgroups(cgroupPath string) {
 			continue
 		}
 		for p := path.Join("/", cgroupPath); p != "/"; p = path.Dir(p) {
-			_ = syscall.Rmdir(filepath.Join(f[4], p)) // fails for one in use, as it should
+			busy = syscall.Rmdir(filepath.Join(f[4], p)) == syscall.EBUSY || busy
 		}
 	}
+	return busy
 }

@@ -111,7 +111,7 @@ func (c *Containerd) Run(t testing.TB, name string, args ...string) *Container {
 	call = append(append(call, Image, name, "/probe"), args...)
 	t.Cleanup(func() { c.remove(name) })
 	c.ctr(t, call...)
-	return &Container{ID: name, PID: c.taskPID(t, name)}
+	return &Container{ID: name, PID: c.taskPIDIn(t, "default", name)}
 }
 
 // splitFlags takes the leading "--flag value" pairs.
@@ -123,9 +123,9 @@ func splitFlags(args []string) (flags, rest []string) {
 	return args[:n], args[n:]
 }
 
-func (c *Containerd) taskPID(t testing.TB, name string) int {
+func (c *Containerd) taskPIDIn(t testing.TB, namespace, name string) int {
 	t.Helper()
-	for line := range strings.Lines(c.ctr(t, "tasks", "ls")) {
+	for line := range strings.Lines(c.ctr(t, "-n", namespace, "tasks", "ls")) {
 		if f := strings.Fields(line); len(f) == 3 && f[0] == name {
 			pid, err := strconv.Atoi(f[1])
 			if err != nil {

@@ -126,3 +126,67 @@ func TestRuncLate(t *testing.T) {
 		t.Fatalf("after runc run: %+v", got)
 	}
 }
+
+func TestPod(t *testing.T) {
+	c := StartContainerd(t)
+	table, h := startTable(t, container.Socket{Kind: container.KindContainerd, Path: c.Socket})
+	pod := Pod{Name: "web-0", Namespace: "shop", UID: "7a1c0b52-3d4e-4f60-8a9b-0c1d2e3f4a5b", Labels: map[string]string{"app": "shop"}}
+	made := c.RunPod(t, pod, "web", "sleep", "600")
+	id, path := CgroupOf(t, h, made.PID)
+	Eventually(t, "metadata of the pod's container in "+path, func() bool {
+		got := table.ForCgroup(id)
+		return got != nil && got.Resolved
+	})
+	got := table.ForCgroup(id)
+	if got.ID != made.ID || got.Runtime != container.Containerd || got.Name != "web" || got.Image != Image ||
+		got.PodName != "web-0" || got.Namespace != "shop" || got.PodUID != pod.UID || got.QoS != "burstable" || got.PodLabels["app"] != "shop" {
+		t.Errorf("container in %s: %+v", path, got)
+	}
+	sandboxPID := c.taskPIDIn(t, "k8s.io", made.Sandbox)
+	id, _ = CgroupOf(t, h, sandboxPID)
+	Eventually(t, "metadata of the sandbox", func() bool { return table.ForCgroup(id).Resolved })
+	if got := table.ForCgroup(id); got.ID != made.Sandbox || got.PodName != "web-0" || got.PodUID != pod.UID {
+		t.Errorf("sandbox: %+v", got)
+	}
+}
+
+func TestEngines(t *testing.T) {
+	for _, e := range []struct {
+		name  string
+		start func(testing.TB) *Engine
+		kind  container.Kind
+		want  container.Runtime
+	}{
+		{"podman", StartPodman, container.KindPodman, container.Podman},
+		{"docker", StartDocker, container.KindDocker, container.Docker},
+	} {
+		t.Run(e.name, func(t *testing.T) {
+			engine := e.start(t)
+			table, h := startTable(t, container.Socket{Kind: e.kind, Path: engine.Socket})
+			name := UniqueName("skep-" + e.name)
+			made := engine.Run(t, name, "--label", "app=shop", "sleep", "600")
+			id, path := CgroupOf(t, h, made.PID)
+			got := table.ForCgroup(id)
+			if got == nil || got.ID != made.ID || got.Runtime != e.want {
+				t.Fatalf("cgroup %d (%s) is %+v, want %s", id, path, got, made.ID)
+			}
+			Eventually(t, "metadata of "+path, func() bool { return table.ForCgroup(id).Resolved })
+			got = table.ForCgroup(id)
+			if got.Name != name || !strings.HasSuffix(got.Image, Image) || got.Labels["app"] != "shop" || got.Labels[ImageLabel] != "yes" {
+				t.Errorf("metadata: %+v", got)
+			}
+			if e.kind == container.KindPodman {
+				testPodmanStorage(t, engine, id, name)
+			}
+		})
+	}
+}
+
+// testPodmanStorage: without a service, podman's files tell name and image.
+func testPodmanStorage(t *testing.T, engine *Engine, id uint64, name string) {
+	table, _ := startTable(t, container.Socket{Kind: container.KindStorage, Path: filepath.Join(engine.Dir, "root")})
+	Eventually(t, "metadata from podman's storage", func() bool { return table.ForCgroup(id).Resolved })
+	if got := table.ForCgroup(id); got.Name != name || !strings.HasSuffix(got.Image, Image) || got.Runtime != container.Podman {
+		t.Errorf("from storage: %+v", got)
+	}
+}

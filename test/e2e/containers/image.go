@@ -32,7 +32,7 @@ func BuildImage(t testing.TB, dir, probe string) string {
 	layer := a.blob(layerTar(program))
 	config := a.blob(encode(map[string]any{
 		"architecture": runtime.GOARCH, "os": "linux",
-		"config": map[string]any{"Entrypoint": []string{"/probe"}, "Env": []string{"PATH=/"}, "Labels": map[string]string{ImageLabel: "yes"}},
+		"config": map[string]any{"Entrypoint": []string{"/probe"}, "Cmd": []string{"sleep", "86400"}, "Env": []string{"PATH=/"}, "Labels": map[string]string{ImageLabel: "yes"}},
 		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{layer.Digest}},
 	}))
 	layer.Type, config.Type = "application/vnd.oci.image.layer.v1.tar", "application/vnd.oci.image.config.v1+json"

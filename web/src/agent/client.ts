@@ -16,7 +16,7 @@ export const callTimeout = 8000;
 export function failure(e: unknown): { code: Code; message: string } {
   const error = ConnectError.from(e, Code.Unavailable);
   // A server that is gone is a network error to fetch, which Connect cannot name.
-  const code = error.code === Code.Unknown || error.code === Code.Internal ? Code.Unavailable : error.code;
+  const code = error.code === Code.Unknown ? Code.Unavailable : error.code;
   return { code, message: error.rawMessage };
 }
 

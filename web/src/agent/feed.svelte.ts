@@ -10,8 +10,19 @@ const backlog = 5000;
 /** The window of the shown and sampled rates. */
 const windowMs = 2000;
 
+/** Names a record for a link. Losses of this stream alone have no number. */
 export function key(r: Rec): string {
   return `${r.kind}.${r.seq}`;
+}
+
+let arrivals = 0;
+const arrived = new WeakMap<Rec, string>();
+
+/** An id for a list of records, unique whatever the agent sends. */
+export function arrival(r: Rec): string {
+  let id = arrived.get(r);
+  if (!id) arrived.set(r, (id = String(++arrivals)));
+  return id;
 }
 
 interface Arrival {
@@ -31,7 +42,10 @@ export class Feed {
   shownRate = $state(0);
   sampledRate = $state(0);
   paused = $state(false);
+  /** Rows that move under the pointer cannot be clicked. */
+  held = $state(false);
 
+  #kept: Rec[] = [];
   #pending: Rec[] = [];
   #frame = 0;
   #arrivals: Arrival[] = [];
@@ -53,13 +67,22 @@ export class Feed {
 
   clear() {
     this.#pending = [];
-    this.records = [];
+    this.records = this.#kept = [];
+  }
+
+  find(wanted: (r: Rec) => boolean): Rec | undefined {
+    return this.records.find(wanted) ?? this.#kept.find(wanted);
+  }
+
+  /** Shows what was kept while the rows stood still. */
+  show() {
+    if (!this.paused && !this.held) this.records = this.#kept;
   }
 
   /** A reconnecting stream brings the recent past again. */
   #unseen(records: Rec[]): Rec[] {
-    const seen = new Set([...this.records, ...this.#pending].map(key));
-    return records.filter((r) => !seen.has(key(r)));
+    const seen = new Set([...this.#kept, ...this.#pending].map(key));
+    return records.filter((r) => r.seq === 0n || !seen.has(key(r)));
   }
 
   #flush() {
@@ -67,7 +90,9 @@ export class Feed {
     const news = this.#pending;
     this.#pending = [];
     for (const f of this.#listeners) f(news);
-    if (!this.paused && news.length) this.records = [...this.records, ...news].slice(-capacity);
+    if (!news.length) return;
+    this.#kept = [...this.#kept, ...news].slice(-capacity);
+    this.show();
   }
 
   /** Called once a second. */

@@ -9,7 +9,7 @@ import { between, extend, type Point } from './rates';
 /** What the page asks the agent to sample the stream down to. */
 export const maxRate = 200;
 
-export type Link = 'connecting' | 'live' | 'down' | 'denied' | 'paused';
+export type Link = 'connecting' | 'live' | 'down' | 'failing' | 'denied' | 'paused';
 
 /**
  * The page's one line to the agent: a status call each second, which also is
@@ -83,7 +83,7 @@ class Session {
       this.#run?.abort();
       this.link = 'denied';
     } else {
-      this.link = 'down';
+      this.link = f.code === Code.Unavailable || f.code === Code.DeadlineExceeded ? 'down' : 'failing';
     }
   }
 

@@ -78,12 +78,19 @@ function place(boxes: Box[], wires: Wire[]): Drawing {
   const height = margin * 2 + tallest * (boxHeight + gapY);
   columns.forEach((list, i) => {
     const top = (height - list.length * (boxHeight + gapY) + gapY) / 2;
+    // Near those that call it: fewer wires cross.
+    const callers = new Map(list.map((b) => [b, mean(wires.filter((w) => w.to === b && w.from.y > 0).map((w) => w.from.y))]));
+    list.sort((a, b) => callers.get(a)! - callers.get(b)!);
     list.forEach((b, j) => {
       b.x = margin + i * (boxWidth + gapX);
       b.y = top + j * (boxHeight + gapY);
     });
   });
   return { boxes, wires, width: margin * 2 + columns.length * (boxWidth + gapX) - gapX, height };
+}
+
+function mean(values: number[]): number {
+  return values.length ? values.reduce((a, b) => a + b) / values.length : 0;
 }
 
 /** The curve of a wire, from the right of one box to the left of the other. */

@@ -3,6 +3,7 @@
 import { type DescField, type DescMessage, type Message, ScalarType } from '@bufbuild/protobuf';
 import { reflect, type ReflectMessage } from '@bufbuild/protobuf/reflect';
 import type { Timestamp } from '@bufbuild/protobuf/wkt';
+import { hidden } from './text';
 
 // The same JSON as `skep observe -o json`: snake_case names in the order of
 // the schema, numbers as numbers, RFC 3339 times, empty fields left out.
@@ -30,7 +31,7 @@ function ofField(m: ReflectMessage, f: DescField): Value {
     case 'list':
       return [...m.get(f)].map((v) => (f.listKind === 'message' ? ofSub(v as ReflectMessage) : (v as Value)));
     case 'map':
-      return new Map([...m.get(f)].map(([k, v]) => [String(k), v as Value]));
+      return new Map([...m.get(f)].map(([k, v]) => [String(k), v as Value] as const).sort(([a], [b]) => (a < b ? -1 : 1)));
     case 'scalar':
       return f.scalar === ScalarType.BYTES ? btoa(String.fromCharCode(...(m.get(f) as Uint8Array))) : (m.get(f) as Value);
     default:
@@ -51,9 +52,18 @@ export function rfc3339(t: Timestamp): string {
 export function stringify(v: Value, indent = ''): string {
   const deeper = indent + '  ';
   if (v instanceof Map) {
-    const rows = [...v].map(([k, x]) => `${deeper}${JSON.stringify(k)}: ${stringify(x, deeper)}`);
+    const rows = [...v].map(([k, x]) => `${deeper}${quote(k)}: ${stringify(x, deeper)}`);
     return rows.length ? `{\n${rows.join(',\n')}\n${indent}}` : '{}';
   }
   if (Array.isArray(v)) return v.length ? `[\n${v.map((x) => deeper + stringify(x, deeper)).join(',\n')}\n${indent}]` : '[]';
-  return typeof v === 'bigint' ? v.toString() : JSON.stringify(v);
+  return typeof v === 'string' ? quote(v) : String(v);
+}
+
+/** A JSON string in which nothing can hide: \u escapes for what acts unseen, and for markup. */
+function quote(s: string): string {
+  return [...JSON.stringify(s)].map((c) => (/[<>&]/.test(c) || hidden(c) ? units(c) : c)).join('');
+}
+
+function units(c: string): string {
+  return c.split('').map((u) => `\\u${u.charCodeAt(0).toString(16).padStart(4, '0')}`).join('');
 }

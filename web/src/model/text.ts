@@ -20,6 +20,11 @@ export function escapeChar(c: string): string {
   return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
 }
 
+/** Whether a character acts without being seen. */
+export function hidden(c: string): boolean {
+  return invisible.test(c);
+}
+
 export interface Piece {
   text: string;
   escaped: boolean;

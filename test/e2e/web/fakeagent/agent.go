@@ -53,6 +53,7 @@ type Agent struct {
 	log       []*skepv1.Record
 	followers map[chan *skepv1.Record]*uint64
 	nextPid   uint32
+	cast      int // how many of the table are there from the start
 }
 
 // New builds the host; Run brings it to life.

@@ -18,7 +18,7 @@ func peer(p *skepv1.ProcessInfo) *skepv1.Peer {
 
 func (a *Agent) connect(p *skepv1.ProcessInfo, c *skepv1.Connection, state string) *skepv1.ConnectionInfo {
 	c.Family, c.Netns = "ipv4", 4026532201
-	c.CommunityId = fmt.Sprintf("1:%08x%08xJm0oX4mzvQpW=", c.GetLocal().GetPort()*2654435761, c.GetRemote().GetPort()*40503)
+	c.CommunityId = fmt.Sprintf("1:%08x%08xJm0oX4mzvQpW=", (c.GetLocal().GetPort()+c.GetRemote().GetPort())*2654435761, c.GetLocal().GetPort()*c.GetRemote().GetPort())
 	info := &skepv1.ConnectionInfo{Process: p.Process, Connection: c, State: state,
 		Opened: timestamppb.New(time.Now().Add(-time.Duration(a.rng.IntN(7200)) * time.Second))}
 	if state == "ESTABLISHED" || state == "CLOSED" {

@@ -3,6 +3,7 @@
 package fakeagent
 
 import (
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -29,10 +30,8 @@ func (a *Agent) step() {
 		a.spawn(commands[a.rng.IntN(len(commands))])
 	case n < 54:
 		a.finish()
-	case n < 68:
-		a.traffic("connect")
 	case n < 82:
-		a.traffic("accept")
+		a.traffic("open")
 	default:
 		a.traffic("close")
 	}
@@ -62,12 +61,11 @@ func (a *Agent) spawn(cmd []string) *skepv1.ProcessInfo {
 }
 
 func (a *Agent) finish() {
-	last := len(a.table) - 1
-	p := a.table[last]
-	if p.Process.Preexisting || time.Since(p.Started.AsTime()) < 150*time.Millisecond {
+	if a.cast == len(a.table) || time.Since(a.table[a.cast].Started.AsTime()) < 1500*time.Millisecond {
 		return
 	}
-	a.table = a.table[:last]
+	p := a.table[a.cast]
+	a.table = slices.Delete(a.table, a.cast, a.cast+1)
 	p = proto.Clone(p).(*skepv1.ProcessInfo)
 	p.Exited = timestamppb.Now()
 	p.Exit = &skepv1.Exit{DurationNs: uint64(time.Since(p.Started.AsTime())), MaxRssBytes: 3 << 20, UserNs: 1.2e6, SystemNs: 2.1e6}
@@ -95,8 +93,8 @@ func (a *Agent) traffic(kind string) {
 	} else if c.Error == 0 {
 		c.CloseReason, c.DurationNs = "peer", uint64(a.rng.IntN(9e8))
 	}
-	if kind == "accept" {
-		c.Error, c.ErrorName, c.CloseReason = 0, "", ""
+	if kind == "open" {
+		kind = map[string]string{"outbound": "connect", "inbound": "accept"}[c.Direction]
 	}
 	a.publish(&skepv1.Record{Kind: kind, Process: info.Process, Body: &skepv1.Record_Connection{Connection: c}})
 }

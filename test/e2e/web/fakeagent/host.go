@@ -64,6 +64,7 @@ func (a *Agent) populate() {
 		a.outbound(app, "198.51.100.44", uint32(51000+i), 443)
 	}
 	a.fail(app, "10.88.0.23", 9092)
+	defer func() { a.cast = len(a.table) }()
 	for i := range a.opts.Processes {
 		a.add(init, nil, uint32(5000+i), "/usr/lib/worker/agent", "/usr/lib/worker/agent", fmt.Sprintf("--slot=%d", i))
 	}
@@ -96,7 +97,7 @@ func (a *Agent) process(parent *skepv1.ProcessInfo, c *skepv1.Container, pid uin
 	if c != nil {
 		proc.Uid, caps = 101, "00000000a80425fb"
 	} else {
-		proc.Unit = "session-4.scope"
+		proc.Unit = map[bool]string{true: "session-4.scope", false: comm + ".service"}[pid > 4100]
 	}
 	return &skepv1.ProcessInfo{Process: proc, Started: timestamppb.Now(), Args: args, Cwd: "/srv", Exec: &skepv1.Exec{
 		Args: args, Cwd: "/srv", Filename: exe, File: &skepv1.File{Path: exe, Device: "254:1", Inode: uint64(pid)*97 + 100000, PathSource: "kernel"},

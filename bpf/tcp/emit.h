@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Records of sockets: what is counted at their end, and the way into the ring. */
+#pragma once
+
+#include "socket.h"
+
+/* Errors as in asm-generic/errno.h, the same on x86 and arm64. */
+#define EPIPE 32
+#define EADDRNOTAVAIL 99
+#define ECONNABORTED 103
+#define ECONNRESET 104
+#define ETIMEDOUT 110
+#define ECONNREFUSED 111
+#define ECANCELED 125
+
+/* Bits of sk_flags (enum sock_flags, unchanged since 2.6). */
+#define SOCK_DEAD 1 /* its process has let go of it */
+#define SOCK_DONE 2 /* the other end's FIN was received; set by tcp_fin alone */
+
+static __always_inline void *reserve(__u16 type, __u32 length)
+{
+	struct tcp_record *r = bpf_ringbuf_reserve(&telemetry, length, 0);
+
+	if (!r)
+		count_loss(LOSS_RING_FULL, type);
+	else
+		event_header(&r->header, type, length);
+	return r;
+}
+
+static __always_inline void submit(void *record)
+{
+	bpf_ringbuf_submit(record, wakeup_flags(&telemetry, cfg_telemetry_wakeup));
+}
+
+static __always_inline void emit_open(__u16 type, struct tcp_socket *s, __u32 error, __u32 backlog)
+{
+	struct tcp_record *r = reserve(type, TCP_OPEN_BYTES);
+
+	if (!r)
+		return;
+	r->socket = *s;
+	r->error = error;
+	r->backlog = backlog;
+	submit(r);
+}
+
+/*
+ * `sk_err` is set before the state on all paths that end a connection for a reason:
+ * RST, timers, tcp_abort. Without one, what tells is the state it ended in.
+ */
+static __always_inline enum tcp_reason close_reason(struct tcp_socket *s, struct sock *sk, int old)
+{
+	unsigned long flags = sk->__sk_common.skc_flags;
+
+	if ((s->flags & (TCP_PASSIVE | TCP_ACCEPTED)) == TCP_PASSIVE && !sk->sk_socket)
+		return TCP_REASON_UNACCEPTED;
+	switch (sk->sk_err) {
+	case 0:
+		break;
+	case ECONNRESET:
+	case EPIPE: /* RST after FIN */
+		return TCP_REASON_RESET;
+	case ECONNABORTED:
+		return TCP_REASON_ABORT;
+	case ETIMEDOUT:
+		return TCP_REASON_TIMEOUT;
+	case ECONNREFUSED:
+		return TCP_REASON_REFUSED;
+	default:
+		return TCP_REASON_ERROR;
+	}
+	/* Straight to CLOSE, with RST: close(2) over unread data, SO_LINGER 0, disconnect. */
+	if (old == ESTABLISHED || old == CLOSE_WAIT || old == FIN_WAIT1)
+		return TCP_REASON_ABORT;
+	/* A regular end either has the other's FIN or leaves the waiting for it to TIME_WAIT. */
+	if (old == FIN_WAIT2 && !(flags & (SOCK_DEAD | SOCK_DONE)))
+		return TCP_REASON_ABORT;
+	return s->flags & TCP_CLOSED_PEER ? TCP_REASON_PEER : TCP_REASON_LOCAL;
+}
+
+static __always_inline void count_traffic(struct tcp_record *r, struct sock *sk)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	__u64 fin = sk->__sk_common.skc_flags & SOCK_DONE ? 1 : 0;
+
+	r->bytes_sent = r->bytes_received = 0;
+	r->segments_sent = r->segments_received = r->retransmits = 0;
+	r->rtt_us = r->rtt_var_us = 0;
+	if (!tp)
+		return;
+	r->bytes_sent = tp->bytes_sent - tp->bytes_retrans;
+	/* The FIN takes a sequence number and is counted as a byte. */
+	r->bytes_received = tp->bytes_received - fin;
+	r->segments_sent = tp->segs_out;
+	r->segments_received = tp->segs_in;
+	r->rtt_us = tp->srtt_us >> 3;     /* kept in eighths, */
+	r->rtt_var_us = tp->mdev_us >> 2; /* and in quarters */
+	r->retransmits = tp->total_retrans;
+}
+
+static __always_inline void emit_close(struct tcp_socket *s, struct sock *sk, enum tcp_reason reason)
+{
+	struct tcp_record *r = reserve(EVENT_CLOSE, sizeof(*r));
+
+	if (!r)
+		return;
+	r->socket = *s;
+	r->error = sk->sk_err;
+	r->backlog = 0;
+	r->reason = reason;
+	count_traffic(r, sk);
+	submit(r);
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Where the sensor keeps what it knows of a socket. */
+#pragma once
+
+#include "record.h"
+
+/* Socket storage, freed by the kernel with the socket; else (5.10) the hash below. */
+const volatile bool cfg_socket_storage = true;
+
+#define AF_INET 2
+#define AF_INET6 10
+#define IPPROTO_TCP 6
+#define SOCK_STREAM 1
+#define PF_KTHREAD 0x00200000
+
+/* States and errors are the kernel's own numbers, part of its ABI. */
+enum tcp_state {
+	ESTABLISHED = 1,
+	SYN_SENT = 2,
+	SYN_RECV = 3,
+	FIN_WAIT1 = 4,
+	FIN_WAIT2 = 5,
+	CLOSE = 7,
+	CLOSE_WAIT = 8,
+	LAST_ACK = 9,
+	LISTEN = 10,
+};
+
+/* Cloned with a listener, so that a child starts as a copy of it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct tcp_socket);
+} tcp_sockets SEC(".maps");
+
+/* By the socket's address, from its first event to CLOSE. Not preallocated: no rung needs both maps. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, struct tcp_socket);
+} tcp_sockets_hash SEC(".maps");
+
+/* Who listens on a port: with the hash, a child is not a copy of its listener. */
+struct listener_key {
+	__u32 netns;
+	__u32 port;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 8192);
+	__type(key, struct listener_key);
+	__type(value, struct exec_id);
+} tcp_listeners SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} tcp_address SEC(".maps");
+
+/* The verifier lets a pointer become a number on its way through memory only. */
+static __always_inline __u64 address(void *sk)
+{
+	__u32 zero = 0;
+	volatile __u64 *slot = bpf_map_lookup_elem(&tcp_address, &zero);
+
+	if (!slot)
+		return 0;
+	*slot = (__u64)sk;
+	return *slot;
+}
+
+static __always_inline struct tcp_socket *find_socket(void *sk)
+{
+	if (cfg_socket_storage)
+		return bpf_sk_storage_get(&tcp_sockets, sk, 0, 0);
+	__u64 key = address(sk);
+
+	return bpf_map_lookup_elem(&tcp_sockets_hash, &key);
+}
+
+/* Finds or makes the socket's entry; a new one is all zero. */
+static __always_inline struct tcp_socket *make_socket(void *sk, __u32 event)
+{
+	struct tcp_socket *s;
+
+	if (cfg_socket_storage) {
+		s = bpf_sk_storage_get(&tcp_sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	} else {
+		__u64 key = address(sk);
+		static const struct tcp_socket empty;
+
+		s = bpf_map_lookup_elem(&tcp_sockets_hash, &key);
+		if (!s) {
+			bpf_map_update_elem(&tcp_sockets_hash, &key, &empty, BPF_NOEXIST);
+			s = bpf_map_lookup_elem(&tcp_sockets_hash, &key);
+		}
+	}
+	if (!s)
+		count_loss(LOSS_TABLE_FULL, event);
+	return s;
+}
+
+static __always_inline void forget_socket(void *sk)
+{
+	if (cfg_socket_storage)
+		return; /* goes with the socket */
+	__u64 key = address(sk);
+
+	bpf_map_delete_elem(&tcp_sockets_hash, &key);
+}
+
+/* Typed where the helper for it exists (5.11). */
+static __always_inline struct task_struct *current_task(void)
+{
+	return cfg_typed ? bpf_get_current_task_btf() : (struct task_struct *)bpf_get_current_task();
+}
+
+/*
+ * The lock's owner is a process; a softirq that meets it leaves its work to
+ * that process. So this tells whether the current task acts on the socket.
+ */
+static __always_inline bool in_process(struct sock *sk)
+{
+	return sk->sk_lock.owned && !(LOAD(current_task(), flags) & PF_KTHREAD);
+}
+
+static __always_inline void set_owner(struct tcp_socket *s, enum tcp_source source)
+{
+	find_exec_id(&s->owner, current_task());
+	s->source = source;
+}
+
+/* A number that no other socket of this boot gets: time and CPU. */
+static __always_inline void begin(struct tcp_socket *s, __u32 flags)
+{
+	s->opened_ns = bpf_ktime_get_boot_ns();
+	s->id = s->opened_ns << 8 | (bpf_get_smp_processor_id() & 255);
+	s->established_ns = 0;
+	s->flags = flags;
+}
+
+static __always_inline void map_v4(__be32 to[4], __be32 address)
+{
+	to[0] = 0;
+	to[1] = 0;
+	to[2] = bpf_htonl(0xffff);
+	to[3] = address;
+}
+
+static __always_inline void copy_v6(__be32 to[4], const struct in6_addr *from)
+{
+	to[0] = from->in6_u.u6_addr32[0];
+	to[1] = from->in6_u.u6_addr32[1];
+	to[2] = from->in6_u.u6_addr32[2];
+	to[3] = from->in6_u.u6_addr32[3];
+}
+
+static __always_inline void read_ends(struct tcp_socket *s, struct sock *sk)
+{
+	struct sock_common *c = &sk->__sk_common;
+
+	s->family = c->skc_family;
+	s->ends.local_port = c->skc_num;
+	s->ends.remote_port = bpf_ntohs(c->skc_dport);
+	s->ends.netns = c->skc_net.net->ns.inum;
+	if (s->family == AF_INET6 && bpf_core_field_exists(c->skc_v6_daddr)) {
+		copy_v6(s->ends.local, &c->skc_v6_rcv_saddr);
+		copy_v6(s->ends.remote, &c->skc_v6_daddr);
+		return;
+	}
+	map_v4(s->ends.local, c->skc_rcv_saddr);
+	map_v4(s->ends.remote, c->skc_daddr);
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command skepd is the privileged agent of skep.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/skep-io/skep/internal/agent"
+	"github.com/skep-io/skep/internal/config"
+	"github.com/skep-io/skep/internal/kern"
+	"github.com/skep-io/skep/internal/version"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := command().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "skepd:", err)
+		os.Exit(1)
+	}
+}
+
+// flags are those of every subcommand that reads the configuration.
+type flags struct {
+	config, socket, dataDir string
+	private, ephemeral      bool
+	readyFD                 int
+	webUID                  int
+	force                   map[string]string
+}
+
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "skepd",
+		Short:         "The agent of skep: sees every process and connection of this host",
+		Long:          "skepd loads skep's BPF programs, keeps the process and connection tables and serves them on a unix socket.\nAsk it with `skep`.",
+		Version:       version.String(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(runCommand(), doctorCommand(), removeCommand())
+	return root
+}
+
+func (f *flags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.config, "config", "", "configuration file (default "+config.DefaultPath+", if it is there)")
+	c.Flags().StringVar(&f.socket, "socket", "", "unix socket of the API, instead of the configured one")
+	c.Flags().StringVar(&f.dataDir, "data-dir", "", "data directory, instead of the configured one")
+	c.Flags().StringToStringVar(&f.force, "force-rung", nil, "try only this rung of a signal's ladder, as signal=rung (for tests)")
+	if err := c.Flags().MarkHidden("force-rung"); err != nil {
+		panic(err) // the flag was added one line above
+	}
+}
+
+func (f *flags) load() (config.Config, error) {
+	cfg, err := config.Find(f.config)
+	if err != nil {
+		return cfg, err
+	}
+	if f.socket != "" {
+		cfg.Socket = f.socket
+	}
+	if f.dataDir != "" {
+		cfg.DataDir = f.dataDir
+	}
+	if f.webUID > 0 {
+		cfg.Roles.WebUser = strconv.Itoa(f.webUID)
+	}
+	return cfg, nil
+}
+
+func runCommand() *cobra.Command {
+	var f flags
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Run the agent in the foreground until SIGTERM or SIGINT",
+		Long: `Run the agent in the foreground until SIGTERM or SIGINT.
+
+The BPF programs are pinned and go on when the agent ends: the next one takes
+over and reads what happened meanwhile. "skepd remove" takes them away.
+
+Exit status: 0 after a clean stop, 1 if the agent could not start or go on.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return f.run(c.Context()) },
+	}
+	f.add(c)
+	c.Flags().BoolVar(&f.private, "private", false, "pin nothing: nothing is left when the agent ends, however it ends")
+	c.Flags().BoolVar(&f.ephemeral, "ephemeral", false, "take the pinned programs away at a clean stop")
+	c.Flags().IntVar(&f.readyFD, "ready-fd", -1, "write one byte to this file descriptor once the agent answers")
+	c.Flags().IntVar(&f.webUID, "web-uid", 0, "user id of skep serve, which gets role view")
+	return c
+}
+
+func (f *flags) run(ctx context.Context) error {
+	cfg, err := f.load()
+	if err != nil {
+		return err
+	}
+	// The heap is small and most of what is allocated is the log, which is bounded: a soft
+	// limit keeps the peak down where the default pacing would double it.
+	debug.SetMemoryLimit(int64(cfg.History.MaxBytes) + 56<<20)
+	err = agent.Run(ctx, agent.Options{
+		Config: cfg, Version: version.String(), Private: f.private, Ephemeral: f.ephemeral, Force: f.force,
+		Ready: f.ready, Logger: logger(cfg.Log),
+	})
+	if err != nil {
+		f.failed(err)
+	}
+	return err
+}
+
+// ready tells whoever started the agent that it answers.
+func (f *flags) ready() { f.tell([]byte{1}) }
+
+func (f *flags) failed(err error) { f.tell([]byte(err.Error())) }
+
+func (f *flags) tell(message []byte) {
+	if f.readyFD < 0 {
+		return
+	}
+	pipe := os.NewFile(uintptr(f.readyFD), "ready-fd")
+	f.readyFD = -1
+	if pipe == nil {
+		return
+	}
+	_, err := pipe.Write(message)
+	if err = errors.Join(err, pipe.Close()); err != nil {
+		slog.Warn("ready-fd not written", "error", err)
+	}
+}
+
+func doctorCommand() *cobra.Command {
+	var f flags
+	c := &cobra.Command{
+		Use:    "doctor",
+		Short:  "Probe this host and print the result as a protobuf GetDoctorResponse; use skep doctor",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			cfg, err := f.load()
+			if err != nil {
+				return err
+			}
+			out, err := proto.Marshal(agent.Doctor(cfg, f.force, logger(cfg.Log)))
+			if err != nil {
+				return fmt.Errorf("encode report: %w", err)
+			}
+			_, err = os.Stdout.Write(out)
+			return err
+		},
+	}
+	f.add(c)
+	return c
+}
+
+func removeCommand() *cobra.Command {
+	var f flags
+	c := &cobra.Command{
+		Use:   "remove",
+		Short: "Take skep's pinned programs, links and maps away",
+		Long:  "Take skep's pinned programs, links and maps away. Stop the agent first.",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			cfg, err := f.load()
+			if err != nil {
+				return err
+			}
+			return kern.RemovePins(cfg.BPFFS)
+		},
+	}
+	f.add(c)
+	return c
+}
+
+func logger(cfg config.Log) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(strings.ToUpper(cfg.Level))) // checked when the file was read
+	options := &slog.HandlerOptions{Level: level}
+	if cfg.Format == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, options))
+}

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package agent wires the capabilities into what skepd runs: it is the only place
+// where sensors, identity, the event log and the API meet.
+//
+// Start order is the order of Start's steps, stop is its reverse. A start that fails
+// leaves nothing behind in the kernel.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/abi"
+	"github.com/skep-io/skep/internal/config"
+	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/identity"
+	"github.com/skep-io/skep/internal/identity/cgroup"
+	"github.com/skep-io/skep/internal/identity/container"
+	"github.com/skep-io/skep/internal/kern"
+	"github.com/skep-io/skep/internal/sensor/process"
+	"github.com/skep-io/skep/internal/server"
+)
+
+// Options are what the command line adds to the configuration.
+type Options struct {
+	Config config.Config
+	// Version is shown in status and in the agent's records.
+	Version string
+	// Private makes an agent that pins nothing and leaves nothing.
+	Private bool
+	// Ephemeral makes a clean stop take the pinned kernel side away too.
+	Ephemeral bool
+	// Force names the only rung to try, by signal (for tests).
+	Force map[string]string
+	// Ready is called once the agent answers on its socket.
+	Ready  func()
+	Logger *slog.Logger
+}
+
+// Agent is a running agent.
+type Agent struct {
+	options Options
+	logger  *slog.Logger
+	started time.Time
+
+	node       identity.Node
+	hierarchy  cgroup.Hierarchy
+	index      *cgroup.Index
+	containers *container.Table
+	kernel     *kern.Kernel
+	reader     *kern.Reader
+	signals    []kern.Signal
+	processes  *identity.Table
+	log        *event.Log
+	sink       *sink
+	costs      *costs
+	server     *server.Server
+	listener   net.Listener
+	audit      io.WriteCloser
+	scanNeeded chan struct{}
+}
+
+// Run starts an agent and runs it until ctx ends.
+func Run(ctx context.Context, options Options) error {
+	a := &Agent{options: options, logger: options.Logger, started: time.Now(), scanNeeded: make(chan struct{}, 1)}
+	if err := a.start(); err != nil {
+		return errors.Join(err, a.abort())
+	}
+	if options.Ready != nil {
+		options.Ready()
+	}
+	a.logger.Info("agent runs", "version", options.Version, "socket", options.Config.Socket, "adopted", a.kernel.Adopted())
+	err := a.serve(ctx)
+	return errors.Join(err, a.stop())
+}
+
+// start takes the steps that can fail, cheapest first: nothing is attached before the
+// data directory and the socket are known to be usable.
+func (a *Agent) start() error {
+	steps := []func() error{
+		kern.Preflight, a.openData, a.openCgroups, a.openSocket, a.openKernel, a.attach, a.scanExisting, a.openServer,
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Agent) openCgroups() error {
+	var err error
+	if a.hierarchy, err = cgroup.ChooseLive(); err != nil {
+		return fmt.Errorf("choose cgroup hierarchy: %w", err)
+	}
+	a.index = cgroup.NewIndex(a.hierarchy)
+	a.containers = container.NewTable(a.index, container.Options{
+		Sockets:    runtimeSockets(a.options.Config.Containers.Sockets),
+		OnResolved: func(*container.Container) { a.sink.refresh.Store(true) },
+		Log:        a.logger,
+	})
+	if err := a.index.Scan(); err != nil {
+		return fmt.Errorf("scan cgroups: %w", err)
+	}
+	a.processes = identity.New(identity.NewNames(a.node), newPlacer(a.index, a.containers), a.options.Config.Tables.ExitedProcesses)
+	return nil
+}
+
+func (a *Agent) openKernel() error {
+	constants, err := cgroupConstants(a.hierarchy)
+	if err != nil {
+		return err
+	}
+	constants["cfg_probe_read"] = kern.Lockdown() != "confidentiality"
+	cfg := a.options.Config
+	constants["cfg_critical_wakeup"] = uint64(cfg.Rings.CriticalBytes) / 8
+	constants["cfg_telemetry_wakeup"] = uint64(cfg.Rings.TelemetryBytes) / 8
+	options := kern.Options{
+		MapEntries: map[string]uint32{
+			"critical": uint32(cfg.Rings.CriticalBytes), "telemetry": uint32(cfg.Rings.TelemetryBytes),
+			"processes": uint32(cfg.Tables.Processes),
+		},
+		Constants: constants,
+		Cgroup2:   cgroup2Mount(),
+		Force:     a.options.Force,
+		Logger:    a.logger,
+	}
+	if !a.options.Private {
+		options.PinRoot = cfg.BPFFS
+	}
+	a.kernel, err = kern.Open(options, sensors()...)
+	return err
+}
+
+func sensors() []kern.Sensor { return []kern.Sensor{process.Sensor()} }
+
+func (a *Agent) attach() error {
+	for _, s := range sensors() {
+		signals, err := a.kernel.Attach(s)
+		a.signals = append(a.signals, signals...)
+		if err != nil {
+			return err
+		}
+	}
+	reader, err := a.kernel.Reader()
+	if err != nil {
+		return err
+	}
+	a.reader = reader
+	state, err := a.kernel.State()
+	if err != nil {
+		return err
+	}
+	a.log = event.NewLog(event.LogOptions{Bytes: int(a.options.Config.History.MaxBytes)})
+	a.sink = &sink{
+		kernel: a.kernel, processes: a.processes, containers: a.containers, places: newPlacer(a.index, a.containers),
+		logger: a.logger, missed: map[uint32]uint64{}, rescan: a.requestScan,
+		recorder: &recorder{node: a.node, cluster: a.options.Config.Cluster, clock: newClock(), state: state, log: a.log},
+	}
+	a.costs = newCosts(a.kernel)
+	return nil
+}
+
+// scanExisting fills the table with the processes that were there first and clears the
+// kernel's records of those that ended while nothing watched.
+func (a *Agent) scanExisting() error {
+	before := bootNS()
+	raw, err := a.kernel.Scan(process.Sensor(), process.ExistingProgram)
+	if err != nil {
+		return err
+	}
+	scan, err := process.DecodeScan(raw)
+	if err != nil {
+		return err
+	}
+	added, retired := a.processes.Existing(scan, before)
+	alive := make(map[uint32]bool, len(scan))
+	for _, p := range scan {
+		alive[p.ID.Tgid] = true
+	}
+	swept, err := a.kernel.Sweep(func(p *abi.Process) bool { return alive[p.ID.Tgid] || p.ID.StartNS >= before })
+	if err != nil {
+		return err
+	}
+	a.logger.Debug("processes scanned", "added", added, "retired", retired, "swept", swept)
+	return nil
+}
+
+// requestScan asks for a scan because lifecycle records were lost; it never blocks.
+func (a *Agent) requestScan() {
+	select {
+	case a.scanNeeded <- struct{}{}:
+	default:
+	}
+}
+
+// serve runs the parts until ctx ends or one of them fails.
+func (a *Agent) serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var group sync.WaitGroup
+	run := func(name string, part func(context.Context) error) {
+		group.Go(func() {
+			if err := part(ctx); err != nil && ctx.Err() == nil {
+				cancel(fmt.Errorf("%s: %w", name, err))
+			}
+		})
+	}
+	a.announce()
+	run("read events", func(ctx context.Context) error { return a.reader.Run(ctx, a.sink) })
+	run("resolve containers", a.containers.Run)
+	run("rescan processes", a.rescan)
+	run("measure costs", a.costs.run)
+	run("serve API", func(ctx context.Context) error { return a.server.Serve(ctx, a.listener) })
+	if address := a.options.Config.Metrics.Listen; address != "" {
+		run("serve metrics", func(ctx context.Context) error { return a.server.ServeMetrics(ctx, address) })
+	}
+	group.Wait()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// announce puts the agent's own start into the stream, and what an earlier agent's
+// kernel side had kept for this one.
+func (a *Agent) announce() {
+	r := a.sink.recorder
+	body := &skepv1.Agent{Event: "start", Version: a.options.Version}
+	if a.kernel.Adopted() {
+		a.sink.adopting = true
+		a.reader.Pass(a.sink)
+		a.sink.adopting = false
+		body = &skepv1.Agent{Event: "adopt", Version: a.options.Version, Drained: a.sink.drained, Lost: a.sink.adoptLost,
+			Detail: "took over the kernel side of an earlier agent"}
+	}
+	r.publish(event.Agent, bootNS(), nil, &skepv1.Record{Body: &skepv1.Record_Agent{Agent: body}})
+	left, err := a.kernel.RemoveLeftovers()
+	if err != nil {
+		a.logger.Error("kernel side of an older version not removed", "error", err)
+	}
+	for typ, n := range left.Records {
+		loss := &skepv1.Loss{LostKind: typeName(abi.EventType(typ)), Count: n, Place: "restart",
+			Detail: "waited in the ring of an agent with another ABI"}
+		r.publish(event.Loss, bootNS(), nil, &skepv1.Record{Body: &skepv1.Record_Loss{Loss: loss}})
+	}
+	a.log.Flush()
+}
+
+func (a *Agent) rescan(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.scanNeeded:
+		}
+		if err := a.scanExisting(); err != nil {
+			a.logger.Error("processes not scanned after a loss", "error", err)
+		}
+		select { // at most one a second, however much is lost
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// stop runs after the parts have ended.
+func (a *Agent) stop() error {
+	r := a.sink.recorder
+	r.publish(event.Agent, bootNS(), nil, &skepv1.Record{Body: &skepv1.Record_Agent{
+		Agent: &skepv1.Agent{Event: "stop", Version: a.options.Version}}})
+	a.log.Close()
+	errs := []error{a.reader.Close()}
+	if a.options.Ephemeral {
+		errs = append(errs, a.kernel.Remove())
+	} else {
+		errs = append(errs, a.kernel.Close())
+	}
+	return errors.Join(append(errs, a.closeData())...)
+}
+
+// abort undoes a start that failed half-way.
+func (a *Agent) abort() error {
+	var errs []error
+	if a.listener != nil {
+		errs = append(errs, a.listener.Close())
+	}
+	if a.reader != nil {
+		errs = append(errs, a.reader.Close())
+	}
+	if a.kernel != nil {
+		errs = append(errs, a.kernel.Abort())
+	}
+	return errors.Join(append(errs, a.closeData())...)
+}
+
+func (a *Agent) closeData() error {
+	if a.audit == nil {
+		return nil
+	}
+	return a.audit.Close()
+}
+
+func (a *Agent) openSocket() error {
+	if err := os.MkdirAll(dirOf(a.options.Config.Socket), 0o755); err != nil {
+		return fmt.Errorf("make directory of the socket: %w", err)
+	}
+	var err error
+	a.listener, err = server.Listen(a.options.Config.Socket, a.logger)
+	return err
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"crypto/rand"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/skep-io/skep/internal/identity/cgroup"
+	"github.com/skep-io/skep/internal/identity/container"
+	"github.com/skep-io/skep/internal/kern"
+	"github.com/skep-io/skep/internal/server"
+)
+
+func dirOf(path string) string { return filepath.Dir(path) }
+
+// openData makes the data directory and opens what lies in it.
+func (a *Agent) openData() error {
+	cfg := &a.options.Config
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return fmt.Errorf("make data directory: %w; set data_dir in skep.yaml to a writable place", err)
+	}
+	var err error
+	if a.node, err = loadNode(cfg.DataDir, cfg.NodeName); err != nil {
+		return err
+	}
+	path := cfg.Audit.Path
+	if path == "" {
+		path = filepath.Join(cfg.DataDir, "audit.log")
+	}
+	if a.audit, err = os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
+		return fmt.Errorf("open audit log: %w; it must be writable: calls that nobody can account for are not served", err)
+	}
+	return nil
+}
+
+func (a *Agent) tokenKey() ([]byte, error) {
+	if a.options.Private {
+		key := make([]byte, 32)
+		rand.Read(key) // never fails (crypto/rand since Go 1.24)
+		return key, nil
+	}
+	return server.LoadTokenKey(filepath.Join(a.options.Config.DataDir, "token.key"))
+}
+
+// runtimeSockets tells the protocol of each configured socket by its name.
+func runtimeSockets(paths []string) []container.Socket {
+	sockets := []container.Socket{} // not nil: nil means the defaults
+	for _, path := range paths {
+		kind := container.KindContainerd
+		switch name := filepath.Base(path); {
+		case strings.Contains(name, "docker"):
+			kind = container.KindDocker
+		case strings.Contains(name, "podman"):
+			kind = container.KindPodman
+		case strings.Contains(name, "crio"):
+			kind = container.KindCRI
+		}
+		sockets = append(sockets, container.Socket{Kind: kind, Path: path})
+	}
+	return sockets
+}
+
+// cgroupConstants tells the kernel side which hierarchy names the workloads.
+func cgroupConstants(h cgroup.Hierarchy) (map[string]any, error) {
+	constants := map[string]any{"cfg_cgroup_subsys": int32(-1), "cfg_cgroup_hierarchy": int32(0)}
+	if h.Version == 2 || h.Subsys == "" {
+		return constants, nil
+	}
+	index, err := kern.SubsysIndex(h.Subsys)
+	if err != nil {
+		return nil, err
+	}
+	own, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return nil, fmt.Errorf("read own cgroup: %w", err)
+	}
+	id, _, ok := h.ProcPath(string(own))
+	if !ok {
+		return nil, fmt.Errorf("find hierarchy %s in /proc/self/cgroup: it is not there", h)
+	}
+	constants["cfg_cgroup_subsys"], constants["cfg_cgroup_hierarchy"] = index, int32(id)
+	return constants, nil
+}
+
+// cgroup2Mount finds where the cgroup2 root is mounted, "" if nowhere.
+func cgroup2Mount() string {
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(text)) {
+		front, back, found := strings.Cut(line, " - ")
+		fields := strings.Fields(front)
+		if found && len(fields) > 4 && strings.HasPrefix(back, "cgroup2 ") && fields[3] == "/" {
+			return fields[4]
+		}
+	}
+	return ""
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/skep-io/skep/internal/identity"
+)
+
+// loadNode reads who this node is. The node's UUID is made on the first start and kept
+// in the data directory; a private agent has none and makes one up for itself.
+func loadNode(dataDir, name string) (identity.Node, error) {
+	node := identity.Node{Name: name}
+	if name == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return node, fmt.Errorf("read host name: %w; set node_name in skep.yaml", err)
+		}
+		node.Name = host
+	}
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return node, fmt.Errorf("read boot id: %w", err)
+	}
+	node.BootID = strings.TrimSpace(string(boot))
+	node.ID, err = nodeID(dataDir)
+	return node, err
+}
+
+func nodeID(dataDir string) (string, error) {
+	if dataDir == "" {
+		return uuid.NewString(), nil
+	}
+	path := filepath.Join(dataDir, "node_id")
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		id := uuid.NewString()
+		if err := writeWhole(path, []byte(id+"\n")); err != nil {
+			return "", fmt.Errorf("keep node id: %w; the data directory must be writable and have room", err)
+		}
+		return id, nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read node id: %w", err)
+	}
+	id, err := uuid.Parse(strings.TrimSpace(string(text)))
+	if err != nil {
+		return "", fmt.Errorf("read node id: %s does not hold a UUID: %w; remove it to get a new one", path, err)
+	}
+	return id.String(), nil
+}
+
+// writeWhole writes a file that is there whole or not at all.
+func writeWhole(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path))
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"encoding/binary"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/abi"
+	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/identity"
+	"github.com/skep-io/skep/internal/identity/container"
+	"github.com/skep-io/skep/internal/kern"
+	"github.com/skep-io/skep/internal/sensor/process"
+)
+
+// sink turns what the rings hold into records. Its methods run on the reader's
+// goroutine, but for the counters, which are atomic.
+type sink struct {
+	kernel     *kern.Kernel
+	recorder   *recorder
+	processes  *identity.Table
+	containers *container.Table
+	places     *placer
+	logger     *slog.Logger
+	rescan     func()
+
+	losses    kern.Losses
+	missed    map[uint32]uint64
+	second    time.Time
+	adopting  bool          // the first pass over the rings of an earlier agent
+	drained   uint64        // records in that pass
+	adoptLost uint64        // and losses that were counted before it
+	malformed atomic.Uint64 // records that could not be decoded
+	refresh   atomic.Bool   // container metadata came in
+}
+
+// Critical implements kern.Sink.
+func (s *sink) Critical(raw []byte) { s.take(raw) }
+
+// Telemetry implements kern.Sink.
+func (s *sink) Telemetry(raw []byte) { s.take(raw) }
+
+func (s *sink) take(raw []byte) {
+	if s.adopting {
+		s.drained++
+	}
+	if len(raw) < 16 {
+		s.malformed.Add(1)
+		return
+	}
+	var err error
+	switch typ := abi.EventType(binary.NativeEndian.Uint16(raw)); typ {
+	case abi.EventFork:
+		err = s.fork(raw)
+	case abi.EventExec:
+		err = s.exec(raw)
+	case abi.EventExit:
+		err = s.exit(raw)
+	case abi.EventOOM:
+		err = s.oom(raw)
+	case abi.EventCgroupMkdir, abi.EventCgroupRmdir:
+		err = s.cgroup(typ, raw)
+	case abi.EventCgroupAttach:
+		err = s.attach(raw)
+	default:
+		s.malformed.Add(1)
+		return
+	}
+	if err != nil {
+		s.malformed.Add(1)
+		s.logger.Error("record not decoded", "error", err)
+	}
+}
+
+func (s *sink) fork(raw []byte) error {
+	var r abi.ForkRecord
+	if err := process.Decode(raw, &r); err != nil {
+		return err
+	}
+	p := s.processes.Fork(&r.Process, process.Comm(r.Comm))
+	s.recorder.publish(event.Fork, r.Header.BootNS, p, &skepv1.Record{Body: &skepv1.Record_Fork{Fork: &skepv1.Fork{}}})
+	return nil
+}
+
+func (s *sink) exec(raw []byte) error {
+	e, err := process.DecodeExec(raw)
+	if err != nil {
+		return err
+	}
+	if e.NoPaths {
+		identity.FillFromProc(e.Process.ID, e.Body)
+	}
+	p := s.processes.Exec(&e.Process, e.Comm, e.Body)
+	s.recorder.publish(event.Exec, e.BootNS, p, &skepv1.Record{Body: &skepv1.Record_Exec{Exec: e.Body}})
+	return nil
+}
+
+func (s *sink) exit(raw []byte) error {
+	var r abi.ExitRecord
+	if err := process.Decode(raw, &r); err != nil {
+		return err
+	}
+	body := process.ExitBody(&r)
+	if p := s.processes.Exit(&r.Process, process.Comm(r.Comm), r.Header.BootNS, body); p != nil {
+		s.recorder.publish(event.Exit, r.Header.BootNS, p, &skepv1.Record{Body: &skepv1.Record_Exit{Exit: body}})
+	}
+	return nil
+}
+
+func (s *sink) oom(raw []byte) error {
+	var r abi.OOMRecord
+	if err := process.Decode(raw, &r); err != nil {
+		return err
+	}
+	body := process.OomBody(&r)
+	body.Cgroup = s.places.Place(r.CgroupID).Cgroup
+	p := s.processes.Process(r.ID)
+	s.recorder.publish(event.Oom, r.Header.BootNS, p, &skepv1.Record{Body: &skepv1.Record_Oom{Oom: body}})
+	return nil
+}
+
+func (s *sink) cgroup(typ abi.EventType, raw []byte) error {
+	c, err := process.DecodeCgroup(raw)
+	if err != nil {
+		return err
+	}
+	if typ == abi.EventCgroupMkdir {
+		if c.Path != "" { // else the index asks the filesystem when it is needed
+			s.containers.CgroupMade(c.ID, c.Path)
+		}
+		return nil
+	}
+	s.processes.ForgetContainer(s.places.Place(c.ID).Container.GetId())
+	s.containers.CgroupGone(c.ID, c.Path)
+	return nil
+}
+
+func (s *sink) attach(raw []byte) error {
+	var r abi.AttachRecord
+	if err := process.Decode(raw, &r); err != nil {
+		return err
+	}
+	s.processes.Move(r.ID, r.CgroupID)
+	return nil
+}
+
+// Flush implements kern.Sink.
+func (s *sink) Flush() {
+	lost, lifecycle := s.reportLosses()
+	if s.adopting {
+		s.adoptLost = lost
+	}
+	if lifecycle > 0 {
+		s.rescan()
+	}
+	if now := time.Now(); now.Sub(s.second) >= time.Second {
+		s.second = now
+		s.recorder.clock.update()
+		s.reportMissed()
+	}
+	if s.refresh.CompareAndSwap(true, false) {
+		s.processes.Refresh()
+	}
+	s.recorder.log.Flush()
+}

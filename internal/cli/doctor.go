@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os/exec"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/proto"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/event"
+)
+
+const doctorLong = `Check whether the agent can run on this host and how well: kernel, configuration
+and capabilities, and for every signal the rung of its ladder of hooks that is
+used, why not a higher one, what the lower one cannot do, and what to change.
+
+A running agent is asked. Without one, "skepd doctor" makes the same probes
+now; as another user than root it can say less.
+
+Exit status: 0 if the agent can run here, 1 if not. Others as in "skep --help".`
+
+const doctorExample = `  # Can it run here?
+  sudo skep doctor
+
+  # Signals that are not on their best rung
+  skep doctor -o json | jq -r '.signals[] | select(.limits) | .signal'`
+
+func (a *app) doctorCmd() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:     "doctor",
+		Short:   "Check whether the agent can run here, and how well",
+		Long:    doctorLong,
+		Example: doctorExample,
+		Args:    cobra.NoArgs,
+		PreRunE: func(*cobra.Command, []string) error { return checkOutput(output, "table", "json") },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			got, err := a.examine(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				err = printJSON(a, got)
+			} else {
+				err = a.print(doctorPage(a.screen, got))
+			}
+			if err == nil && !got.GetOk() {
+				return &exitError{exitFailed, errQuiet}
+			}
+			return err
+		},
+	}
+	outputFlag(cmd, &output, "table", "table", "json")
+	return cmd
+}
+
+// examine asks the agent, or skepd itself where none runs or where we may
+// not ask it.
+func (a *app) examine(ctx context.Context) (*skepv1.GetDoctorResponse, error) {
+	absent := probe(ctx, a.socket)
+	if absent == nil {
+		c := newClient(a.socket, a.timeout)
+		defer c.close()
+		return c.GetDoctor(ctx, &skepv1.GetDoctorRequest{})
+	}
+	if a.socketSet || !nobody(absent) && !errors.Is(absent, fs.ErrPermission) {
+		return nil, a.explainAbsent(absent)
+	}
+	fmt.Fprintf(a.err, "skep: no agent at %s; probing without one\n", a.socket)
+	return examineWithout(ctx)
+}
+
+// examineWithout runs "skepd doctor", which prints a GetDoctorResponse as
+// binary protobuf on its standard output.
+func examineWithout(ctx context.Context) (*skepv1.GetDoctorResponse, error) {
+	path, err := sibling("skepd")
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	log := &tail{}
+	cmd := exec.CommandContext(ctx, path, "doctor")
+	cmd.Stdout, cmd.Stderr = &out, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("probe this host with skepd doctor: %w%s", err, log.quote())
+	}
+	var got skepv1.GetDoctorResponse
+	if err := proto.Unmarshal(out.Bytes(), &got); err != nil {
+		return nil, fmt.Errorf("read what skepd doctor found: %w; are %s and skep of the same version?", err, path)
+	}
+	return &got, nil
+}
+
+func doctorPage(s screen, d *skepv1.GetDoctorResponse) string {
+	v := &sheet{screen: s}
+	v.hostile("Kernel", d.GetKernelRelease()+" "+d.GetArchitecture())
+	if d.GetOk() {
+		v.line("Verdict", s.paint(green, "the agent can run here"))
+	} else {
+		v.line("Verdict", s.paint(loud, "the agent cannot run here"))
+	}
+	v.section("Checks")
+	for _, c := range d.GetChecks() {
+		v.check(c)
+	}
+	v.section("Signals")
+	for _, sig := range d.GetSignals() {
+		v.signal(sig)
+	}
+	return v.String()
+}
+
+func (v *sheet) check(c *skepv1.Check) {
+	mark := map[string]string{"ok": v.screen.paint(green, "ok  "), "warn": v.screen.paint(yellow, "warn"), "fail": v.screen.paint(loud, "FAIL")}[c.GetResult()]
+	if mark == "" {
+		mark = event.Printable(c.GetResult())
+	}
+	fmt.Fprintf(v, "  %s  %s", mark, event.Printable(c.GetName()))
+	if c.GetDetail() != "" {
+		fmt.Fprintf(v, ": %s", event.Printable(c.GetDetail()))
+	}
+	v.WriteByte('\n')
+	v.advice(c.GetAdvice())
+}
+
+func (v *sheet) advice(text string) {
+	if text != "" {
+		fmt.Fprintf(v, "        %s %s\n", v.screen.glyph("→", "=>"), event.Printable(text))
+	}
+}
+
+func (v *sheet) signal(s *skepv1.SignalStatus) {
+	mark, rung := v.screen.paint(green, "ok  "), s.GetRung()
+	switch {
+	case !s.GetAvailable():
+		mark, rung = v.screen.paint(loud, "none"), "no rung works here"
+	case len(s.GetLimits()) > 0:
+		mark = v.screen.paint(yellow, "less")
+	}
+	fmt.Fprintf(v, "  %s  %s: %s\n", mark, event.Printable(strings.TrimSpace(s.GetSignal()+" "+intent(s))), event.Printable(rung))
+	for _, r := range s.GetRungs() {
+		if r.GetState() != "used" {
+			fmt.Fprintf(v, "        not %s: %s\n", event.Printable(r.GetName()), event.Printable(or(r.GetReason(), r.GetState())))
+		}
+	}
+	for _, l := range s.GetLimits() {
+		fmt.Fprintf(v, "        cannot: %s\n", event.Printable(l))
+	}
+	v.advice(s.GetAdvice())
+}
+
+func intent(s *skepv1.SignalStatus) string {
+	if s.GetIntent() == "" {
+		return ""
+	}
+	return "(" + s.GetIntent() + ")"
+}
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}

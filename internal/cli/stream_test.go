@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// startSkep runs skep as a process against a fake agent.
+func startSkep(t testing.TB, args ...string) (*exec.Cmd, io.Reader, *bytes.Buffer) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "skep-cli-") // t.TempDir is too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(dir, "s")
+	stop, err := serveFake(socket, &fakeAgent{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("skep", args...)
+	cmd.Env = append(os.Environ(), socketEnv+"="+socket, "LANG=C.UTF-8")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		stop()
+		os.RemoveAll(dir)
+	})
+	return cmd, out, &stderr
+}
+
+// The stream shows a record as soon as it is there, although the output is
+// buffered, and ends quietly when the user has had enough.
+func TestFollowFlushesAndEndsQuietly(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		cmd, out, stderr := startSkep(t, "observe", "-f")
+		found := make(chan bool, 1)
+		lines := bufio.NewScanner(out)
+		go func() {
+			for lines.Scan() {
+				if strings.Contains(lines.Text(), "live[200]") {
+					found <- true
+					break
+				}
+			}
+			for lines.Scan() {
+			}
+		}()
+		select {
+		case <-found:
+		case <-time.After(20 * time.Second):
+			t.Fatal("the live record was not shown")
+		}
+		if err := cmd.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err != nil || stderr.Len() > 0 {
+			t.Errorf("%v: %v, %q", sig, err, stderr)
+		}
+	}
+}
+
+// An answer that was interrupted is not a success.
+func TestInterruptedQuestion(t *testing.T) {
+	cmd, _, stderr := startSkep(t, "ps", "--where", "hang")
+	time.Sleep(500 * time.Millisecond)
+	cmd.Process.Signal(syscall.SIGINT)
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || stderr.Len() > 0 {
+		t.Errorf("exit code %d, %q", code, stderr)
+	}
+}
+
+// Every record of a flood comes out, in every format.
+func TestFloodIsComplete(t *testing.T) {
+	const n = 20000
+	for output, extra := range map[string]int{"compact": 0, "json": 0, "table": 1} {
+		cmd, out, stderr := startSkep(t, "observe", "--where", strconv.Itoa(n), "-o", output)
+		lines := countLines(out)
+		if err := cmd.Wait(); err != nil || lines != n+extra {
+			t.Errorf("%s: %d lines, %v, %s", output, lines, err, stderr)
+		}
+	}
+}
+
+func countLines(r io.Reader) (n int) {
+	buf := make([]byte, 64<<10)
+	for {
+		k, err := r.Read(buf)
+		n += bytes.Count(buf[:k], []byte{'\n'})
+		if err != nil {
+			return n
+		}
+	}
+}
+
+// BenchmarkObserveToPipe is the whole way: fake agent, socket, skep, pipe.
+// The agent's share of the CPU is in it; cpu-us/record is skep's alone.
+func BenchmarkObserveToPipe(b *testing.B) {
+	for _, output := range []string{"compact", "json", "table"} {
+		b.Run(output, func(b *testing.B) {
+			cmd, out, _ := startSkep(b, "observe", "--where", strconv.Itoa(b.N), "-o", output)
+			countLines(out)
+			if err := cmd.Wait(); err != nil {
+				b.Fatal(err)
+			}
+			cpu := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
+			b.ReportMetric(float64(cpu.Microseconds())/float64(b.N), "cpu-us/record")
+		})
+	}
+}
+
+func BenchmarkRender(b *testing.B) {
+	records := sampleRecords()
+	for _, output := range []string{"compact", "json", "table"} {
+		b.Run(output, func(b *testing.B) {
+			a := &app{err: io.Discard}
+			p, buf := a.newPrinter(output), []byte(nil)
+			b.ReportAllocs()
+			for i := range b.N {
+				buf = p.record(buf[:0], records[i%len(records)])
+			}
+		})
+	}
+}

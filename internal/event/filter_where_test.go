@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+)
+
+func where(t *testing.T, expression string) *Filter {
+	t.Helper()
+	f, err := Compile(&skepv1.Filter{Where: expression}, FilterDeps{})
+	if err != nil {
+		t.Fatalf("%s: %v", expression, err)
+	}
+	return f
+}
+
+func TestWhere(t *testing.T) {
+	big := execRecord(1)
+	big.GetExec().CgroupId = 1 << 63
+	for _, c := range []struct {
+		expression string
+		record     *skepv1.Record
+		want       bool
+	}{
+		{`kind == "exec" && process.uid == 1000`, execRecord(1), true},
+		{`process.uid == 0`, execRecord(1), false},
+		{`process.uid in [0, 1000]`, execRecord(1), true},
+		{`exec.args.exists(a, a.startsWith("https:"))`, execRecord(1), true},
+		{`exec.args[0] == "curl" && size(exec.args) == 3`, execRecord(1), true},
+		{`exec.credentials.login_uid == 4294967295`, execRecord(1), true},
+		{`exec.file.inode * 2 == 2469134`, execRecord(1), true},
+		{`exec.cgroup_id > 0`, big, true},
+		{`connection.bytes_received > 1024 * 1024`, closeRecord(1), true},
+		{`connection.remote.port == 443 && connection.rtt_us < 100`, closeRecord(1), true},
+		{`connection.remote.port == 443`, execRecord(1), false},
+		{`exec.setuid`, execRecord(1), false},
+		{`process.comm.matches("^c[a-z]+l$")`, execRecord(1), true},
+		{`"a" in process.container.labels && process.container.labels["a"] == "1"`, execRecord(1), true},
+		{`process.container.name == ""`, closeRecord(1), false},
+		{`time > timestamp("2026-01-01T00:00:00Z")`, execRecord(1), true},
+		{`has(record.exec) && !has(record.exit)`, execRecord(1), true},
+		{`record.namespace == ""`, execRecord(1), true},
+		{`process.container.namespace == "shop"`, execRecord(1), true},
+		{`seq >= 7`, execRecord(7), true},
+		{`process.pid == 0`, &skepv1.Record{Kind: "exit"}, true}, // an absent message reads as empty
+	} {
+		f := where(t, c.expression)
+		if got := f.Match(c.record); got != c.want || f.Failures() != 0 {
+			t.Errorf("%s: %v, %d failures; want %v", c.expression, got, f.Failures(), c.want)
+		}
+	}
+}
+
+// Every field of every record must be readable in an expression, as the type
+// that its JSON has.
+func TestWhereKnowsEveryField(t *testing.T) {
+	fields, err := newRecordFields()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range fields.top {
+		if name == "namespace" {
+			name = "record.namespace"
+		}
+		where(t, name+" == "+name)
+	}
+}
+
+func TestWhereErrors(t *testing.T) {
+	for expression, want := range map[string]string{
+		`proces.uid == 0`:                       `column 1: undeclared reference to 'proces'; did you mean "process"?`,
+		`kind == "exec" && knid==""`:            `column 19: undeclared reference to 'knid'; did you mean "kind"?`,
+		`process.uidd == 0`:                     `column 8: undefined field 'uidd'; did you mean "uid"?`,
+		`exec.file.inod == 0`:                   `column 10: undefined field 'inod'; did you mean "inode"?`,
+		`process.zzzzzz == 0`:                   `column 8: undefined field 'zzzzzz'; the fields are comm, container, exe,`,
+		"true &&\n proces.uid == 0":             `line 2, column 2: undeclared`,
+		`namespace == "x"`:                      `column 1: reserved identifier: namespace; write record.namespace`,
+		`process`:                               `the expression is of type skep.v1.Process; it must be a condition`,
+		`1 +`:                                   `column 4: `,
+		`process.uid == "root"`:                 `column 13: == does not take (int, string)`,
+		`process.comm.matches("(")`:             `column 22: invalid matches argument; it is not a regular expression`,
+		"\"\x1b[31m\" == nope":                  `column 12: `,
+		strings.Repeat("(", 5000):               ``,
+		strings.Repeat("true&&", 2000) + "true": ``,
+		strings.Repeat("[", 300) + strings.Repeat("]", 300) + " == []": ``,
+	} {
+		_, err := Compile(&skepv1.Filter{Where: expression}, FilterDeps{})
+		if err == nil || !strings.HasPrefix(err.Error(), "filter where: "+want) {
+			t.Errorf("%.40q: %v\nwant %s", expression, err, want)
+		}
+		if err != nil && (strings.ContainsAny(err.Error(), "\x1b\n") || len(err.Error()) > 400) {
+			t.Errorf("%.40q: not one clean sentence: %q", expression, err)
+		}
+	}
+}
+
+func TestWhereFailuresAreCounted(t *testing.T) {
+	f := where(t, `exec.args[7] == "x"`)
+	if f.Match(execRecord(1)) || f.Match(execRecord(2)) {
+		t.Error("a failed expression matched")
+	}
+	if f.Failures() != 2 {
+		t.Errorf("%d failures, want 2", f.Failures())
+	}
+	if or := where(t, `exec.args[7] == "x" || true`); !or.Match(execRecord(1)) || or.Failures() != 0 {
+		t.Error("CEL's || must absorb the failure of one side")
+	}
+}
+
+// A user must not be able to stop the agent with an expression.
+func TestWhereCostIsBounded(t *testing.T) {
+	ten := "[1,2,3,4,5,6,7,8,9,10]"
+	expression := "true"
+	for _, v := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
+		expression = ten + ".all(" + v + ", " + expression + ")"
+	}
+	f := where(t, expression) // 10^8 steps
+	start := time.Now()
+	if f.Match(execRecord(1)) || f.Failures() != 1 {
+		t.Error("it ran to its end")
+	}
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("it was stopped after %v", took)
+	}
+}
+
+func BenchmarkWhereAtCostLimit(b *testing.B) {
+	f, err := Compile(&skepv1.Filter{Where: `[1,2,3,4,5,6,7,8,9,10].all(a, [1,2,3,4,5,6,7,8,9,10].all(b, [1,2,3,4,5,6,7,8,9,10].all(c, [1,2,3,4,5,6,7,8,9,10].all(d, true))))`}, FilterDeps{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := execRecord(1)
+	for b.Loop() {
+		f.Match(r)
+	}
+}
+
+func FuzzWhere(f *testing.F) {
+	for _, s := range []string{`kind == "exec"`, `process.uid in [1,2]`, `exec.args.exists(a, a.matches("x"))`, `1 +`, "\xff", `record.exec == exec`} {
+		f.Add(s)
+	}
+	r := execRecord(1)
+	f.Fuzz(func(t *testing.T, expression string) {
+		filter, err := Compile(&skepv1.Filter{Where: expression}, FilterDeps{})
+		if err == nil {
+			filter.Match(r)
+			filter.Match(&skepv1.Record{})
+		}
+	})
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+)
+
+// received + lost = produced, per kind, for every reader, however it stalls;
+// and no record twice, none out of order. Run with -race.
+func TestEveryReaderAccountsForEverything(t *testing.T) {
+	for round := range 8 {
+		seed := rand.Uint64()
+		t.Run("", func(t *testing.T) {
+			t.Logf("seed %d", seed)
+			random := rand.New(rand.NewPCG(seed, 0))
+			l := NewLog(LogOptions{Bytes: 256 << 10 << (round % 3)})
+			readers := make([]*tally, 6)
+			var done sync.WaitGroup
+			for i := range readers {
+				readers[i] = newTally(l, rand.New(rand.NewPCG(seed, uint64(i+1))), i)
+				done.Go(readers[i].run)
+			}
+			produced := produce(l, random, 60000)
+			l.Close()
+			done.Wait()
+			lost := uint64(0)
+			for i, r := range readers {
+				r.check(t, i, produced)
+				for k := range r.lost {
+					lost += r.lost[k]
+				}
+			}
+			if lost == 0 {
+				t.Error("nobody lost anything: the test did not test")
+			}
+		})
+	}
+}
+
+// produce appends in batches of random length with random pauses.
+func produce(l *Log, random *rand.Rand, n int) (produced Counts) {
+	for n > 0 {
+		for range min(n, 1+random.IntN(700)) {
+			k := Kind(random.IntN(NumKinds))
+			l.Append(k, plain(k, produced[k]))
+			produced[k]++
+			n--
+		}
+		l.Flush()
+		if random.IntN(4) == 0 {
+			time.Sleep(time.Duration(random.IntN(2000)) * time.Microsecond)
+		}
+	}
+	return produced
+}
+
+// tally is a reader that counts.
+type tally struct {
+	cursor *Cursor
+	random *rand.Rand
+	stalls bool
+	kinds  KindSet
+
+	received, lost Counts
+	next           Counts // the sequence number that each kind must go on with
+	wrong          int
+}
+
+func newTally(l *Log, random *rand.Rand, i int) *tally {
+	r := &tally{random: random, stalls: i > 0, kinds: AllKinds}
+	if i%2 == 1 {
+		r.kinds = SetOf(Exec, Close)
+	}
+	r.cursor = l.Subscribe(SubscribeOptions{Kinds: r.kinds})
+	return r
+}
+
+func (r *tally) run() {
+	defer r.cursor.Close()
+	for {
+		buf := make([]*skepv1.Record, 1+r.random.IntN(600))
+		n, lost, err := r.cursor.Next(context.Background(), buf)
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		for k := range lost {
+			r.lost[k] += lost[k]
+			r.next[k] += lost[k]
+		}
+		for _, rec := range buf[:n] {
+			k, _ := KindOf(rec)
+			if rec.GetSeq() != r.next[k] {
+				r.wrong++
+			}
+			r.received[k]++
+			r.next[k]++
+		}
+		if r.stalls && r.random.IntN(3) == 0 {
+			time.Sleep(time.Duration(r.random.IntN(20)) * time.Millisecond)
+		}
+	}
+}
+
+func (r *tally) check(t *testing.T, i int, produced Counts) {
+	t.Helper()
+	if r.wrong > 0 {
+		t.Errorf("reader %d: %d records at the wrong place", i, r.wrong)
+	}
+	for _, k := range Kinds() {
+		want := produced[k]
+		if !r.kinds.Has(k) {
+			want = 0
+		}
+		if r.received[k]+r.lost[k] != want {
+			t.Errorf("reader %d: %s: received %d + lost %d != produced %d", i, k, r.received[k], r.lost[k], want)
+		}
+	}
+}

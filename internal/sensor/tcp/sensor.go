@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package tcp is the sensor of TCP connections: connect, accept, close and listen.
+// Its kernel side is bpf/tcp; what becomes of its events is internal/flow.
+package tcp
+
+import "github.com/skep-io/skep/internal/kern"
+
+// ExistingProgram is the iterator that finds the sockets which were there first.
+const ExistingProgram = "existing_sockets"
+
+// Programs of the object, by what they are for.
+var (
+	states   = []string{"state", "state_rescue"}
+	attempts = []string{"connect4", "connect6", "released"}
+	exits    = []string{"accept_exit", "connect4_exit", "connect6_exit"}
+	accepts  = []string{"getpeername4", "getpeername6"}
+)
+
+// What the rungs lack.
+const (
+	noErrno = "a connect that fails before its first packet leaves (no route, denied, no free port) is reported when the " +
+		"program closes the socket or tries again, with errno only if no port was free"
+	acceptAtIO = "an accept without an address is reported at the connection's first read or write, " +
+		"or at its close, and belongs to the process that did that"
+	noSpeakFirst = "where the accepting program asks for no address and writes before it reads, the accept is reported at its first read or close"
+	hashed       = "sockets are tracked in a table of limited size; until it is accepted, a connection on a port with several " +
+		"listeners counts as that of the last one; sockets older than the agent are unknown until their first read"
+	attemptsUnseen = "a connect that fails before its first packet leaves is not reported"
+	acceptUnseen   = "an accept is reported at the connection's first read or at its close, and belongs to the process that did that"
+)
+
+// Sensor declares the ladder of the TCP sensor. It is one ladder, as all four
+// kinds come from the same programs and state.
+func Sensor() kern.Sensor {
+	return kern.Sensor{
+		Name: "tcp",
+		Ladders: []kern.Ladder{{
+			Signal: "tcp",
+			Intent: kern.See,
+			Advice: "the best rung needs fentry: Linux 5.11 or later with CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y, " +
+				"and cgroup2 mounted (mount -t cgroup2 none /sys/fs/cgroup/unified)",
+			Rungs: []kern.Rung{
+				storage("fexit", nil, with(exits, states, attempts)),
+				storage("cgroup", []string{noErrno, acceptAtIO}, with(states, accepts, []string{"received", "sent"}, attempts)),
+				storage("cgroup_recv", []string{noErrno, acceptAtIO, noSpeakFirst}, with(states, accepts, []string{"received"}, attempts)),
+				hash("fexit_hash", []string{hashed}, with(exits, states, attempts, []string{"received"})),
+				hash("cgroup_hash", []string{hashed, noErrno, acceptAtIO, noSpeakFirst}, with(states, accepts, []string{"received"}, attempts)),
+				hash("tp_btf", []string{hashed, attemptsUnseen, acceptUnseen}, with(states, []string{"received"})),
+			},
+		}},
+	}
+}
+
+// storage is a rung that keeps a socket's state in the socket.
+func storage(name string, limits, programs []string) kern.Rung {
+	rung := kern.Rung{Name: name, Programs: programs, Limits: limits}
+	if name == "fexit" {
+		rung.Config = map[string]any{"cfg_connect_exit": true}
+	}
+	return rung
+}
+
+// hash is a rung for kernels whose tracing programs have no socket storage (before
+// 5.11), which also lack a typed pointer to the current task.
+func hash(name string, limits, programs []string) kern.Rung {
+	return kern.Rung{Name: name, Programs: programs, Limits: limits, Config: map[string]any{
+		"cfg_socket_storage": false,
+		"cfg_typed":          false,
+		"cfg_connect_exit":   name == "fexit_hash",
+	}}
+}
+
+func with(lists ...[]string) []string {
+	var all []string
+	for _, list := range lists {
+		all = append(all, list...)
+	}
+	return all
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+)
+
+func TestEveryRPCHasARole(t *testing.T) {
+	service := skepv1.File_skep_v1_agent_proto.Services().ByName("AgentService")
+	methods := service.Methods()
+	for i := range methods.Len() {
+		procedure := fmt.Sprintf("/%s/%s", service.FullName(), methods.Get(i).Name())
+		if role := required[procedure]; role < skepv1.Role_ROLE_VIEW || role > skepv1.Role_ROLE_ADMIN {
+			t.Errorf("%s has no role in the table", procedure)
+		}
+	}
+	if len(required) != methods.Len() {
+		t.Errorf("the table has %d RPCs, the service %d", len(required), methods.Len())
+	}
+}
+
+// The roles must follow the credentials that the kernel reports, seen by
+// connecting as processes of other users.
+func TestRoleOfAnotherUser(t *testing.T) {
+	needRoot(t)
+	a := startAgent(t)
+	binary := shareBinary(t, filepath.Dir(a.socket))
+	crowd := make([]uint32, 300) // more groups than peerGroups first has room for
+	for i := range crowd {
+		crowd[i] = 62000 + uint32(i)
+	}
+	for _, c := range []struct {
+		name string
+		cred syscall.Credential
+		role string
+		say  string
+	}{
+		{"root", syscall.Credential{Uid: 0, Gid: 0}, "admin", `"user":"root"`},
+		{"view by primary group", syscall.Credential{Uid: 61000, Gid: viewGID}, "view", `"uid":61000`},
+		{"view by supplementary group", syscall.Credential{Uid: 61000, Gid: 61000, Groups: []uint32{5, viewGID}}, "view", ""},
+		{"operate by supplementary group", syscall.Credential{Uid: 61000, Gid: viewGID, Groups: []uint32{operateGID}}, "operate", ""},
+		{"last of many groups", syscall.Credential{Uid: 61000, Gid: 61000, Groups: append(crowd, viewGID)}, "view", ""},
+		{"web server", syscall.Credential{Uid: webUID, Gid: 61000}, "view", ""},
+		{"group root is not uid 0", syscall.Credential{Uid: 61000, Gid: 0}, "none", "permission_denied"},
+		{"nobody", syscall.Credential{Uid: nobodyUID, Gid: nobodyUID}, "none", "usermod -aG 61001 61009"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cmd := exec.Command(binary)
+			cmd.Env = []string{callAs + "=" + a.socket}
+			cmd.Dir = "/"
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &c.cred}
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			if !strings.HasPrefix(string(out), c.role+" ") || !strings.Contains(string(out), c.say) {
+				t.Errorf("got %s\nwant role %s and %q", out, c.role, c.say)
+			}
+		})
+	}
+	refusals := slices.DeleteFunc(a.audit.all(t), func(l map[string]any) bool { return l["event"] != "refused" })
+	if len(refusals) != 2 || refusals[1]["uid"] != float64(nobodyUID) || refusals[1]["code"] != "permission_denied" {
+		t.Errorf("audited refusals: %v", refusals)
+	}
+}
+
+// shareBinary copies this test binary to where other users can run it.
+func shareBinary(t *testing.T, dir string) string {
+	t.Helper()
+	from, err := os.Open("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	path := filepath.Join(dir, "caller")
+	to, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o755)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(to, from); err != nil {
+		t.Fatal(err)
+	}
+	if err := to.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// register is a directory of accounts that changes.
+type register struct {
+	groups, users map[string]uint32
+	asked         int
+}
+
+func (r *register) group(name string) (uint32, bool) {
+	r.asked++
+	id, ok := r.groups[name]
+	return id, ok
+}
+func (r *register) user(name string) (uint32, bool) { id, ok := r.users[name]; return id, ok }
+func (r *register) userName(uid uint32) string      { return fmt.Sprint("user-", uid) }
+
+func TestRolesFollowTheDirectory(t *testing.T) {
+	now := time.Unix(1000, 0)
+	reg := &register{groups: map[string]uint32{}, users: map[string]uint32{}}
+	r := newRoles(RoleConfig{OperateGroup: "ops", WebUser: "web"}, reg, func() time.Time { return now })
+	expect := func(p peer, want string) {
+		t.Helper()
+		if got := roleName(r.of(p)); got != want {
+			t.Errorf("at %v: %+v is %s, want %s", now.Unix(), p, got, want)
+		}
+	}
+	// Groups and users that do not exist must not become gid 0 or uid 0.
+	expect(peer{uid: 1, gid: 0}, "none")
+	expect(peer{uid: 0, gid: 5}, "admin")
+	reg.groups["skep"], reg.groups["ops"], reg.users["web"] = 10, 11, 12
+	expect(peer{uid: 1, gid: 10}, "none") // not looked up again yet
+	asked := reg.asked
+	now = now.Add(refreshAfter + time.Second)
+	expect(peer{uid: 1, gid: 10}, "view")
+	expect(peer{uid: 1, gid: 1, groups: []uint32{10, 11}}, "operate")
+	expect(peer{uid: 12, gid: 1}, "view")
+	expect(peer{uid: 12, gid: 11}, "operate")
+	if reg.asked != asked+2 {
+		t.Errorf("asked %d times for two groups", reg.asked-asked)
+	}
+	delete(reg.groups, "skep")
+	now = now.Add(refreshAfter + time.Second)
+	expect(peer{uid: 1, gid: 10}, "none")
+}
+
+func TestRefusalSaysWhatToDo(t *testing.T) {
+	r := newRoles(RoleConfig{}, &register{}, time.Now)
+	view, operate, admin := skepv1.Role_ROLE_VIEW, skepv1.Role_ROLE_OPERATE, skepv1.Role_ROLE_ADMIN
+	for _, c := range []struct {
+		caller caller
+		need   skepv1.Role
+		want   string
+	}{
+		{caller{user: "ann", uid: 5}, view, "this needs role view, ann (uid 5) has none: run as root, or join group skep ("},
+		{caller{user: "ann", role: view}, operate, "join group skep-operators ("},
+		{caller{user: "ann", role: operate}, admin, "ann (uid 0) has operate: run as root"},
+		{caller{user: "ann", role: view, token: &token{}}, operate, "has view: use a token with that role"},
+	} {
+		err := r.refusal(c.caller, c.need)
+		if connect.CodeOf(err) != connect.CodePermissionDenied || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v\nwant %s", err, c.want)
+		}
+	}
+}
