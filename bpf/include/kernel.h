@@ -211,8 +211,8 @@ struct mem_cgroup {
 	struct page_counter memory;
 } CO_RE;
 
-typedef struct { struct net *net; } possible_net_t;
-typedef struct { int owned; } socket_lock_t;
+typedef struct { struct net *net; } CO_RE possible_net_t;
+typedef struct { int owned; } CO_RE socket_lock_t;
 
 struct in6_addr {
 	union {

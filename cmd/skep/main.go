@@ -5,25 +5,9 @@ package main
 
 import (
 	"os"
-	"runtime/debug"
 
 	"github.com/skep-io/skep/internal/cli"
+	"github.com/skep-io/skep/internal/version"
 )
 
-// version is set by the build (-ldflags "-X main.version=..."); without it
-// the version control stamp of the build counts.
-var version string
-
-func main() {
-	os.Exit(cli.Main(buildVersion(), os.Args[1:]))
-}
-
-func buildVersion() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "unknown"
-}
+func main() { os.Exit(cli.Main(version.String(), os.Args[1:])) }

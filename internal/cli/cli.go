@@ -83,7 +83,20 @@ func (a *app) root() *cobra.Command {
 	flags.DurationVar(&a.timeout, "timeout", 10*time.Second, "give up on an answer of the agent after this long; streams are not limited")
 	root.AddCommand(a.observeCmd(), a.psCmd(), a.connectionsCmd(), a.statusCmd(), a.doctorCmd(),
 		a.tokenCmd(), a.whoamiCmd(), a.versionCmd(), a.serveCmd(), a.upCmd(), a.configCmd(), a.manCmd())
+	linuxShells(root)
 	return root
+}
+
+// linuxShells leaves out the completion of a shell that nobody asked for.
+func linuxShells(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		for _, shell := range c.Commands() {
+			if shell.Name() == "powershell" {
+				c.RemoveCommand(shell)
+			}
+		}
+	}
 }
 
 const rootLong = `skep asks the skep agent (skepd) of this host what happens on it: every

@@ -43,7 +43,6 @@ func prepare(root *cobra.Command) {
 	socket := root.PersistentFlags().Lookup("socket")
 	socket.DefValue = "/run/skep/skep.sock"
 	root.InitDefaultHelpCmd()
-	root.InitDefaultCompletionCmd()
 }
 
 func writeMan(root *cobra.Command, dir string) error {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -152,7 +153,8 @@ func (a *app) upAgent(ctx context.Context, s *stack, f upFlags, webUID uint32) e
 	} else if !nobody(absent) {
 		return a.explainAbsent(absent)
 	}
-	args := []string{"--socket", a.socket, "--web-uid", strconv.FormatUint(uint64(webUID), 10)}
+	// Ephemeral: what up started, it takes away again.
+	args := []string{"--ephemeral", "--socket", a.socket, "--web-uid", strconv.FormatUint(uint64(webUID), 10)}
 	if f.dataDir != "" {
 		args = append(args, "--data-dir", f.dataDir)
 	}
@@ -187,9 +189,7 @@ func (a *app) upPage(ctx context.Context, s *stack, c *client, listen string, ui
 	return a.print(fmt.Sprintf("\n  skep is at %s\n\n", a.screen.paint(bold, pageURL(addr, token.GetToken()))))
 }
 
-// startPage runs "skep serve" as a user without any privilege. The program is
-// /proc/self/exe because that user may not be able to enter the directory
-// that holds it, such as root's home.
+// startPage runs "skep serve" as a user without any privilege.
 func startPage(socket, listen string, uid uint32) (*child, *os.File, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -197,7 +197,7 @@ func startPage(socket, listen string, uid uint32) (*child, *os.File, error) {
 	}
 	defer w.Close()
 	page, err := startChild(childOptions{
-		name: "the page (skep serve)", path: "/proc/self/exe", extra: []*os.File{w},
+		name: "the page (skep serve)", path: ownProgram(), extra: []*os.File{w},
 		args:       []string{"serve", "--ready-fd", "3", "--listen", listen, "--socket", socket},
 		credential: &syscall.Credential{Uid: uid, Gid: uid, Groups: []uint32{}},
 	})
@@ -205,6 +205,22 @@ func startPage(socket, listen string, uid uint32) (*child, *os.File, error) {
 		return nil, nil, errors.Join(err, r.Close())
 	}
 	return page, r, nil
+}
+
+// ownProgram is this program as another user can start it: /proc/self/exe
+// where it lies in a directory that is closed to others, such as root's home.
+func ownProgram() string {
+	const always = "/proc/self/exe"
+	self, err := os.Executable()
+	if err != nil {
+		return always
+	}
+	for path := self; path != "/"; path = filepath.Dir(path) {
+		if info, err := os.Stat(path); err != nil || info.Mode()&0o001 == 0 {
+			return always
+		}
+	}
+	return self
 }
 
 // awaitPage returns the address once our page's server, and not somebody

@@ -41,7 +41,7 @@ func (d *decoder) check(c *Config) {
 		{"containers.sockets", each(c.Containers.Sockets, socketPath)},
 		{"roles.view_group", optional(c.Roles.ViewGroup, accountName)},
 		{"roles.operate_group", optional(c.Roles.OperateGroup, accountName)},
-		{"roles.web_user", optional(c.Roles.WebUser, accountName)},
+		{"roles.web_user", optional(c.Roles.WebUser, userNameOrID)},
 		{"audit.path", optional(c.Audit.Path, absolute)},
 	}
 	for _, r := range rules {
@@ -121,6 +121,13 @@ func accountName(s string) error {
 		return fmt.Errorf("must be the name of a user or group, not %q", s)
 	}
 	return nil
+}
+
+func userNameOrID(s string) error {
+	if _, err := strconv.ParseUint(s, 10, 32); err == nil {
+		return nil
+	}
+	return accountName(s)
 }
 
 func optional(s string, rule func(string) error) error {

@@ -67,7 +67,7 @@ rings: {critical_bytes: 65536}
 tables: {processes: 2048, exited_processes: 0}
 sensors: {tcp: {enabled: false}}
 containers: {sockets: []}
-roles: {view_group: ""}
+roles: {view_group: "", web_user: "61184"}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +80,7 @@ roles: {view_group: ""}
 	want.Tables.Processes, want.Tables.ExitedProcesses = 2048, 0
 	want.Sensors.TCP.Enabled = false
 	want.Containers.Sockets = []string{}
-	want.Roles.ViewGroup = ""
+	want.Roles.ViewGroup, want.Roles.WebUser = "", "61184"
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}

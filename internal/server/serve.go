@@ -35,7 +35,7 @@ func (s *Server) Handler() http.Handler {
 		// The other end is on this machine: compressing would only cost.
 		connect.WithCompression("gzip", nil, nil),
 	))
-	return boundRequests(mux)
+	return boundRequests(mux, s.requestTimeout)
 }
 
 // Serve answers calls on a listener made by Listen until ctx is done or the
@@ -81,10 +81,10 @@ func serveUntil(ctx context.Context, server *http.Server, l net.Listener, stop f
 
 // boundRequests gives every request a time by which it must have been read.
 // The deadline is lifted once it has: a stream may last for days.
-func boundRequests(next http.Handler) http.Handler {
+func boundRequests(next http.Handler, timeout time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
-		if control.SetReadDeadline(time.Now().Add(readRequestTimeout)) == nil {
+		if control.SetReadDeadline(time.Now().Add(timeout)) == nil {
 			r.Body = &boundBody{r.Body, control}
 		}
 		next.ServeHTTP(w, r)

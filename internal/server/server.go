@@ -65,6 +65,7 @@ type Server struct {
 	calls   *callCounts
 	// filterFailures are those of the streams that have ended.
 	filterFailures atomic.Uint64
+	requestTimeout time.Duration
 }
 
 var _ skepv1connect.AgentServiceHandler = (*Server)(nil)
@@ -90,5 +91,7 @@ func New(deps Deps) (*Server, error) {
 		audit:   &audit{out: deps.Audit, logger: deps.Logger},
 		streams: newLimiter(maxStreamsPerUID),
 		calls:   newCallCounts(),
+
+		requestTimeout: readRequestTimeout,
 	}, nil
 }

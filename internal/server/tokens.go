@@ -57,8 +57,11 @@ func (t tokens) issue(uid uint32, role skepv1.Role, ttl time.Duration) (string, 
 // verify reads a token that this key has signed and that has not expired.
 func (t tokens) verify(s string) (token, error) {
 	encoded, ok := strings.CutPrefix(s, tokenPrefix)
+	if !ok || len(encoded) != base64.RawURLEncoding.EncodedLen(tokenClaims+sha256.Size) {
+		return token{}, errBadToken
+	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
-	if !ok || err != nil || len(raw) != tokenClaims+sha256.Size {
+	if err != nil || len(raw) != tokenClaims+sha256.Size { // it skips line ends
 		return token{}, errBadToken
 	}
 	claims, mac := raw[:tokenClaims], raw[tokenClaims:]

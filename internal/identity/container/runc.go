@@ -9,15 +9,15 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/skep-io/skep/internal/identity/cgroup"
 )
 
 const (
-	maxState  = 4 << 20  // bytes of one state.json; real ones have 20-40 KiB
-	maxStates = 16 << 10 // containers in all state directories together
+	maxState   = 4 << 20              // bytes of one state.json; real ones have 20-40 KiB
+	maxStates  = 16 << 10             // containers in all state directories together
+	staleAfter = 5 * time.Millisecond // without a watch: of what was read
 )
 
 // DefaultRuncRoots are the state directories of runc and of those that call
@@ -26,20 +26,22 @@ var DefaultRuncRoots = []string{"/run/runc", "/run/containerd/runc/*", "/run/doc
 
 // runcStates finds the container of a cgroup whose path has no pattern: runc
 // takes any name and any path, and writes both to its state directory before
-// the container's program starts.
+// the container's program starts. It is not safe for concurrent use.
 type runcStates struct {
 	hierarchy cgroup.Hierarchy
 	roots     []string
-
-	mu    sync.Mutex
-	files map[string]runcState // by state.json
-	paths map[string]ID        // by cgroup path
+	watch     *watch               // nil until Run, or if the kernel refuses
+	files     map[string]runcState // by state.json
+	paths     map[string]ID        // by cgroup path
+	round     uint64               // of refresh
+	read      time.Time
 }
 
 type runcState struct {
 	modified time.Time
 	path     string // "" if it has none in this hierarchy
-	seen     bool
+	round    uint64 // in which it was there
+	gone     time.Time
 }
 
 func newRuncStates(h cgroup.Hierarchy, roots []string) *runcStates {
@@ -47,37 +49,46 @@ func newRuncStates(h cgroup.Hierarchy, roots []string) *runcStates {
 }
 
 // find returns the container in whose cgroup, or below it, cgroupPath is.
-func (r *runcStates) find(cgroupPath string) (ID, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for p := cgroupPath; p != "/" && p != "."; p = path.Dir(p) {
-		if id, ok := r.paths[p]; ok {
-			return id, true
-		}
+func (r *runcStates) find(cgroupPath string) (ID, bool) { return above(r.paths, cgroupPath) }
+
+// stale tells whether the directories must be read again.
+func (r *runcStates) stale(now time.Time) bool {
+	if r.watch != nil && r.watch.changed() {
+		return true
 	}
-	return ID{}, false
+	watched := r.watch != nil && !r.watch.broken.Load() && !r.read.IsZero()
+	return !watched && now.Sub(r.read) >= staleAfter
 }
 
-// refresh reads what is new or changed since the last time: one readdir per
-// root and one stat per container. It reports whether anything changed.
-func (r *runcStates) refresh() (changed bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// refresh reads what is new or changed since the last time, and reports
+// whether there was anything. What is gone is kept for the events that are
+// still under way.
+func (r *runcStates) refresh(now time.Time) (changed bool) {
+	r.round++
+	r.read = now
 	for _, pattern := range r.roots {
-		files, _ := filepath.Glob(filepath.Join(pattern, "*", "state.json"))
-		for _, file := range files {
-			changed = r.look(file) || changed
+		r.watch.add(existing(pattern))
+		dirs, _ := filepath.Glob(pattern)
+		for _, dir := range dirs {
+			changed = r.readRoot(dir) || changed
 		}
 	}
 	for file, s := range r.files {
-		if !s.seen {
-			delete(r.files, file)
-			delete(r.paths, s.path)
-			changed = true
-			continue
+		if s.round != r.round {
+			r.forget(file, s, now)
 		}
-		s.seen = false
-		r.files[file] = s
+	}
+	return changed
+}
+
+func (r *runcStates) readRoot(dir string) (changed bool) {
+	r.watch.add(dir)
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if e.IsDir() && isName(e.Name()) {
+			r.watch.add(filepath.Join(dir, e.Name()))
+			changed = r.look(filepath.Join(dir, e.Name(), "state.json")) || changed
+		}
 	}
 	return changed
 }
@@ -89,20 +100,43 @@ func (r *runcStates) look(file string) (changed bool) {
 	}
 	s, known := r.files[file]
 	if known && s.modified.Equal(info.ModTime()) {
-		s.seen = true
+		s.round, s.gone = r.round, time.Time{}
 		r.files[file] = s
 		return false
 	}
-	cgroupPath, err := r.read(file)
+	data, err := readBounded(file, maxState)
 	if err != nil {
-		return false // half-written, or going away: another look will tell
+		return false
 	}
-	r.files[file] = runcState{modified: info.ModTime(), path: cgroupPath, seen: true}
-	if id := stateID(file); cgroupPath != "" && isName(id.ID) {
-		delete(r.paths, s.path)
-		r.paths[cgroupPath] = id
+	cgroupPath, err := cgroupOfState(data, r.hierarchy)
+	if err != nil {
+		return false // half-written: another look will tell
+	}
+	r.disown(file, s.path)
+	r.files[file] = runcState{modified: info.ModTime(), path: cgroupPath, round: r.round}
+	if cgroupPath != "" {
+		r.paths[cgroupPath] = stateID(file)
 	}
 	return true
+}
+
+// forget drops a state some time after its file went.
+func (r *runcStates) forget(file string, s runcState, now time.Time) {
+	switch {
+	case s.gone.IsZero():
+		s.gone = now
+		r.files[file] = s
+	case now.Sub(s.gone) > cgroup.Grace:
+		delete(r.files, file)
+		r.disown(file, s.path)
+	}
+}
+
+// disown gives a path up, unless another container has it by now.
+func (r *runcStates) disown(file, cgroupPath string) {
+	if r.paths[cgroupPath] == stateID(file) {
+		delete(r.paths, cgroupPath)
+	}
 }
 
 // stateID names the container after its directory, as runc does.
@@ -114,21 +148,13 @@ func stateID(file string) ID {
 		id.Runtime, id.Namespace = Containerd, filepath.Base(root)
 	}
 	if strings.HasSuffix(root, "/moby") {
-		id.Runtime, id.Namespace = Docker, ""
+		id.Runtime = Docker
 	}
 	return id
 }
 
-// read takes the container's path in our hierarchy from its state.json.
-func (r *runcStates) read(file string) (string, error) {
-	data, err := readBounded(file, maxState)
-	if err != nil {
-		return "", err
-	}
-	return cgroupOfState(data, r.hierarchy)
-}
-
-// cgroupOfState reads cgroup_paths: controller to absolute path, "" for v2.
+// cgroupOfState reads the container's path in our hierarchy from cgroup_paths
+// of a state.json: controller to absolute path, "" for v2.
 func cgroupOfState(data []byte, h cgroup.Hierarchy) (string, error) {
 	var state struct {
 		Paths map[string]string `json:"cgroup_paths"`

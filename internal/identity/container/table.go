@@ -17,8 +17,8 @@ const (
 	slotBits   = 12       // of the direct-mapped cache in front of the map: 32 KiB
 	maxCells   = 96 << 10 // cgroups remembered, the unknown ones included
 	youngFor   = 10 * time.Second
-	staleAfter = 5 * time.Millisecond // of what was read from the runc state directories
-	unknownFor = time.Second          // until a cgroup that nobody knows is asked for again
+	recheck    = time.Millisecond // of a young cgroup without a pattern
+	unknownFor = time.Second      // until a cgroup that nobody knows is asked for again
 	sweepEvery = time.Second
 	scanEvery  = time.Minute // finds what lost events did not tell
 )
@@ -45,7 +45,6 @@ type Table struct {
 	cells     map[uint64]*cell
 	workloads map[ID]*workload
 	known     map[string]ID // registered paths
-	read      time.Time     // when the runc state was read last
 }
 
 // cell is one cgroup.
@@ -165,22 +164,21 @@ func (t *Table) identify(c *cell, now time.Time) {
 	case ok || c.path == "/" || now.Sub(c.born) > youngFor:
 		c.retry.Store(0)
 	default:
-		c.retry.Store(now.Add(staleAfter).UnixNano())
+		c.retry.Store(now.Add(recheck).UnixNano())
 	}
 	t.assign(c, id)
 }
 
 func (t *Table) byPath(path string, now time.Time) (ID, bool) {
-	if id, ok := known(t.known, path); ok {
+	if id, ok := above(t.known, path); ok {
 		return id, true
 	}
 	id, ok := Parse(path)
 	if ok || path == "/" {
 		return id, ok
 	}
-	if now.Sub(t.read) >= staleAfter {
-		t.runc.refresh()
-		t.read = now
+	if t.runc.stale(now) {
+		t.runc.refresh(now)
 	}
 	if found, ok := t.runc.find(path); ok {
 		found.Unit = id.Unit
@@ -257,6 +255,8 @@ func (t *Table) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = t.resolver.Run(ctx) })
 	defer wg.Wait()
+	stop := t.watchRunc(ctx, &wg)
+	defer stop()
 	t.scan()
 	sweep, scan := time.NewTicker(sweepEvery), time.NewTicker(scanEvery)
 	defer sweep.Stop()

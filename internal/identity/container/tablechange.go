@@ -3,7 +3,9 @@
 package container
 
 import (
+	"context"
 	"path"
+	"sync"
 	"time"
 
 	"github.com/skep-io/skep/internal/identity/cgroup"
@@ -46,7 +48,8 @@ func (t *Table) Unknown(cgroupPath string) {
 	delete(t.known, path.Clean(cgroupPath))
 }
 
-func known(paths map[string]ID, p string) (ID, bool) {
+// above finds what is registered for p or the nearest path above it.
+func above(paths map[string]ID, p string) (ID, bool) {
 	if len(paths) == 0 {
 		return ID{}, false
 	}
@@ -99,7 +102,44 @@ func (t *Table) sweep(now time.Time) {
 	for _, w := range t.workloads {
 		t.ask(w)
 	}
-	if t.runc.refresh() {
+	if t.runc.refresh(now) {
+		t.again(now)
+	}
+}
+
+// watchRunc reads each new state as soon as it is written, until stop is
+// called. Without inotify, young cgroups and the sweep read the directories.
+func (t *Table) watchRunc(ctx context.Context, wg *sync.WaitGroup) (stop func()) {
+	return func() {}
+	w, err := newWatch()
+	if err != nil {
+		t.log.Warn("short-lived containers of plain runc may be missed", "error", err)
+		return func() {}
+	}
+	t.mu.Lock()
+	t.runc.watch = w
+	t.runc.refresh(time.Now())
+	t.mu.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	wg.Go(func() {
+		defer close(done)
+		w.wait(ctx, t.readRunc)
+	})
+	return func() {
+		cancel()
+		<-done
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.runc.watch = nil
+		_ = w.file.Close()
+	}
+}
+
+func (t *Table) readRunc() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now := time.Now(); t.runc.refresh(now) {
 		t.again(now)
 	}
 }
@@ -110,10 +150,10 @@ func (t *Table) drop(c *cell) {
 	t.release(c.workload.Load())
 }
 
-// again identifies all cells afresh that have a path.
+// again identifies the cells afresh that have a path and no container.
 func (t *Table) again(now time.Time) {
 	for _, c := range t.cells {
-		if c.path != "" {
+		if c.path != "" && !c.isContainer() {
 			t.identify(c, now)
 		}
 	}

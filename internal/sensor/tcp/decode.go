@@ -3,74 +3,72 @@
 package tcp
 
 import (
+	"encoding/binary"
 	"fmt"
 	"unsafe"
 
 	"github.com/skep-io/skep/internal/abi"
 )
 
-// Event is what the kernel side says of one socket. The counts after Backlog are
-// those of a close.
+// Event is what the kernel side says of one socket. What follows Backlog is set
+// for a close only.
 type Event = abi.TcpRecord
 
-// openBytes is the length of the records that have no counts.
-const openBytes = unsafe.Offsetof(Event{}.BytesSent)
+// An open record has no counts.
+const (
+	openBytes  = int(unsafe.Offsetof(Event{}.BytesSent))
+	closeBytes = int(unsafe.Sizeof(Event{}))
+)
 
-// Decode copies a record out of a ring without allocating. What it returns is
-// whole and its enums are known ones, whatever the bytes were.
+// Decode copies a record out of a ring without allocating. Whatever the bytes
+// were, its type, owner source and close reason are known ones.
 func Decode(raw []byte) (Event, error) {
-	var e Event
-	if uintptr(len(raw)) < openBytes {
-		return Event{}, fmt.Errorf("decode tcp record: %d bytes of %d", len(raw), openBytes)
-	}
-	copy(unsafe.Slice((*byte)(unsafe.Pointer(&e)), unsafe.Sizeof(e)), raw)
-	if err := check(&e, uintptr(len(raw))); err != nil {
+	size, err := sizeOf(raw)
+	if err != nil {
 		return Event{}, err
+	}
+	var e Event
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(&e)), closeBytes), raw[:size])
+	switch {
+	case int(e.Header.Length) != size:
+		return Event{}, fmt.Errorf("decode tcp record: type %d of %d bytes says %d", e.Header.Type, size, e.Header.Length)
+	case abi.TcpSource(e.Socket.Source) >= abi.TcpSources:
+		return Event{}, fmt.Errorf("decode tcp record: unknown owner source %d", e.Socket.Source)
+	case abi.TcpReason(e.Reason) >= abi.TcpReasons:
+		return Event{}, fmt.Errorf("decode tcp record: unknown close reason %d", e.Reason)
 	}
 	return e, nil
 }
 
-func check(e *Event, length uintptr) error {
-	want := openBytes
-	switch abi.EventType(e.Header.Type) {
+// sizeOf is the length that a record of this type has, all of which is there.
+func sizeOf(raw []byte) (int, error) {
+	if len(raw) < openBytes {
+		return 0, fmt.Errorf("decode tcp record: %d bytes of %d", len(raw), openBytes)
+	}
+	size := openBytes
+	switch kind := binary.NativeEndian.Uint16(raw); abi.EventType(kind) {
 	case abi.EventConnect, abi.EventAccept, abi.EventListen, abi.EventEstablished:
 	case abi.EventClose:
-		want = unsafe.Sizeof(*e)
+		size = closeBytes
 	default:
-		return fmt.Errorf("decode tcp record: type %d is not this sensor's", e.Header.Type)
+		return 0, fmt.Errorf("decode tcp record: type %d is not this sensor's", kind)
 	}
-	switch {
-	case uintptr(e.Header.Length) != want || length < want:
-		return fmt.Errorf("decode tcp record: type %d says %d bytes, has %d, needs %d", e.Header.Type, e.Header.Length, length, want)
-	case abi.TcpSource(e.Socket.Source) >= abi.TcpSources:
-		return fmt.Errorf("decode tcp record: unknown owner source %d", e.Socket.Source)
-	case e.Header.Type == uint16(abi.EventClose) && abi.TcpReason(e.Reason) >= abi.TcpReasons:
-		return fmt.Errorf("decode tcp record: unknown close reason %d", e.Reason)
+	if len(raw) < size {
+		return 0, fmt.Errorf("decode tcp record: %d bytes of %d", len(raw), size)
 	}
-	return clearTail(e, want)
+	return size, nil
 }
 
-// clearTail forgets what a longer buffer held behind an open record.
-func clearTail(e *Event, want uintptr) error {
-	if want == openBytes {
-		clear(unsafe.Slice((*byte)(unsafe.Pointer(e)), unsafe.Sizeof(*e))[openBytes:])
-	}
-	return nil
-}
-
-// DecodeScan calls fn with each socket that the iterator wrote, one per holder: a
-// socket that several processes hold comes several times, with one ID.
+// DecodeScan calls fn with each socket that [ExistingProgram] wrote, once per
+// holder: a socket that several processes hold comes several times, with one ID.
 func DecodeScan(raw []byte, fn func(Event)) error {
 	for len(raw) > 0 {
-		if uintptr(len(raw)) < openBytes {
-			return fmt.Errorf("decode scan: %d bytes at its end", len(raw))
-		}
-		e, err := Decode(raw[:openBytes])
+		e, err := Decode(raw)
 		if err != nil {
 			return fmt.Errorf("decode scan: %w", err)
 		}
 		fn(e)
-		raw = raw[openBytes:]
+		raw = raw[e.Header.Length:]
 	}
 	return nil
 }

@@ -5,11 +5,15 @@ package containers
 import (
 	"cmp"
 	"context"
+	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/skep-io/skep/internal/identity/cgroup"
 	"github.com/skep-io/skep/internal/identity/container"
@@ -188,5 +192,67 @@ func testPodmanStorage(t *testing.T, engine *Engine, id uint64, name string) {
 	Eventually(t, "metadata from podman's storage", func() bool { return table.ForCgroup(id).Resolved })
 	if got := table.ForCgroup(id); got.Name != name || !strings.HasSuffix(got.Image, Image) || got.Runtime != container.Podman {
 		t.Errorf("from storage: %+v", got)
+	}
+}
+
+// TestRuncShort: containers that are gone before any event about them is read.
+func TestRuncShort(t *testing.T) {
+	Need(t, "runc")
+	table, h := startTable(t)
+	parent := "/" + UniqueName("skep-short")
+	bundle := tempDir(t)
+	made := watchCgroups(t, filepath.Join(h.Mount, parent))
+	for range 10 {
+		name := UniqueName("skep-short")
+		makeBundle(t, bundle, path.Join(parent, name), []string{"exit", "7"})
+		_, err := try("runc", "run", "--bundle", bundle, name)
+		if err == nil || !strings.Contains(err.Error(), "exit status 7") {
+			t.Fatalf("runc run: %v", err)
+		}
+		id, ok := made()[name]
+		if !ok {
+			t.Fatalf("the cgroup of %s was not seen", name)
+		}
+		table.CgroupMade(id, path.Join(parent, name))
+		table.CgroupGone(id, path.Join(parent, name))
+		if got := table.ForCgroup(id); got == nil || got.ID != name {
+			t.Errorf("%s, gone, is %+v", name, got)
+		}
+	}
+	removeCgroups(parent)
+}
+
+// watchCgroups notes name and id of all cgroups that appear below dir, as
+// kernel events would tell.
+func watchCgroups(t *testing.T, dir string) (seen func() map[string]uint64) {
+	t.Helper()
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	ids := map[string]uint64{}
+	stop := make(chan struct{})
+	t.Cleanup(func() { close(stop) })
+	go func() {
+		for tick := time.NewTicker(500 * time.Microsecond); ; {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+			}
+			entries, _ := os.ReadDir(dir)
+			for _, e := range entries {
+				if id, err := cgroupID(filepath.Join(dir, e.Name())); e.IsDir() && err == nil {
+					mu.Lock()
+					ids[e.Name()] = id
+					mu.Unlock()
+				}
+			}
+		}
+	}()
+	return func() map[string]uint64 {
+		mu.Lock()
+		defer mu.Unlock()
+		return maps.Clone(ids)
 	}
 }

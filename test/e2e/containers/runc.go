@@ -56,12 +56,13 @@ func RuncExec(t testing.TB, name string, args ...string) string {
 func makeBundle(t testing.TB, bundle, cgroupPath string, args []string) {
 	t.Helper()
 	root := filepath.Join(bundle, "rootfs")
-	if err := os.Mkdir(root, 0o755); err != nil {
+	if err := os.MkdirAll(root, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	BuildProbe(t, root)
-	output(t, "runc", "spec", "--bundle", bundle)
 	file := filepath.Join(bundle, "config.json")
+	_ = os.Remove(file)
+	output(t, "runc", "spec", "--bundle", bundle)
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)

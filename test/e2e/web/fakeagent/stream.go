@@ -84,3 +84,10 @@ func matches(f *skepv1.Filter, r *skepv1.Record) bool {
 	return (len(f.GetKinds()) == 0 || slices.Contains(f.GetKinds(), r.Kind)) &&
 		(len(f.GetPids()) == 0 || slices.Contains(f.GetPids(), r.GetProcess().GetPid()))
 }
+
+// Followers is how many streams are open.
+func (a *Agent) Followers() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.followers)
+}
