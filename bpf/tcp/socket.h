@@ -178,3 +178,11 @@ static __always_inline void read_ends(struct tcp_socket *s, struct sock *sk)
 	map_v4(s->ends.local, c->skc_rcv_saddr);
 	map_v4(s->ends.remote, c->skc_daddr);
 }
+
+/* Still there when CLOSE has already cleared skc_num. */
+static __always_inline __u16 bound_port(struct sock *sk)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	return tp ? bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport) : 0;
+}

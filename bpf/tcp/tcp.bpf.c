@@ -102,10 +102,8 @@ static __always_inline void connect_failed(struct tcp_socket *s, __u32 error)
 static __always_inline void on_connect_failed(struct tcp_socket *s, struct sock *sk)
 {
 	__u32 error = sk->sk_err;
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
-	if (tp) /* the port was chosen after SYN_SENT */
-		s->ends.local_port = bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
+	s->ends.local_port = bound_port(sk); /* chosen after SYN_SENT */
 	if (!error && sk->sk_shutdown == SHUTDOWN_MASK) {
 		error = ECANCELED; /* closed by its own process */
 	} else if (!error && cfg_connect_exit) {
@@ -120,6 +118,7 @@ static __always_inline void on_connect_failed(struct tcp_socket *s, struct sock 
 static __always_inline void on_close(struct tcp_socket *s, struct sock *sk, int old)
 {
 	if (old == LISTEN) {
+		s->flags |= TCP_LISTENER;
 		emit_close(s, sk, TCP_REASON_LOCAL);
 		if (!cfg_socket_storage) {
 			struct listener_key key = {s->ends.netns, s->ends.local_port};
@@ -178,6 +177,8 @@ static __always_inline void meet(struct tcp_socket *s, struct sock *sk)
 {
 	begin(s, TCP_PREEXISTING);
 	read_ends(s, sk);
+	if (!s->ends.local_port)
+		s->ends.local_port = bound_port(sk);
 }
 
 static __always_inline int on_state(struct sock *sk, int old, int new, bool rescue)

@@ -10,4 +10,6 @@ import (
 	"github.com/skep-io/skep/internal/version"
 )
 
-func main() { os.Exit(cli.Main(version.String(), os.Args[1:])) }
+func main() {
+	os.Exit(cli.Main(version.String(), os.Args[1:]))
+}

@@ -72,7 +72,7 @@ func (a *app) explainAbsent(err error) error {
 	case !nobody(err):
 		return fail(exitNoAgent, "reach the agent at %s: %w", a.socket, err)
 	case os.Geteuid() != 0 && !a.socketSet:
-		return fail(exitNoAgent, "no agent answers at %s (%s); start it (systemctl start skepd), "+
+		return fail(exitNoAgent, "no agent answers at %s (%s); start it (skepd run), "+
 			"or run this command with sudo to get a private agent for its duration", a.socket, reason(err))
 	}
 	return fail(exitNoAgent, "no agent answers at %s (%s); start it (skepd run), "+

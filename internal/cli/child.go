@@ -5,7 +5,6 @@ package cli
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,15 +40,13 @@ type childOptions struct {
 	// credential is the user to become; the child then can never gain a
 	// privilege again.
 	credential *syscall.Credential
-	// echo also gets what the child writes to its stderr.
-	echo io.Writer
 }
 
 // startChild starts a program. PDEATHSIG is tied to the thread that forks
 // (prctl(2)), so that thread belongs to the child until it ends, and then
 // ends too: whatever was done to it is not inherited by anyone else.
 func startChild(o childOptions) (*child, error) {
-	c := &child{name: o.name, cmd: exec.Command(o.path, o.args...), log: &tail{echo: o.echo}, done: make(chan struct{})}
+	c := &child{name: o.name, cmd: exec.Command(o.path, o.args...), log: &tail{}, done: make(chan struct{})}
 	c.cmd.Stdout, c.cmd.Stderr = c.log, c.log
 	c.cmd.ExtraFiles = o.extra
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM, Credential: o.credential}
@@ -142,16 +139,15 @@ func sibling(name string) (string, error) {
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {
-		return "", fail(exitFailed, "find %s: it is neither beside %s nor in PATH; build or install it (make build)", name, self)
+		return "", fail(exitFailed, "find %s: it is neither beside %s nor in PATH; build it beside skep, or install it", name, self)
 	}
 	return path, nil
 }
 
 // tail keeps the last lines that a child wrote.
 type tail struct {
-	mu   sync.Mutex
-	buf  []byte
-	echo io.Writer
+	mu  sync.Mutex
+	buf []byte
 }
 
 const tailBytes = 4 << 10
@@ -162,9 +158,6 @@ func (t *tail) Write(p []byte) (int, error) {
 	t.buf = append(t.buf, p...)
 	if len(t.buf) > 2*tailBytes {
 		t.buf = append(t.buf[:0], t.buf[len(t.buf)-tailBytes:]...)
-	}
-	if t.echo != nil {
-		_, _ = t.echo.Write(p) // losing a log line must not end the child
 	}
 	return len(p), nil
 }

@@ -81,6 +81,8 @@ func (a *app) root() *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.socket, "socket", defaultSocket(), "unix socket of the agent (or $"+socketEnv+")")
 	flags.DurationVar(&a.timeout, "timeout", 10*time.Second, "give up on an answer of the agent after this long; streams are not limited")
+	_ = root.MarkPersistentFlagFilename("socket") // fails only for a flag that is not there
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.AddCommand(a.observeCmd(), a.psCmd(), a.connectionsCmd(), a.statusCmd(), a.doctorCmd(),
 		a.tokenCmd(), a.whoamiCmd(), a.versionCmd(), a.serveCmd(), a.upCmd(), a.configCmd(), a.manCmd())
 	linuxShells(root)
@@ -110,16 +112,18 @@ If no agent runs, root gets a private one that lives for as long as the
 command and leaves nothing behind.
 
 Exit status:
-  0    success; also a stream that was ended by Ctrl-C or a closed pipe
-  1    the command failed
-  2    wrong usage: an unknown command or flag, or a value that is not valid
-  3    no agent: none runs, or it went away
-  4    the agent refused: the caller lacks the role
-  130  interrupted before there was an answer
+
+    0    success; also a stream that was ended by Ctrl-C or a closed pipe
+    1    the command failed
+    2    wrong usage: an unknown command or flag, or a value that is not valid
+    3    no agent: none runs, or it went away
+    4    refused: the caller lacks the role or the right
+    130  interrupted before there was an answer
 
 Environment:
-  SKEP_SOCKET  default of --socket
-  NO_COLOR     no colour, even on a terminal`
+
+    SKEP_SOCKET  default of --socket
+    NO_COLOR     no colour, even on a terminal`
 
 const rootExample = `  # What happens right now
   sudo skep observe --follow

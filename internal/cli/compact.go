@@ -80,9 +80,11 @@ func (c *compact) appendContainer(dst []byte, ct *skepv1.Container) []byte {
 	if name == "" {
 		name = "-"
 	}
-	name = c.fit(name, containerColumns)
+	if c.terminal {
+		name = c.fit(name, containerColumns)
+	}
 	dst = c.append(dst, cyan, name)
-	return appendSpaces(dst, containerColumns+1-columns(name))
+	return appendSpaces(dst, max(1, containerColumns+1-columns(name)))
 }
 
 func (c *compact) sampledOut(dst []byte, n uint64) []byte {

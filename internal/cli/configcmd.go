@@ -33,8 +33,9 @@ func (a *app) configCheckCmd() *cobra.Command {
 would. Every fault is named with its file, line and column.
 
 Exit status: 0 if skepd would take it, 1 if not.`,
-		Example: "  skep config check skep.yaml",
-		Args:    cobra.MaximumNArgs(1),
+		Example:           "  skep config check skep.yaml",
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: cobra.FixedCompletions([]string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt),
 		RunE: func(_ *cobra.Command, args []string) error {
 			path := config.DefaultPath
 			if len(args) == 1 {

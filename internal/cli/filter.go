@@ -34,6 +34,9 @@ func (f *filterFlags) register(cmd *cobra.Command) {
 	flags.StringSliceVar(&f.uids, "uid", nil, "effective user ids or names")
 	flags.StringSliceVar(&f.containers, "container", nil, "container: its name, or 12 or more characters of its id")
 	flags.StringArrayVar(&f.ancestors, "ancestor-exe", nil, "executable of any ancestor, as --exe")
+	for _, name := range []string{"exe", "ancestor-exe"} {
+		_ = cmd.MarkFlagFilename(name) // fails only for a flag that is not there
+	}
 	flags.StringVar(&f.where, "where", "", "CEL expression over the JSON field names, such as 'process.uid == 0'")
 }
 

@@ -34,16 +34,17 @@ const observeLong = `Show records of what happened on this host: processes that 
 connections that were made and closed.
 
 Without --last, --since or --follow the last 20 matching records are shown, as
-hubble and journalctl do. --follow goes on with what happens from now; alone
-it shows the last 20 first (--last 0: none). A private agent has no past, so
-with one skep follows at once.
+hubble observe does. --follow goes on with what happens from now; alone it
+shows the last 20 first, as tail does (--last 0: none). A private agent has no
+past, so with one skep follows at once.
 
 ` + filterHelp + `
 
 Output (-o):
-  compact  one aligned line per record; colour on a terminal
-  table    fixed columns with a header
-  json     one JSON object per line, all fields; empty ones are left out
+
+    compact  one aligned line per record; colour on a terminal
+    table    fixed columns with a header
+    json     one JSON object per line, all fields; empty ones are left out
 
 Where records were lost a line says how many, of which kind, and where. What
 --max-rate leaves out is counted, in compact and table on a line of its own

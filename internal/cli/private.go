@@ -33,7 +33,7 @@ func (a *app) startPrivate(ctx context.Context) (*privateAgent, error) {
 	}
 	socket := filepath.Join(dir, "skep.sock")
 	fmt.Fprintf(a.err, "skep: no agent at %s; starting a private one for this command\n", a.socket)
-	c, err := startAgent(ctx, nil, "--private", "--socket", socket, "--data-dir", filepath.Join(dir, "data"))
+	c, err := startAgent(ctx, "--private", "--socket", socket, "--data-dir", filepath.Join(dir, "data"))
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -50,7 +50,7 @@ func (p *privateAgent) stop() error {
 // startAgent runs skepd and returns once it is ready. On --ready-fd skepd
 // writes one byte when its API answers (and closes it, unless the byte is
 // below ' '); more is the sentence that says why it cannot run.
-func startAgent(ctx context.Context, echo io.Writer, args ...string) (*child, error) {
+func startAgent(ctx context.Context, args ...string) (*child, error) {
 	path, err := sibling("skepd")
 	if err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func startAgent(ctx context.Context, echo io.Writer, args ...string) (*child, er
 	}
 	defer r.Close()
 	args = append([]string{"run", "--ready-fd", "3"}, args...)
-	c, err := startChild(childOptions{name: "the agent (skepd)", path: path, args: args, extra: []*os.File{w}, echo: echo})
+	c, err := startChild(childOptions{name: "the agent (skepd)", path: path, args: args, extra: []*os.File{w}})
 	w.Close()
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -125,10 +126,10 @@ func (v *sheet) table(name string, t *table, width int) {
 }
 
 func kindTable(kinds []*skepv1.KindStatus) *table {
-	t := &table{columns: []column{{title: "KIND"}, {title: "RECEIVED", right: true}, {title: "LOST", right: true}, {title: "RATE", right: true}, {title: ""}}}
+	t := &table{columns: []column{{title: "KIND"}, {title: "RECEIVED", right: true}, {title: "LOST", right: true}, {title: "RATE", right: true}}}
 	for _, k := range kinds {
 		t.add(painted(kindColour(k.GetKind()), event.Printable(k.GetKind())), text(formatCount(k.GetReceived())),
-			lostCell(k.GetLost()), text(formatRate(k.GetRate())), text(""))
+			lostCell(k.GetLost()), text(formatRate(k.GetRate())))
 	}
 	return t
 }
@@ -163,7 +164,7 @@ func subscriberTable(subscribers []*skepv1.Subscriber, now time.Time) *table {
 func programTable(programs []*skepv1.ProgramStatus) *table {
 	programs = slices.Clone(programs)
 	slices.SortStableFunc(programs, func(a, b *skepv1.ProgramStatus) int {
-		return -1 * cmpFloat(a.GetCpuShare(), b.GetCpuShare())
+		return cmp.Compare(b.GetCpuShare(), a.GetCpuShare())
 	})
 	t := &table{columns: []column{{title: "NAME"}, {title: "RUNS", right: true}, {title: "NS/RUN", right: true}, {title: "CPU", right: true},
 		{title: "MISSED", right: true}, {title: "TOTAL RUNS", right: true}, {title: "HOOK"}}}
@@ -172,16 +173,6 @@ func programTable(programs []*skepv1.ProgramStatus) *table {
 			text(formatShare(p.GetCpuShare())), lostCell(p.GetMissed()), text(formatCount(p.GetRuns())), text(event.Printable(p.GetHook())))
 	}
 	return t
-}
-
-func cmpFloat(a, b float64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 func signalTable(signals []*skepv1.SignalStatus) *table {

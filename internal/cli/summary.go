@@ -91,11 +91,23 @@ func rateLine(before, now *skepv1.GetStatusResponse, elapsed time.Duration) stri
 		if before != nil && elapsed > 0 && k.GetReceived() >= old[k.GetKind()] {
 			rate = float64(k.GetReceived()-old[k.GetKind()]) / elapsed.Seconds()
 		}
-		if k.GetKind() != "loss" && k.GetKind() != "agent" {
+		if common(k) {
 			parts = append(parts, event.Printable(k.GetKind())+" "+formatRate(rate))
 		}
 	}
 	return strings.Join(parts, "  ")
+}
+
+// common leaves out what is not activity of the host, and the rare oom until
+// there was one.
+func common(k *skepv1.KindStatus) bool {
+	switch k.GetKind() {
+	case "loss", "agent":
+		return false
+	case "oom":
+		return k.GetReceived() > 0
+	}
+	return true
 }
 
 func lost(s *skepv1.GetStatusResponse) (n uint64) {

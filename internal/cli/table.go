@@ -75,7 +75,7 @@ func (t *table) line(dst []byte, s screen, row []cell, widths []int, width int) 
 	last := len(row) - 1
 	for i, c := range row {
 		room := widths[i]
-		if i == last {
+		if i == last && !t.columns[i].right {
 			room = 0
 			if width > 0 {
 				room = max(8, width-used)

@@ -56,7 +56,11 @@ func parentOf(p *skepv1.ProcessInfo, byPid map[uint32]*skepv1.ProcessInfo, byExe
 }
 
 // below says whether p is an ancestor of descendant, which would make a ring.
+// Without children it is nobody's.
 func (f *forest) below(descendant, p *skepv1.ProcessInfo) bool {
+	if len(f.children[p]) == 0 {
+		return false
+	}
 	for ; descendant != nil; descendant = f.parent[descendant] {
 		if descendant == p {
 			return true
@@ -104,7 +108,7 @@ func (d *drawing) mark(p *skepv1.ProcessInfo) {
 }
 
 // maxDepth bounds the indentation: a fork chain may be as deep as it likes.
-const maxDepth = 400
+const maxDepth = 100
 
 func (d *drawing) draw(p *skepv1.ProcessInfo, branch, indent string) {
 	d.out = append(d.out, psLine{p, branch, !d.want[p.GetProcess().GetProcessId()]})

@@ -54,6 +54,7 @@ func (a *app) upCmd() *cobra.Command {
 	flags.StringVar(&f.listen, "listen", defaultListen, "loopback address and port of the page")
 	flags.StringVar(&f.dataDir, "data-dir", "", "data directory of the agent (default from the configuration)")
 	flags.StringVar(&f.config, "config", "", "configuration file of the agent (default "+config.DefaultPath+" if it exists)")
+	_ = cmd.MarkFlagFilename("config", "yaml", "yml") // fails only for a flag that is not there
 	return cmd
 }
 
@@ -161,7 +162,7 @@ func (a *app) upAgent(ctx context.Context, s *stack, f upFlags, webUID uint32) e
 	if f.config != "" {
 		args = append(args, "--config", f.config)
 	}
-	agent, err := startAgent(ctx, nil, args...)
+	agent, err := startAgent(ctx, args...)
 	if err != nil {
 		return err
 	}

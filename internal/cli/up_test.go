@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -31,6 +32,10 @@ type running struct {
 var link = regexp.MustCompile(`http://(127\.0\.0\.1:\d+)/\?token=secret-token`)
 
 func startUp(t *testing.T, env ...string) *running {
+	return startUpOn(t, "127.0.0.1:0", env...)
+}
+
+func startUpOn(t *testing.T, listen string, env ...string) *running {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: skep up changes the user of the page's server")
@@ -44,7 +49,7 @@ func startUp(t *testing.T, env ...string) *running {
 	if err := os.WriteFile(conf, fmt.Appendf(nil, "socket: %s/s\n", dir), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	r.cmd = exec.Command("skep", "up", "--config", conf, "--listen", "127.0.0.1:0")
+	r.cmd = exec.Command("skep", "up", "--config", conf, "--listen", listen)
 	r.cmd.Env = append(append(os.Environ(), socketEnv+"=", "LANG=C.UTF-8", "FAKE_SKEPD_LOG="+dir+"/log"), env...)
 	r.cmd.Stderr = r.stderr
 	out, err := r.cmd.StdoutPipe()
@@ -145,10 +150,10 @@ func TestUpServesAndStops(t *testing.T) {
 	}
 	page := r.child(t, "serve")
 	agent := r.child(t, "run")
-	if args := r.children(t)[agent]; !strings.Contains(args, "--web-uid 61") && !strings.Contains(args, "--web-uid 6") {
-		t.Errorf("the agent does not know the page's user: %s", args)
+	uid := checkUnprivileged(t, page)
+	if args := r.children(t)[agent]; !strings.Contains(args, fmt.Sprintf("--web-uid %d ", uid)) {
+		t.Errorf("the agent does not know the page's user %d: %s", uid, args)
 	}
-	checkUnprivileged(t, page)
 	r.cmd.Process.Signal(syscall.SIGINT)
 	if code := r.end(); code != 0 || r.stderr.Len() > 0 {
 		t.Errorf("exit code %d, %s", code, r.stderr)
@@ -162,7 +167,7 @@ func TestUpServesAndStops(t *testing.T) {
 }
 
 // checkUnprivileged asks /proc what a process may do.
-func checkUnprivileged(t *testing.T, pid int) {
+func checkUnprivileged(t *testing.T, pid int) (uid int) {
 	t.Helper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -175,13 +180,13 @@ func checkUnprivileged(t *testing.T, pid int) {
 			t.Errorf("the page's server: no %s in\n%s", want, status)
 		}
 	}
-	var uid int
 	if m := regexp.MustCompile(`(?m)^Uid:\t(\d+)`).FindStringSubmatch(status); m != nil {
 		uid, _ = strconv.Atoi(m[1])
 	}
 	if passwd, _ := os.ReadFile(etcPasswd); strings.Contains(string(passwd), fmt.Sprintf(":%d:", uid)) || uid < firstWebUID || uid > lastWebUID {
 		t.Errorf("the page's server has user %d", uid)
 	}
+	return uid
 }
 
 func TestUpEndsWithItsAgent(t *testing.T) {
@@ -249,6 +254,23 @@ func TestUpCannotStart(t *testing.T) {
 	r := startUp(t, "FAKE_SKEPD=refuse")
 	if code := r.end(); code != 1 || !strings.Contains(r.stderr.String(), "skep: start the agent: load programs: this kernel has no BTF; boot one") {
 		t.Errorf("exit code %d, %s", code, r.stderr)
+	}
+}
+
+func TestUpOnATakenPort(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go http.Serve(ln, http.NotFoundHandler()) // somebody else's page
+	r := startUpOn(t, ln.Addr().String())
+	code := r.end()
+	if code != 1 || !strings.Contains(r.stderr.String(), "address already in use; choose another address with --listen") {
+		t.Errorf("exit code %d, %s", code, r.stderr)
+	}
+	if log, _ := os.ReadFile(r.dir + "/log"); !strings.HasPrefix(string(log), "stopped run") {
+		t.Errorf("the agent was not stopped: %q", log)
 	}
 }
 

@@ -2,13 +2,18 @@
 
 package container
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
-// Bounds on what one container's metadata may take: it comes from a socket.
+// Bounds on what one container's metadata may take: it comes from a socket,
+// and labels from whoever made the image.
 const (
-	maxLabels   = 128
-	maxLabelKey = 256
-	maxText     = 4096
+	maxLabels     = 128
+	maxLabelBytes = 16 << 10 // of all keys and values of one map
+	maxText       = 1024     // bytes of a name, of an image reference
 )
 
 // Meta is what a runtime knows about a container.
@@ -33,13 +38,13 @@ const (
 
 // tidy fills what kubelet's labels tell and enforces the bounds.
 func (m Meta) tidy() Meta {
-	m.Labels, m.PodLabels = boundLabels(m.Labels), boundLabels(m.PodLabels)
 	fill(&m.PodName, m.Labels[labelPodName])
 	fill(&m.Namespace, m.Labels[labelPodNamespace])
 	fill(&m.PodUID, m.Labels[labelPodUID])
 	fill(&m.Name, m.Labels[labelContainerName])
+	m.Labels, m.PodLabels = boundLabels(m.Labels), boundLabels(m.PodLabels)
 	for _, s := range []*string{&m.Name, &m.Image, &m.PodName, &m.Namespace, &m.PodUID} {
-		*s = boundText(*s, maxText)
+		*s = boundText(*s)
 	}
 	return m
 }
@@ -50,26 +55,28 @@ func fill(s *string, value string) {
 	}
 }
 
+// boundLabels keeps whole labels, in the order of their keys, while they fit.
 func boundLabels(labels map[string]string) map[string]string {
 	if len(labels) == 0 {
 		return nil
 	}
 	out := make(map[string]string, min(len(labels), maxLabels))
-	for k, v := range labels {
-		if len(k) > maxLabelKey {
-			continue
+	room := maxLabelBytes
+	for _, k := range slices.Sorted(maps.Keys(labels)) {
+		key, value := valid(k), valid(labels[k])
+		if len(out) < maxLabels && len(key)+len(value) <= room {
+			out[key] = value
+			room -= len(key) + len(value)
 		}
-		if len(out) == maxLabels {
-			break
-		}
-		out[boundText(k, maxLabelKey)] = boundText(v, maxText)
 	}
 	return out
 }
 
-func boundText(s string, limit int) string {
-	if len(s) > limit {
-		s = s[:limit]
+func boundText(s string) string {
+	if s = valid(s); len(s) > maxText {
+		s = strings.ToValidUTF8(s[:maxText], "")
 	}
-	return strings.ToValidUTF8(s, "\uFFFD")
+	return s
 }
+
+func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

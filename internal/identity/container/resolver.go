@@ -13,7 +13,7 @@ import (
 // Bounds of a Resolver.
 const (
 	maxQueue   = 1024
-	maxEntries = 16 << 10
+	maxEntries = 8 << 10
 	workers    = 2
 	missingFor = 30 * time.Second // until a container that no runtime knew is asked for again
 )
@@ -143,14 +143,14 @@ func (r *Resolver) Stats() ResolverStats {
 	return s
 }
 
-// Run asks the runtimes until ctx is done.
+// Run asks the runtimes until ctx is done, then returns nil.
 func (r *Resolver) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for range workers {
 		wg.Go(func() { r.work(ctx) })
 	}
 	wg.Wait()
-	return ctx.Err()
+	return nil
 }
 
 func (r *Resolver) work(ctx context.Context) {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -227,6 +228,14 @@ func TestTableConcurrent(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestHostileLabels: a label that is too big costs only itself.
+func TestHostileLabels(t *testing.T) {
+	m := Meta{Labels: map[string]string{"a": strings.Repeat("x", maxLabelBytes), "b": "kept", labelPodName: "p"}}.tidy()
+	if len(m.Labels) != 2 || m.Labels["b"] != "kept" || m.PodName != "p" {
+		t.Errorf("%d labels, pod %q", len(m.Labels), m.PodName)
+	}
 }
 
 func BenchmarkForCgroup(b *testing.B) {

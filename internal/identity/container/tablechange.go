@@ -110,7 +110,6 @@ func (t *Table) sweep(now time.Time) {
 // watchRunc reads each new state as soon as it is written, until stop is
 // called. Without inotify, young cgroups and the sweep read the directories.
 func (t *Table) watchRunc(ctx context.Context, wg *sync.WaitGroup) (stop func()) {
-	return func() {}
 	w, err := newWatch()
 	if err != nil {
 		t.log.Warn("short-lived containers of plain runc may be missed", "error", err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"testing"
+	"unicode/utf8"
 )
 
 // label encodes one map entry.
@@ -84,16 +85,17 @@ func FuzzInspect(f *testing.F) {
 func checkBounds(t *testing.T, m Meta) {
 	t.Helper()
 	for _, labels := range []map[string]string{m.Labels, m.PodLabels} {
-		if len(labels) > maxLabels {
-			t.Fatalf("%d labels", len(labels))
-		}
+		total := 0
 		for k, v := range labels {
-			if len(k) > 3*maxLabelKey || len(v) > 3*maxText {
-				t.Fatalf("label of %d and %d bytes", len(k), len(v))
-			}
+			total += len(k) + len(v)
+		}
+		if len(labels) > maxLabels || total > maxLabelBytes {
+			t.Fatalf("%d labels of %d bytes", len(labels), total)
 		}
 	}
-	if len(m.Name) > 3*maxText || len(m.Image) > 3*maxText {
-		t.Fatalf("name of %d, image of %d bytes", len(m.Name), len(m.Image))
+	for _, s := range []string{m.Name, m.Image, m.PodName, m.Namespace, m.PodUID} {
+		if len(s) > maxText || !utf8.ValidString(s) {
+			t.Fatalf("%d bytes: %q", len(s), s)
+		}
 	}
 }

@@ -3,6 +3,7 @@
 package containers
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -112,6 +113,24 @@ func (c *Containerd) Run(t testing.TB, name string, args ...string) *Container {
 	t.Cleanup(func() { c.remove(name) })
 	c.ctr(t, call...)
 	return &Container{ID: name, PID: c.taskPIDIn(t, "default", name)}
+}
+
+// RunToEnd is Run for a container that ends by itself; it returns the output
+// and the exit code of its first process.
+func (c *Containerd) RunToEnd(t testing.TB, name string, args ...string) (out string, code int) {
+	t.Helper()
+	flags, args := splitFlags(args)
+	call := append([]string{"-a", c.Socket, "run", "--rm", "--net-host", "--snapshotter", "native"}, flags...)
+	call = append(append(call, Image, name, "/probe"), args...)
+	t.Cleanup(func() { c.remove(name) })
+	out, err := try("ctr", call...)
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return out, exit.ExitCode()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out, 0
 }
 
 // splitFlags takes the leading "--flag value" pairs.

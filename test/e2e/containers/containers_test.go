@@ -66,6 +66,9 @@ func testExec(t *testing.T, c *Containerd, table *container.Table, h cgroup.Hier
 	if out := c.Exec(t, made.ID, "fork", "/probe", "exec", "/probe", "exit", "0"); !strings.HasPrefix(out, "child ") {
 		t.Errorf("exec printed %q", out)
 	}
+	if out, code := c.RunToEnd(t, UniqueName("skep-end"), "fork", "/probe", "exit", "7"); code != 7 || !strings.HasPrefix(out, "child ") {
+		t.Errorf("a container that exits with 7: %d, %q", code, out)
+	}
 	const mark = "594.25" // finds the process in /proc
 	c.ExecDetached(t, made.ID, "sleep", mark)
 	var pid int

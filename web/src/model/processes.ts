@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { create } from '@bufbuild/protobuf';
 import type { ProcessInfo } from '../api/skep/v1/agent_pb';
-import type { Exit, Process, Record as Rec } from '../api/skep/v1/record_pb';
+import { type Exit, type Process, ProcessSchema, type Record as Rec } from '../api/skep/v1/record_pb';
 import { millis } from './format';
 import { commandLine } from './text';
 
@@ -28,6 +29,8 @@ export interface Row {
 
 /** How long a row stays after its process ended. */
 export const fadeMs = 4000;
+/** Rows that fade at once at most: thousands of short processes are no list to read. */
+const maxFading = 200;
 
 function ofProcess(p: Process): Row {
   return {
@@ -38,8 +41,9 @@ function ofProcess(p: Process): Row {
   };
 }
 
-function ofInfo(i: ProcessInfo): Row {
-  const row = ofProcess(i.process!);
+/** The row of a process in the agent's list. */
+export function ofInfo(i: ProcessInfo): Row {
+  const row = ofProcess(i.process ?? create(ProcessSchema));
   row.command = commandLine(i.args);
   row.startedMs = millis(i.started);
   row.connections = i.connections;
@@ -53,9 +57,8 @@ export class ProcessTable {
   rows = new Map<string, Row>();
 
   /** Takes the agent's list as the truth; what it no longer has fades. */
-  replace(list: ProcessInfo[], now: number) {
-    const next = new Map<string, Row>();
-    for (const i of list) if (i.process) next.set(i.process.processId, ofInfo(i));
+  replace(list: Row[], now: number) {
+    const next = new Map(list.map((row) => [row.id, row]));
     for (const [id, row] of this.rows) {
       if (next.has(id)) continue;
       row.exitedMs ||= now;
@@ -91,10 +94,9 @@ export class ProcessTable {
 
   /** Drops the rows that have faded. */
   sweep(now: number): boolean {
-    let changed = false;
-    for (const [id, row] of this.rows) {
-      if (row.exitedMs && now - row.exitedMs >= fadeMs) changed = this.rows.delete(id) || changed;
-    }
-    return changed;
+    const fading = [...this.rows.values()].filter((r) => r.exitedMs).sort((a, b) => b.exitedMs - a.exitedMs);
+    const gone = fading.filter((r, i) => i >= maxFading || now - r.exitedMs >= fadeMs);
+    for (const r of gone) this.rows.delete(r.id);
+    return gone.length > 0;
   }
 }

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package flow
+
+import (
+	"cmp"
+	"slices"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+)
+
+// List returns all open sockets and, if closed is set, the connections that are
+// over and still remembered; newest first.
+func (t *Table) List(closed bool) []*skepv1.ConnectionInfo {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	all := make([]*conn, 0, len(t.open))
+	for _, c := range t.open {
+		all = append(all, c)
+	}
+	if closed {
+		for i := range t.closed.n {
+			all = append(all, t.closed.at(i))
+		}
+	}
+	return t.infos(all)
+}
+
+// Of returns the open sockets of a process, newest first.
+func (t *Table) Of(processID string) []*skepv1.ConnectionInfo {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	var all []*conn
+	if o := t.owners[processID]; o != nil {
+		for c := o.first; c != nil; c = c.behind {
+			all = append(all, c)
+		}
+	}
+	return t.infos(all)
+}
+
+// CountByProcess returns how many open connections, not counting listeners, a process owns.
+func (t *Table) CountByProcess(processID string) int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if o := t.owners[processID]; o != nil {
+		return o.connections
+	}
+	return 0
+}
+
+// Stats is how full the table is.
+type Stats struct {
+	Open, Closed int
+	// Untracked counts sockets that came when the table was full.
+	Untracked uint64
+}
+
+// Stats returns how full the table is.
+func (t *Table) Stats() Stats {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return Stats{Open: len(t.open), Closed: t.closed.n, Untracked: t.untracked}
+}
+
+func (t *Table) infos(all []*conn) []*skepv1.ConnectionInfo {
+	slices.SortFunc(all, func(a, b *conn) int { return cmp.Compare(b.socket.OpenedNS, a.socket.OpenedNS) })
+	list := make([]*skepv1.ConnectionInfo, len(all))
+	for i, c := range all {
+		list[i] = t.info(c)
+	}
+	return list
+}
+
+func (t *Table) info(c *conn) *skepv1.ConnectionInfo {
+	connection := &skepv1.Connection{}
+	t.describe(connection, c)
+	if c.last != nil {
+		fillEnd(connection, c.last)
+	}
+	return &skepv1.ConnectionInfo{
+		Process:    c.process,
+		Connection: connection,
+		State:      c.state(),
+		Opened:     stamp(t.options.Wall, c.socket.OpenedNS),
+		Closed:     stamp(t.options.Wall, c.closedNS),
+	}
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/api/skep/v1/skepv1connect"
+)
+
+// agent is a skepd that was started for a measurement.
+type agent struct {
+	skepv1connect.AgentServiceClient
+	command *exec.Cmd
+	socket  string
+	started time.Time
+}
+
+// startAgent starts a skepd and returns once it answers.
+func (b *bench) startAgent(ctx context.Context, args ...string) (*agent, error) {
+	socket := filepath.Join(b.dir, "agent.sock")
+	ready, readyWrite, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer ready.Close()
+	args = append([]string{"run", "--socket", socket, "--data-dir", filepath.Join(b.dir, "data"), "--ready-fd", "3"}, args...)
+	command := exec.Command(filepath.Join(b.bin, "skepd"), args...)
+	command.ExtraFiles = []*os.File{readyWrite}
+	log, err := os.OpenFile(filepath.Join(b.dir, "agent.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	command.Stderr = log
+	a := &agent{command: command, socket: socket, started: time.Now()}
+	if err := command.Start(); err != nil {
+		return nil, err
+	}
+	readyWrite.Close()
+	message := make([]byte, 4096)
+	n, err := ready.Read(message)
+	if err != nil || n != 1 {
+		command.Wait()
+		return nil, fmt.Errorf("start skepd: %s %w", message[:n], errors.Join(err, errors.New("not ready")))
+	}
+	a.AgentServiceClient = skepv1connect.NewAgentServiceClient(unixClient(socket), "http://skepd")
+	return a, nil
+}
+
+// unixClient speaks HTTP/2 without TLS over a unix socket.
+func unixClient(socket string) *http.Client {
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Client{Transport: &http.Transport{
+		Protocols: protocols,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		},
+	}}
+}
+
+func (a *agent) stop() error {
+	if err := a.command.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	return a.command.Wait()
+}
+
+// cpu is the CPU time that the agent's process has used.
+func (a *agent) cpu() (time.Duration, error) { return processCPU(a.command.Process.Pid) }
+
+// processCPU sums what the scheduler accounts to each thread, in nanoseconds: the
+// ticks of /proc/PID/stat are too coarse.
+func processCPU(pid int) (time.Duration, error) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil || len(tasks) == 0 {
+		return 0, fmt.Errorf("read CPU time of %d: no schedstat", pid)
+	}
+	var total time.Duration
+	for _, task := range tasks {
+		text, err := os.ReadFile(task)
+		if err != nil {
+			continue // a thread that has just ended
+		}
+		fields := strings.Fields(string(text))
+		if len(fields) == 0 {
+			continue
+		}
+		ns, err := strconv.ParseInt(fields[0], 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		total += time.Duration(ns)
+	}
+	return total, nil
+}
+
+// peakRSS is the largest resident size that the agent's process has had.
+func (a *agent) peakRSS() (uint64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", a.command.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kib, err := strconv.ParseUint(strings.Fields(rest)[0], 10, 64)
+			return kib << 10, err
+		}
+	}
+	return 0, errors.New("read peak memory: no VmHWM")
+}
+
+// mapBytes is the kernel memory of the agent's maps.
+func (a *agent) mapBytes(ctx context.Context) (uint64, error) {
+	status, err := a.GetStatus(ctx, &skepv1.GetStatusRequest{})
+	if err != nil {
+		return 0, err
+	}
+	return status.Memory.KernelMapsBytes, nil
+}

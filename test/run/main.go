@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command run tests everything that can be tested here and counts it: what
+// passed, what failed, and what was skipped and why. The arguments choose
+// stages; without any, all of them run but fuzz.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// limit is how long everything may take. It takes about half on two cores.
+const limit = 40 * time.Minute
+
+func main() {
+	list := flag.Bool("list", false, "print the stages and end")
+	flag.Usage = usage
+	flag.Parse()
+	if *list {
+		usage()
+		return
+	}
+	chosen, err := choose(stages(), flag.Args())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "run:", err)
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if !runAll(ctx, os.Stdout, chosen) {
+		os.Exit(1)
+	}
+}
+
+func usage() {
+	fmt.Fprintln(os.Stderr, "usage: go run ./test/run [stage...], in the repository's root")
+	for _, s := range stages() {
+		fmt.Fprintf(os.Stderr, "  %-10s %s\n", s.name, s.what)
+	}
+}
+
+// runAll runs the stages in order and reports whether all is well.
+func runAll(ctx context.Context, out io.Writer, chosen []stage) bool {
+	expected, err := readSkips("test/run/skips.txt")
+	if err != nil {
+		fmt.Fprintln(out, "run:", err)
+		return false
+	}
+	t := &tally{out: out, started: time.Now()}
+	for _, s := range chosen {
+		t.begin(s)
+		err := s.run(ctx, t)
+		if ctx.Err() != nil {
+			err = fmt.Errorf("stopped after %v: %w", time.Since(t.started).Round(time.Second), ctx.Err())
+		}
+		if err != nil {
+			t.add(result{pkg: s.name, outcome: failed, output: err.Error() + "\n"})
+		}
+		t.end()
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	t.judgeSkips(expected, strict())
+	t.summarise()
+	return t.count(failed) == 0 && t.count(passed) > 0
+}
+
+// strict is where every skip must be one that is listed: the project's own
+// machines, which have all that the tests need.
+func strict() bool { return os.Getenv("CI") == "true" && os.Geteuid() == 0 }
+
+func choose(all []stage, names []string) ([]stage, error) {
+	var chosen []stage
+	for _, s := range all {
+		if len(names) == 0 && !s.onRequest {
+			chosen = append(chosen, s)
+		}
+	}
+	for _, name := range names {
+		found := false
+		for _, s := range all {
+			if s.name == name {
+				chosen, found = append(chosen, s), true
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("choose stages: no stage %q; there are %s", name, strings.Join(stageNames(all), ", "))
+		}
+	}
+	return chosen, nil
+}
