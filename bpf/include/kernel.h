@@ -37,6 +37,7 @@ struct cgroup {
 
 struct cgroup_subsys_state {
 	struct cgroup *cgroup;
+	struct cgroup_subsys_state *parent;
 } CO_RE;
 
 /* The only member whose value matters is the one that CO-RE looks up by name. */
@@ -75,7 +76,19 @@ struct pid_namespace { struct ns_common ns; unsigned int level; } CO_RE;
 struct net           { struct ns_common ns; } CO_RE;
 struct time_namespace { struct ns_common ns; } CO_RE;
 struct cgroup_namespace { struct ns_common ns; } CO_RE;
-struct user_namespace { struct ns_common ns; } CO_RE;
+
+struct uid_gid_extent { __u32 first, lower_first, count; } CO_RE;
+
+/* More than five extents are kept elsewhere: extent[] is then a pointer's bytes. */
+struct uid_gid_map {
+	__u32 nr_extents;
+	struct uid_gid_extent extent[5];
+} CO_RE;
+
+struct user_namespace {
+	struct ns_common ns;
+	struct uid_gid_map uid_map;
+} CO_RE;
 
 struct nsproxy {
 	struct uts_namespace *uts_ns;
@@ -156,6 +169,23 @@ struct mm_struct {
 	struct file *exe_file;
 } CO_RE;
 
+/* Resident pages by type: percpu counters since 6.2, plain ones before. */
+struct percpu_counter {
+	__s64 count;
+} CO_RE;
+
+struct mm_struct___percpu {
+	struct percpu_counter rss_stat[4];
+} CO_RE;
+
+struct mm_rss_stat {
+	struct { long counter; } count[4];
+} CO_RE;
+
+struct mm_struct___plain {
+	struct mm_rss_stat rss_stat;
+} CO_RE;
+
 struct tty_struct {
 	char name[64];
 } CO_RE;
@@ -197,6 +227,7 @@ struct task_struct {
 struct linux_binprm {
 	struct file *file;
 	int argc;
+	unsigned int per_clear;
 	const char *filename;
 	const char *interp;
 } CO_RE;

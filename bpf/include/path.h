@@ -17,6 +17,7 @@
 #define PATH_COMPLETE 1    /* the walk met the process's root */
 #define PATH_TRUNCATED 2   /* deeper or longer than the limits: the front is missing */
 #define PATH_UNREACHABLE 4 /* the walk met the end of a mount tree that is not the process's root */
+#define PATH_PSEUDO 8      /* the file has a name and no tree, as a memfd has */
 
 /*
  * The walk's whole state lives in this map value, not in registers: what is
@@ -94,9 +95,6 @@ static __always_inline void walk_path(struct walk *w, struct path *p, struct fs_
 		if (dentry == BPF_CORE_READ(vfsmount, mnt_root)) {
 			if (cross_mount(w))
 				continue;
-			/* memfd and friends have one name and no tree. */
-			if (!w->length)
-				append_name(w);
 			w->flags = PATH_UNREACHABLE;
 			return;
 		}
@@ -105,7 +103,7 @@ static __always_inline void walk_path(struct walk *w, struct path *p, struct fs_
 		if (!append_name(w))
 			return;
 		if (up == dentry) {
-			w->flags = PATH_UNREACHABLE;
+			w->flags = i ? PATH_UNREACHABLE : PATH_UNREACHABLE | PATH_PSEUDO;
 			return;
 		}
 		w->dentry = up;

@@ -56,7 +56,6 @@ static __always_inline void remember_exec(struct task_struct *task, struct exec_
 	p->id.exec_ns = r->header.boot_ns;
 	p->cgroup_id = cgroup_id(task);
 	p->uid = effective_uid(task);
-	p->flags &= ~PROCESS_PREEXISTING;
 	r->process = *p;
 }
 
@@ -83,12 +82,25 @@ static __always_inline int on_exec(struct task_struct *task, struct linux_binprm
 	return 0;
 }
 
-static __always_inline int on_exit(struct task_struct *task)
+/* Since 6.16 the tracepoint says whether this is the last thread. */
+struct trace_event_raw_sched_process_exit {
+	bool group_dead;
+} CO_RE;
+
+/* Each thread comes by. Before 6.16 two last ones may both find live at 0. */
+static __always_inline bool last_thread(__u64 *ctx, struct signal_struct *signal)
 {
+	if (bpf_core_field_exists(struct trace_event_raw_sched_process_exit, group_dead))
+		return ctx[1] & 1;
+	return !LOAD(signal, live.counter);
+}
+
+static __always_inline int on_exit(__u64 *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx[0];
 	struct signal_struct *signal = LOAD(task, signal);
 
-	/* Each thread comes by; the last one has brought live down to 0. */
-	if (LOAD(signal, live.counter))
+	if (!last_thread(ctx, signal))
 		return 0;
 
 	struct exit_record r = {};
@@ -99,7 +111,7 @@ static __always_inline int on_exit(struct task_struct *task)
 		r.process = *p;
 	else
 		task_id(&r.process.id, task);
-	/* Two last threads may both see live == 0: only one can delete the record. */
+	/* Only one of two last threads can delete the record; without one user space tells them apart. */
 	if (bpf_map_delete_elem(&processes, &tgid) && p)
 		return 0;
 	event_header(&r.header, EVENT_EXIT, sizeof(r));
@@ -141,6 +153,9 @@ static __always_inline int on_attach(struct cgroup *cgroup, struct task_struct *
 	struct cgroup_root *root = LOAD(cgroup, root);
 
 	if (LOAD(root, hierarchy_id) != cfg_cgroup_hierarchy)
+		return 0;
+	/* v1 moves single threads too: a process is where its leader is. */
+	if (LOAD(task, pid) != LOAD(task, tgid))
 		return 0;
 
 	struct attach_record r = {};
@@ -186,13 +201,13 @@ int exec_raw(__u64 *ctx)
 SEC("tp_btf/sched_process_exit")
 int exit_btf(__u64 *ctx)
 {
-	return on_exit((struct task_struct *)ctx[0]);
+	return on_exit(ctx);
 }
 
 SEC("raw_tp/sched_process_exit")
 int exit_raw(__u64 *ctx)
 {
-	return on_exit((struct task_struct *)ctx[0]);
+	return on_exit(ctx);
 }
 
 SEC("tp_btf/cgroup_mkdir")
@@ -252,8 +267,10 @@ int oom_pid(__u64 *ctx)
 	struct process *p = bpf_map_lookup_elem(&processes, &tgid);
 	struct oom_record r = {};
 
-	if (p)
+	if (p) {
 		r.id = p->id;
+		r.cgroup_id = p->cgroup_id;
+	}
 	r.id.tgid = tgid;
 	event_header(&r.header, EVENT_OOM, sizeof(r));
 	emit_critical(&r.header, sizeof(r));
@@ -261,9 +278,31 @@ int oom_pid(__u64 *ctx)
 }
 
 /*
- * One pass over the tasks that were there first. The records that tracing has
- * written meanwhile are newer: never overwrite one.
+ * add_existing records a process that was there first. A record that tracing has
+ * written meanwhile is newer: it stays, and p becomes it. A process that is ending
+ * is not added behind the back of its exit, which deletes the record after live
+ * has become 0.
  */
+static __always_inline bool add_existing(struct process *p, struct task_struct *task)
+{
+	__u32 tgid = task->tgid;
+	struct process *known;
+
+	if (bpf_map_update_elem(&processes, &tgid, p, BPF_NOEXIST)) {
+		known = find_process(task);
+		if (known)
+			*p = *known;
+		/* Where a record is, but of an earlier process, its exit was not seen. */
+		else if (bpf_map_update_elem(&processes, &tgid, p, BPF_EXIST))
+			count_loss(LOSS_TABLE_FULL, EVENT_FORK);
+	}
+	if (task->signal->live.counter)
+		return true;
+	bpf_map_delete_elem(&processes, &tgid);
+	return false;
+}
+
+/* One pass over the tasks that were there first. */
 SEC("iter/task")
 int existing(struct bpf_iter__task *ctx)
 {
@@ -273,23 +312,17 @@ int existing(struct bpf_iter__task *ctx)
 		return 0;
 	if (task->pid != task->tgid)
 		return 0;
+	if (!task->signal->live.counter)
+		return 0; /* a zombie: its exit is over */
 
 	struct process p = {};
-	__u32 tgid = task->tgid;
 
 	task_id(&p.id, task);
 	find_exec_id(&p.parent, task->real_parent);
 	p.cgroup_id = cgroup_id(task);
 	p.uid = effective_uid(task);
 	p.flags = PROCESS_PREEXISTING;
-	if (bpf_map_update_elem(&processes, &tgid, &p, BPF_NOEXIST)) {
-		struct process *known = find_process(task);
-
-		if (known)
-			p = *known;
-		else
-			count_loss(LOSS_TABLE_FULL, EVENT_FORK);
-	}
-	bpf_seq_write(ctx->meta->seq, &p, sizeof(p));
+	if (add_existing(&p, task))
+		bpf_seq_write(ctx->meta->seq, &p, sizeof(p));
 	return 0;
 }

@@ -78,6 +78,7 @@ struct oom_record {
 	struct exec_id id;
 	__u64 cgroup_id;
 	__u64 limit_pages, usage_pages;
+	__u64 victim_pages;
 };
 
 struct cgroup_record {
@@ -209,21 +210,45 @@ static __always_inline void record_session(struct exec_record *r, struct task_st
 		bpf_probe_read_kernel_str(r->tty, sizeof(r->tty), &tty->name);
 }
 
-static __always_inline void record_gains(struct exec_record *r, struct inode *inode)
+/* The user id that root of a user namespace has outside it; ~0 where it has none. */
+static __always_inline __u32 root_of(struct user_namespace *user)
+{
+#define ROOT_EXTENT(i) \
+	if (!LOAD(user, uid_map.extent[i].first) && LOAD(user, uid_map.extent[i].count)) \
+		return LOAD(user, uid_map.extent[i].lower_first)
+	ROOT_EXTENT(0);
+	if (LOAD(user, uid_map.nr_extents) > 5)
+		return ~0U;
+	ROOT_EXTENT(1);
+	ROOT_EXTENT(2);
+	ROOT_EXTENT(3);
+	ROOT_EXTENT(4);
+	return ~0U;
+}
+
+static __always_inline void record_gains(struct exec_record *r, struct task_struct *task,
+					 struct linux_binprm *bprm, struct inode *inode)
 {
 	const struct credentials *c = &r->credentials;
+	const struct cred *cred = LOAD(task, cred);
 	unsigned short mode = LOAD(inode, i_mode);
+	__u32 root = root_of(LOAD(cred, user_ns));
 
-	/* S_ISUID and S_ISGID with group execution, honoured by this exec. */
-	if ((mode & 04000) && c->euid != c->uid && c->euid == LOAD(inode, i_uid.val))
-		r->flags |= EXEC_SETUID;
-	if ((mode & 02010) == 02010 && c->egid != c->gid && c->egid == LOAD(inode, i_gid.val))
-		r->flags |= EXEC_SETGID;
+	/*
+	 * The personality bits to clear are set by an exec that honours S_ISUID or S_ISGID:
+	 * not on a nosuid mount, nor under no_new_privs (fs/exec.c, bprm_fill_uid).
+	 */
+	if (LOAD(bprm, per_clear)) {
+		if ((mode & 04000) && c->euid != c->uid && c->euid == LOAD(inode, i_uid.val))
+			r->flags |= EXEC_SETUID;
+		if ((mode & 02010) == 02010 && c->egid != c->gid && c->egid == LOAD(inode, i_gid.val))
+			r->flags |= EXEC_SETGID;
+	}
 	/*
 	 * capabilities(7): without root, P' = (F(permitted) & bounding) | (F(inheritable) &
 	 * inheritable) | ambient, so what is not ambient came from the file.
 	 */
-	if (c->uid && c->euid && (c->permitted & ~c->ambient))
+	if (c->uid != root && c->euid != root && (c->permitted & ~c->ambient))
 		r->flags |= EXEC_FILE_CAPS;
 }
 
@@ -242,7 +267,7 @@ static __always_inline void record_file(struct exec_record *r, struct task_struc
 	/* A script's interpreter differs from the file that was named. */
 	if (LOAD(bprm, interp) != LOAD(bprm, filename))
 		r->flags |= EXEC_SCRIPT;
-	record_gains(r, inode);
+	record_gains(r, task, bprm, inode);
 }
 
 /*
@@ -346,16 +371,61 @@ static __always_inline void record_end(struct exit_record *r, struct task_struct
 	r->runtime_ns = LOAD(signal, sum_sched_runtime) + LOAD(task, se.sum_exec_runtime);
 }
 
-/* The limit and usage of the victim's memory cgroup lie behind a cast that typed loads refuse. */
+#define OOM_SLACK 512 /* pages that may have been freed since the charge failed */
+#define CGROUP_DEPTH 32
+
+/* MM_FILEPAGES, MM_ANONPAGES and MM_SHMEMPAGES; 2 is swap. */
+static __always_inline __u64 resident_pages(struct task_struct *task)
+{
+	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	__s64 file, anon, shmem;
+
+	if (!mm)
+		return 0;
+	if (bpf_core_type_exists(struct mm_rss_stat)) {
+		struct mm_struct___plain *old = (void *)mm;
+
+		file = BPF_CORE_READ(old, rss_stat.count[0].counter);
+		anon = BPF_CORE_READ(old, rss_stat.count[1].counter);
+		shmem = BPF_CORE_READ(old, rss_stat.count[3].counter);
+	} else {
+		struct mm_struct___percpu *now = (void *)mm;
+
+		file = BPF_CORE_READ(now, rss_stat[0].count);
+		anon = BPF_CORE_READ(now, rss_stat[1].count);
+		shmem = BPF_CORE_READ(now, rss_stat[3].count);
+	}
+	/* What a CPU has not yet added to the sum may leave a counter below 0. */
+	return (file > 0 ? file : 0) + (anon > 0 ? anon : 0) + (shmem > 0 ? shmem : 0);
+}
+
+/*
+ * The tracepoint does not say whose limit was hit: it is the nearest memory cgroup
+ * above the victim that is full, or none where the whole host was short. Not typed:
+ * the way from a css to its mem_cgroup is a cast.
+ */
 static __always_inline void record_oom(struct oom_record *r, struct task_struct *task)
 {
-	r->cgroup_id = cgroup_id(task);
-	if (!cfg_probe_read || !bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id))
+	if (!cfg_probe_read || !bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id)) {
+		r->cgroup_id = cgroup_id(task);
 		return;
+	}
+	r->victim_pages = resident_pages(task);
 	struct css_set *set = LOAD(task, cgroups);
 	int index = bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id);
-	struct mem_cgroup *memcg = (struct mem_cgroup *)BPF_CORE_READ(set, subsys[index & 15]);
+	struct cgroup_subsys_state *css = BPF_CORE_READ(set, subsys[index & 15]);
 
-	r->limit_pages = BPF_CORE_READ(memcg, memory.max);
-	r->usage_pages = BPF_CORE_READ(memcg, memory.usage.counter);
+	for (int i = 0; i < CGROUP_DEPTH && css; i++) {
+		struct mem_cgroup *memcg = (void *)((char *)css - bpf_core_field_offset(struct mem_cgroup, css));
+		unsigned long limit = BPF_CORE_READ(memcg, memory.max);
+		unsigned long usage = BPF_CORE_READ(memcg, memory.usage.counter);
+
+		if (usage + OOM_SLACK >= limit) {
+			r->cgroup_id = BPF_CORE_READ(css, cgroup, kn, id);
+			r->limit_pages = limit;
+			r->usage_pages = usage;
+			return;
+		}
+		css = BPF_CORE_READ(css, parent);
+	}
 }

@@ -141,12 +141,13 @@ type Namespaces struct {
 }
 
 type OOMRecord struct {
-	_          structs.HostLayout
-	Header     EventHeader
-	ID         ExecID
-	CgroupID   uint64
-	LimitPages uint64
-	UsagePages uint64
+	_           structs.HostLayout
+	Header      EventHeader
+	ID          ExecID
+	CgroupID    uint64
+	LimitPages  uint64
+	UsagePages  uint64
+	VictimPages uint64
 }
 
 type Process struct {

@@ -29,23 +29,14 @@ func (t *Table) Existing(scan []abi.Process, nowNS uint64) (added, retired int) 
 	for i := range scan {
 		p := &scan[i]
 		there[p.ID.Tgid] = p.ID.StartNS
-		if e := t.live[p.ID.Tgid]; e != nil && e.id == key(p.ID) {
-			continue
+		if !t.known(key(p.ID)) {
+			t.addExisting(p)
+			added++
 		}
-		e := t.add(p)
-		body, comm := readProc(p.ID.Tgid)
-		e.process.Comm = comm
-		if body != nil {
-			body.CgroupId, body.Cgroup = p.CgroupID, t.cgroups.Place(p.CgroupID).Cgroup
-			e.exec, e.process.Exe = body, body.File.GetPath()
-		}
-		if id := e.process.GetContainer().GetId(); id != "" {
-			t.started[id] = true
-		}
-		added++
 	}
 	for tgid, e := range t.live {
 		if start, ok := there[tgid]; (!ok || start != e.id.StartNS) && e.id.StartNS < nowNS {
+			e.vanished = true
 			t.retire(e, nowNS)
 			retired++
 		}
@@ -53,43 +44,99 @@ func (t *Table) Existing(scan []abi.Process, nowNS uint64) (added, retired int) 
 	return added, retired
 }
 
+// known tells whether the table has what a scan saw, or something later: the ring may
+// have told of the next exec, or of the exit, since.
+func (t *Table) known(id abi.ExecID) bool {
+	if e := t.live[id.Tgid]; e != nil && sameProcess(e.id, id) && e.id.ExecNS >= id.ExecNS {
+		return true
+	}
+	e := t.entries[id]
+	return e != nil && e.dead && !e.vanished || t.ended(id)
+}
+
+func (t *Table) addExisting(p *abi.Process) {
+	e, place := t.add(p)
+	body, comm := readProc(p.ID)
+	e.process.Comm = comm
+	if body != nil {
+		body.CgroupId, body.Cgroup = p.CgroupID, place.Cgroup
+		e.exec, e.process.Exe = body, body.File.GetPath()
+	}
+	e.inside = e.bornInside()
+	id := e.containerID()
+	if id == "" {
+		return
+	}
+	if first, ok := t.started[id]; !ok || e.id.StartNS < first.StartNS {
+		t.started[id] = e.id
+	}
+}
+
 // readProc reconstructs the last exec of a process from /proc; nil for a kernel thread
 // or one that has gone.
-func readProc(pid uint32) (*skepv1.Exec, string) {
-	dir := "/proc/" + strconv.Itoa(int(pid)) + "/"
+func readProc(id abi.ExecID) (*skepv1.Exec, string) {
+	dir := "/proc/" + strconv.Itoa(int(id.Tgid)) + "/"
 	comm, err := os.ReadFile(dir + "comm")
 	if err != nil {
 		return nil, ""
 	}
 	name := valid(strings.TrimSuffix(string(comm), "\n"))
-	exe, err := os.Readlink(dir + "exe")
+	body := readImage(dir)
+	// Last: if it is still the same process now, all of the above was about it.
+	if !startedAt(dir, id.StartNS) {
+		return nil, ""
+	}
+	return body, name
+}
+
+// userHZ is the unit of /proc/PID/stat's times, fixed in the kernel's user ABI.
+const userHZ = 100
+
+// startedAt tells whether the process of a /proc directory is the one that started then.
+func startedAt(dir string, startNS uint64) bool {
+	stat, err := os.ReadFile(dir + "stat")
 	if err != nil {
-		return nil, name
+		return false
 	}
-	path, unlinked := strings.CutSuffix(exe, " (deleted)")
-	body := &skepv1.Exec{
-		File:     &skepv1.File{Path: valid(path), PathSource: "proc"},
-		Unlinked: unlinked,
-		Memfd:    unlinked && strings.HasPrefix(path, "/memfd:"),
+	// The name before may hold anything, ")" too. Start time is field 22, state is 3.
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < 20 {
+		return false
 	}
+	ticks, err := strconv.ParseUint(fields[19], 10, 64)
+	return err == nil && ticks == startNS/(1e9/userHZ)
+}
+
+func readImage(dir string) *skepv1.Exec {
+	path, err := os.Readlink(dir + "exe")
+	if err != nil {
+		return nil
+	}
+	body := &skepv1.Exec{File: &skepv1.File{PathSource: "proc"}}
 	var stat unix.Stat_t
 	if unix.Stat(dir+"exe", &stat) == nil {
 		body.File.Inode = stat.Ino
 		body.File.Device = fmt.Sprintf("%d:%d", unix.Major(stat.Dev), unix.Minor(stat.Dev))
+		body.Unlinked = stat.Nlink == 0 // not by the path: a name may end in " (deleted)"
 	}
+	if body.Unlinked {
+		path = strings.TrimSuffix(path, " (deleted)")
+	}
+	body.File.Path = valid(path)
+	body.Memfd = body.Unlinked && strings.HasPrefix(path, "/memfd:")
 	if cwd, err := os.Readlink(dir + "cwd"); err == nil {
 		body.Cwd = valid(cwd)
 	}
 	readArgs(dir, body)
 	readStatus(dir, body)
 	body.Namespaces = readNamespaces(dir)
-	return body, name
+	return body
 }
 
 // FillFromProc completes an exec whose names could not be read in the kernel, if the
 // process still lives.
 func FillFromProc(id abi.ExecID, body *skepv1.Exec) {
-	found, _ := readProc(id.Tgid)
+	found, _ := readProc(id)
 	if found == nil {
 		return
 	}

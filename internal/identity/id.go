@@ -37,8 +37,16 @@ func (n Names) Process(id abi.ExecID) string {
 
 // Exec returns the exec_id.
 func (n Names) Exec(id abi.ExecID) string {
-	b := append(n.append(make([]byte, 0, 80), id), '-')
-	return string(strconv.AppendUint(b, id.ExecNS, 10))
+	exec, _ := n.both(id)
+	return exec
+}
+
+// both returns the exec_id and the process_id, which is its front and shares its memory.
+func (n Names) both(id abi.ExecID) (exec, process string) {
+	b := n.append(make([]byte, 0, 80), id)
+	length := len(b)
+	exec = string(strconv.AppendUint(append(b, '-'), id.ExecNS, 10))
+	return exec, exec[:length]
 }
 
 func (n Names) append(b []byte, id abi.ExecID) []byte {

@@ -21,7 +21,9 @@
 //   - Live entries are as many as the host's processes. Dead ones (exited or
 //     superseded) are kept first in, first out, up to a bound; a dead parent is
 //     kept while a child lives.
-//   - One writer (the agent's ring reader); any number of readers.
+//   - One writer (the agent's ring reader) beside the scans of existing processes,
+//     which may be older or newer than what the ring still holds; any number of readers.
+//   - An exit is told once, also if a scan has missed the process before.
 package identity
 
 import (
@@ -52,19 +54,23 @@ type Table struct {
 	mutex   sync.RWMutex
 	live    map[uint32]*entry
 	entries map[abi.ExecID]*entry
-	dead    []abi.ExecID    // oldest first
-	started map[string]bool // containers whose first process was seen
+	dead    []*entry              // without live children, oldest first
+	started map[string]abi.ExecID // containers: the first process that was seen to exec in each
 }
 
 // entry is one image of a process.
 type entry struct {
 	id, parent abi.ExecID
+	up         *entry // the parent's entry, while this one lives
 	process    *skepv1.Process
 	exec       *skepv1.Exec // nil for a fork: that of the image it was forked from is in origin
 	origin     *skepv1.Exec
 	cgroup     uint64
-	children   int // live entries whose parent this is
+	children   int  // live entries whose parent this is
+	inside     bool // forked by a process of its own container
 	dead       bool
+	queued     bool // in Table.dead
+	vanished   bool // dead because a scan did not find it: its exit may still come
 	exitedNS   uint64
 	exit       *skepv1.Exit
 }
@@ -73,7 +79,7 @@ type entry struct {
 func New(names Names, cgroups Cgroups, keep int) *Table {
 	return &Table{
 		names: names, cgroups: cgroups, keep: keep,
-		live: map[uint32]*entry{}, entries: map[abi.ExecID]*entry{}, started: map[string]bool{},
+		live: map[uint32]*entry{}, entries: map[abi.ExecID]*entry{}, started: map[string]abi.ExecID{},
 	}
 }
 
@@ -86,11 +92,12 @@ func key(id abi.ExecID) abi.ExecID {
 func (t *Table) Fork(p *abi.Process, comm string) *skepv1.Process {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	e := t.add(p)
+	e, _ := t.add(p)
 	e.process.Comm = comm
-	if parent := t.entries[e.parent]; parent != nil {
-		e.process.Exe, e.origin = parent.process.Exe, parent.image()
+	if e.up != nil {
+		e.process.Exe, e.origin = e.up.process.Exe, e.up.image()
 	}
+	e.inside = e.bornInside()
 	return e.process
 }
 
@@ -107,56 +114,12 @@ func (e *entry) image() *skepv1.Exec {
 func (t *Table) Exec(p *abi.Process, comm string, body *skepv1.Exec) *skepv1.Process {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	e := t.add(p)
+	e, place := t.add(p)
 	e.exec = body
 	e.process.Comm, e.process.Exe = comm, body.File.GetPath()
-	body.CgroupId = p.CgroupID
-	body.Cgroup = t.cgroups.Place(p.CgroupID).Cgroup
-	body.EnteredContainer = t.entered(e)
+	body.CgroupId, body.Cgroup = p.CgroupID, place.Cgroup
+	body.EnteredContainer = t.entered(e, body)
 	return e.process
-}
-
-// entered decides whether a process was started in a running container from outside:
-// its parent is not in the container, and it is not the first that was started there.
-func (t *Table) entered(e *entry) bool {
-	id := e.process.GetContainer().GetId()
-	if id == "" {
-		return false
-	}
-	running := t.started[id]
-	t.started[id] = true
-	parent := t.entries[e.parent]
-	return running && parent != nil && parent.process.GetContainer().GetId() != id
-}
-
-// add makes the entry of an image and retires the one it supersedes.
-func (t *Table) add(p *abi.Process) *entry {
-	id := key(p.ID)
-	if old := t.live[id.Tgid]; old != nil && old.id != id {
-		t.retire(old, 0)
-	}
-	place := t.cgroups.Place(p.CgroupID)
-	e := &entry{id: id, parent: key(p.Parent), cgroup: p.CgroupID, process: &skepv1.Process{
-		ProcessId: t.names.Process(id), ExecId: t.names.Exec(id),
-		Pid: id.Tgid, Ppid: p.Parent.Tgid, Uid: p.UID,
-		Container: place.Container, Unit: place.Unit, Preexisting: p.Flags&1 != 0,
-	}}
-	if p.Parent.Tgid != 0 {
-		e.process.ParentExecId = t.parentName(e.parent)
-	}
-	t.live[id.Tgid], t.entries[id] = e, e
-	if parent := t.entries[e.parent]; parent != nil {
-		parent.children++
-	}
-	return e
-}
-
-// parentName shares the string with the parent's own record where it can.
-func (t *Table) parentName(id abi.ExecID) string {
-	if parent := t.entries[id]; parent != nil {
-		return parent.process.ExecId
-	}
-	return t.names.Exec(id)
 }
 
 // Exit ends a process. It returns nil if that was known already: of the last two
@@ -164,83 +127,43 @@ func (t *Table) parentName(id abi.ExecID) string {
 func (t *Table) Exit(p *abi.Process, comm string, bootNS uint64, body *skepv1.Exit) *skepv1.Process {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	id := key(p.ID)
-	e := t.entries[id]
-	if e == nil {
-		e = t.add(p)
+	e := t.ending(key(p.ID))
+	switch {
+	case e == nil && t.ended(key(p.ID)):
+		return nil
+	case e == nil:
+		e, _ = t.add(p)
 		e.process.Comm = comm
-	}
-	if e.dead {
+	case e.dead && !e.vanished:
 		return nil
 	}
-	e.exit = body
-	t.retire(e, bootNS)
+	e.exit, e.vanished = body, false
+	if e.dead {
+		e.exitedNS = bootNS
+	} else {
+		t.retire(e, bootNS)
+	}
 	return e.process
 }
 
-// retire moves an entry to the dead and forgets the oldest of those.
-func (t *Table) retire(e *entry, exitedNS uint64) {
-	if e.dead {
-		return
+// ending finds the image that an exit speaks of. The kernel side does not know the time
+// of the last exec where it had no room for the process.
+func (t *Table) ending(id abi.ExecID) *entry {
+	if e := t.live[id.Tgid]; e != nil && sameProcess(e.id, id) && id.ExecNS == id.StartNS {
+		return e
 	}
-	e.dead, e.exitedNS = true, exitedNS
-	if t.live[e.id.Tgid] == e {
-		delete(t.live, e.id.Tgid)
-	}
-	if parent := t.entries[e.parent]; parent != nil {
-		parent.children--
-	}
-	t.dead = append(t.dead, e.id)
-	// A parent with live children goes to the back of the queue, once per pass.
-	for tries := len(t.dead); len(t.dead) > t.keep && tries > 0; tries-- {
-		oldest := t.dead[0]
-		t.dead = t.dead[1:]
-		old := t.entries[oldest]
-		if old == nil || !old.dead {
-			continue // the same image came in again, from the ring after a scan
+	return t.entries[id]
+}
+
+// ended tells whether a process has ended just now, for the second of two last threads,
+// whose record comes right behind the first's.
+func (t *Table) ended(id abi.ExecID) bool {
+	for i := len(t.dead) - 1; i >= max(0, len(t.dead)-64); i-- {
+		if e := t.dead[i]; sameProcess(e.id, id) && e.exit != nil {
+			return true
 		}
-		if old.children > 0 {
-			t.dead = append(t.dead, oldest)
-			continue
-		}
-		delete(t.entries, oldest)
 	}
-}
-
-// Move puts a process into another cgroup.
-func (t *Table) Move(id abi.ExecID, cgroup uint64) {
-	t.mutex.Lock()
-	defer t.mutex.Unlock()
-	if e := t.entries[key(id)]; e != nil {
-		e.cgroup = cgroup
-		t.refresh(e)
-	}
-}
-
-// refresh replaces an entry's public process if its place has changed.
-func (t *Table) refresh(e *entry) {
-	place := t.cgroups.Place(e.cgroup)
-	if place.Container == e.process.Container && place.Unit == e.process.Unit {
-		return
-	}
-	e.process = cloneProcess(e.process)
-	e.process.Container, e.process.Unit = place.Container, place.Unit
-}
-
-// Refresh takes over what has become known of containers since.
-func (t *Table) Refresh() {
-	t.mutex.Lock()
-	defer t.mutex.Unlock()
-	for _, e := range t.live {
-		t.refresh(e)
-	}
-}
-
-// ForgetContainer drops what is remembered of a container that is gone.
-func (t *Table) ForgetContainer(id string) {
-	t.mutex.Lock()
-	defer t.mutex.Unlock()
-	delete(t.started, id)
+	return false
 }
 
 // cloneProcess is a copy of the fields, not of the message's internal state.

@@ -34,8 +34,8 @@ func (v View) List(exited bool) []*skepv1.ProcessInfo {
 		entries = append(entries, e)
 	}
 	if exited {
-		for _, id := range t.dead {
-			if e := t.entries[id]; e != nil && e.exitedNS != 0 {
+		for _, e := range t.entries {
+			if e.dead && e.exitedNS != 0 {
 				entries = append(entries, e)
 			}
 		}

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,13 +18,17 @@ import (
 type Sink interface {
 	Critical(record []byte)
 	Telemetry(record []byte)
-	// Flush is called after each pass over both rings, about every 15 ms also when nothing came.
+	// Flush is called after each pass over both rings, also when nothing came.
 	Flush()
 }
 
-// tick is how often the rings are emptied. A wake-up for each record would cost
-// the producer 15 to 20 times the record.
-const tick = 15 * time.Millisecond
+// The rings are emptied on a timer: a wake-up for each record would cost the producer
+// 15 to 20 times the record. On an idle host the timer slows down; a burst ends that at
+// once, because a filling ring wakes its reader early.
+const (
+	busyTick = 15 * time.Millisecond
+	idleTick = 60 * time.Millisecond
+)
 
 // Reader empties both rings in an order in which no record comes before what it
 // rests on: the end of the telemetry ring is noted first, then all of the critical
@@ -30,12 +36,13 @@ const tick = 15 * time.Millisecond
 // after the exec that made it.
 type Reader struct {
 	critical, telemetry *ring
-	epoll               int
+	epoll               *os.File
+	conn                syscall.RawConn
 }
 
 // Reader opens the rings where the last agent stopped.
 func (k *Kernel) Reader() (*Reader, error) {
-	r := &Reader{epoll: -1}
+	r := &Reader{}
 	for name, to := range map[string]**ring{"critical": &r.critical, "telemetry": &r.telemetry} {
 		m, err := k.Map(name)
 		if err != nil {
@@ -45,36 +52,74 @@ func (k *Kernel) Reader() (*Reader, error) {
 			return nil, fmt.Errorf("open ring %s: %w", name, err)
 		}
 	}
-	var err error
-	if r.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return nil, fmt.Errorf("watch rings: %w", err)
+	return r, r.watch()
+}
+
+// watch gathers the rings' forced wake-ups in one epoll descriptor, which the Go
+// runtime then waits for like for a socket: a thread that blocks in epoll_wait itself
+// costs three context switches per tick.
+func (r *Reader) watch() error {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("watch rings: %w", err)
 	}
 	for _, ring := range []*ring{r.critical, r.telemetry} {
-		// Edge-triggered: returns on the forced wake-ups of a filling ring, not whenever it holds data.
+		// Edge-triggered: only wake-ups count, not that the ring holds data.
 		event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(ring.fd)}
-		if err := unix.EpollCtl(r.epoll, unix.EPOLL_CTL_ADD, ring.fd, &event); err != nil {
-			return nil, fmt.Errorf("watch ring: %w", err)
+		if err := unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, ring.fd, &event); err != nil {
+			unix.Close(fd)
+			return fmt.Errorf("watch ring: %w", err)
 		}
 	}
-	return r, nil
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return fmt.Errorf("watch rings: %w", err)
+	}
+	r.epoll = os.NewFile(uintptr(fd), "rings")
+	r.conn, err = r.epoll.SyscallConn()
+	return err
 }
 
 // Run empties the rings until ctx ends, and once more then.
 func (r *Reader) Run(ctx context.Context, sink Sink) error {
-	events := make([]unix.EpollEvent, 2)
+	defer context.AfterFunc(ctx, func() { r.epoll.SetReadDeadline(time.Now()) })()
+	tick := busyTick
 	for ctx.Err() == nil {
-		_, err := unix.EpollWait(r.epoll, events, int(tick/time.Millisecond))
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return fmt.Errorf("wait for rings: %w", err)
+		woken, err := r.wait(tick)
+		if err != nil {
+			return err
 		}
-		r.Pass(sink)
+		if r.Pass(sink) || woken {
+			tick = busyTick
+		} else {
+			tick = min(2*tick, idleTick)
+		}
 	}
 	r.Pass(sink)
 	return nil
 }
 
-// Pass empties both rings once.
-func (r *Reader) Pass(sink Sink) {
+// wait returns after d, or earlier with true if a ring asked for it.
+func (r *Reader) wait(d time.Duration) (bool, error) {
+	if err := r.epoll.SetReadDeadline(time.Now().Add(d)); err != nil {
+		return false, fmt.Errorf("wait for rings: %w", err)
+	}
+	var events [2]unix.EpollEvent
+	woken := false
+	err := r.conn.Read(func(fd uintptr) bool {
+		n, _ := unix.EpollWait(int(fd), events[:], 0) // does not block
+		woken = n > 0
+		return woken
+	})
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false, fmt.Errorf("wait for rings: %w", err)
+	}
+	return woken, nil
+}
+
+// Pass empties both rings once and reports whether there was anything.
+func (r *Reader) Pass(sink Sink) bool {
+	start := r.critical.consumed() + r.telemetry.consumed()
 	end := r.telemetry.produced()
 	// A record being written right now may be what the telemetry rests on: give it a moment.
 	for i := 0; !r.critical.drain(r.critical.produced(), sink.Critical) && i < 100; i++ {
@@ -82,11 +127,12 @@ func (r *Reader) Pass(sink Sink) {
 	}
 	r.telemetry.drain(end, sink.Telemetry)
 	sink.Flush()
+	return r.critical.consumed()+r.telemetry.consumed() != start
 }
 
 // Close frees the mappings.
 func (r *Reader) Close() error {
 	r.critical.close()
 	r.telemetry.close()
-	return unix.Close(r.epoll)
+	return r.epoll.Close()
 }

@@ -68,6 +68,9 @@ func (r *ring) close() {
 // produced is the position up to which records are reserved.
 func (r *ring) produced() uint64 { return r.producer.Load() }
 
+// consumed is the position up to which records have been read.
+func (r *ring) consumed() uint64 { return r.consumer.Load() }
+
 // drain hands the records before `limit` to fn, whose argument is valid only during
 // the call, and frees their room. It returns false if it met one that is still being written.
 func (r *ring) drain(limit uint64, fn func([]byte)) bool {

@@ -33,6 +33,11 @@ func main() {
 		fmt.Fprintln(os.Stderr, "run:", err)
 		os.Exit(2)
 	}
+	// Root without a login shell may lack where Debian puts nginx, ip and setcap.
+	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin"); err != nil {
+		fmt.Fprintln(os.Stderr, "run:", err)
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, limit)

@@ -29,6 +29,7 @@ const (
 	pathComplete    = 1
 	pathTruncated   = 2
 	pathUnreachable = 4
+	pathPseudo      = 8
 )
 
 // execFlags of bpf/process/record.h.
@@ -70,7 +71,8 @@ func DecodeExec(raw []byte) (*Exec, error) {
 		Namespaces:    namespaces(&r.Namespaces),
 	}
 	body.Args, body.ArgsRaw = arguments(texts[0])
-	body.Memfd = body.Unlinked && strings.HasPrefix(body.File.Path, "/memfd:")
+	// The name alone proves nothing: anyone may call a file so.
+	body.Memfd = r.ExePathFlags&pathPseudo != 0 && strings.HasPrefix(body.File.Path, "/memfd:")
 	if r.Flags&execScript != 0 {
 		body.Script = body.Filename
 	}

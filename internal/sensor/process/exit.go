@@ -59,5 +59,8 @@ func cpuTimes(user, system, runtime uint64) (uint64, uint64) {
 
 // OomBody makes the public body of an OOM kill, but for the cgroup's path.
 func OomBody(r *abi.OOMRecord) *skepv1.Oom {
-	return &skepv1.Oom{CgroupId: r.CgroupID, LimitBytes: r.LimitPages * pageSize, UsageBytes: r.UsagePages * pageSize}
+	return &skepv1.Oom{
+		CgroupId: r.CgroupID, LimitBytes: r.LimitPages * pageSize, UsageBytes: r.UsagePages * pageSize,
+		VictimRssBytes: r.VictimPages * pageSize,
+	}
 }

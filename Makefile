@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+
+VERSION_PKG := github.com/skep-io/skep/internal/version
+GIT         := git -c safe.directory='*'
+COMMIT      := $(shell $(GIT) rev-parse --short=12 HEAD 2>/dev/null)$(shell $(GIT) status --porcelain 2>/dev/null | grep -q . && echo .dirty)
+# Only a released commit has a tag; otherwise internal/version knows what is being worked on.
+VERSION     := $(patsubst v%,%,$(shell $(GIT) describe --tags --exact-match 2>/dev/null))
+LDFLAGS     := -s -w -X $(VERSION_PKG).commit=$(COMMIT) $(if $(VERSION),-X $(VERSION_PKG).number=$(VERSION))
+# The commit comes from above: the go command's own stamp refuses a checkout that belongs to another user.
+GO_BUILD    := CGO_ENABLED=0 go build -trimpath -buildvcs=false
+BUF         := go run github.com/bufbuild/buf/cmd/buf@v1.75.0
+SUDO        := $(if $(filter-out 0,$(shell id -u)),$(shell command -v sudo))
+RUNNER      := bin/skep-test
+
+.DEFAULT_GOAL := help
+
+##@ Use
+.PHONY: run build
+run: build ## Build, start the agent and the page, and show what happens; Ctrl-C stops both
+	$(SUDO) bin/skep up
+
+build: ## Build bin/skepd and bin/skep; needs nothing but Go
+	$(GO_BUILD) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/skepd ./cmd/skep
+
+##@ Test
+.PHONY: test lint check-generated arm64 fuzz bench runner
+test: runner ## Install what the tests need (as root), run everything, and count it
+	@$(RUNNER)
+
+lint: runner ## gofmt, go vet, buf lint, buf breaking
+	@$(RUNNER) lint
+
+check-generated: runner ## Check that C objects, abi, api and the page match their sources
+	@$(RUNNER) generated
+
+arm64: runner ## Build and vet the Go code for arm64, and compile the C for it
+	@$(RUNNER) arm64
+
+fuzz: runner ## Run each fuzz target for FUZZTIME (default 10s)
+	@$(RUNNER) fuzz
+
+bench: build ## Measure cost and loss against what skep promises; root, an idle machine, ARGS=-write for docs/performance.md
+	go run ./test/bench $(ARGS)
+
+runner:
+	@$(GO_BUILD) -o $(RUNNER) ./test/run
+
+##@ Develop
+.PHONY: generate proto-baseline clean help
+generate: ## Make the generated files again: needs clang-19, llvm-19, libbpf-dev and Node.js 20.19
+	go run ./bpf/gen
+	$(BUF) generate
+	npm --prefix web ci --no-audit --no-fund
+	$(BUF) generate --template buf.gen.web.yaml
+	npm --prefix web run build
+
+# The public contract only grows. What was released may not be broken, so the baseline moves forward
+# after an additive change, at the latest with a release; this refuses any other change.
+proto-baseline: ## Make today's proto files the ones that must not be broken
+	$(BUF) breaking --against proto/baseline.binpb
+	$(BUF) build --exclude-source-info -o proto/baseline.binpb
+
+clean: ## Remove what was built
+	rm -rf bin
+
+help: ## Show this
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

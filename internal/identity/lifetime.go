@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/abi"
+)
+
+// preexisting is PROCESS_PREEXISTING of bpf/include/identity.h.
+const preexisting = 1
+
+// add makes the entry of an image and retires the one it supersedes. An image may come
+// twice, from a scan and then from the ring: its entry starts anew, but keeps its children.
+func (t *Table) add(p *abi.Process) (*entry, Place) {
+	id := key(p.ID)
+	inside := false
+	if old := t.live[id.Tgid]; old != nil {
+		inside = old.inside && sameProcess(old.id, id)
+		t.retire(old, 0)
+	}
+	place := t.cgroups.Place(p.CgroupID)
+	e := t.entries[id]
+	if e == nil {
+		e = &entry{}
+		t.entries[id] = e
+	}
+	*e = entry{id: id, parent: key(p.Parent), cgroup: p.CgroupID, inside: inside, children: e.children, queued: e.queued}
+	execID, processID := t.names.both(id)
+	e.process = &skepv1.Process{
+		ProcessId: processID, ExecId: execID, Pid: id.Tgid, Ppid: p.Parent.Tgid, Uid: p.UID,
+		Container: place.Container, Unit: place.Unit, Preexisting: p.Flags&preexisting != 0,
+	}
+	t.live[id.Tgid] = e
+	t.adopt(e)
+	return e, place
+}
+
+// adopt ties an entry to its parent's.
+func (t *Table) adopt(e *entry) {
+	if e.parent.Tgid == 0 {
+		return // a kernel thread's, or the first process's
+	}
+	e.up = t.find(e.parent)
+	if e.up == nil {
+		e.process.ParentExecId = t.names.Exec(e.parent)
+		return
+	}
+	e.parent = e.up.id
+	e.up.children++
+	e.process.ParentExecId = e.up.process.ExecId
+}
+
+// retire moves an entry to the dead.
+func (t *Table) retire(e *entry, exitedNS uint64) {
+	if e.dead {
+		return
+	}
+	e.dead, e.exitedNS = true, exitedNS
+	if t.live[e.id.Tgid] == e {
+		delete(t.live, e.id.Tgid)
+	}
+	if up := e.up; up != nil {
+		e.up = nil // or each generation would keep the one before
+		up.children--
+		t.bury(up)
+	}
+	t.bury(e)
+	t.evict()
+}
+
+// bury queues a dead entry to be forgotten, unless a child lives.
+func (t *Table) bury(e *entry) {
+	if e.dead && e.children == 0 && !e.queued {
+		e.queued = true
+		t.dead = append(t.dead, e)
+	}
+}
+
+// evict forgets the oldest of the dead beyond the bound.
+func (t *Table) evict() {
+	for len(t.dead) > t.keep {
+		e := t.dead[0]
+		t.dead[0] = nil
+		t.dead = t.dead[1:]
+		e.queued = false
+		// It may have come to life, or to children, from the ring after a scan.
+		if e.dead && e.children == 0 {
+			delete(t.entries, e.id)
+		}
+	}
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tcp
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/skep-io/skep/internal/kern"
+)
+
+func TestManyConnections(t *testing.T) {
+	w := start(t, "")
+	const n = 5000
+	w.measure(t)
+	said := w.playWhileReading(t, "many", strconv.Itoa(n), "4")
+	tr := w.until(t, said.port(t, "port"), "all closes", closed(n))
+	tr.wantCounts(t, 1, n, n, n)
+	if got := said.number(t, "received"); got != n*1000 {
+		t.Errorf("the clients had %d bytes", got)
+	}
+	ids := map[uint64]int{}
+	for i := range tr.active {
+		ids[tr.active[i].Socket.ID]++
+		ids[tr.passive[i].Socket.ID]++
+		if a := tr.active[i]; a.BytesReceived != 1000 || a.BytesSent < 100 || a.BytesSent > 106 {
+			t.Fatalf("client: %d sent, %d received", a.BytesSent, a.BytesReceived)
+		}
+		if p := tr.passive[i]; p.BytesSent != 1000 || p.BytesReceived < 100 || p.BytesReceived > 106 {
+			t.Fatalf("server: %d sent, %d received", p.BytesSent, p.BytesReceived)
+		}
+	}
+	if len(ids) != 2*n {
+		t.Errorf("%d ids of %d sockets", len(ids), 2*n)
+	}
+	w.logCost(t)
+}
+
+// playWhileReading keeps the rings from filling, as the agent does.
+func (w *watch) playWhileReading(t *testing.T, role string, args ...string) said {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- w.reader.Run(ctx, w) }()
+	said := play(t, role, args...)
+	stop()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	return said
+}
+
+// measure turns the kernel's program statistics on.
+func (w *watch) measure(t *testing.T) {
+	t.Helper()
+	if _, err := new(kern.Meter).Look(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// logCost says what each program has cost and missed since it was attached.
+func (w *watch) logCost(t *testing.T) {
+	t.Helper()
+	for _, s := range w.kernel.Stats() {
+		if s.Runs > 0 || s.Missed > 0 {
+			t.Logf("%-14s %8d runs, %5d ns/run, %d missed", s.Name, s.Runs, s.RunTime.Nanoseconds()/int64(max(1, s.Runs)), s.Missed)
+		}
+	}
+	t.Logf("rescued: %d", w.rescued(t))
+}
+
+// rescued counts the events that `state` missed and `state_rescue` handled.
+func (w *watch) rescued(t *testing.T) (sum uint64) {
+	t.Helper()
+	m, err := w.kernel.Map("tcp_rescues")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var perCPU []uint64
+	if err := m.Lookup(uint32(0), &perCPU); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range perCPU {
+		sum += n
+	}
+	return sum
+}
+
+// Without `state` every event is one that it has missed: `state_rescue` handles all
+// of them, once each. (That it handles none twice is what the exact counts above say.)
+func TestRescue(t *testing.T) {
+	s := Sensor()
+	rung := &s.Ladders[0].Rungs[1]
+	rung.Programs = slices.DeleteFunc(slices.Clone(rung.Programs), func(name string) bool { return name == "state" })
+	w := startSensor(t, s, rung.Name)
+	const n = 200
+	said := w.playWhileReading(t, "many", strconv.Itoa(n), "2")
+	tr := w.until(t, said.port(t, "port"), "all closes", closed(n))
+	tr.wantCounts(t, 1, n, n, n)
+	if got := w.rescued(t); got < 8*n {
+		t.Errorf("%d events rescued, want all: 8 or more for each of %d connections", got, n)
+	}
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tcp
+
+import (
+	"bufio"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/skep-io/skep/internal/abi"
+)
+
+// A program with a listener, a connection and one more in the listener's queue is
+// there before the sensor, which finds all but the last by its scan.
+func TestSocketsOlderThanTheSensor(t *testing.T) {
+	said, goOn := startOld(t)
+	w := start(t, "")
+	raw, err := w.kernel.Scan(Sensor(), ExistingProgram)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, pid := said.port(t, "port"), said.pid(t, "pid")
+	found := map[string]int{}
+	if err := DecodeScan(raw, func(e Event) {
+		s := &e.Socket
+		if s.Owner.Tgid != pid {
+			return
+		}
+		if abi.TcpSource(s.Source) != abi.TcpSourceScan || !has(e, abi.TcpPreexisting) {
+			t.Errorf("scanned socket is %+v", s)
+		}
+		switch {
+		case has(e, abi.TcpListener) && s.Ends.LocalPort == port && e.Backlog == 5:
+			found["listener"]++
+		case s.Ends.LocalPort == port:
+			found["server"]++
+		case s.Ends.RemotePort == port:
+			found["client"]++
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if found["listener"] != 1 || found["server"] != 1 || found["client"] != 2 {
+		t.Errorf("the scan found %v, want a listener, a server and two clients", found)
+	}
+	goOn()
+	tr := w.until(t, port, "all closes", closed(3))
+	if len(tr.connect) != 1 || len(tr.accept) != 1 || len(tr.active) != 3 || len(tr.passive) != 3 {
+		t.Errorf("%v; want 1 connect and accept, 3 closes of each end", tr)
+	}
+	for _, e := range append(tr.active, tr.passive...) {
+		if e.Socket.Owner.Tgid != pid {
+			t.Errorf("owner %d, want %d: %+v", e.Socket.Owner.Tgid, pid, e.Socket)
+		}
+		if has(e, abi.TcpPreexisting) {
+			continue
+		}
+		if e.Socket.EstablishedNS == 0 {
+			t.Errorf("new connection without its time: %+v", e.Socket)
+		}
+	}
+	// Counts go back to before the sensor: they are the socket's own.
+	wantBytes(t, "old client", tr.active[0], 11, 22)
+	wantBytes(t, "old server", tr.passive[0], 22, 11)
+}
+
+func startOld(t *testing.T) (s said, goOn func()) {
+	t.Helper()
+	c := command("old")
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines, text := bufio.NewReader(out), ""
+	for parseSaid(text)["ready"] == "" {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			t.Fatalf("read what the old program says: %v", err)
+		}
+		text += line
+	}
+	t.Cleanup(func() { c.Process.Kill(); c.Wait() })
+	return parseSaid(text), func() {
+		io.WriteString(in, "\n")
+		time.Sleep(10 * time.Millisecond)
+	}
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tcp
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/skep-io/skep/internal/abi"
+	"github.com/skep-io/skep/internal/kern"
+	"github.com/skep-io/skep/internal/sensor/process"
+)
+
+// watch is a running sensor, on a private kernel side, and what has arrived from it.
+type watch struct {
+	t      *testing.T
+	kernel *kern.Kernel
+	reader *kern.Reader
+	rung   *kern.Rung
+	events []Event
+	execs  map[uint32]abi.ExecID // the last of each process
+}
+
+func (w *watch) Flush() {}
+
+// Critical remembers each exec: what owners must be.
+func (w *watch) Critical(raw []byte) {
+	if abi.EventType(binary.NativeEndian.Uint16(raw)) != abi.EventExec {
+		return
+	}
+	var p abi.Process
+	if err := process.Decode(raw[unsafe.Sizeof(abi.EventHeader{}):], &p); err != nil {
+		w.t.Error(err)
+	}
+	w.execs[p.ID.Tgid] = p.ID
+}
+
+func (w *watch) Telemetry(raw []byte) {
+	e, err := Decode(raw)
+	if err != nil {
+		w.t.Error(err)
+		return
+	}
+	w.events = append(w.events, e)
+}
+
+// start attaches the sensors; rung "" takes the best.
+func start(t *testing.T, rung string) *watch {
+	t.Helper()
+	return startSensor(t, Sensor(), rung)
+}
+
+func startSensor(t *testing.T, sensor kern.Sensor, rung string) *watch {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: loads BPF programs")
+	}
+	options := kern.Options{Cgroup2: cgroup2(t), MapEntries: map[string]uint32{"telemetry": 16 << 20, "critical": 16 << 20}}
+	if rung != "" {
+		options.Force = map[string]string{"tcp": rung}
+	}
+	kernel, err := kern.Open(options, process.Sensor(), sensor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { kernel.Close() })
+	if _, err := kernel.Attach(process.Sensor()); err != nil {
+		t.Fatal(err)
+	}
+	signals, err := kernel.Attach(sensor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if signals[0].Rung == nil {
+		for _, r := range signals[0].Reports {
+			t.Logf("rung %s: %s: %s", r.Name, r.State, r.Reason)
+		}
+		t.Fatalf("rung %q does not work here", rung)
+	}
+	reader, err := kernel.Reader()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { reader.Close() })
+	return &watch{t: t, kernel: kernel, reader: reader, rung: signals[0].Rung, execs: map[uint32]abi.ExecID{}}
+}
+
+func cgroup2(t testing.TB) string {
+	t.Helper()
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if f := strings.Fields(line); len(f) > 2 && f[2] == "cgroup2" {
+			return f[1]
+		}
+	}
+	t.Skip("needs cgroup2: not mounted")
+	return ""
+}
+
+// until reads the rings until enough holds of the events of a server's port, or fails.
+func (w *watch) until(t *testing.T, port uint16, what string, enough func(*trace) bool) *trace {
+	t.Helper()
+	var tr *trace
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		w.reader.Pass(w)
+		if tr = w.trace(port); enough(tr) {
+			return tr
+		}
+	}
+	t.Fatalf("did not arrive: %s; have %v", what, tr)
+	return nil
+}
+
+// trace is the events of all sockets that have to do with one server port.
+type trace struct {
+	listen, stopped, connect, failed, established, accept, active, passive []Event
+}
+
+func (w *watch) trace(port uint16) *trace {
+	tr := &trace{}
+	for _, e := range w.events {
+		s := &e.Socket
+		isServer := s.Ends.LocalPort == port
+		if !isServer && s.Ends.RemotePort != port {
+			continue
+		}
+		to := &tr.passive
+		switch abi.EventType(e.Header.Type) {
+		case abi.EventListen:
+			to = &tr.listen
+		case abi.EventConnect:
+			if to = &tr.connect; has(e, abi.TcpFailed) {
+				to = &tr.failed
+			}
+		case abi.EventEstablished:
+			to = &tr.established
+		case abi.EventAccept:
+			to = &tr.accept
+		case abi.EventClose:
+			if has(e, abi.TcpListener) {
+				to = &tr.stopped
+			} else if !isServer {
+				to = &tr.active
+			}
+		}
+		*to = append(*to, e)
+	}
+	return tr
+}
+
+// closed is true once n connections have closed at both ends.
+func closed(n int) func(*trace) bool {
+	return func(tr *trace) bool { return len(tr.active) >= n && len(tr.passive) >= n }
+}
+
+func has(e Event, flag abi.TcpFlag) bool { return e.Socket.Flags&uint32(flag) != 0 }
+
+func (tr *trace) String() string {
+	return fmt.Sprintf("%d listen, %d connect, %d failed, %d established, %d accept, %d+%d close",
+		len(tr.listen), len(tr.connect), len(tr.failed), len(tr.established), len(tr.accept), len(tr.active), len(tr.passive))
+}
+
+// wantCounts fails unless there are so many listens, connects, accepts and closes of each end.
+func (tr *trace) wantCounts(t *testing.T, listens, connects, accepts, closes int) {
+	t.Helper()
+	got := [...]int{len(tr.listen), len(tr.connect), len(tr.established), len(tr.accept), len(tr.active), len(tr.passive)}
+	if got != [...]int{listens, connects, connects, accepts, closes, closes} {
+		t.Fatalf("%v; want %d listens, %d connects, %d accepts, %d closes of each end", tr, listens, connects, accepts, closes)
+	}
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+func arm64(ctx context.Context, t *tally) error {
+	t.check("build", func() error { return goARM64(ctx, "build") })
+	t.check("vet", func() error { return goARM64(ctx, "vet") })
+	t.check("objects", func() error { return objectsARM64(ctx) })
+	return nil
+}
+
+func goARM64(ctx context.Context, verb string) error {
+	c := command(ctx, "go", verb, "./...")
+	c.Env = append(os.Environ(), "GOARCH=arm64", "CGO_ENABLED=0")
+	_, err := output(c)
+	return err
+}
+
+// objectsARM64: one little-endian object serves both architectures as long as
+// compiling for each gives the same bytes.
+func objectsARM64(ctx context.Context) error {
+	if err := need("clang-19", "llvm-strip-19"); err != nil {
+		return err
+	}
+	sources, err := filepath.Glob("bpf/*/*.bpf.c")
+	if err != nil || len(sources) == 0 {
+		return fmt.Errorf("find sources: no bpf/*/*.bpf.c here; run in the repository's root")
+	}
+	var differ []string
+	for _, source := range sources {
+		same, err := sameForBoth(ctx, source)
+		if err != nil {
+			return err
+		}
+		if !same {
+			differ = append(differ, source)
+		}
+	}
+	if len(differ) > 0 {
+		return fmt.Errorf("%s: the object depends on the architecture; one for each is needed", strings.Join(differ, ", "))
+	}
+	return nil
+}
+
+func sameForBoth(ctx context.Context, source string) (same bool, err error) {
+	err = inTemp(func(dir string) error {
+		x86, err := compileFor(ctx, "x86", source, dir)
+		if err != nil {
+			return err
+		}
+		arm, err := compileFor(ctx, "arm64", source, dir)
+		same = bytes.Equal(x86, arm)
+		return err
+	})
+	return same, err
+}
+
+// compileFor compiles as bpf/gen does, for a named architecture. The kernel's own
+// headers are those of this machine: they only give fixed-width types.
+func compileFor(ctx context.Context, arch, source, dir string) ([]byte, error) {
+	object := filepath.Join(dir, arch+".o")
+	args := []string{"clang-19", "-g", "-O2", "-std=gnu2x", "-target", "bpfel", "-mcpu=v3", "-D__TARGET_ARCH_" + arch,
+		"-fms-extensions", "-Wno-microsoft-anon-tag", "-Ibpf/include", "-Ibpf"}
+	headers, err := filepath.Glob("/usr/include/*-linux-gnu")
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range headers {
+		args = append(args, "-I"+h)
+	}
+	if err := do(ctx, append(args, "-c", source, "-o", object)...); err != nil {
+		return nil, err
+	}
+	if err := do(ctx, "llvm-strip-19", "-g", object); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(object)
+}

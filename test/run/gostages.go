@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// alone are packages whose tests load BPF programs or count what the whole host
+// does: one at a time, so that they neither meet nor disturb each other.
+var alone = []string{"internal/agent", "internal/kern", "internal/sensor", "test/e2e", "test/house"}
+
+// raced are the packages where goroutines meet.
+var raced = []string{"internal/event", "internal/server", "internal/identity", "internal/flow"}
+
+const packageTimeout = "-timeout=10m"
+
+func unitTests(ctx context.Context, t *tally) error {
+	packages, err := goPackages(ctx, func(p string) bool { return !below(p, alone) })
+	if err != nil {
+		return err
+	}
+	return goTest(ctx, t, nil, slices.Concat([]string{"-p=2", packageTimeout}, packages)...)
+}
+
+func kernelTests(ctx context.Context, t *tally) error {
+	packages, err := goPackages(ctx, func(p string) bool { return below(p, alone) })
+	if err != nil {
+		return err
+	}
+	return goTest(ctx, t, nil, slices.Concat([]string{"-p=1", packageTimeout}, packages)...)
+}
+
+// raceTests is the only stage that needs a C compiler, for the detector itself.
+func raceTests(ctx context.Context, t *tally) error {
+	if err := need("gcc"); err != nil {
+		t.check("gcc", func() error { return err })
+		return nil
+	}
+	packages, err := goPackages(ctx, func(p string) bool { return below(p, raced) })
+	if err != nil {
+		return err
+	}
+	args := slices.Concat([]string{"-race", "-p=2", packageTimeout}, packages)
+	return goTest(ctx, t, []string{"CGO_ENABLED=1"}, args...)
+}
+
+// matrixTests are the tests of test/vm that boot guests; its others are in unit.
+func matrixTests(ctx context.Context, t *tally) error {
+	if err := need("qemu-system-x86_64", "busybox", "apt-get", "dpkg-deb"); err != nil {
+		t.check("qemu", func() error { return err })
+		return nil
+	}
+	return goTest(ctx, t, []string{"SKEP_VM=1"}, "-timeout=30m", "-run=^(TestMatrix|TestRun.*)$", "./test/vm")
+}
+
+// goPackages lists the module's packages that satisfy keep, as arguments for go test.
+func goPackages(ctx context.Context, keep func(string) bool) ([]string, error) {
+	text, err := output(command(ctx, "go", "list", "-e", "./..."))
+	if err != nil {
+		return nil, err
+	}
+	var packages []string
+	for _, p := range strings.Fields(text) {
+		if name := strings.TrimPrefix(p, module); keep(name) {
+			packages = append(packages, "./"+name)
+		}
+	}
+	if len(packages) == 0 {
+		return nil, fmt.Errorf("list packages: none chosen")
+	}
+	return packages, nil
+}
+
+func below(name string, roots []string) bool {
+	return slices.ContainsFunc(roots, func(root string) bool {
+		return name == root || strings.HasPrefix(name, root+"/")
+	})
+}
+
+var fuzzTarget = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(`)
+
+// fuzz runs each target for $FUZZTIME. Their seeds run as tests in any case.
+func fuzz(ctx context.Context, t *tally) error {
+	budget := os.Getenv("FUZZTIME")
+	if budget == "" {
+		budget = "10s"
+	}
+	files, err := tracked(ctx, "*_test.go")
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		dir := filepath.Dir(file)
+		for _, m := range fuzzTarget.FindAllStringSubmatch(string(text), -1) {
+			t.check(dir+"/"+m[1], func() error {
+				return do(ctx, "go", "test", "-run=^$", "-fuzz=^"+m[1]+"$", "-fuzztime="+budget, "./"+dir)
+			})
+		}
+	}
+	return nil
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"go/format"
+	"io/fs"
+	"os"
+	"strings"
+)
+
+const buf = "github.com/bufbuild/buf/cmd/buf@v1.75.0"
+
+func runBuf(ctx context.Context, args ...string) error {
+	return do(ctx, append([]string{"go", "run", buf}, args...)...)
+}
+
+func lint(ctx context.Context, t *tally) error {
+	t.check("gofmt", func() error { return gofmt(ctx) })
+	t.check("vet", func() error { return do(ctx, "go", "vet", "./...") })
+	t.check("buf-lint", func() error { return runBuf(ctx, "lint") })
+	t.check("buf-breaking", func() error { return breaking(ctx) })
+	return nil
+}
+
+// breaking compares the public contract with the committed one, which only
+// "make proto-baseline" moves, and only forward.
+func breaking(ctx context.Context) error {
+	err := runBuf(ctx, "breaking", "--against", "proto/baseline.binpb")
+	if err != nil {
+		return fmt.Errorf("the public contract may only grow: %w", err)
+	}
+	return nil
+}
+
+func gofmt(ctx context.Context) error {
+	files, err := tracked(ctx, "*.go")
+	if err != nil {
+		return err
+	}
+	var bad []string
+	for _, file := range files {
+		have, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		want, err := format.Source(have)
+		if err != nil {
+			return fmt.Errorf("format %s: %w", file, err)
+		}
+		if !bytes.Equal(have, want) {
+			bad = append(bad, file)
+		}
+	}
+	if len(bad) > 0 {
+		return fmt.Errorf("not formatted; run gofmt -w %s", strings.Join(bad, " "))
+	}
+	return nil
+}
+
+// tracked lists the files of the repository that match, and those that are new
+// and not ignored.
+func tracked(ctx context.Context, pattern string) ([]string, error) {
+	text, err := output(command(ctx, "git", "-c", "safe.directory=*",
+		"ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", pattern))
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, file := range strings.Split(strings.TrimSuffix(text, "\x00"), "\x00") {
+		if _, err := os.Lstat(file); errors.Is(err, fs.ErrNotExist) {
+			continue // deleted, and git has not been told yet
+		}
+		files = append(files, file)
+	}
+	return files, nil
+}
