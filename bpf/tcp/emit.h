@@ -53,7 +53,7 @@ static __always_inline enum tcp_reason close_reason(struct tcp_socket *s, struct
 {
 	unsigned long flags = sk->__sk_common.skc_flags;
 
-	if ((s->flags & (TCP_PASSIVE | TCP_ACCEPTED)) == TCP_PASSIVE && !sk->sk_socket)
+	if (waits(s))
 		return TCP_REASON_UNACCEPTED;
 	switch (sk->sk_err) {
 	case 0:

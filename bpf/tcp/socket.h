@@ -146,6 +146,12 @@ static __always_inline void begin(struct tcp_socket *s, __u32 flags)
 	s->flags = flags;
 }
 
+/* In a listener's queue, as far as is known. */
+static __always_inline bool waits(struct tcp_socket *s)
+{
+	return (s->flags & (TCP_PASSIVE | TCP_ACCEPTED)) == TCP_PASSIVE;
+}
+
 static __always_inline void map_v4(__be32 to[4], __be32 address)
 {
 	to[0] = 0;

@@ -84,11 +84,20 @@ static __always_inline void accepted(struct tcp_socket *s, enum tcp_source sourc
 		emit_open(EVENT_ACCEPT, s, 0, 0);
 }
 
-/* Acts on a socket that somebody must have accepted: that has a struct socket. */
+/* The current task acts on the socket: it is the owner of what nobody is known to own. */
+static __always_inline void claim(struct tcp_socket *s, enum tcp_source source)
+{
+	if (waits(s))
+		accepted(s, source);
+	else if (!s->owner.tgid) /* older than the programs */
+		set_owner(s, source);
+}
+
+/* A socket that has been accepted has a struct socket, one in the listener's queue has none. */
 static __always_inline void on_local_close(struct tcp_socket *s, struct sock *sk)
 {
-	if ((s->flags & (TCP_PASSIVE | TCP_ACCEPTED)) == TCP_PASSIVE && sk->sk_socket && in_process(sk))
-		accepted(s, TCP_SOURCE_IO);
+	if (sk->sk_socket && in_process(sk))
+		claim(s, TCP_SOURCE_IO);
 }
 
 static __always_inline void connect_failed(struct tcp_socket *s, __u32 error)
@@ -127,6 +136,10 @@ static __always_inline void on_close(struct tcp_socket *s, struct sock *sk, int 
 		}
 	} else if (s->established_ns || (s->flags & TCP_PREEXISTING)) {
 		on_local_close(s, sk);
+		if (waits(s) && sk->sk_socket) { /* reset before its acceptor did anything */
+			s->flags |= TCP_ACCEPTED;
+			emit_open(EVENT_ACCEPT, s, 0, 0);
+		}
 		emit_close(s, sk, close_reason(s, sk, old));
 	} else if (!(s->flags & TCP_PASSIVE)) {
 		on_connect_failed(s, sk);
@@ -226,7 +239,7 @@ int state_rescue(__u64 *ctx)
 	return on_state((struct sock *)ctx[0], ctx[1], ctx[2], true);
 }
 
-/* The process that reads or writes: the owner of what nobody is known to own. */
+/* A read or a write. */
 static __always_inline int on_io(struct sock *sk)
 {
 	if (sk->sk_protocol != IPPROTO_TCP)
@@ -234,8 +247,7 @@ static __always_inline int on_io(struct sock *sk)
 	struct tcp_socket *s = find_socket(sk);
 
 	if (s) {
-		if ((s->flags & (TCP_PASSIVE | TCP_ACCEPTED)) == TCP_PASSIVE)
-			accepted(s, TCP_SOURCE_IO);
+		claim(s, TCP_SOURCE_IO);
 		return 0;
 	}
 	if (sk->__sk_common.skc_state == CLOSE)
@@ -275,8 +287,8 @@ static __always_inline int on_getpeername(struct bpf_sock_addr *ctx)
 		return 1;
 	struct tcp_socket *s = find_socket(sk);
 
-	if (s && (s->flags & (TCP_PASSIVE | TCP_ACCEPTED)) == TCP_PASSIVE)
-		accepted(s, TCP_SOURCE_ACCEPT);
+	if (s)
+		claim(s, TCP_SOURCE_ACCEPT);
 	return 1;
 }
 
@@ -302,8 +314,8 @@ int accept_exit(__u64 *ctx)
 		return 0;
 	struct tcp_socket *s = find_socket(sk);
 
-	if (s && (s->flags & (TCP_PASSIVE | TCP_ACCEPTED)) == TCP_PASSIVE)
-		accepted(s, TCP_SOURCE_ACCEPT);
+	if (s)
+		claim(s, TCP_SOURCE_ACCEPT);
 	return 0;
 }
 

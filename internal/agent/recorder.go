@@ -7,7 +7,6 @@ import (
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/event"
 	"github.com/skep-io/skep/internal/identity"
-	"github.com/skep-io/skep/internal/kern"
 )
 
 // Words of the agent's state in the kernel (kern.State). They outlive the agent: the
@@ -17,13 +16,19 @@ const (
 	wordLosses = 64 // per place and record type: losses that have been reported
 )
 
+// state is where the words live: a kern.State.
+type state interface {
+	Get(i int) uint64
+	Set(i int, value uint64)
+}
+
 // recorder gives records their envelope and number, and puts them into the log. It is
 // used by the reader's goroutine only.
 type recorder struct {
 	node    identity.Node
 	cluster string
 	clock   *clock
-	state   *kern.State
+	state   state
 	log     *event.Log
 }
 

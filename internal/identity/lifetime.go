@@ -41,7 +41,7 @@ func (t *Table) adopt(e *entry) {
 	if e.parent.Tgid == 0 {
 		return // a kernel thread's, or the first process's
 	}
-	e.up = t.find(e.parent)
+	e.up = t.latest(e.parent)
 	if e.up == nil {
 		e.process.ParentExecId = t.names.Exec(e.parent)
 		return

@@ -127,7 +127,7 @@ func (t *Table) Exec(p *abi.Process, comm string, body *skepv1.Exec) *skepv1.Pro
 func (t *Table) Exit(p *abi.Process, comm string, bootNS uint64, body *skepv1.Exit) *skepv1.Process {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	e := t.ending(key(p.ID))
+	e := t.latest(key(p.ID))
 	switch {
 	case e == nil && t.ended(key(p.ID)):
 		return nil
@@ -146,9 +146,9 @@ func (t *Table) Exit(p *abi.Process, comm string, bootNS uint64, body *skepv1.Ex
 	return e.process
 }
 
-// ending finds the image that an exit speaks of. The kernel side does not know the time
-// of the last exec where it had no room for the process.
-func (t *Table) ending(id abi.ExecID) *entry {
+// latest finds the image that an event means by id. The kernel side does not know the
+// time of the last exec where it had no room for the process.
+func (t *Table) latest(id abi.ExecID) *entry {
 	if e := t.live[id.Tgid]; e != nil && sameProcess(e.id, id) && id.ExecNS == id.StartNS {
 		return e
 	}

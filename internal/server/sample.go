@@ -37,7 +37,7 @@ type sampled struct {
 
 func newSampler(perSecond uint32) *sampler {
 	window := max(sampleWindow, time.Second/time.Duration(perSecond))
-	return &sampler{quota: int(time.Duration(perSecond) * window / time.Second), window: window}
+	return &sampler{quota: max(1, int(time.Duration(perSecond)*window/time.Second)), window: window}
 }
 
 func (s *sampler) add(r *skepv1.Record) {

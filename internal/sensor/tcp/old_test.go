@@ -14,6 +14,7 @@ import (
 // A program with a listener, a connection and one more in the listener's queue is
 // there before the sensor, which finds all but the last by its scan.
 func TestSocketsOlderThanTheSensor(t *testing.T) {
+	needSymbol(t, "bpf_sock_from_file")
 	said, goOn := startOld(t)
 	w := start(t, "")
 	raw, err := w.kernel.Scan(Sensor(), ExistingProgram)

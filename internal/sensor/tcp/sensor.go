@@ -22,7 +22,7 @@ const (
 	noErrno = "a connect that fails before its first packet leaves (no route, denied, no free port) is reported when the " +
 		"program closes the socket or tries again, with errno only if no port was free"
 	acceptAtIO = "an accept without an address is reported at the connection's first read or write, " +
-		"or at its close, and belongs to the process that did that"
+		"or at its close, and belongs to the process that did that; one that is reset before belongs to the listener's process"
 	noSpeakFirst = "where the accepting program asks for no address and writes before it reads, the accept is reported at its first read or close"
 	hashed       = "sockets are tracked in a table of limited size; until it is accepted, a connection on a port with several " +
 		"listeners counts as that of the last one; sockets older than the agent are unknown until their first read"

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,7 +70,10 @@ func startSensor(t *testing.T, sensor kern.Sensor, rung string) *watch {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { kernel.Close() })
-	if _, err := kernel.Attach(process.Sensor()); err != nil {
+	// Owners are exec ids: who runs what is the process sensor's to know.
+	processes := process.Sensor()
+	processes.Ladders = slices.DeleteFunc(processes.Ladders, func(l kern.Ladder) bool { return l.Signal == "cgroup" || l.Signal == "oom" })
+	if _, err := kernel.Attach(processes); err != nil {
 		t.Fatal(err)
 	}
 	signals, err := kernel.Attach(sensor)

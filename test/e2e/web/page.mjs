@@ -28,7 +28,7 @@ async function programAppears(page) {
   await page.goto(`${origin}/#/?kinds=exec`);
   await page.waitForTimeout(1000); // The stream begins anew with the filter.
   await ask('exec');
-  const row = page.getByRole('row').filter({ hasText: argument }).first();
+  const row = page.getByRole('row').filter({ hasText: `-- ${argument}` }).first();
   await row.waitFor({ timeout: 15000 });
   await row.getByRole('link').click();
   const record = page.getByRole('complementary', { name: 'Record' });

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package web
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// nobody is the unprivileged user of skep serve here.
+const nobody = 65534
+
+// needAgent returns the folder of the built programs, or skips.
+func needAgent(t *testing.T) string {
+	t.Helper()
+	bin := os.Getenv("SKEP_BIN")
+	if bin == "" {
+		bin = filepath.Join("..", "..", "..", "bin")
+	}
+	for _, name := range []string{"skepd", "skep"} {
+		if _, err := os.Stat(filepath.Join(bin, name)); err != nil {
+			t.Skipf("needs %s built in %s: run make build, or set SKEP_BIN", name, bin)
+		}
+	}
+	if os.Getuid() != 0 {
+		t.Skip("needs root: starts the agent")
+	}
+	return bin
+}
+
+// publicDir is a folder that the unprivileged user can enter, which t.TempDir is not.
+func publicDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "skep-page-test-")
+	if err == nil {
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// start runs a program until the test ends and returns the first line that it
+// writes to its --ready-fd, without the newline.
+func start(t *testing.T, cmd *exec.Cmd) string {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var stderr bytes.Buffer
+	cmd.Args = append(cmd.Args, "--ready-fd", "3")
+	cmd.ExtraFiles, cmd.Stderr = []*os.File{w}, &stderr
+	err = cmd.Start()
+	w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(t, cmd, &stderr) })
+	if err := r.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(r).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) || line == "" {
+		t.Fatalf("%s is not ready: %v", filepath.Base(cmd.Path), err)
+	}
+	return strings.TrimSpace(line)
+}
+
+func stop(t *testing.T, cmd *exec.Cmd, stderr *bytes.Buffer) {
+	name := filepath.Base(cmd.Path)
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Errorf("stop %s: %v", name, err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%s ended badly: %v", name, err)
+	}
+	if t.Failed() {
+		t.Logf("%s said:\n%s", name, stderr.String())
+	}
+}
+
+// unprivileged copies skep to where nobody can run it.
+func unprivileged(t *testing.T, bin, dir string) string {
+	t.Helper()
+	program, err := os.ReadFile(filepath.Join(bin, "skep"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "skep"), program, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "skep")
+}
+
+// TestPage is the whole of it: the agent on this kernel, the page's server as
+// an unprivileged user, a program that runs, and a browser that shows it.
+func TestPage(t *testing.T) {
+	needBrowser(t)
+	bin, dir := needAgent(t), publicDir(t)
+	socket := filepath.Join(dir, "skep.sock")
+	agent := exec.Command(filepath.Join(bin, "skepd"), "run", "--private", "--socket", socket, "--data-dir", filepath.Join(dir, "data"), "--web-uid", fmt.Sprint(nobody))
+	if said := start(t, agent); said != "\x01" {
+		t.Fatalf("skepd did not start: %s", said)
+	}
+	serve := exec.Command(unprivileged(t, bin, dir), "serve", "--socket", socket, "--listen", "127.0.0.1:0")
+	serve.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	addr := start(t, serve)
+
+	token, err := exec.Command(filepath.Join(bin, "skep"), "token", "--socket", socket, "--ttl", "10m").Output()
+	if err != nil {
+		t.Fatalf("skep token: %v", err)
+	}
+	var ran int
+	got, argument := walk(t, fmt.Sprintf("http://%s/?token=%s", addr, strings.TrimSpace(string(token))), "agent", func(_, argument string) error {
+		echo := exec.Command("/bin/echo", "--", argument)
+		err := echo.Run()
+		ran = echo.ProcessState.Pid()
+		return err
+	})
+	if want := []string{"/bin/echo", "--", argument}; !slices.Equal(got.Args, want) {
+		t.Errorf("the page shows arguments %q, ran %q", got.Args, want)
+	}
+	exe, err := filepath.EvalSymlinks("/bin/echo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if int(got.Pid) != ran || got.Exe != exe {
+		t.Errorf("the page shows pid %d of %s, ran pid %d of %s", got.Pid, got.Exe, ran, exe)
+	}
+}
