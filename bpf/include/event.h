@@ -73,11 +73,23 @@ static __always_inline void event_header(struct event_header *h, __u16 type, __u
  * lost. The length is a parameter beside the header's because the verifier
  * must see its bound.
  */
-static __always_inline void emit(void *ring, __u64 threshold, struct event_header *h, __u32 length)
+static __always_inline void emit(void *ring, __u64 threshold, struct event_header *h, __u64 length)
 {
 	if (bpf_ringbuf_output(ring, h, length, wakeup_flags(ring, threshold)))
 		count_loss(LOSS_RING_FULL, h->type);
 }
+
+/*
+ * BOUND checks a computed length against what its buffer holds. The barrier keeps the
+ * compiler from comparing one copy of the value and passing another: verifiers before
+ * 6.12 lose the bound then.
+ */
+#define BOUND(length, max)                                                     \
+	({                                                                     \
+		__u64 __length = (length);                                     \
+		asm volatile("" : "+r"(__length));                             \
+		__length <= (max) ? __length : 0;                              \
+	})
 
 #define emit_critical(h, length) emit(&critical, cfg_critical_wakeup, h, length)
 #define emit_telemetry(h, length) emit(&telemetry, cfg_telemetry_wakeup, h, length)

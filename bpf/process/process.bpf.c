@@ -73,10 +73,8 @@ static __always_inline int on_exec(struct task_struct *task, struct linux_binprm
 	record_namespaces(&r->namespaces, task);
 	record_session(r, task);
 	record_file(r, task, bprm);
-	__u32 length = record_strings(r, task, bprm);
+	__u64 length = BOUND(record_strings(r, task, bprm), sizeof(*r));
 
-	if (length > sizeof(*r))
-		return 0; /* not reached: for the verifier */
 	r->header.length = length;
 	emit_critical(&r->header, length);
 	return 0;
@@ -140,8 +138,8 @@ static __always_inline int on_cgroup(__u16 type, struct cgroup *cgroup, const ch
 	r->pad = 0;
 	if (cfg_probe_read)
 		n = bpf_probe_read_kernel_str(r->path, sizeof(r->path), path);
-	r->path_length = n > 0 && n <= CGROUP_PATH_BYTES ? n : 0;
-	__u32 length = sizeof(*r) - sizeof(r->path) + (n > 0 && n <= CGROUP_PATH_BYTES ? n : 0);
+	r->path_length = n > 0 ? n : 0;
+	__u64 length = BOUND(sizeof(*r) - sizeof(r->path) + r->path_length, sizeof(*r));
 
 	event_header(&r->header, type, length);
 	emit_critical(&r->header, length);

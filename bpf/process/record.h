@@ -190,7 +190,6 @@ static __always_inline void record_session(struct exec_record *r, struct task_st
 {
 	struct signal_struct *signal = LOAD(task, signal);
 	struct tty_struct *tty = LOAD(signal, tty);
-	struct pid *pid = LOAD(task, thread_pid);
 
 	r->ns_pid = 0;
 	r->session = 0;
@@ -198,6 +197,8 @@ static __always_inline void record_session(struct exec_record *r, struct task_st
 	__builtin_memset(r->tty, 0, sizeof(r->tty));
 	if (!cfg_probe_read)
 		return;
+	/* By helper, so that to the verifier it is a number to which one may add. */
+	struct pid *pid = BPF_CORE_READ(task, thread_pid);
 	__u32 level = BPF_CORE_READ(pid, level);
 	struct upid *own = (struct upid *)((char *)pid + bpf_core_field_offset(struct pid, numbers) +
 					   (level & 31) * bpf_core_type_size(struct upid));

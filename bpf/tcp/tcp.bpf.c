@@ -304,12 +304,25 @@ int getpeername6(struct bpf_sock_addr *ctx)
 	return on_getpeername(ctx);
 }
 
+/* Argument n of a program, in a way that the compiler cannot turn into arithmetic on ctx. */
+#define ARGUMENT(ctx, n)                                                                              \
+	({                                                                                            \
+		void *__value;                                                                        \
+		asm volatile("%0 = *(u64 *)(%1 + %2)" : "=r"(__value) : "r"(ctx), "i"((n) * 8));      \
+		__value;                                                                              \
+	})
+
 /* The new socket has no struct socket yet: sock_graft comes after. */
 SEC("fexit/inet_csk_accept")
 int accept_exit(__u64 *ctx)
 {
-	struct sock *sk = bpf_core_type_exists(struct proto_accept_arg) ? (struct sock *)ctx[2] : (struct sock *)ctx[4];
+	struct sock *sk;
 
+	/* The result follows the arguments, of which there were four before 6.10. */
+	if (bpf_core_type_exists(struct proto_accept_arg))
+		sk = ARGUMENT(ctx, 2);
+	else
+		sk = ARGUMENT(ctx, 4);
 	if (!sk)
 		return 0;
 	struct tcp_socket *s = find_socket(sk);

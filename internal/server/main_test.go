@@ -60,6 +60,13 @@ type agent struct {
 
 func startAgent(t *testing.T, change ...func(*Deps)) *agent {
 	t.Helper()
+	a := newAgent(t, change...)
+	a.serve(t)
+	return a
+}
+
+func newAgent(t *testing.T, change ...func(*Deps)) *agent {
+	t.Helper()
 	a := &agent{
 		log: event.NewLog(event.LogOptions{Bytes: 1 << 20}), audit: &lines{},
 		status: func() *skepv1.GetStatusResponse { return &skepv1.GetStatusResponse{Version: "test"} },
@@ -80,7 +87,6 @@ func startAgent(t *testing.T, change ...func(*Deps)) *agent {
 	if a.Server, err = New(deps); err != nil {
 		t.Fatal(err)
 	}
-	a.serve(t)
 	return a
 }
 

@@ -96,8 +96,9 @@ func TestTokensOverTheSocket(t *testing.T) {
 			t.Errorf("Authorization %q: %v", header, err)
 		}
 	}
-	a.tokens.now = func() time.Time { return time.Now().Add(9 * time.Hour) }
-	if _, err := bearer(a, "Bearer "+made.GetToken()).GetIdentity(ctx, &skepv1.GetIdentityRequest{}); connect.CodeOf(err) != connect.CodeUnauthenticated {
+	yesterday := tokens{key: a.tokens.key, now: func() time.Time { return time.Now().Add(-24 * time.Hour) }}
+	expired, _ := yesterday.issue(0, skepv1.Role_ROLE_ADMIN, time.Hour)
+	if _, err := bearer(a, "Bearer "+expired).GetIdentity(ctx, &skepv1.GetIdentityRequest{}); connect.CodeOf(err) != connect.CodeUnauthenticated {
 		t.Errorf("expired: %v", err)
 	}
 	if strings.Contains(a.audit.text(), made.GetToken()) || !strings.Contains(a.audit.text(), `"token_id":"`) {

@@ -442,9 +442,17 @@ func old([]string) {
 	unix.Close(l)
 }
 
-// many N CLIENTS: N times connect, request, reply, close, by several threads at once.
+// loopbackUp starts the interface in a new network namespace.
+func loopbackUp() {
+	request := must(unix.NewIfreq("lo"))
+	request.SetUint16(unix.IFF_UP)
+	check1(unix.IoctlIfreq(socket(unix.AF_INET, 0), unix.SIOCSIFFLAGS, request))
+}
+
+// many N CLIENTS: in a new network namespace, N times connect, request, reply, close, by several threads at once.
 func many(args []string) {
 	n, clients := number(args[0]), number(args[1])
+	loopbackUp()
 	l, port := listen("ipv4", 512)
 	say("port", port)
 	done := make(chan int)

@@ -59,6 +59,7 @@ async function processPage(page, record) {
 async function otherPages(page) {
   await page.getByRole('link', { name: 'Processes', exact: true }).first().click();
   await page.getByRole('treegrid', { name: 'Processes' }).getByRole('row').nth(3).waitFor();
+  await page.waitForTimeout(500);
   await page.screenshot({ path: join(shots, 'processes.png') });
   await page.getByRole('link', { name: 'Connections', exact: true }).click();
   await page.getByRole('treegrid', { name: 'Who talks to whom' }).waitFor();

@@ -15,18 +15,18 @@ const strong = new Set(['SYS_ADMIN', 'SYS_MODULE', 'SYS_PTRACE', 'SYS_RAWIO', 'D
 
 export interface Caps {
   names: { name: string; strong: boolean }[];
-  /** Every capability that this page knows is in the mask. */
-  all: boolean;
+  /** Those that this page knows and the mask lacks. */
+  missing: string[];
 }
 
 /** Decodes a hexadecimal mask; a bit without a name becomes CAP_<number>. */
 export function decode(mask: string): Caps {
   const bits = /^[0-9a-f]{1,16}$/i.test(mask) ? BigInt('0x' + mask) : 0n;
-  const out: Caps = { names: [], all: true };
+  const out: Caps = { names: [], missing: [] };
   for (let i = 0; i < 64; i++) {
     const name = names[i];
     if ((bits >> BigInt(i)) & 1n) out.names.push({ name: name ?? `CAP_${i}`, strong: !!name && strong.has(name) });
-    else if (name) out.all = false;
+    else if (name) out.missing.push(name);
   }
   return out;
 }

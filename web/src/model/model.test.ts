@@ -52,7 +52,8 @@ describe('capabilities', () => {
     expect(caps.names.map((c) => c.name)).toEqual(['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'FSETID', 'KILL', 'SETGID', 'SETUID', 'SETPCAP', 'NET_BIND_SERVICE', 'NET_RAW', 'SYS_CHROOT', 'MKNOD', 'AUDIT_WRITE', 'SETFCAP']);
   });
   it('knows the full set, and bits from the future', () => {
-    expect(decode('000001ffffffffff').all).toBe(true);
+    expect(decode('000001ffffffffff').missing).toEqual([]);
+    expect(decode('000001fffeffffff').missing).toEqual(['SYS_RESOURCE']);
     expect(decode('8000000000000000').names).toEqual([{ name: 'CAP_63', strong: false }]);
     expect(decode('<script>').names).toEqual([]);
   });
@@ -90,6 +91,9 @@ describe('process tree', () => {
   it('finds with ancestors', () => expect(show(rows, { search: '30' })).toEqual(['1', ' 20', '  30']));
   it('collapses', () => expect(show(rows, { collapsed: new Set(['p20']) })).toEqual(['1', ' 20', ' 21']));
   it('groups by container', () => expect(show(rows, { grouped: true })).toEqual(['[web]', ' 21', '[]', ' 1', '  20', '   30']));
+  it('has the kernel’s threads last', () => {
+    expect(show([row(2, 0), row(3, 2), row(1, 0, { exe: '/init', startedMs: 9 })])).toEqual(['1', '2', ' 3']);
+  });
   it('filters by container', () => expect(show(rows, { container: 'host' })).toEqual(['1', ' 20', '  30']));
   it('survives circles and reused pids', () => {
     expect(show([row(5, 6, { startedMs: 1 }), row(6, 5, { startedMs: 1 })]).length).toBe(2);

@@ -22,6 +22,11 @@ export interface View {
   collapsed: ReadonlySet<string>;
 }
 
+/** Whether a row is kthreadd, the parent of the kernel's threads. */
+export function isKernel(r: Row): boolean {
+  return r.pid === 2 && r.ppid === 0 && !r.exe;
+}
+
 interface Node {
   row: Row;
   children: Node[];
@@ -93,6 +98,8 @@ function build(rows: Row[], wanted: (r: Row) => boolean): Node[] {
     byExec.set(n.row.execId, n);
     byPid.set(n.row.pid, n);
   }
+  // The kernel's threads are many and say little: last.
+  roots.sort((a, b) => +isKernel(a.row) - +isKernel(b.row));
   return prune(roots);
 }
 
