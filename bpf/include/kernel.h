@@ -186,6 +186,10 @@ struct mm_struct___plain {
 	struct mm_rss_stat rss_stat;
 } CO_RE;
 
+struct list_head {
+	struct list_head *next;
+} CO_RE;
+
 struct tty_struct {
 	char name[64];
 } CO_RE;
@@ -196,6 +200,7 @@ struct signal_struct {
 	unsigned int flags;
 	struct tty_struct *tty;
 	struct pid *pids[4];
+	struct list_head thread_head;
 	__u64 utime, stime;
 	unsigned long maxrss;
 	unsigned long long sum_sched_runtime;
@@ -217,6 +222,7 @@ struct task_struct {
 	const struct cred *cred, *real_cred;
 	struct css_set *cgroups;
 	struct pid *thread_pid;
+	struct list_head thread_node;
 	__u64 start_boottime;
 	__u64 utime, stime;
 	struct sched_entity se;

@@ -70,7 +70,7 @@ struct exit_record {
 	__u32 pad;
 	__u64 max_rss_pages;
 	__u64 user_ns, system_ns; /* tick-based: only their proportion is good */
-	__u64 runtime_ns;         /* exact sum of both */
+	__u64 runtime_ns;         /* sum of both, good to a tick for what runs right now */
 };
 
 struct oom_record {
@@ -361,15 +361,64 @@ static __always_inline __u32 wait_status(struct task_struct *task, struct signal
 	return LOAD(leader, exit_code);
 }
 
+#define THREADS_MAX 256
+
+static __always_inline void add_times(struct exit_record *r, struct task_struct *task)
+{
+	r->user_ns += LOAD(task, utime);
+	r->system_ns += LOAD(task, stime);
+	r->runtime_ns += LOAD(task, se.sum_exec_runtime);
+}
+
+/* The threads that have ended, but are not yet released; the leader never is before its parent waits. */
+static __always_inline void add_threads(struct exit_record *r, struct signal_struct *signal)
+{
+	struct list_head *head = (void *)((char *)signal + bpf_core_field_offset(struct signal_struct, thread_head));
+	struct list_head *node = BPF_CORE_READ(head, next);
+
+	_Pragma("clang loop unroll(disable)")
+	for (int i = 0; i < THREADS_MAX && node != head; i++) {
+		struct task_struct *thread = (void *)((char *)node - bpf_core_field_offset(struct task_struct, thread_node));
+
+		r->user_ns += BPF_CORE_READ(thread, utime);
+		r->system_ns += BPF_CORE_READ(thread, stime);
+		r->runtime_ns += BPF_CORE_READ(thread, se.sum_exec_runtime);
+		node = BPF_CORE_READ(node, next);
+	}
+}
+
+/*
+ * sum_times adds up the CPU times of a process: signal holds those of the threads that
+ * were released. What runs right now is counted up to the last tick only. It returns
+ * false if a thread was released meanwhile.
+ */
+static __always_inline bool sum_times(struct exit_record *r, struct task_struct *task,
+				      struct signal_struct *signal)
+{
+	__u64 released = LOAD(signal, sum_sched_runtime);
+	struct task_struct *leader = LOAD(task, group_leader);
+
+	r->user_ns = LOAD(signal, utime);
+	r->system_ns = LOAD(signal, stime);
+	r->runtime_ns = released;
+	if (cfg_probe_read) {
+		add_threads(r, signal);
+	} else {
+		add_times(r, task);
+		if (leader != task)
+			add_times(r, leader);
+	}
+	return released == LOAD(signal, sum_sched_runtime);
+}
+
 static __always_inline void record_end(struct exit_record *r, struct task_struct *task,
 				       struct signal_struct *signal)
 {
 	r->status = wait_status(task, signal);
 	r->max_rss_pages = LOAD(signal, maxrss);
-	/* signal holds the threads that are gone, the last one is added here. */
-	r->user_ns = LOAD(signal, utime) + LOAD(task, utime);
-	r->system_ns = LOAD(signal, stime) + LOAD(task, stime);
-	r->runtime_ns = LOAD(signal, sum_sched_runtime) + LOAD(task, se.sum_exec_runtime);
+	/* Twice: a thread that is released meanwhile would be missed in one of the two places. */
+	if (!sum_times(r, task, signal))
+		sum_times(r, task, signal);
 }
 
 #define OOM_SLACK 512 /* pages that may have been freed since the charge failed */

@@ -22,12 +22,20 @@ import (
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/config"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/flow"
 	"github.com/skep-io/skep/internal/identity"
 	"github.com/skep-io/skep/internal/identity/cgroup"
 	"github.com/skep-io/skep/internal/identity/container"
 	"github.com/skep-io/skep/internal/kern"
 	"github.com/skep-io/skep/internal/sensor/process"
+	"github.com/skep-io/skep/internal/sensor/tcp"
 	"github.com/skep-io/skep/internal/server"
+)
+
+// How many connections that are over are remembered, and for how long.
+const (
+	maxClosed = 4096
+	closedFor = 5 * time.Minute
 )
 
 // Options are what the command line adds to the configuration.
@@ -59,7 +67,10 @@ type Agent struct {
 	kernel     *kern.Kernel
 	reader     *kern.Reader
 	signals    []kern.Signal
+	places     *placer
 	processes  *identity.Table
+	flows      *flow.Table
+	clock      *clock
 	log        *event.Log
 	sink       *sink
 	costs      *costs
@@ -87,7 +98,7 @@ func Run(ctx context.Context, options Options) error {
 // data directory and the socket are known to be usable.
 func (a *Agent) start() error {
 	steps := []func() error{
-		kern.Preflight, a.openData, a.openCgroups, a.openSocket, a.openKernel, a.attach, a.scanExisting, a.openServer,
+		kern.Preflight, a.openData, a.openCgroups, a.openSocket, a.openKernel, a.attach, a.scanExisting, a.scanSockets, a.openServer,
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -111,7 +122,8 @@ func (a *Agent) openCgroups() error {
 	if err := a.index.Scan(); err != nil {
 		return fmt.Errorf("scan cgroups: %w", err)
 	}
-	a.processes = identity.New(identity.NewNames(a.node), newPlacer(a.index, a.containers), a.options.Config.Tables.ExitedProcesses)
+	a.places = newPlacer(a.index, a.containers)
+	a.processes = identity.New(identity.NewNames(a.node), a.places, a.options.Config.Tables.ExitedProcesses)
 	return nil
 }
 
@@ -137,14 +149,22 @@ func (a *Agent) openKernel() error {
 	if !a.options.Private {
 		options.PinRoot = cfg.BPFFS
 	}
-	a.kernel, err = kern.Open(options, sensors()...)
+	a.kernel, err = kern.Open(options, a.sensors()...)
 	return err
 }
 
-func sensors() []kern.Sensor { return []kern.Sensor{process.Sensor()} }
+// sensors are those that the configuration wants. The process sensor is not among the
+// choices: it is the identity of everything else.
+func (a *Agent) sensors() []kern.Sensor {
+	sensors := []kern.Sensor{process.Sensor()}
+	if a.options.Config.Sensors.TCP.Enabled {
+		sensors = append(sensors, tcp.Sensor())
+	}
+	return sensors
+}
 
 func (a *Agent) attach() error {
-	for _, s := range sensors() {
+	for _, s := range a.sensors() {
 		signals, err := a.kernel.Attach(s)
 		a.signals = append(a.signals, signals...)
 		if err != nil {
@@ -160,11 +180,16 @@ func (a *Agent) attach() error {
 	if err != nil {
 		return err
 	}
+	a.clock = newClock()
+	a.flows = flow.New(flow.Options{
+		MaxOpen: a.options.Config.Tables.Connections, MaxClosed: maxClosed, ClosedFor: closedFor,
+		Wall: func(bootNS uint64) time.Time { return a.clock.Wall(bootNS).AsTime() },
+	})
 	a.log = event.NewLog(event.LogOptions{Bytes: int(a.options.Config.History.MaxBytes)})
 	a.sink = &sink{
-		kernel: a.kernel, processes: a.processes, containers: a.containers, places: newPlacer(a.index, a.containers),
+		kernel: a.kernel, processes: a.processes, flows: a.flows, containers: a.containers, places: a.places,
 		logger: a.logger, missed: map[uint32]uint64{}, rescan: a.requestScan,
-		recorder: &recorder{node: a.node, cluster: a.options.Config.Cluster, clock: newClock(), state: state, log: a.log},
+		recorder: &recorder{node: a.node, cluster: a.options.Config.Cluster, clock: a.clock, state: state, log: a.log},
 	}
 	a.costs = newCosts(a.kernel)
 	return nil
@@ -193,6 +218,20 @@ func (a *Agent) scanExisting() error {
 	}
 	a.logger.Debug("processes scanned", "added", added, "retired", retired, "swept", swept)
 	return nil
+}
+
+// scanSockets fills the connection table with the sockets that were there first. A kernel
+// that cannot do it is no reason not to start: their owners show at their next use.
+func (a *Agent) scanSockets() error {
+	if !a.options.Config.Sensors.TCP.Enabled {
+		return nil
+	}
+	raw, err := a.kernel.Scan(tcp.Sensor(), tcp.ExistingProgram)
+	if err != nil {
+		a.logger.Info("sockets older than the agent are known at their next use only", "reason", err)
+		return nil
+	}
+	return tcp.DecodeScan(raw, func(e tcp.Event) { a.flows.Seed(&e, a.processes.Process) })
 }
 
 // requestScan asks for a scan because lifecycle records were lost; it never blocks.

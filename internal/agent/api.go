@@ -4,6 +4,7 @@ package agent
 
 import (
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/flow"
 	"github.com/skep-io/skep/internal/identity"
 	"github.com/skep-io/skep/internal/server"
 )
@@ -18,8 +19,8 @@ func (a *Agent) openServer() error {
 	a.server, err = server.New(server.Deps{
 		Node:        server.Node{ID: a.node.ID, BootID: a.node.BootID, Name: a.node.Name},
 		Log:         a.log,
-		Processes:   identity.View{Table: a.processes, Clock: a.sink.recorder.clock},
-		Connections: connections{},
+		Processes:   processes{identity.View{Table: a.processes, Clock: a.clock}, a.flows},
+		Connections: a.flows,
 		Status:      a.status,
 		Doctor:      func() *skepv1.GetDoctorResponse { return doctor(a.signals, a.hierarchy) },
 		Logger:      a.logger,
@@ -30,6 +31,27 @@ func (a *Agent) openServer() error {
 	return err
 }
 
-type connections struct{}
+// processes is the process table as users see it: with the connections of each process.
+type processes struct {
+	identity.View
+	flows *flow.Table
+}
 
-func (connections) List(bool) []*skepv1.ConnectionInfo { return nil }
+// List implements server.Processes.
+func (p processes) List(exited bool) []*skepv1.ProcessInfo {
+	all := p.View.List(exited)
+	for _, info := range all {
+		info.Connections = uint32(p.flows.CountByProcess(info.Process.ProcessId))
+	}
+	return all
+}
+
+// Get implements server.Processes.
+func (p processes) Get(id string, pid uint32) (*skepv1.GetProcessResponse, bool) {
+	r, ok := p.View.Get(id, pid)
+	if ok {
+		r.Connections = p.flows.Of(r.Process.Process.ProcessId)
+		r.Process.Connections = uint32(p.flows.CountByProcess(r.Process.Process.ProcessId))
+	}
+	return r, ok
+}

@@ -45,7 +45,7 @@ func probeSignals(cfg config.Config, force map[string]string, logger *slog.Logge
 		return nil, err
 	}
 	defer a.kernel.Close()
-	for _, s := range sensors() {
+	for _, s := range a.sensors() {
 		signals, err := a.kernel.Attach(s)
 		a.signals = append(a.signals, signals...)
 		if err != nil {

@@ -4,6 +4,7 @@ package agent
 
 import (
 	"encoding/binary"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -11,10 +12,12 @@ import (
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/flow"
 	"github.com/skep-io/skep/internal/identity"
 	"github.com/skep-io/skep/internal/identity/container"
 	"github.com/skep-io/skep/internal/kern"
 	"github.com/skep-io/skep/internal/sensor/process"
+	"github.com/skep-io/skep/internal/sensor/tcp"
 )
 
 // sink turns what the rings hold into records. Its methods run on the reader's
@@ -23,6 +26,7 @@ type sink struct {
 	kernel     *kern.Kernel
 	recorder   *recorder
 	processes  *identity.Table
+	flows      *flow.Table
 	containers *container.Table
 	places     *placer
 	logger     *slog.Logger
@@ -66,6 +70,8 @@ func (s *sink) take(raw []byte) {
 		err = s.cgroup(typ, raw)
 	case abi.EventCgroupAttach:
 		err = s.attach(raw)
+	case abi.EventConnect, abi.EventAccept, abi.EventEstablished, abi.EventClose, abi.EventListen:
+		err = s.tcp(typ, raw)
 	default:
 		s.malformed.Add(1)
 		return
@@ -145,6 +151,23 @@ func (s *sink) attach(raw []byte) error {
 		return err
 	}
 	s.processes.Move(r.ID, r.CgroupID)
+	return nil
+}
+
+func (s *sink) tcp(typ abi.EventType, raw []byte) error {
+	e, err := tcp.Decode(raw)
+	if err != nil {
+		return err
+	}
+	record := s.flows.Apply(&e, s.processes.Process)
+	if record == nil { // news to the table only, such as the passive end before its accept
+		return nil
+	}
+	kind, ok := event.KindOf(record)
+	if !ok {
+		return fmt.Errorf("publish record of type %d: no such kind %q", typ, record.Kind)
+	}
+	s.recorder.publish(kind, e.Header.BootNS, record.Process, record)
 	return nil
 }
 

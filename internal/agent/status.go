@@ -23,19 +23,20 @@ func (a *Agent) status() *skepv1.GetStatusResponse {
 	if err != nil {
 		a.logger.Warn("no program statistics", "error", err)
 	}
-	live, all := a.processes.Len()
+	live, _ := a.processes.Len()
 	r := &skepv1.GetStatusResponse{
 		Version: a.options.Version, NodeId: a.node.ID, BootId: a.node.BootID, NodeName: a.node.Name,
 		Started: timestamppb.New(a.started), Uptime: durationpb.New(time.Since(a.started)),
 		Kinds: a.kindStatus(), Losses: a.lossCounts(),
 		Processes: &skepv1.TableStatus{
 			Entries: uint64(live), Capacity: uint64(a.options.Config.Tables.Processes)},
+		Connections: &skepv1.TableStatus{
+			Entries: uint64(a.flows.Stats().Open), Capacity: uint64(a.options.Config.Tables.Connections)},
 		Containers: &skepv1.TableStatus{Entries: uint64(len(a.containers.Containers()))},
 		Memory:     a.memory(),
 		AgentCpu:   durationpb.New(ownCPU()),
 		Signals:    signalStatus(a.signals),
 	}
-	_ = all
 	interval := now.at.Sub(old.at)
 	r.AgentCpuShare = share(now.cpu-old.cpu, interval)
 	for _, p := range a.kernel.Stats() {

@@ -38,6 +38,8 @@ type auditLine struct {
 	Code     string          `json:"code,omitempty"`
 	Error    string          `json:"error,omitempty"`
 	Duration int64           `json:"duration_ns,omitempty"`
+	// Refused calls of this user that were not logged since the previous line.
+	Suppressed int `json:"suppressed,omitempty"`
 }
 
 // audit writes the lines. An agent whose audit log cannot be written goes on
@@ -48,6 +50,7 @@ type audit struct {
 	mu     sync.Mutex
 	broken bool
 	failed atomic.Uint64
+	quiet  refusals
 }
 
 func (a *audit) write(line auditLine) {
@@ -69,9 +72,40 @@ func (a *audit) write(line auditLine) {
 
 // refused logs a call that the gate did not let in.
 func (a *audit) refused(c caller, procedure string, err error) {
+	suppressed, ok := a.quiet.admit(c.peer.uid, time.Now())
+	if !ok {
+		return
+	}
 	call := a.begin(c, procedure)
-	call.line.Event = "refused"
+	call.line.Event, call.line.Suppressed = "refused", suppressed
 	call.finish(err)
+}
+
+// refusals bounds the lines about refused calls, per user of the peer.
+type refusals struct {
+	mu    sync.Mutex
+	since time.Time
+	lines map[uint32]int // in the minute from since
+	over  map[uint32]int // not logged, and not yet told
+}
+
+// admit says whether to log one more, and how many were left out before it.
+func (r *refusals) admit(uid uint32, now time.Time) (suppressed int, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lines == nil || now.Sub(r.since) >= time.Minute {
+		r.since, r.lines = now, map[uint32]int{}
+	}
+	if r.over == nil || len(r.over) > maxConns {
+		r.over = map[uint32]int{}
+	}
+	if r.lines[uid]++; r.lines[uid] > maxRefusalsPerMinute {
+		r.over[uid]++
+		return 0, false
+	}
+	suppressed = r.over[uid]
+	delete(r.over, uid)
+	return suppressed, true
 }
 
 // call is one call on its way into the log.

@@ -165,3 +165,53 @@ func streamOutlivesTimeout(t *testing.T, a *agent, http1 bool) {
 		t.Errorf("the stream broke: %v", s.Err())
 	}
 }
+
+func TestRefusalsCannotWashTheLogAway(t *testing.T) {
+	var r refusals
+	now, logged := time.Unix(1000, 0), 0
+	for range 5000 {
+		if _, ok := r.admit(7, now); ok {
+			logged++
+		}
+	}
+	if logged != maxRefusalsPerMinute {
+		t.Errorf("%d lines in a minute", logged)
+	}
+	if _, ok := r.admit(8, now); !ok {
+		t.Error("another user's refusal was not logged")
+	}
+	if n, ok := r.admit(7, now.Add(time.Minute)); !ok || n != 5000-maxRefusalsPerMinute {
+		t.Errorf("a minute later: %d, %v", n, ok)
+	}
+	if n, _ := r.admit(7, now.Add(time.Minute)); n != 0 {
+		t.Errorf("told twice: %d", n)
+	}
+}
+
+// A user who asks for tables and does not read them holds a bounded number of them.
+func TestCallsUnderWayAreBounded(t *testing.T) {
+	needRoot(t)
+	a := newAgent(t)
+	release := make(chan struct{})
+	a.status = func() *skepv1.GetStatusResponse { <-release; return &skepv1.GetStatusResponse{} }
+	a.serve(t)
+	c, results := client(a.socket), make(chan error, maxCallsPerUID+1)
+	for range maxCallsPerUID + 1 {
+		go func() {
+			_, err := c.GetStatus(t.Context(), &skepv1.GetStatusRequest{})
+			results <- err
+		}()
+	}
+	if err := <-results; connect.CodeOf(err) != connect.CodeResourceExhausted {
+		t.Errorf("one too many: %v", err)
+	}
+	close(release)
+	for range maxCallsPerUID {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := c.GetStatus(t.Context(), &skepv1.GetStatusRequest{}); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}

@@ -12,6 +12,8 @@ import (
 const (
 	// Streams: each is a goroutine, a cursor and at most one batch in flight.
 	maxStreamsPerUID = 64
+	// Other calls at a time: each may hold a whole table until its client has read it.
+	maxCallsPerUID = 32
 	// Connections: each is a file descriptor and some buffers. Root is exempt,
 	// so that whoever floods the socket cannot keep the administrator out.
 	maxConnsPerUID = 64
@@ -24,7 +26,13 @@ const (
 	readHeaderTimeout = 5 * time.Second
 	// The whole request of a call, which is one small message.
 	readRequestTimeout = 10 * time.Second
+	// The whole answer to a call that is not a stream.
+	writeAnswerTimeout = 30 * time.Second
 	idleTimeout        = 2 * time.Minute
+
+	// Lines of the audit log about refused calls of one user in a minute: whoever
+	// has no role must not be able to wash the log away.
+	maxRefusalsPerMinute = 60
 )
 
 // limiter counts what each uid holds.

@@ -58,14 +58,14 @@ type agent struct {
 	stop        func()
 }
 
-func startAgent(t *testing.T, change ...func(*Deps)) *agent {
+func startAgent(t testing.TB, change ...func(*Deps)) *agent {
 	t.Helper()
 	a := newAgent(t, change...)
 	a.serve(t)
 	return a
 }
 
-func newAgent(t *testing.T, change ...func(*Deps)) *agent {
+func newAgent(t testing.TB, change ...func(*Deps)) *agent {
 	t.Helper()
 	a := &agent{
 		log: event.NewLog(event.LogOptions{Bytes: 1 << 20}), audit: &lines{},
@@ -90,7 +90,7 @@ func newAgent(t *testing.T, change ...func(*Deps)) *agent {
 	return a
 }
 
-func (a *agent) serve(t *testing.T) {
+func (a *agent) serve(t testing.TB) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "skep-server-") // t.TempDir is too long for a socket
 	if err != nil {
@@ -213,14 +213,14 @@ func record(k event.Kind, seq uint64) *skepv1.Record {
 	return &skepv1.Record{NodeId: "node-1", Kind: k.String(), Seq: seq, Time: timestamppb.Now(), Process: &skepv1.Process{Pid: uint32(seq % 100)}}
 }
 
-func needRoot(t *testing.T) {
+func needRoot(t testing.TB) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root: it connects as other users")
 	}
 }
 
-func waitFor(t *testing.T, what string, condition func() bool) {
+func waitFor(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !condition(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {

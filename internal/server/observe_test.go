@@ -27,7 +27,7 @@ func (a *agent) fill(k event.Kind, from, to uint64) {
 
 type stream = connect.ServerStreamForClient[skepv1.ObserveResponse]
 
-func observe(t *testing.T, a *agent, req *skepv1.ObserveRequest) *stream {
+func observe(t testing.TB, a *agent, req *skepv1.ObserveRequest) *stream {
 	t.Helper()
 	needRoot(t)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -41,7 +41,7 @@ func observe(t *testing.T, a *agent, req *skepv1.ObserveRequest) *stream {
 }
 
 // awaitLive reads the past.
-func awaitLive(t *testing.T, s *stream) (past []*skepv1.Record) {
+func awaitLive(t testing.TB, s *stream) (past []*skepv1.Record) {
 	t.Helper()
 	for s.Receive() {
 		if s.Msg().GetLive() {

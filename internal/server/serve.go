@@ -35,7 +35,7 @@ func (s *Server) Handler() http.Handler {
 		// The other end is on this machine: compressing would only cost.
 		connect.WithCompression("gzip", nil, nil),
 	))
-	return boundRequests(mux, s.requestTimeout)
+	return s.bound(mux)
 }
 
 // Serve answers calls on a listener made by Listen until ctx is done or the
@@ -79,13 +79,26 @@ func serveUntil(ctx context.Context, server *http.Server, l net.Listener, stop f
 	return nil
 }
 
-// boundRequests gives every request a time by which it must have been read.
-// The deadline is lifted once it has: a stream may last for days.
-func boundRequests(next http.Handler, timeout time.Duration) http.Handler {
+// bound gives every request a time by which it must have been read, and every
+// call that is not a stream one by which its answer must have been, and one of
+// its user's places until then.
+func (s *Server) bound(next http.Handler) http.Handler {
+	refuse := connect.NewErrorWriter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
-		if control.SetReadDeadline(time.Now().Add(timeout)) == nil {
+		if control.SetReadDeadline(time.Now().Add(s.requestTimeout)) == nil {
 			r.Body = &boundBody{r.Body, control}
+		}
+		if r.URL.Path != skepv1connect.AgentServiceObserveProcedure {
+			p, _ := peerFrom(r.Context())
+			if !s.inFlight.acquire(p.uid) {
+				refuse.Write(w, r, connect.NewError(connect.CodeResourceExhausted,
+					fmt.Errorf("uid %d has %d calls under way, which is the limit: wait for one to end", p.uid, maxCallsPerUID)))
+				return
+			}
+			defer s.inFlight.release(p.uid)
+			control.SetWriteDeadline(time.Now().Add(writeAnswerTimeout))
+			defer control.SetWriteDeadline(time.Time{}) // with HTTP/1 it is the connection's
 		}
 		next.ServeHTTP(w, r)
 	})

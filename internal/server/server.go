@@ -57,12 +57,14 @@ type Deps struct {
 
 // Server implements the AgentService.
 type Server struct {
-	deps    Deps
-	roles   *roles
-	tokens  tokens
-	audit   *audit
-	streams *limiter
-	calls   *callCounts
+	deps   Deps
+	roles  *roles
+	tokens tokens
+	audit  *audit
+	// Streams are counted by the user who has them, other calls by the peer.
+	streams  *limiter
+	inFlight *limiter
+	calls    *callCounts
 	// filterFailures are those of the streams that have ended.
 	filterFailures atomic.Uint64
 	requestTimeout time.Duration
@@ -85,12 +87,13 @@ func New(deps Deps) (*Server, error) {
 		deps.Audit = io.Discard
 	}
 	return &Server{
-		deps:    deps,
-		roles:   newRoles(deps.Roles, accounts{}, time.Now),
-		tokens:  tokens{key: deps.TokenKey, now: time.Now},
-		audit:   &audit{out: deps.Audit, logger: deps.Logger},
-		streams: newLimiter(maxStreamsPerUID),
-		calls:   newCallCounts(),
+		deps:     deps,
+		roles:    newRoles(deps.Roles, accounts{}, time.Now),
+		tokens:   tokens{key: deps.TokenKey, now: time.Now},
+		audit:    &audit{out: deps.Audit, logger: deps.Logger},
+		streams:  newLimiter(maxStreamsPerUID),
+		inFlight: newLimiter(maxCallsPerUID),
+		calls:    newCallCounts(),
 
 		requestTimeout: readRequestTimeout,
 	}, nil
