@@ -293,7 +293,8 @@ struct inet_connection_sock {
 
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
-	__u64 bytes_sent, bytes_retrans, bytes_received;
+	__u64 bytes_sent, bytes_retrans, bytes_received, bytes_acked;
+	__u32 snd_una, snd_nxt, write_seq;
 	__u32 segs_out, segs_in;
 	__u32 srtt_us, mdev_us;
 	__u32 total_retrans;

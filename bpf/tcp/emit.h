@@ -79,7 +79,32 @@ static __always_inline enum tcp_reason close_reason(struct tcp_socket *s, struct
 	return s->flags & TCP_CLOSED_PEER ? TCP_REASON_PEER : TCP_REASON_LOCAL;
 }
 
-static __always_inline void count_traffic(struct tcp_record *r, struct sock *sk)
+/*
+ * Payload that was sent at least once, by sequence numbers: bytes_sent less
+ * bytes_retrans counts again what the local queueing discipline has dropped. SYN and
+ * FIN take a number each. Whether a socket that is older than the programs has sent
+ * the SYN that bytes_acked counts (a passive end has not) shows in that other count,
+ * which is never too small.
+ */
+static __always_inline __u64 payload_sent(struct tcp_socket *s, struct tcp_sock *tp, int old)
+{
+	__u32 next = tp->snd_nxt;
+	__u64 n = tp->bytes_acked + (__u32)(next - tp->snd_una);
+	bool closing = old == FIN_WAIT1 || old == FIN_WAIT2 || old == CLOSING || old == LAST_ACK;
+
+	if (closing && next == tp->write_seq)
+		n--; /* the FIN, last in the queue */
+	if (!(s->flags & (TCP_PASSIVE | TCP_PREEXISTING)))
+		return n - 1;
+	if (s->flags & TCP_PREEXISTING) {
+		__u64 other = tp->bytes_sent - tp->bytes_retrans;
+
+		return other < n ? other : n;
+	}
+	return n;
+}
+
+static __always_inline void count_traffic(struct tcp_record *r, struct tcp_socket *s, struct sock *sk, int old)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	__u64 fin = sk->__sk_common.skc_flags & SOCK_DONE ? 1 : 0;
@@ -87,9 +112,9 @@ static __always_inline void count_traffic(struct tcp_record *r, struct sock *sk)
 	r->bytes_sent = r->bytes_received = 0;
 	r->segments_sent = r->segments_received = r->retransmits = 0;
 	r->rtt_us = r->rtt_var_us = 0;
-	if (!tp)
+	if (!tp || old == LISTEN)
 		return;
-	r->bytes_sent = tp->bytes_sent - tp->bytes_retrans;
+	r->bytes_sent = payload_sent(s, tp, old);
 	/* The FIN takes a sequence number and is counted as a byte. */
 	r->bytes_received = tp->bytes_received - fin;
 	r->segments_sent = tp->segs_out;
@@ -99,7 +124,7 @@ static __always_inline void count_traffic(struct tcp_record *r, struct sock *sk)
 	r->retransmits = tp->total_retrans;
 }
 
-static __always_inline void emit_close(struct tcp_socket *s, struct sock *sk, enum tcp_reason reason)
+static __always_inline void emit_close(struct tcp_socket *s, struct sock *sk, int old, enum tcp_reason reason)
 {
 	struct tcp_record *r = reserve(EVENT_CLOSE, sizeof(*r));
 
@@ -109,6 +134,6 @@ static __always_inline void emit_close(struct tcp_socket *s, struct sock *sk, en
 	r->error = sk->sk_err;
 	r->backlog = 0;
 	r->reason = reason;
-	count_traffic(r, sk);
+	count_traffic(r, s, sk, old);
 	submit(r);
 }

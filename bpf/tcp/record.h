@@ -62,7 +62,11 @@ struct tcp_socket {
 	__u8 source;
 };
 
-/* EVENT_CONNECT, ACCEPT, ESTABLISHED and LISTEN end before bytes_sent. */
+/*
+ * EVENT_CONNECT, ACCEPT, ESTABLISHED and LISTEN end before bytes_sent. ESTABLISHED
+ * tells of the passive end before anybody has accepted it, and of a socket older
+ * than the programs at its first I/O. In rare races ACCEPT comes twice.
+ */
 struct tcp_record {
 	struct event_header header;
 	struct tcp_socket socket;

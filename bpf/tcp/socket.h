@@ -24,6 +24,7 @@ enum tcp_state {
 	CLOSE_WAIT = 8,
 	LAST_ACK = 9,
 	LISTEN = 10,
+	CLOSING = 11,
 };
 
 /* Cloned with a listener, so that a child starts as a copy of it. */
@@ -144,6 +145,12 @@ static __always_inline void begin(struct tcp_socket *s, __u32 flags)
 	s->id = s->opened_ns << 8 | (bpf_get_smp_processor_id() & 255);
 	s->established_ns = 0;
 	s->flags = flags;
+}
+
+/* Atomic addition of nothing: what every kernel can do, and on x86 orders all before it. */
+static __always_inline void full_barrier(struct tcp_socket *s)
+{
+	asm volatile("lock *(u32 *)(%0 + 0) += %1" : : "r"(&s->owner.pad), "r"(0) : "memory");
 }
 
 /* In a listener's queue, as far as is known. */

@@ -72,14 +72,21 @@ static __always_inline void on_established(struct tcp_socket *s, struct sock *sk
 		return;
 	}
 	emit_open(EVENT_ESTABLISHED, s, 0, 0);
-	if (s->flags & TCP_ACCEPTED) /* TCP fast open: accepted before the handshake was over */
+	full_barrier(s);
+	if (s->flags & TCP_ACCEPTED)
 		emit_open(EVENT_ACCEPT, s, 0, 0);
 }
 
+/*
+ * A child is in the listener's queue before its handshake is over, so this may run
+ * beside on_established. Each stores its news before it looks for the other's: the
+ * record comes at least once. User space drops a second one.
+ */
 static __always_inline void accepted(struct tcp_socket *s, enum tcp_source source)
 {
 	set_owner(s, source);
 	s->flags |= TCP_ACCEPTED;
+	full_barrier(s);
 	if (s->established_ns)
 		emit_open(EVENT_ACCEPT, s, 0, 0);
 }
@@ -128,7 +135,7 @@ static __always_inline void on_close(struct tcp_socket *s, struct sock *sk, int 
 {
 	if (old == LISTEN) {
 		s->flags |= TCP_LISTENER;
-		emit_close(s, sk, TCP_REASON_LOCAL);
+		emit_close(s, sk, old, TCP_REASON_LOCAL);
 		if (!cfg_socket_storage) {
 			struct listener_key key = {s->ends.netns, s->ends.local_port};
 
@@ -140,7 +147,7 @@ static __always_inline void on_close(struct tcp_socket *s, struct sock *sk, int 
 			s->flags |= TCP_ACCEPTED;
 			emit_open(EVENT_ACCEPT, s, 0, 0);
 		}
-		emit_close(s, sk, close_reason(s, sk, old));
+		emit_close(s, sk, old, close_reason(s, sk, old));
 	} else if (!(s->flags & TCP_PASSIVE)) {
 		on_connect_failed(s, sk);
 	}

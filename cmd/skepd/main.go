@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -25,12 +24,24 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// Whoever reads the log may go away; that is no reason to die (Go's default on stderr).
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), stopSignals()...)
 	defer stop()
 	if err := command().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "skepd:", err)
 		os.Exit(1)
 	}
+}
+
+// stopSignals end the agent cleanly. SIGHUP means that its terminal went away, unless
+// it was started to survive that (nohup).
+func stopSignals() []os.Signal {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signals
 }
 
 // flags are those of every subcommand that reads the configuration.
@@ -86,8 +97,9 @@ func runCommand() *cobra.Command {
 	var f flags
 	c := &cobra.Command{
 		Use:   "run",
-		Short: "Run the agent in the foreground until SIGTERM or SIGINT",
-		Long: `Run the agent in the foreground until SIGTERM or SIGINT.
+		Short: "Run the agent in the foreground until SIGTERM, SIGINT or SIGHUP",
+		Long: `Run the agent in the foreground until SIGTERM, SIGINT or SIGHUP. Further
+signals change nothing: a stop takes at most some seconds.
 
 The BPF programs are pinned and go on when the agent ends: the next one takes
 over and reads what happened meanwhile. "skepd remove" takes them away.
@@ -105,8 +117,12 @@ Exit status: 0 after a clean stop, 1 if the agent could not start or go on.`,
 }
 
 func (f *flags) run(ctx context.Context) error {
+	if err := checkReadyFD(f.readyFD); err != nil {
+		return err
+	}
 	cfg, err := f.load()
 	if err != nil {
+		f.failed(err)
 		return err
 	}
 	// Most of the live heap is the log, which is bounded. Collecting less often halves the
@@ -121,26 +137,6 @@ func (f *flags) run(ctx context.Context) error {
 		f.failed(err)
 	}
 	return err
-}
-
-// ready tells whoever started the agent that it answers.
-func (f *flags) ready() { f.tell([]byte{1}) }
-
-func (f *flags) failed(err error) { f.tell([]byte(err.Error())) }
-
-func (f *flags) tell(message []byte) {
-	if f.readyFD < 0 {
-		return
-	}
-	pipe := os.NewFile(uintptr(f.readyFD), "ready-fd")
-	f.readyFD = -1
-	if pipe == nil {
-		return
-	}
-	_, err := pipe.Write(message)
-	if err = errors.Join(err, pipe.Close()); err != nil {
-		slog.Warn("ready-fd not written", "error", err)
-	}
 }
 
 func doctorCommand() *cobra.Command {

@@ -14,11 +14,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
-	"sync"
 	"time"
 
-	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/config"
 	"github.com/skep-io/skep/internal/event"
@@ -67,6 +64,7 @@ type Agent struct {
 	kernel     *kern.Kernel
 	reader     *kern.Reader
 	signals    []kern.Signal
+	attachedNS uint64 // boot time at which all programs were attached
 	places     *placer
 	processes  *identity.Table
 	flows      *flow.Table
@@ -98,7 +96,7 @@ func Run(ctx context.Context, options Options) error {
 // data directory and the socket are known to be usable.
 func (a *Agent) start() error {
 	steps := []func() error{
-		kern.Preflight, a.openData, a.openCgroups, a.openSocket, a.openKernel, a.attach, a.scanExisting, a.scanSockets, a.openServer,
+		kern.Preflight, a.openData, a.openCgroups, a.openSocket, a.checkMetrics, a.openKernel, a.attach, a.scanExisting, a.scanSockets, a.openServer,
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -137,6 +135,7 @@ func (a *Agent) openKernel() error {
 	constants["cfg_critical_wakeup"] = uint64(cfg.Rings.CriticalBytes) / 8
 	constants["cfg_telemetry_wakeup"] = uint64(cfg.Rings.TelemetryBytes) / 8
 	options := kern.Options{
+		Words: layout,
 		MapEntries: map[string]uint32{
 			"critical": uint32(cfg.Rings.CriticalBytes), "telemetry": uint32(cfg.Rings.TelemetryBytes),
 			"processes": uint32(cfg.Tables.Processes),
@@ -171,6 +170,7 @@ func (a *Agent) attach() error {
 			return err
 		}
 	}
+	a.attachedNS = bootNS()
 	reader, err := a.kernel.Reader()
 	if err != nil {
 		return err
@@ -188,7 +188,7 @@ func (a *Agent) attach() error {
 	a.log = event.NewLog(event.LogOptions{Bytes: int(a.options.Config.History.MaxBytes)})
 	a.sink = &sink{
 		kernel: a.kernel, processes: a.processes, flows: a.flows, containers: a.containers, places: a.places,
-		logger: a.logger, missed: map[uint32]uint64{}, rescan: a.requestScan,
+		logger: a.logger, rescan: a.requestScan,
 		recorder: &recorder{node: a.node, cluster: a.options.Config.Cluster, clock: a.clock, state: state, log: a.log},
 	}
 	a.costs = newCosts(a.kernel)
@@ -242,59 +242,6 @@ func (a *Agent) requestScan() {
 	}
 }
 
-// serve runs the parts until ctx ends or one of them fails.
-func (a *Agent) serve(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var group sync.WaitGroup
-	run := func(name string, part func(context.Context) error) {
-		group.Go(func() {
-			if err := part(ctx); err != nil && ctx.Err() == nil {
-				cancel(fmt.Errorf("%s: %w", name, err))
-			}
-		})
-	}
-	a.announce()
-	run("read events", func(ctx context.Context) error { return a.reader.Run(ctx, a.sink) })
-	run("resolve containers", a.containers.Run)
-	run("rescan processes", a.rescan)
-	run("measure costs", a.costs.run)
-	run("serve API", func(ctx context.Context) error { return a.server.Serve(ctx, a.listener) })
-	if address := a.options.Config.Metrics.Listen; address != "" {
-		run("serve metrics", func(ctx context.Context) error { return a.server.ServeMetrics(ctx, address) })
-	}
-	group.Wait()
-	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
-		return cause
-	}
-	return nil
-}
-
-// announce puts the agent's own start into the stream, and what an earlier agent's
-// kernel side had kept for this one.
-func (a *Agent) announce() {
-	r := a.sink.recorder
-	body := &skepv1.Agent{Event: "start", Version: a.options.Version}
-	if a.kernel.Adopted() {
-		a.sink.adopting = true
-		a.reader.Pass(a.sink)
-		a.sink.adopting = false
-		body = &skepv1.Agent{Event: "adopt", Version: a.options.Version, Drained: a.sink.drained, Lost: a.sink.adoptLost,
-			Detail: "took over the kernel side of an earlier agent"}
-	}
-	r.publish(event.Agent, bootNS(), nil, &skepv1.Record{Body: &skepv1.Record_Agent{Agent: body}})
-	left, err := a.kernel.RemoveLeftovers()
-	if err != nil {
-		a.logger.Error("kernel side of an older version not removed", "error", err)
-	}
-	for typ, n := range left.Records {
-		loss := &skepv1.Loss{LostKind: typeName(abi.EventType(typ)), Count: n, Place: "restart",
-			Detail: "waited in the ring of an agent with another ABI"}
-		r.publish(event.Loss, bootNS(), nil, &skepv1.Record{Body: &skepv1.Record_Loss{Loss: loss}})
-	}
-	a.log.Flush()
-}
-
 func (a *Agent) rescan(ctx context.Context) error {
 	for {
 		select {
@@ -311,21 +258,6 @@ func (a *Agent) rescan(ctx context.Context) error {
 		case <-time.After(time.Second):
 		}
 	}
-}
-
-// stop runs after the parts have ended.
-func (a *Agent) stop() error {
-	r := a.sink.recorder
-	r.publish(event.Agent, bootNS(), nil, &skepv1.Record{Body: &skepv1.Record_Agent{
-		Agent: &skepv1.Agent{Event: "stop", Version: a.options.Version}}})
-	a.log.Close()
-	errs := []error{a.reader.Close()}
-	if a.options.Ephemeral {
-		errs = append(errs, a.kernel.Remove())
-	} else {
-		errs = append(errs, a.kernel.Close())
-	}
-	return errors.Join(append(errs, a.closeData())...)
 }
 
 // abort undoes a start that failed half-way.
@@ -351,10 +283,20 @@ func (a *Agent) closeData() error {
 }
 
 func (a *Agent) openSocket() error {
-	if err := os.MkdirAll(dirOf(a.options.Config.Socket), 0o755); err != nil {
-		return fmt.Errorf("make directory of the socket: %w", err)
-	}
 	var err error
 	a.listener, err = server.Listen(a.options.Config.Socket, a.logger)
 	return err
+}
+
+// checkMetrics finds out before anything is attached whether the address can be had.
+func (a *Agent) checkMetrics() error {
+	address := a.options.Config.Metrics.Listen
+	if address == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("serve metrics: %w; set metrics.listen in skep.yaml to another address, or to none", err)
+	}
+	return l.Close()
 }

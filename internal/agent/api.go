@@ -22,7 +22,7 @@ func (a *Agent) openServer() error {
 		Processes:   processes{identity.View{Table: a.processes, Clock: a.clock}, a.flows},
 		Connections: a.flows,
 		Status:      a.status,
-		Doctor:      func() *skepv1.GetDoctorResponse { return doctor(a.signals, a.hierarchy) },
+		Doctor:      func() *skepv1.GetDoctorResponse { return doctor(a.signals, a.hierarchy, a.options.Config.BPFFS) },
 		Logger:      a.logger,
 		Audit:       a.audit,
 		TokenKey:    key,

@@ -3,6 +3,7 @@
 package agent
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -20,8 +21,22 @@ func newClock() *clock {
 	return c
 }
 
+// update reads the wall clock between two readings of the boot clock. If they are far
+// apart, something came between, and it tries again.
 func (c *clock) update() {
-	c.offset.Store(time.Now().UnixNano() - int64(bootNS()))
+	best := int64(math.MaxInt64)
+	for range 5 {
+		before := int64(bootNS())
+		wall := time.Now().UnixNano()
+		apart := int64(bootNS()) - before
+		if apart < best {
+			best = apart
+			c.offset.Store(wall - before - apart/2)
+		}
+		if apart < int64(10*time.Microsecond) {
+			return
+		}
+	}
 }
 
 // bootNS is CLOCK_BOOTTIME in nanoseconds.
@@ -35,6 +50,5 @@ func bootNS() uint64 {
 
 // Wall implements identity.Clock.
 func (c *clock) Wall(bootNS uint64) *timestamppb.Timestamp {
-	ns := int64(bootNS) + c.offset.Load()
-	return &timestamppb.Timestamp{Seconds: ns / 1e9, Nanos: int32(ns % 1e9)}
+	return timestamppb.New(time.Unix(0, int64(bootNS)+c.offset.Load()))
 }

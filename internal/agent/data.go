@@ -15,8 +15,6 @@ import (
 	"github.com/skep-io/skep/internal/server"
 )
 
-func dirOf(path string) string { return filepath.Dir(path) }
-
 // openData makes the data directory and opens what lies in it.
 func (a *Agent) openData() error {
 	cfg := &a.options.Config
@@ -32,7 +30,7 @@ func (a *Agent) openData() error {
 		path = filepath.Join(cfg.DataDir, "audit.log")
 	}
 	if a.audit, err = os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
-		return fmt.Errorf("open audit log: %w; it must be writable: calls that nobody can account for are not served", err)
+		return fmt.Errorf("open audit log: %w; set audit.path in skep.yaml to a writable place", err)
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ import (
 func Doctor(cfg config.Config, force map[string]string, logger *slog.Logger) *skepv1.GetDoctorResponse {
 	hierarchy, hierarchyErr := cgroup.ChooseLive()
 	signals, err := probeSignals(cfg, force, logger)
-	report := doctor(signals, hierarchy)
+	report := doctor(signals, hierarchy, cfg.BPFFS)
 	if hierarchyErr != nil {
 		err = hierarchyErr
 	}
@@ -56,12 +56,13 @@ func probeSignals(cfg config.Config, force map[string]string, logger *slog.Logge
 }
 
 // doctor reports on the host and on the ladders as they were climbed.
-func doctor(signals []kern.Signal, h cgroup.Hierarchy) *skepv1.GetDoctorResponse {
+func doctor(signals []kern.Signal, h cgroup.Hierarchy, bpffs string) *skepv1.GetDoctorResponse {
 	r := &skepv1.GetDoctorResponse{
 		KernelRelease: kernelRelease(), Architecture: runtime.GOARCH, Ok: true, Signals: signalStatus(signals),
 	}
 	for _, check := range []func() *skepv1.Check{
-		checkRights, checkBTF, func() *skepv1.Check { return checkCgroup(h) }, checkCgroup2, checkLockdown, checkLSM, checkPins,
+		checkRights, checkBTF, func() *skepv1.Check { return checkCgroup(h) }, checkCgroup2, checkLockdown, checkLSM,
+		func() *skepv1.Check { return checkPins(bpffs) },
 	} {
 		c := check()
 		r.Checks = append(r.Checks, c)
@@ -97,9 +98,9 @@ func checkRights() *skepv1.Check {
 }
 
 func checkBTF() *skepv1.Check {
-	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
-		return &skepv1.Check{Name: "btf", Result: "fail", Detail: err.Error(),
-			Advice: "use a kernel built with CONFIG_DEBUG_INFO_BTF=y: Debian 11, Ubuntu 20.10, RHEL 8.2 and later have it"}
+	if err := kern.CheckBTF(); err != nil {
+		detail, advice, _ := strings.Cut(err.Error(), "; ")
+		return &skepv1.Check{Name: "btf", Result: "fail", Detail: detail, Advice: advice}
 	}
 	return &skepv1.Check{Name: "btf", Result: "ok", Detail: "/sys/kernel/btf/vmlinux"}
 }
@@ -150,9 +151,13 @@ func checkLSM() *skepv1.Check {
 		Advice: "to deny by LSM later, add bpf to lsm= on the kernel command line"}
 }
 
-func checkPins() *skepv1.Check {
-	if kern.IsBPFFS("/sys/fs/bpf") {
-		return &skepv1.Check{Name: "bpf filesystem", Result: "ok", Detail: "/sys/fs/bpf"}
+func checkPins(root string) *skepv1.Check {
+	c := &skepv1.Check{Name: "bpf filesystem", Result: "ok", Detail: root}
+	if mounts, err := kern.CheckPinRoot(root); err != nil {
+		c.Result = "fail"
+		c.Detail, c.Advice, _ = strings.Cut(err.Error(), "; ")
+	} else if mounts {
+		c.Detail += ": the agent mounts the filesystem when it starts"
 	}
-	return &skepv1.Check{Name: "bpf filesystem", Result: "ok", Detail: "not mounted at /sys/fs/bpf: the agent mounts it when it starts"}
+	return c
 }

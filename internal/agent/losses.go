@@ -6,6 +6,7 @@ import (
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/kern"
 )
 
 // kinds maps record types to the public kinds. What is not in it never leaves the agent.
@@ -13,6 +14,14 @@ var kinds = map[abi.EventType]event.Kind{
 	abi.EventFork: event.Fork, abi.EventExec: event.Exec, abi.EventExit: event.Exit, abi.EventOOM: event.Oom,
 	abi.EventConnect: event.Connect, abi.EventAccept: event.Accept, abi.EventClose: event.Close, abi.EventListen: event.Listen,
 }
+
+// types is kinds the other way round; EventNone for a kind that is not on the rings.
+var types = func() (inverse [event.NumKinds]abi.EventType) {
+	for typ, kind := range kinds {
+		inverse[kind] = typ
+	}
+	return inverse
+}()
 
 // internalNames name the record types that are not public kinds, where they get lost.
 var internalNames = map[abi.EventType]string{
@@ -34,8 +43,8 @@ func typeName(t abi.EventType) string {
 
 // reportLosses turns what the kernel side has lost since the last pass into loss
 // records, and leaves the gap in the numbers of that kind. It returns how many records
-// of the process lifecycle are among them.
-func (s *sink) reportLosses() (total, lifecycle uint64) {
+// never came, and how many losses of either kind concern processes.
+func (s *sink) reportLosses() (gone, lifecycle uint64) {
 	if err := s.kernel.ReadLosses(&s.losses); err != nil {
 		s.logger.Error("losses not read", "error", err)
 		return 0, 0
@@ -46,39 +55,97 @@ func (s *sink) reportLosses() (total, lifecycle uint64) {
 			if n == 0 {
 				continue
 			}
-			s.recorder.setReported(place, typ, now)
-			s.publishLoss(place, abi.EventType(typ), n)
-			total += n
+			// A full table loses nothing of the stream: only a full ring makes a gap.
+			full := place == int(abi.LossRingFull)
+			s.recorder.loss(wordOfLoss(place, typ), abi.EventType(typ), full, &skepv1.Loss{Count: n, Place: places[place]})
+			if full {
+				gone += n
+			}
 			if abi.EventType(typ) < abi.EventConnect {
 				lifecycle += n
 			}
 		}
 	}
-	return total, lifecycle
-}
-
-func (s *sink) publishLoss(place int, typ abi.EventType, n uint64) {
-	loss := &skepv1.Loss{LostKind: typeName(typ), Count: n, Place: places[place]}
-	// A full table loses nothing of the stream: only a full ring makes a gap.
-	if kind, ok := kinds[typ]; ok && place == int(abi.LossRingFull) {
-		loss.LastSeq = s.recorder.skip(kind, n)
-		loss.FirstSeq = loss.LastSeq - n + 1
-	}
-	s.recorder.publish(event.Loss, bootNS(), nil, &skepv1.Record{Body: &skepv1.Record_Loss{Loss: loss}})
+	return gone, lifecycle
 }
 
 // reportMissed tells of programs that did not run because the CPU was already in one:
 // what they would have seen, if anything, is not known.
 func (s *sink) reportMissed() {
-	for _, p := range s.kernel.Stats() {
-		n := p.Missed - s.missed[p.ID]
-		if n == 0 {
-			continue
+	for i, p := range s.kernel.Stats() {
+		word := wordMissed + i
+		if word >= endMissed {
+			return
 		}
-		s.missed[p.ID] = p.Missed
-		s.recorder.publish(event.Loss, bootNS(), nil, &skepv1.Record{Body: &skepv1.Record_Loss{Loss: &skepv1.Loss{
-			LostKind: "unknown", Count: n, Place: "program_missed",
-			Detail: p.Name + " at " + p.Hook + " was not run by the kernel",
-		}}})
+		before := s.recorder.state.Get(word)
+		if p.Missed < before {
+			before = 0 // another rung's program than the last agent had here
+		}
+		s.recorder.state.Set(word, p.Missed)
+		if p.Missed > before {
+			s.tellLoss(p.Missed-before, "program_missed", p.Name+" at "+p.Hook+" was not run by the kernel")
+		}
 	}
 }
+
+// reportMalformed tells of records that could not be decoded.
+func (s *sink) reportMalformed() {
+	now := s.malformed.Load()
+	if now == s.toldMalformed {
+		return
+	}
+	s.logger.Error("records not decoded", "count", now-s.toldMalformed, "error", s.malformedBy)
+	s.tellLoss(now-s.toldMalformed, "malformed", s.malformedBy.Error())
+	s.toldMalformed = now
+}
+
+func (s *sink) tellLoss(n uint64, place, detail string) {
+	s.recorder.publish(event.Loss, bootNS(), nil, &skepv1.Record{Body: &skepv1.Record_Loss{Loss: &skepv1.Loss{
+		LostKind: "unknown", Count: n, Place: place, Detail: detail,
+	}}})
+}
+
+// takeOver continues the numbers of kernel sides that were taken away, and tells what was
+// lost with them: what waited in their rings, and what they had lost and not told.
+func (r *recorder) takeOver(left []kern.Leftover) {
+	lost := map[abi.EventType]uint64{}
+	for _, l := range left {
+		old := recorder{state: pastWords(l.Words)}
+		known := old.state.Get(wordLayout) == layoutVersion
+		for typ, n := range l.Records {
+			if abi.EventType(typ) >= abi.EventTypes {
+				typ = uint16(abi.EventNone)
+			}
+			lost[abi.EventType(typ)] += n
+		}
+		for typ, n := range l.Losses[abi.LossRingFull] {
+			if told := old.reported(int(abi.LossRingFull), typ); known && n > told {
+				lost[abi.EventType(typ)] += n - told
+			}
+		}
+		for _, kind := range event.Kinds() {
+			if known && r.received(kind)+r.lost(kind) == 0 {
+				r.state.Set(wordBase+int(kind), max(r.state.Get(wordBase+int(kind)), old.seq(kind)))
+			}
+		}
+	}
+	r.state.Set(wordLayout, layoutVersion)
+	for typ := range abi.EventTypes {
+		if lost[typ] > 0 {
+			r.loss(wordRestart+int(typ), typ, true, &skepv1.Loss{Count: lost[typ], Place: "restart",
+				Detail: "with the kernel side of an agent of another version or configuration, or a damaged one"})
+		}
+	}
+}
+
+// pastWords are those of a kernel side that is gone.
+type pastWords []uint64
+
+func (w pastWords) Get(i int) uint64 {
+	if i >= len(w) {
+		return 0
+	}
+	return w[i]
+}
+
+func (w pastWords) Set(int, uint64) {}

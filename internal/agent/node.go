@@ -16,7 +16,7 @@ import (
 )
 
 // loadNode reads who this node is. The node's UUID is made on the first start and kept
-// in the data directory; a private agent has none and makes one up for itself.
+// in the data directory.
 func loadNode(dataDir, name string) (identity.Node, error) {
 	node := identity.Node{Name: name}
 	if name == "" {
@@ -36,9 +36,6 @@ func loadNode(dataDir, name string) (identity.Node, error) {
 }
 
 func nodeID(dataDir string) (string, error) {
-	if dataDir == "" {
-		return uuid.NewString(), nil
-	}
 	path := filepath.Join(dataDir, "node_id")
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -53,7 +50,7 @@ func nodeID(dataDir string) (string, error) {
 	}
 	id, err := uuid.Parse(strings.TrimSpace(string(text)))
 	if err != nil {
-		return "", fmt.Errorf("read node id: %s does not hold a UUID: %w; remove it to get a new one", path, err)
+		return "", fmt.Errorf("read node id: %s does not hold a UUID (%w); remove it to get a new one", path, err)
 	}
 	return id.String(), nil
 }

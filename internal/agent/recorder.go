@@ -3,6 +3,8 @@
 package agent
 
 import (
+	"fmt"
+
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/event"
@@ -10,11 +12,22 @@ import (
 )
 
 // Words of the agent's state in the kernel (kern.State). They outlive the agent: the
-// next one counts on where this one was killed.
+// next one counts on where this one was killed. Each fact is one word, so that a kill
+// between two stores cannot make them disagree.
 const (
-	wordSeq    = 0  // per event.Kind: records numbered so far, lost ones included
-	wordLosses = 64 // per place and record type: losses that have been reported
+	wordLayout   = 0   // layoutVersion, once the state is in use
+	wordReceived = 64  // per event.Kind: records that were given a number
+	wordBase     = 128 // per event.Kind: numbers that kernel sides before this one had used
+	wordRestart  = 192 // per record type: lost with kernel sides before this one
+	wordLosses   = 256 // per place and record type: losses that have been reported
+	wordMissed   = 384 // per program, in the order of kern.Kernel.Stats: runs reported as missed
+	endMissed    = 512
 )
+
+const layoutVersion = 1
+
+// layout makes agents with other words have a kernel side of their own.
+var layout = fmt.Sprint(layoutVersion, event.Kinds(), int(abi.LossPlaces), int(abi.EventTypes))
 
 // state is where the words live: a kern.State.
 type state interface {
@@ -23,7 +36,7 @@ type state interface {
 }
 
 // recorder gives records their envelope and number, and puts them into the log. It is
-// used by the reader's goroutine only.
+// used by the reader's goroutine only, but for the methods that just read.
 type recorder struct {
 	node    identity.Node
 	cluster string
@@ -36,7 +49,8 @@ type recorder struct {
 func (r *recorder) publish(kind event.Kind, bootNS uint64, process *skepv1.Process, record *skepv1.Record) {
 	record.NodeId, record.BootId, record.NodeName, record.Cluster = r.node.ID, r.node.BootID, r.node.Name, r.cluster
 	record.Kind = kind.String()
-	record.Seq = r.skip(kind, 1)
+	r.add(wordReceived+int(kind), 1)
+	record.Seq = r.seq(kind)
 	record.BootNs = bootNS
 	record.Time = r.clock.Wall(bootNS)
 	record.Process = process
@@ -46,22 +60,40 @@ func (r *recorder) publish(kind event.Kind, bootNS uint64, process *skepv1.Proce
 	r.log.Append(kind, record)
 }
 
-// skip takes n numbers of a kind and returns the last one.
-func (r *recorder) skip(kind event.Kind, n uint64) uint64 {
-	word := wordSeq + int(kind)
-	last := r.state.Get(word) + n
-	r.state.Set(word, last)
-	return last
+func (r *recorder) add(word int, n uint64) { r.state.Set(word, r.state.Get(word)+n) }
+
+// seq is the last number of a kind that was given to a record or to a loss.
+func (r *recorder) seq(kind event.Kind) uint64 {
+	return r.state.Get(wordBase+int(kind)) + r.received(kind) + r.lost(kind)
 }
 
-// seq is the last number given to a kind.
-func (r *recorder) seq(kind event.Kind) uint64 { return r.state.Get(wordSeq + int(kind)) }
+// received is how many records of a kind have been published.
+func (r *recorder) received(kind event.Kind) uint64 { return r.state.Get(wordReceived + int(kind)) }
+
+// lost is how many records of a kind never came.
+func (r *recorder) lost(kind event.Kind) uint64 {
+	typ := types[kind]
+	if typ == abi.EventNone {
+		return 0
+	}
+	return r.reported(int(abi.LossRingFull), int(typ)) + r.restart(int(typ))
+}
 
 // reported is the losses that have been turned into records, of one place and type.
-func (r *recorder) reported(place, typ int) uint64 {
-	return r.state.Get(wordLosses + place*int(abi.EventTypes) + typ)
-}
+func (r *recorder) reported(place, typ int) uint64 { return r.state.Get(wordOfLoss(place, typ)) }
 
-func (r *recorder) setReported(place, typ int, n uint64) {
-	r.state.Set(wordLosses+place*int(abi.EventTypes)+typ, n)
+func (r *recorder) restart(typ int) uint64 { return r.state.Get(wordRestart + typ) }
+
+func wordOfLoss(place, typ int) int { return wordLosses + place*int(abi.EventTypes) + typ }
+
+// loss publishes a loss record. word is raised by n, and if the numbers of that kind
+// count it, the record names them.
+func (r *recorder) loss(word int, typ abi.EventType, gap bool, loss *skepv1.Loss) {
+	loss.LostKind = typeName(typ)
+	r.add(word, loss.Count)
+	if kind, ok := kinds[typ]; ok && gap {
+		loss.LastSeq = r.seq(kind)
+		loss.FirstSeq = loss.LastSeq - loss.Count + 1
+	}
+	r.publish(event.Loss, bootNS(), nil, &skepv1.Record{Body: &skepv1.Record_Loss{Loss: loss}})
 }

@@ -20,6 +20,9 @@ import (
 	"github.com/skep-io/skep/internal/sensor/tcp"
 )
 
+// headerBytes is the size of abi.EventHeader, which every record starts with.
+const headerBytes = 16
+
 // sink turns what the rings hold into records. Its methods run on the reader's
 // goroutine, but for the counters, which are atomic.
 type sink struct {
@@ -33,13 +36,15 @@ type sink struct {
 	rescan     func()
 
 	losses    kern.Losses
-	missed    map[uint32]uint64
 	second    time.Time
 	adopting  bool          // the first pass over the rings of an earlier agent
 	drained   uint64        // records in that pass
 	adoptLost uint64        // and losses that were counted before it
 	malformed atomic.Uint64 // records that could not be decoded
 	refresh   atomic.Bool   // container metadata came in
+
+	malformedBy   error  // what the last one's fault was
+	toldMalformed uint64 // how many of them are in the stream
 }
 
 // Critical implements kern.Sink.
@@ -52,33 +57,33 @@ func (s *sink) take(raw []byte) {
 	if s.adopting {
 		s.drained++
 	}
-	if len(raw) < 16 {
+	if err := s.record(raw); err != nil {
 		s.malformed.Add(1)
-		return
+		s.malformedBy = err
 	}
-	var err error
+}
+
+func (s *sink) record(raw []byte) error {
+	if len(raw) < headerBytes {
+		return fmt.Errorf("decode record: %d bytes", len(raw))
+	}
 	switch typ := abi.EventType(binary.NativeEndian.Uint16(raw)); typ {
 	case abi.EventFork:
-		err = s.fork(raw)
+		return s.fork(raw)
 	case abi.EventExec:
-		err = s.exec(raw)
+		return s.exec(raw)
 	case abi.EventExit:
-		err = s.exit(raw)
+		return s.exit(raw)
 	case abi.EventOOM:
-		err = s.oom(raw)
+		return s.oom(raw)
 	case abi.EventCgroupMkdir, abi.EventCgroupRmdir:
-		err = s.cgroup(typ, raw)
+		return s.cgroup(typ, raw)
 	case abi.EventCgroupAttach:
-		err = s.attach(raw)
+		return s.attach(raw)
 	case abi.EventConnect, abi.EventAccept, abi.EventEstablished, abi.EventClose, abi.EventListen:
-		err = s.tcp(typ, raw)
+		return s.tcp(typ, raw)
 	default:
-		s.malformed.Add(1)
-		return
-	}
-	if err != nil {
-		s.malformed.Add(1)
-		s.logger.Error("record not decoded", "error", err)
+		return fmt.Errorf("decode record: unknown type %d", typ)
 	}
 }
 
@@ -184,6 +189,7 @@ func (s *sink) Flush() {
 		s.second = now
 		s.recorder.clock.update()
 		s.reportMissed()
+		s.reportMalformed()
 	}
 	if s.refresh.CompareAndSwap(true, false) {
 		s.processes.Refresh()

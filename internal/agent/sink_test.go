@@ -30,7 +30,7 @@ func newTestSink() *sink {
 	index.Add(1, "/")
 	return &sink{
 		processes: identity.New(identity.NewNames(node), places, 4096), containers: containers, places: places,
-		logger: slog.New(slog.NewTextHandler(io.Discard, nil)), missed: map[uint32]uint64{},
+		logger:   slog.New(slog.NewTextHandler(io.Discard, nil)),
 		recorder: &recorder{node: node, clock: newClock(), state: &words{}, log: event.NewLog(event.LogOptions{})},
 	}
 }

@@ -72,20 +72,10 @@ func programStatus(p, old, now kern.ProgramStats, interval time.Duration) *skepv
 // counts is what has been received of each kind, ever since the pinned state was made.
 func (a *Agent) counts() event.Counts {
 	var counts event.Counts
-	r := a.sink.recorder
 	for kind := range counts {
-		counts[kind] = r.seq(event.Kind(kind)) - a.lostOf(event.Kind(kind))
+		counts[kind] = a.sink.recorder.received(event.Kind(kind))
 	}
 	return counts
-}
-
-func (a *Agent) lostOf(kind event.Kind) uint64 {
-	for typ, k := range kinds {
-		if k == kind {
-			return a.sink.recorder.reported(int(abi.LossRingFull), int(typ))
-		}
-	}
-	return 0
 }
 
 func (a *Agent) kindStatus() []*skepv1.KindStatus {
@@ -93,7 +83,7 @@ func (a *Agent) kindStatus() []*skepv1.KindStatus {
 	var all []*skepv1.KindStatus
 	for _, kind := range event.Kinds() {
 		all = append(all, &skepv1.KindStatus{
-			Kind: kind.String(), Received: counts[kind], Lost: a.lostOf(kind), Rate: rates[kind],
+			Kind: kind.String(), Received: counts[kind], Lost: a.sink.recorder.lost(kind), Rate: rates[kind],
 		})
 	}
 	return all
@@ -107,10 +97,12 @@ func (a *Agent) lossCounts() []*skepv1.LossCount {
 			all = append(all, &skepv1.LossCount{Place: place, Kind: kind, Count: n})
 		}
 	}
-	for place, name := range places {
-		for typ := range int(abi.EventTypes) {
-			add(name, typeName(abi.EventType(typ)), a.sink.recorder.reported(place, typ))
+	for typ := range int(abi.EventTypes) {
+		name := typeName(abi.EventType(typ))
+		for place := range places {
+			add(places[place], name, a.sink.recorder.reported(place, typ))
 		}
+		add("restart", name, a.sink.recorder.restart(typ))
 	}
 	add("malformed", "unknown", a.sink.malformed.Load())
 	for _, p := range a.kernel.Stats() {

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/reflect/protoreflect"
+
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 )
 
@@ -59,16 +61,57 @@ func TestWhere(t *testing.T) {
 // Every field of every record must be readable in an expression, as the type
 // that its JSON has.
 func TestWhereKnowsEveryField(t *testing.T) {
-	fields, err := newRecordFields()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name := range fields.top {
-		if name == "namespace" {
-			name = "record.namespace"
+	checked := 0
+	var walk func(path string, m protoreflect.MessageDescriptor)
+	walk = func(path string, m protoreflect.MessageDescriptor) {
+		for i := range m.Fields().Len() {
+			f := m.Fields().Get(i)
+			name := path + string(f.Name())
+			if name == "namespace" {
+				name = "record.namespace"
+			}
+			checked++
+			if err := compileError(name + " == " + literal(f)); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if f.Message() != nil && !f.IsMap() && f.Message().ParentFile().Package() == "skep.v1" {
+				walk(name+".", f.Message())
+			}
 		}
-		where(t, name+" == "+name)
 	}
+	walk("", (&skepv1.Record{}).ProtoReflect().Descriptor())
+	if checked < 100 {
+		t.Errorf("only %d fields", checked)
+	}
+}
+
+func compileError(expression string) error {
+	_, err := Compile(&skepv1.Filter{Where: expression}, FilterDeps{})
+	return err
+}
+
+// literal is how a value of the field's JSON type is written in CEL.
+func literal(f protoreflect.FieldDescriptor) string {
+	switch {
+	case f.IsMap():
+		return `{"a": "b"}`
+	case f.IsList():
+		return `["a"]`
+	}
+	switch f.Kind() {
+	case protoreflect.StringKind:
+		return `"a"`
+	case protoreflect.BoolKind:
+		return "true"
+	case protoreflect.BytesKind:
+		return `b"a"`
+	case protoreflect.MessageKind:
+		if f.Message().FullName() == "google.protobuf.Timestamp" {
+			return `timestamp("2026-01-01T00:00:00Z")`
+		}
+		return "null"
+	}
+	return "1"
 }
 
 func TestWhereErrors(t *testing.T) {

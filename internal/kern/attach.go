@@ -5,16 +5,13 @@ package kern
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
-	"golang.org/x/sys/unix"
 )
 
 // RungState says what became of a rung.
@@ -89,6 +86,9 @@ func (k *Kernel) climb(s Sensor, ladder Ladder) Signal {
 		}
 		signal.Reports = append(signal.Reports, report)
 	}
+	if signal.Rung != nil {
+		k.dropOthers(ladder, signal.Rung)
+	}
 	return signal
 }
 
@@ -108,6 +108,9 @@ func (k *Kernel) attachRung(s Sensor, ladder Ladder, rung *Rung) (transient bool
 	undo := func() {
 		for i := len(done) - 1; i >= 0; i-- {
 			done[i].remove()
+		}
+		if k.dir != "" {
+			os.Remove(k.linkDir(ladder, rung))
 		}
 	}
 	for _, name := range rung.Programs {
@@ -180,6 +183,7 @@ func (k *Kernel) attachProgram(ladder Ladder, rung *Rung, spec *ebpf.ProgramSpec
 		p.pin = pin
 	case errors.Is(err, ebpf.ErrNotSupported):
 		// Links of perf events cannot be pinned before 5.15: they end with the agent.
+		os.Remove(dir)
 	default:
 		p.remove()
 		return nil, fmt.Errorf("pin link of %s: %w", spec.Name, err)
@@ -212,67 +216,6 @@ func (k *Kernel) attach(spec *ebpf.ProgramSpec, program *ebpf.Program) (link.Lin
 	return nil, fmt.Errorf("attach program type %s: %w", spec.Type, errors.ErrUnsupported)
 }
 
-// adoptRung takes over the pinned links of a rung, all of them or none.
-func (k *Kernel) adoptRung(ladder Ladder, rung *Rung) []*Program {
-	if k.dir == "" {
-		return nil
-	}
-	dir := k.linkDir(ladder, rung)
-	var programs []*Program
-	for _, name := range rung.Programs {
-		p, err := adoptProgram(filepath.Join(dir, name), name)
-		if err != nil {
-			if !errors.Is(err, fs.ErrNotExist) {
-				k.options.Logger.Warn("pinned link not adopted", "signal", ladder.Signal, "program", name, "error", err)
-			}
-			for _, p := range programs {
-				p.remove()
-			}
-			os.RemoveAll(dir)
-			return nil
-		}
-		p.Hook = k.hook(name)
-		programs = append(programs, p)
-	}
-	return programs
-}
-
-func (k *Kernel) hook(program string) string {
-	for _, spec := range k.specs {
-		if p := spec.Programs[program]; p != nil {
-			return p.SectionName
-		}
-	}
-	return ""
-}
-
 func (k *Kernel) linkDir(ladder Ladder, rung *Rung) string {
 	return filepath.Join(k.dir, "links", ladder.Signal+"-"+string(ladder.Intent)+"-"+strings.ReplaceAll(rung.Name, "/", "-"))
-}
-
-// verdict is the line of a verifier log that says what is wrong: the last one before
-// the statistics.
-func verdict(log []string) string {
-	for i := len(log) - 1; i >= 0; i-- {
-		line := log[i]
-		if !strings.HasPrefix(line, "processed ") && !strings.HasPrefix(line, "verification time") &&
-			!strings.HasPrefix(line, "stack depth") && line != "" {
-			return line
-		}
-	}
-	return log[len(log)-1]
-}
-
-// reason makes one line of an error for `skep doctor`.
-func reason(err error) string {
-	var verifier *ebpf.VerifierError
-	switch {
-	case errors.As(err, &verifier) && len(verifier.Log) > 0:
-		return "the verifier refuses it: " + verdict(verifier.Log)
-	case errors.Is(err, unix.EPERM):
-		return "the kernel refuses it with EPERM and no verifier log: it does not let programs patch its text (fentry, LSM), or a capability is missing"
-	case errors.Is(err, btf.ErrNotFound):
-		return "this kernel has no such hook or field: " + err.Error()
-	}
-	return err.Error()
 }

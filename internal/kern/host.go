@@ -34,8 +34,20 @@ func Preflight() error {
 	} else if len(missing) > 0 {
 		return fmt.Errorf("start agent: root without %s; give the container or unit these capabilities", strings.Join(missing, ", "))
 	}
-	if _, err := btf.LoadKernelSpec(); err != nil {
-		return fmt.Errorf("read kernel BTF: %w; skep needs /sys/kernel/btf/vmlinux, which kernels have that are built with CONFIG_DEBUG_INFO_BTF=y", err)
+	return CheckBTF()
+}
+
+// CheckBTF says what keeps programs from finding their way about this kernel, or nil.
+func CheckBTF() error {
+	// Not LoadKernelSpec alone: it also takes a kernel image from /boot, which may be of a
+	// kernel that itself has no BTF to attach by.
+	_, err := os.Stat("/sys/kernel/btf/vmlinux")
+	if err == nil {
+		_, err = btf.LoadKernelSpec()
+	}
+	if err != nil {
+		return fmt.Errorf("read kernel BTF: %w; use a kernel built with CONFIG_DEBUG_INFO_BTF=y (Debian 11, Ubuntu 20.10, RHEL 8.2 "+
+			"and later have it), and mount /sys if it is not there", err)
 	}
 	return nil
 }
@@ -96,21 +108,4 @@ func SubsysIndex(controller string) (int32, error) {
 		}
 	}
 	return 0, fmt.Errorf("find cgroup controller %s in kernel BTF: %w", controller, errors.ErrUnsupported)
-}
-
-// IsBPFFS reports whether dir is on a BPF filesystem.
-func IsBPFFS(dir string) bool {
-	var stat unix.Statfs_t
-	return unix.Statfs(dir, &stat) == nil && stat.Type == unix.BPF_FS_MAGIC
-}
-
-// mountBPFFS mounts the BPF filesystem at dir unless it is one already.
-func mountBPFFS(dir string) error {
-	if IsBPFFS(dir) {
-		return nil
-	}
-	if err := unix.Mount("bpf", dir, "bpf", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=0700"); err != nil {
-		return fmt.Errorf("mount bpf filesystem at %s: %w; mount it yourself, or set bpffs in skep.yaml to where it is", dir, err)
-	}
-	return nil
 }

@@ -4,9 +4,6 @@ package kern
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,8 +16,8 @@ import (
 	"github.com/skep-io/skep/bpf"
 )
 
-// Options decide what a [Kernel] makes. All but Force and Logger are part of the
-// ABI hash: two agents that differ in them do not share kernel objects.
+// Options decide what a [Kernel] makes. All but Logger are part of the ABI hash: two
+// agents that differ in them do not share kernel objects.
 type Options struct {
 	// PinRoot is the directory of all pins, one below the mount point of a BPF filesystem;
 	// "" makes a private kernel side that is never pinned.
@@ -31,8 +28,10 @@ type Options struct {
 	Constants map[string]any
 	// Cgroup2 is where cgroup programs attach: the mount point of the cgroup2 root.
 	Cgroup2 string
+	// Words names the layout of what the agent keeps in [State].
+	Words string
 	// Force names, by signal, the only rung that may be tried (for tests).
-	Force map[string]string `json:",omitempty"`
+	Force map[string]string
 	// Logger gets what is adopted, removed and refused.
 	Logger *slog.Logger `json:"-"`
 }
@@ -46,26 +45,31 @@ type Kernel struct {
 	programs []*Program
 	presence presence
 	adopted  bool
+	broken   *Leftover // what was found under this ABI and could not be adopted
 }
 
 // Open checks that this is the only agent, adopts or creates the maps of the
-// sensors, and attaches nothing yet.
+// sensors, and attaches nothing yet. If it fails, nothing new is left.
 func Open(options Options, sensors ...Sensor) (*Kernel, error) {
+	if err := checkForce(options.Force, sensors); err != nil {
+		return nil, err
+	}
 	// Since 5.11 BPF memory is not under this limit; where it is, a refusal shows later.
 	_ = rlimit.RemoveMemlock()
 	k := &Kernel{options: options, specs: map[string]*ebpf.CollectionSpec{}, maps: map[string]*ebpf.Map{}}
 	if err := k.parse(sensors); err != nil {
 		return nil, err
 	}
-	if err := k.announce(); err != nil {
-		return nil, err
+	if options.PinRoot != "" { // a private agent leaves the field to itself, and needs no mark
+		var err error
+		if k.presence, err = announce(); err != nil {
+			return nil, fmt.Errorf("start agent: %w", err)
+		}
 	}
-	if err := k.openPins(); err != nil {
-		k.presence.Close()
-		return nil, err
-	}
-	if err := k.createMaps(); err != nil {
-		return nil, errors.Join(err, k.Abort())
+	for _, step := range []func() error{func() error { return k.openPins(sensors) }, k.openMaps} {
+		if err := step(); err != nil {
+			return nil, errors.Join(err, k.Abort())
+		}
 	}
 	return k, nil
 }
@@ -96,36 +100,6 @@ func (k *Kernel) parse(sensors []Sensor) error {
 	return nil
 }
 
-// abiHash names everything that makes two kernel sides different.
-func (k *Kernel) abiHash() (string, error) {
-	h := sha256.New()
-	for _, name := range sortedKeys(k.specs) {
-		h.Write(bpf.Object(name))
-	}
-	options, err := json.Marshal(k.options)
-	if err != nil {
-		return "", fmt.Errorf("hash options: %w", err)
-	}
-	h.Write(options)
-	return hex.EncodeToString(h.Sum(nil))[:12], nil
-}
-
-func (k *Kernel) openPins() error {
-	if k.options.PinRoot == "" {
-		return nil
-	}
-	root := filepath.Clean(k.options.PinRoot)
-	if err := mountBPFFS(filepath.Dir(root)); err != nil {
-		return err
-	}
-	hash, err := k.abiHash()
-	if err != nil {
-		return err
-	}
-	k.dir = filepath.Join(root, hash)
-	return makeDirs(root, k.dir, filepath.Join(k.dir, "maps"), filepath.Join(k.dir, "links"))
-}
-
 // Abort undoes what this agent has made: after a failed start nothing is left. What it
 // adopted stays as it was.
 func (k *Kernel) Abort() error {
@@ -143,7 +117,7 @@ func (k *Kernel) Remove() error {
 	k.programs = nil
 	err := k.Close()
 	if k.dir != "" {
-		err = errors.Join(err, os.RemoveAll(k.dir))
+		err = errors.Join(err, removePins(k.dir))
 		os.Remove(filepath.Dir(k.dir)) // stays if another ABI's pins are in it
 	}
 	return err

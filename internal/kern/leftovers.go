@@ -7,74 +7,109 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/skep-io/skep/internal/abi"
 )
 
-// Leftovers is what an agent with another ABI had left behind, and lost with it.
-type Leftovers struct {
-	// Directories removed, one per ABI.
-	Directories int
+// Leftover is the kernel side of an agent with another ABI, or a damaged one, as it was
+// when it was taken away. What could not be read of it is empty.
+type Leftover struct {
 	// Records that waited in its rings, by record type. Their layout may be another one, but
-	// every record starts with type, version and length, so they can be counted.
+	// every record starts with type, version, length and time, so they can be counted.
 	Records map[uint16]uint64
+	// Words of its [State].
+	Words []uint64
+	// Losses that its programs had counted.
+	Losses Losses
 }
 
-// RemoveLeftovers takes away the kernel side of agents with another ABI, after
-// this agent's own is attached, and says what waited in its rings.
-func (k *Kernel) RemoveLeftovers() (Leftovers, error) {
-	left := Leftovers{Records: map[uint16]uint64{}}
+// RemoveLeftovers takes away the kernel sides of agents with another ABI and says what
+// they held, and what was found damaged under this agent's own. It is called after this
+// agent's own programs are attached, which was finished at attachedNS (boot time): later
+// records in the old rings are in the new ones too and are not counted.
+func (k *Kernel) RemoveLeftovers(attachedNS uint64) (left []Leftover, err error) {
+	if k.broken != nil {
+		left, k.broken = append(left, *k.broken), nil
+	}
 	if k.dir == "" {
 		return left, nil
 	}
-	root := filepath.Dir(k.dir)
-	entries, err := os.ReadDir(root)
+	dirs, err := abiDirs(filepath.Dir(k.dir))
 	if err != nil {
-		return left, fmt.Errorf("list pins: %w", err)
+		return left, err
 	}
-	for _, entry := range entries {
-		dir := filepath.Join(root, entry.Name())
-		if dir == k.dir || !entry.IsDir() {
+	for _, dir := range dirs {
+		if dir == k.dir {
 			continue
 		}
-		// Detach first, so that the count is final.
-		if err := os.RemoveAll(filepath.Join(dir, "links")); err != nil {
-			return left, fmt.Errorf("remove old links: %w", err)
+		one, err := takeAway(dir, attachedNS)
+		left = append(left, one)
+		if err != nil {
+			return left, err
 		}
-		for _, ring := range []string{"critical", "telemetry"} {
-			countRecords(filepath.Join(dir, "maps", ring), left.Records)
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			return left, fmt.Errorf("remove old pins: %w", err)
-		}
-		left.Directories++
 	}
 	return left, nil
 }
 
-func countRecords(pin string, counts map[uint16]uint64) {
+// takeAway removes the pins of one ABI, and counts what they held.
+func takeAway(dir string, untilNS uint64) (Leftover, error) {
+	left := Leftover{Records: map[uint16]uint64{}}
+	// Detach first, so that the counts are final.
+	if err := os.RemoveAll(filepath.Join(dir, "links")); err != nil {
+		return left, fmt.Errorf("remove old links: %w", err)
+	}
+	maps := filepath.Join(dir, "maps")
+	for _, name := range []string{"critical", "telemetry"} {
+		withPin(filepath.Join(maps, name), func(m *ebpf.Map) { left.countRecords(m, untilNS) })
+	}
+	withPin(filepath.Join(maps, stateMap), left.readWords)
+	withPin(filepath.Join(maps, "loss"), func(m *ebpf.Map) { left.readLosses(m) })
+	return left, removePins(dir)
+}
+
+// withPin calls fn with a pinned map, if it is there: in the remains of a start that was
+// killed there is nothing to read.
+func withPin(pin string, fn func(*ebpf.Map)) {
 	m, err := ebpf.LoadPinnedMap(pin, nil)
 	if err != nil {
-		return // a half-made directory has no rings: nothing can have waited
+		return
 	}
 	defer m.Close()
+	fn(m)
+}
+
+func (l *Leftover) countRecords(m *ebpf.Map, untilNS uint64) {
 	r, err := openRing(m)
 	if err != nil {
 		return
 	}
 	defer r.close()
+	at := unsafe.Offsetof(abi.EventHeader{}.BootNS)
 	r.drain(r.produced(), func(record []byte) {
-		if len(record) >= 2 {
-			counts[binary.NativeEndian.Uint16(record)]++
+		if len(record) >= int(at)+8 && binary.NativeEndian.Uint64(record[at:]) < untilNS {
+			l.Records[binary.NativeEndian.Uint16(record)]++
 		}
 	})
 }
 
-// RemovePins takes away everything that is pinned below a pin root, of every ABI: no
-// program, link or map of skep is left once no agent holds it.
-func RemovePins(pinRoot string) error {
-	if err := os.RemoveAll(pinRoot); err != nil {
-		return fmt.Errorf("remove pins: %w", err)
+func (l *Leftover) readWords(m *ebpf.Map) {
+	if m.Type() != ebpf.Array || m.ValueSize() != 8 {
+		return
 	}
-	return nil
+	words := make([]uint64, m.MaxEntries())
+	for i := range words {
+		if m.Lookup(uint32(i), &words[i]) != nil {
+			return
+		}
+	}
+	l.Words = words
+}
+
+func (l *Leftover) readLosses(m *ebpf.Map) {
+	if m.Type() == ebpf.PerCPUArray && m.ValueSize() == uint32(unsafe.Sizeof(l.Losses)) {
+		_ = l.Losses.read(m) // what cannot be read is not known
+	}
 }

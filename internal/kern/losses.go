@@ -5,6 +5,8 @@ package kern
 import (
 	"fmt"
 
+	"github.com/cilium/ebpf"
+
 	"github.com/skep-io/skep/internal/abi"
 )
 
@@ -18,6 +20,10 @@ func (k *Kernel) ReadLosses(l *Losses) error {
 	if err != nil {
 		return err
 	}
+	return l.read(m)
+}
+
+func (l *Losses) read(m *ebpf.Map) error {
 	var perCPU []Losses
 	if err := m.Lookup(uint32(0), &perCPU); err != nil {
 		return fmt.Errorf("read loss counters: %w", err)

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,9 +19,9 @@ import (
 // mapped into the agent: a store reaches the kernel's page at once.
 const stateMap = "agent_state"
 
-// createMaps makes every map that the objects name, or opens its pin. Maps of
-// constants belong to one rung and are made when it is loaded.
-func (k *Kernel) createMaps() error {
+// mapSpecs are all maps that the objects name. Maps of constants belong to one rung and
+// are made when it is loaded.
+func (k *Kernel) mapSpecs() map[string]*ebpf.MapSpec {
 	specs := map[string]*ebpf.MapSpec{stateMap: {
 		Name: stateMap, Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: stateWords, Flags: unix.BPF_F_MMAPABLE,
 	}}
@@ -32,37 +32,77 @@ func (k *Kernel) createMaps() error {
 			}
 		}
 	}
-	for _, name := range sortedKeys(specs) {
-		m, err := k.openMap(name, specs[name])
-		if err != nil {
-			return err
-		}
-		k.maps[name] = m
-	}
-	return nil
+	return specs
 }
 
-func (k *Kernel) openMap(name string, spec *ebpf.MapSpec) (*ebpf.Map, error) {
-	if k.dir != "" {
+// openMaps adopts the pinned maps, all of them, or makes them all. If only some can be
+// adopted, because a start was killed half-way or somebody meddled, they are taken away
+// with the programs that use them: new maps beside old programs would never meet.
+func (k *Kernel) openMaps() error {
+	specs := k.mapSpecs()
+	if k.dir == "" {
+		return k.createMaps(specs)
+	}
+	found, err := k.adoptMaps(specs)
+	switch {
+	case err == nil:
+		k.adopted = true
+		return nil
+	case found > 0:
+		k.options.Logger.Warn("the last agent's kernel side is damaged and not taken over: starting anew", "directory", k.dir, "error", err)
+		left, err := takeAway(k.dir, math.MaxUint64)
+		if err != nil {
+			return fmt.Errorf("take away a damaged kernel side: %w", err)
+		}
+		k.broken = &left
+		if err := makeDirs(k.dir, filepath.Join(k.dir, "maps"), filepath.Join(k.dir, "links")); err != nil {
+			return err
+		}
+	}
+	return k.createMaps(specs)
+}
+
+// adoptMaps opens the pins of all maps, or of none, and says how many pins there are.
+func (k *Kernel) adoptMaps(specs map[string]*ebpf.MapSpec) (found int, failed error) {
+	maps := map[string]*ebpf.Map{}
+	for _, name := range sortedKeys(specs) {
 		m, err := ebpf.LoadPinnedMap(k.mapPin(name), nil)
-		if err == nil {
-			k.adopted = true
-			return m, nil
-		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("adopt map %s: %w; remove %s if no agent runs", name, err, k.dir)
+			found++
+		}
+		if err == nil {
+			maps[name] = m
+			err = specs[name].Compatible(m)
+		}
+		if err != nil && failed == nil {
+			failed = fmt.Errorf("adopt map %s: %w", name, err)
 		}
 	}
-	m, err := ebpf.NewMapWithOptions(spec, ebpf.MapOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("create map %s: %w%s", name, err, memlockHint(err))
+	if failed == nil {
+		k.maps = maps
+		return found, nil
 	}
-	if k.dir != "" {
+	for _, m := range maps {
+		m.Close()
+	}
+	return found, failed
+}
+
+func (k *Kernel) createMaps(specs map[string]*ebpf.MapSpec) error {
+	for _, name := range sortedKeys(specs) {
+		m, err := ebpf.NewMap(specs[name])
+		if err != nil {
+			return fmt.Errorf("create map %s: %w%s", name, err, memlockHint(err))
+		}
+		k.maps[name] = m
+		if k.dir == "" {
+			continue
+		}
 		if err := m.Pin(k.mapPin(name)); err != nil {
-			return nil, errors.Join(fmt.Errorf("pin map %s: %w", name, err), m.Close())
+			return fmt.Errorf("pin map %s: %w", name, err)
 		}
 	}
-	return m, nil
+	return nil
 }
 
 // Before 5.11 BPF memory counts against RLIMIT_MEMLOCK and the refusal is EPERM.
@@ -81,15 +121,6 @@ func (k *Kernel) Map(name string) (*ebpf.Map, error) {
 		return m, nil
 	}
 	return nil, fmt.Errorf("find map %s: %w", name, fs.ErrNotExist)
-}
-
-func makeDirs(dirs ...string) error {
-	for _, dir := range dirs {
-		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("make pin directory: %w", err)
-		}
-	}
-	return nil
 }
 
 func sortedKeys[V any](m map[string]V) []string {

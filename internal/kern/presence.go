@@ -5,6 +5,7 @@ package kern
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -25,56 +26,81 @@ type presence struct {
 var ErrRunning = errors.New("another skep agent is running on this host")
 
 // announce makes the mark first and looks for others second: of two agents that
-// start at once, the one with the younger mark gives way. A private agent leaves
-// the field to itself and does not mark it.
-func (k *Kernel) announce() error {
-	if k.options.PinRoot == "" {
-		return nil
-	}
+// start at once, the one with the younger mark gives way.
+func announce() (presence, error) {
 	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Name: presenceName, Type: ebpf.Tracing, AttachType: ebpf.AttachTraceIter, AttachTo: "task", License: "Dual BSD/GPL",
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
 	})
 	if err != nil {
-		return fmt.Errorf("load presence program: %w%s", err, memlockHint(err))
+		return presence{}, fmt.Errorf("load presence program: %w%s", err, memlockHint(err))
 	}
 	l, err := link.AttachIter(link.IterOptions{Program: program})
 	if err != nil {
 		program.Close()
-		return fmt.Errorf("make presence link: %w", err)
+		return presence{}, fmt.Errorf("make presence link: %w", err)
 	}
-	k.presence = presence{program, l}
-	info, err := l.Info()
+	p := presence{program, l}
+	if err := p.first(); err != nil {
+		return presence{}, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// first is nil if no older mark than this one is there.
+func (p *presence) first() error {
+	info, err := p.link.Info()
 	if err != nil {
-		return errors.Join(fmt.Errorf("read presence link: %w", err), k.presence.Close())
+		return fmt.Errorf("read presence link: %w", err)
 	}
-	if other := olderPresence(info.ID); other != 0 {
-		k.presence.Close()
-		return fmt.Errorf("start agent: %w (its BPF link has id %d; `bpftool link show id %d` names its process); use it, or stop it first", ErrRunning, other, other)
+	other, err := olderPresence(info.ID)
+	if err != nil {
+		return fmt.Errorf("look for other agents: %w", err)
+	}
+	if other != 0 {
+		return fmt.Errorf("%w (`bpftool link show id %d` names its process); use it, or stop it first", ErrRunning, other)
 	}
 	return nil
 }
 
 // olderPresence returns the id of a presence link older than own, or 0.
-func olderPresence(own link.ID) link.ID {
+func olderPresence(own link.ID) (link.ID, error) {
 	var it link.Iterator
 	defer it.Close()
 	for it.Next() {
 		info, err := it.Link.Info()
-		if err != nil || info.Type != link.IterType || info.ID >= own {
-			continue
-		}
-		program, err := ebpf.NewProgramFromID(info.Program)
 		if err != nil {
+			return 0, err
+		}
+		if info.Type != link.IterType || info.ID >= own {
 			continue
 		}
-		programInfo, err := program.Info()
-		program.Close()
-		if err == nil && programInfo.Name == presenceName {
-			return info.ID
+		name, err := programName(info.Program)
+		if err != nil {
+			return 0, err
+		}
+		if name == presenceName {
+			return info.ID, nil
 		}
 	}
-	return 0
+	return 0, it.Err()
+}
+
+// programName is "" for a program that has gone meanwhile.
+func programName(id ebpf.ProgramID) (string, error) {
+	program, err := ebpf.NewProgramFromID(id)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer program.Close()
+	info, err := program.Info()
+	if err != nil {
+		return "", err
+	}
+	return info.Name, nil
 }
 
 // Close takes the mark away.

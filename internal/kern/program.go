@@ -26,25 +26,6 @@ type Program struct {
 	pin     string
 }
 
-// adoptProgram opens a pinned link and the program behind it.
-func adoptProgram(pin, name string) (*Program, error) {
-	l, err := link.LoadPinnedLink(pin, nil)
-	if err != nil {
-		return nil, err
-	}
-	info, err := l.Info()
-	if err != nil {
-		l.Close()
-		return nil, fmt.Errorf("read info of pinned link %s: %w", name, err)
-	}
-	program, err := ebpf.NewProgramFromID(info.Program)
-	if err != nil {
-		l.Close()
-		return nil, fmt.Errorf("open program of pinned link %s: %w", name, err)
-	}
-	return &Program{Name: name, link: l, program: program, pin: pin}, nil
-}
-
 // close lets go of the link; a pinned one stays attached.
 func (p *Program) close() error {
 	return errors.Join(p.link.Close(), p.program.Close())

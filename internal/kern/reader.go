@@ -30,6 +30,9 @@ const (
 	idleTick = 60 * time.Millisecond
 )
 
+// readerNice is the nice value of the thread that empties the rings.
+const readerNice = -10
+
 // Reader empties both rings in an order in which no record comes before what it
 // rests on: the end of the telemetry ring is noted first, then all of the critical
 // ring is read, then telemetry up to the note. So whatever a process did is read
@@ -42,17 +45,34 @@ type Reader struct {
 
 // Reader opens the rings where the last agent stopped.
 func (k *Kernel) Reader() (*Reader, error) {
-	r := &Reader{}
-	for name, to := range map[string]**ring{"critical": &r.critical, "telemetry": &r.telemetry} {
-		m, err := k.Map(name)
-		if err != nil {
-			return nil, err
-		}
-		if *to, err = openRing(m); err != nil {
-			return nil, fmt.Errorf("open ring %s: %w", name, err)
-		}
+	critical, err := k.ring("critical")
+	if err != nil {
+		return nil, err
 	}
-	return r, r.watch()
+	telemetry, err := k.ring("telemetry")
+	if err != nil {
+		critical.close()
+		return nil, err
+	}
+	r := &Reader{critical: critical, telemetry: telemetry}
+	if err := r.watch(); err != nil {
+		critical.close()
+		telemetry.close()
+		return nil, fmt.Errorf("watch rings: %w", err)
+	}
+	return r, nil
+}
+
+func (k *Kernel) ring(name string) (*ring, error) {
+	m, err := k.Map(name)
+	if err != nil {
+		return nil, err
+	}
+	r, err := openRing(m)
+	if err != nil {
+		return nil, fmt.Errorf("open ring %s: %w", name, err)
+	}
+	return r, nil
 }
 
 // watch gathers the rings' forced wake-ups in one epoll descriptor, which the Go
@@ -61,27 +81,32 @@ func (k *Kernel) Reader() (*Reader, error) {
 func (r *Reader) watch() error {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
-		return fmt.Errorf("watch rings: %w", err)
+		return err
 	}
 	for _, ring := range []*ring{r.critical, r.telemetry} {
 		// Edge-triggered: only wake-ups count, not that the ring holds data.
 		event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(ring.fd)}
-		if err := unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, ring.fd, &event); err != nil {
-			unix.Close(fd)
-			return fmt.Errorf("watch ring: %w", err)
-		}
+		err = errors.Join(err, unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, ring.fd, &event))
 	}
-	if err := unix.SetNonblock(fd, true); err != nil {
+	// NewFile hands a descriptor to the runtime's poller only if it does not block.
+	if err = errors.Join(err, unix.SetNonblock(fd, true)); err != nil {
 		unix.Close(fd)
-		return fmt.Errorf("watch rings: %w", err)
+		return err
 	}
 	r.epoll = os.NewFile(uintptr(fd), "rings")
-	r.conn, err = r.epoll.SyscallConn()
+	if r.conn, err = r.epoll.SyscallConn(); err != nil {
+		r.epoll.Close()
+	}
 	return err
 }
 
 // Run empties the rings until ctx ends, and once more then.
 func (r *Reader) Run(ctx context.Context, sink Sink) error {
+	// On a host without an idle CPU this thread decides whether records get lost: it alone
+	// runs at a higher priority. Without CAP_SYS_NICE it does not, and works.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, readerNice)
 	defer context.AfterFunc(ctx, func() { r.epoll.SetReadDeadline(time.Now()) })()
 	tick := busyTick
 	for ctx.Err() == nil {

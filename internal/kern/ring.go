@@ -82,6 +82,11 @@ func (r *ring) drain(limit uint64, fn func([]byte)) bool {
 			return false
 		}
 		length := uint64(header &^ (ringBusy | ringDiscard))
+		if length > r.mask+1-ringHeader {
+			// Not what the kernel has written: somebody else moved the consumer's position.
+			r.consumer.Store(limit)
+			return true
+		}
 		if header&ringDiscard == 0 {
 			fn(r.data[at+ringHeader : at+ringHeader+length])
 		}

@@ -30,7 +30,7 @@ type Ladder struct {
 	Required bool
 	Rungs    []Rung
 	// Advice says what to change on the host to get a better rung.
-	Advice string
+	Advice string `json:"-"`
 }
 
 // Rung is one way to get a signal: programs of the sensor's object that are
@@ -43,5 +43,5 @@ type Rung struct {
 	// Config sets `const volatile` variables for this rung only.
 	Config map[string]any
 	// Limits say what this rung cannot do that the best one can.
-	Limits []string
+	Limits []string `json:"-"`
 }

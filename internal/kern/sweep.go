@@ -3,7 +3,10 @@
 package kern
 
 import (
+	"errors"
 	"fmt"
+
+	"github.com/cilium/ebpf"
 
 	"github.com/skep-io/skep/internal/abi"
 )
@@ -24,11 +27,17 @@ func (k *Kernel) Sweep(keep func(*abi.Process) bool) (int, error) {
 			stale = append(stale, tgid)
 		}
 	}
+	removed := 0
 	for _, tgid := range stale {
-		_ = m.Delete(tgid) // gone meanwhile is as good
+		// Asked again, because the tgid may have been given to a new process since.
+		if m.Lookup(tgid, &p) == nil && !keep(&p) && m.Delete(tgid) == nil {
+			removed++
+		}
 	}
-	if err := it.Err(); err != nil {
-		return len(stale), fmt.Errorf("sweep process records: %w", err)
+	// On a busy host the records move under the iterator, and it may give up. What it has
+	// not come to costs room until the next sweep, and nothing else.
+	if err := it.Err(); err != nil && !errors.Is(err, ebpf.ErrIterationAborted) {
+		return removed, fmt.Errorf("sweep process records: %w", err)
 	}
-	return len(stale), nil
+	return removed, nil
 }

@@ -74,7 +74,7 @@ func (s *Server) allow(c caller, procedure string) error {
 	if !ok {
 		return connect.NewError(connect.CodePermissionDenied, errors.New("no role is known to be enough for "+procedure))
 	}
-	if c.role < need || c.role == skepv1.Role_ROLE_UNSPECIFIED {
+	if c.role < need {
 		return s.roles.refusal(c, need)
 	}
 	return nil

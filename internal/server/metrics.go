@@ -4,6 +4,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -28,6 +29,9 @@ func (s *Server) MetricsHandler() http.Handler {
 // is no default address: whoever reaches the port reads the numbers, whatever
 // the role, which an administrator has to want. 127.0.0.1:7538 is the port to use.
 func (s *Server) ServeMetrics(ctx context.Context, address string) error {
+	if address == "" { // which net.Listen takes for every interface
+		return errors.New("serve metrics: no address is given")
+	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return fmt.Errorf("serve metrics: %w; choose another address or leave it empty", err)

@@ -194,6 +194,9 @@ func TestServeMetrics(t *testing.T) {
 	if err := a.ServeMetrics(t.Context(), address); err == nil || !strings.Contains(err.Error(), "choose another address") {
 		t.Errorf("a taken address: %v", err)
 	}
+	if err := a.ServeMetrics(t.Context(), ""); err == nil {
+		t.Error("no address was taken for all of them")
+	}
 	free.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)

@@ -33,6 +33,24 @@ func TestEveryRPCHasARole(t *testing.T) {
 	}
 }
 
+// A role includes those below it, and none of those above.
+func TestAllow(t *testing.T) {
+	a := newAgent(t)
+	const probe = "/skep.v1.AgentService/Probe"
+	t.Cleanup(func() { delete(required, probe) })
+	for need := skepv1.Role_ROLE_VIEW; need <= skepv1.Role_ROLE_ADMIN; need++ {
+		required[probe] = need
+		for own := skepv1.Role_ROLE_UNSPECIFIED; own <= skepv1.Role_ROLE_ADMIN; own++ {
+			if err := a.allow(caller{role: own}, probe); (err == nil) != (own >= need) {
+				t.Errorf("%v for what needs %v: %v", own, need, err)
+			}
+		}
+	}
+	if err := a.allow(caller{role: skepv1.Role_ROLE_ADMIN}, "/skep.v1.AgentService/Unlisted"); err == nil {
+		t.Error("an RPC without an entry was allowed")
+	}
+}
+
 // The roles must follow the credentials that the kernel reports, seen by
 // connecting as processes of other users.
 func TestRoleOfAnotherUser(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -86,9 +85,8 @@ func (s *Server) bound(next http.Handler) http.Handler {
 	refuse := connect.NewErrorWriter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
-		if control.SetReadDeadline(time.Now().Add(s.requestTimeout)) == nil {
-			r.Body = &boundBody{r.Body, control}
-		}
+		// net/http lifts it when the body has been read, so a stream may last.
+		control.SetReadDeadline(time.Now().Add(s.requestTimeout))
 		if r.URL.Path != skepv1connect.AgentServiceObserveProcedure {
 			p, _ := peerFrom(r.Context())
 			if !s.inFlight.acquire(p.uid) {
@@ -102,20 +100,6 @@ func (s *Server) bound(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-type boundBody struct {
-	io.ReadCloser
-	control *http.ResponseController
-}
-
-// Read implements io.Reader.
-func (b *boundBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if errors.Is(err, io.EOF) {
-		b.control.SetReadDeadline(time.Time{})
-	}
-	return n, err
 }
 
 // clocks reads the two clocks that a record carries.

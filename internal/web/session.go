@@ -31,7 +31,7 @@ type session struct {
 // refuse answers a request whose session is missing or could not be checked.
 type refuse func(w http.ResponseWriter, r *http.Request, err error)
 
-var errNoSession = errors.New("no session: run `skep token`, or open the link that `make run` printed")
+var errNoSession = errors.New("this browser has no session, or its token has expired")
 
 func newSessions(a *agent, addr net.Addr) *sessions {
 	_, port, _ := net.SplitHostPort(addr.String())

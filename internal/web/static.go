@@ -44,7 +44,7 @@ func newStatic(files fs.FS) http.Handler {
 
 const refusalStyle = `:root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;margin:15vh auto 0;` +
 	`max-width:34rem;padding:0 1.5rem}h1{font-size:1.25rem}code{font:13px ui-monospace,monospace;padding:.15em .4em;` +
-	`border-radius:4px;background:color-mix(in srgb,currentColor 10%,transparent)}p.why{opacity:.75}`
+	`border-radius:4px;white-space:nowrap;background:color-mix(in srgb,currentColor 10%,transparent)}p.why{opacity:.75}`
 
 const refusalPage = `<!doctype html><html lang="en"><meta charset="utf-8"><title>skep: %[2]s</title>` +
 	`<meta name="viewport" content="width=device-width"><style>%[1]s</style>` +
@@ -56,7 +56,7 @@ func refusePage(w http.ResponseWriter, r *http.Request, err error) {
 	help := "Is it running? Look at <code>systemctl status skepd</code>, or start it with <code>make run</code>."
 	if connect.CodeOf(err) == connect.CodeUnauthenticated {
 		status, title = http.StatusUnauthorized, "This page needs a token"
-		help = "Run <code>skep token</code> and open the link it prints, or use the link that <code>make run</code> printed."
+		help = "Run <code>skep token --url</code> and open the link it prints, or use the link that <code>make run</code> printed."
 	}
 	// The one inline style of this server, allowed by its hash and only here.
 	sum := sha256.Sum256([]byte(refusalStyle))

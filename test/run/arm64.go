@@ -5,7 +5,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"debug/elf"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,9 +28,9 @@ func goARM64(ctx context.Context, verb string) error {
 }
 
 // objectsARM64: one little-endian object serves both architectures as long as
-// compiling for each gives the same bytes.
+// compiling for each gives the same programs, data and maps.
 func objectsARM64(ctx context.Context) error {
-	if err := need("clang-19", "llvm-strip-19"); err != nil {
+	if err := need("clang-19"); err != nil {
 		return err
 	}
 	sources, err := filepath.Glob("bpf/*/*.bpf.c")
@@ -58,7 +60,7 @@ func sameForBoth(ctx context.Context, source string) (same bool, err error) {
 			return err
 		}
 		arm, err := compileFor(ctx, "arm64", source, dir)
-		same = bytes.Equal(x86, arm)
+		same = maps.EqualFunc(x86, arm, bytes.Equal)
 		return err
 	})
 	return same, err
@@ -66,9 +68,9 @@ func sameForBoth(ctx context.Context, source string) (same bool, err error) {
 
 // compileFor compiles as bpf/gen does, for a named architecture. The kernel's own
 // headers are those of this machine: they only give fixed-width types.
-func compileFor(ctx context.Context, arch, source, dir string) ([]byte, error) {
+func compileFor(ctx context.Context, arch, source, dir string) (map[string][]byte, error) {
 	object := filepath.Join(dir, arch+".o")
-	args := []string{"clang-19", "-g", "-O2", "-std=gnu2x", "-target", "bpfel", "-mcpu=v3", "-D__TARGET_ARCH_" + arch,
+	args := []string{"clang-19", "-g", "-O2", "-std=gnu2x", "-target", "bpf", "-mcpu=v3", "-D__TARGET_ARCH_" + arch,
 		"-fms-extensions", "-Wno-microsoft-anon-tag", "-Ibpf/include", "-Ibpf"}
 	headers, err := filepath.Glob("/usr/include/*-linux-gnu")
 	if err != nil {
@@ -80,8 +82,33 @@ func compileFor(ctx context.Context, arch, source, dir string) ([]byte, error) {
 	if err := do(ctx, append(args, "-c", source, "-o", object)...); err != nil {
 		return nil, err
 	}
-	if err := do(ctx, "llvm-strip-19", "-g", object); err != nil {
+	return loaded(object)
+}
+
+// loaded is what the kernel is given: sections that are loaded, and their
+// relocations. The BTF is left out, because its types are numbered in another order
+// where bpf_tracing.h declares registers; it describes the same types.
+func loaded(object string) (map[string][]byte, error) {
+	f, err := elf.Open(object)
+	if err != nil {
 		return nil, err
 	}
-	return os.ReadFile(object)
+	defer f.Close()
+	sections := map[string][]byte{}
+	for _, s := range f.Sections {
+		target := s
+		if s.Type == elf.SHT_REL && int(s.Info) < len(f.Sections) {
+			target = f.Sections[s.Info]
+		}
+		if target.Flags&elf.SHF_ALLOC == 0 || s.Type == elf.SHT_NOBITS {
+			continue
+		}
+		if sections[s.Name], err = s.Data(); err != nil {
+			return nil, fmt.Errorf("read %s of %s: %w", s.Name, object, err)
+		}
+	}
+	if len(sections) == 0 {
+		return nil, fmt.Errorf("read %s: nothing in it is loaded", object)
+	}
+	return sections, nil
 }

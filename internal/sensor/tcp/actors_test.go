@@ -39,7 +39,7 @@ var roles map[string]func(args []string)
 func init() {
 	roles = map[string]func([]string){
 		"serve": serve, "accept": acceptOne, "client": client, "finish": finish, "receive": receiveFD,
-		"fail": fail, "endings": endings, "old": old, "many": many, "nonblocking": nonblocking, "hand": hand,
+		"fail": fail, "endings": endings, "old": old, "many": many, "nonblocking": nonblocking, "hand": hand, "transfer": transfer,
 	}
 }
 
@@ -440,6 +440,24 @@ func old([]string) {
 	read(s, -1)
 	unix.Close(s)
 	unix.Close(l)
+}
+
+const transferBytes = 3_000_000
+
+// transfer: from server to client, over a bad line; a line on its input goes on to the close.
+func transfer([]string) {
+	l, port := listen("ipv4", 5)
+	say("port", port)
+	c := connect("ipv4", port)
+	s := accept(l, true)
+	go write(s, transferBytes)
+	read(c, transferBytes)
+	time.Sleep(300 * time.Millisecond) // for what is still on its way
+	say("ready", 1)
+	io.ReadFull(os.Stdin, make([]byte, 1))
+	unix.Close(s)
+	read(c, -1)
+	unix.Close(c)
 }
 
 // loopbackUp starts the interface in a new network namespace.

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -81,7 +83,7 @@ func (w *watch) logCost(t *testing.T) {
 // rescued counts the events that `state` missed and `state_rescue` handled.
 func (w *watch) rescued(t *testing.T) (sum uint64) {
 	t.Helper()
-	m, err := w.kernel.Map("tcp_rescues")
+	m, err := w.kernel.Map(RescuesMap)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,3 +114,44 @@ func TestRescue(t *testing.T) {
 		t.Errorf("%d events rescued, want all: 8 or more for each of %d connections", got, n)
 	}
 }
+
+// BenchmarkConnections is the CPU time of a connection of this host to itself (both
+// ends, with request and reply) without the sensor and with it, agent not included.
+func BenchmarkConnections(b *testing.B) {
+	const n = 4000
+	measure := func(b *testing.B) {
+		var used time.Duration
+		for b.Loop() {
+			c := command("many", strconv.Itoa(n), "2")
+			c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET}
+			if out, err := c.Output(); err != nil {
+				b.Fatalf("%v\n%s", err, out)
+			}
+			used += c.ProcessState.UserTime() + c.ProcessState.SystemTime()
+		}
+		b.ReportMetric(float64(used.Nanoseconds())/float64(b.N)/n, "cpu-ns/connection")
+	}
+	for _, rung := range []string{"none", "best", "cgroup_hash"} {
+		b.Run(rung, func(b *testing.B) {
+			if rung == "none" {
+				measure(b)
+				return
+			}
+			w := start(b, strings.TrimPrefix(rung, "best"))
+			ctx, stop := context.WithCancel(b.Context())
+			done := make(chan error)
+			go func() { done <- w.reader.Run(ctx, discard{}) }()
+			measure(b)
+			stop()
+			if err := <-done; err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}
+
+type discard struct{}
+
+func (discard) Critical([]byte)  {}
+func (discard) Telemetry([]byte) {}
+func (discard) Flush()           {}

@@ -5,8 +5,9 @@ package tcp
 import (
 	"bufio"
 	"io"
+	"os"
+	"os/exec"
 	"testing"
-	"time"
 
 	"github.com/skep-io/skep/internal/abi"
 )
@@ -15,7 +16,7 @@ import (
 // there before the sensor, which finds all but the last by its scan.
 func TestSocketsOlderThanTheSensor(t *testing.T) {
 	needSymbol(t, "bpf_sock_from_file")
-	said, goOn := startOld(t)
+	said, goOn := hold(t, command("old"))
 	w := start(t, "")
 	raw, err := w.kernel.Scan(Sensor(), ExistingProgram)
 	if err != nil {
@@ -66,9 +67,10 @@ func TestSocketsOlderThanTheSensor(t *testing.T) {
 	wantBytes(t, "old server", tr.passive[0], 22, 11)
 }
 
-func startOld(t *testing.T) (s said, goOn func()) {
+// hold starts a role that says "ready", and goes on when told to.
+func hold(t *testing.T, c *exec.Cmd) (s said, goOn func()) {
 	t.Helper()
-	c := command("old")
+	c.Stderr = os.Stderr
 	in, err := c.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -84,13 +86,10 @@ func startOld(t *testing.T) (s said, goOn func()) {
 	for parseSaid(text)["ready"] == "" {
 		line, err := lines.ReadString('\n')
 		if err != nil {
-			t.Fatalf("read what the old program says: %v", err)
+			t.Fatalf("read what the role says: %v", err)
 		}
 		text += line
 	}
 	t.Cleanup(func() { c.Process.Kill(); c.Wait() })
-	return parseSaid(text), func() {
-		io.WriteString(in, "\n")
-		time.Sleep(10 * time.Millisecond)
-	}
+	return parseSaid(text), func() { io.WriteString(in, "\n") }
 }

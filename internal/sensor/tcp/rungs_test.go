@@ -112,7 +112,7 @@ func (w *watch) describe(t *testing.T, name string, said said, portKey string) [
 		}
 		flags := abi.TcpFlag(s.Flags) &^ abi.TcpPending
 		if e.Header.Type == uint16(abi.EventAccept) {
-			flags &^= abi.TcpClosedPeer // it may come late
+			flags &^= abi.TcpClosedPeer | abi.TcpClosedLocal // it may come late
 		}
 		all = append(all, fmt.Sprintf("%s: type %d server=%v owner=%s family=%d flags=%#x errno=%d reason=%d sent=%d received=%d backlog=%d",
 			name, e.Header.Type, s.Ends.LocalPort == port, who[s.Owner.Tgid], s.Family, flags,

@@ -2,6 +2,10 @@
 
 // Package tcp is the sensor of TCP connections: connect, accept, close and listen.
 // Its kernel side is bpf/tcp; what becomes of its events is internal/flow.
+//
+// On every rung: a listen(2) without a bind(2) is told with port 0, for the kernel
+// chooses the port later; and a connection that waited in a listener's queue when
+// the agent started has no accept record.
 package tcp
 
 import "github.com/skep-io/skep/internal/kern"
@@ -9,7 +13,12 @@ import "github.com/skep-io/skep/internal/kern"
 // ExistingProgram is the iterator that finds the sockets which were there first.
 const ExistingProgram = "existing_sockets"
 
-// Programs of the object, by what they are for.
+// RescuesMap counts, per CPU, the events that the program "state" had missed (its
+// recursion misses) and "state_rescue" handled: what is lost is the difference.
+const RescuesMap = "tcp_rescues"
+
+// Programs of the object, by what they are for. Where fexit tells of accepts, the
+// others stand in for it when it is itself interrupted.
 var (
 	states   = []string{"state", "state_rescue"}
 	attempts = []string{"connect4", "connect6", "released"}
@@ -41,10 +50,10 @@ func Sensor() kern.Sensor {
 			Advice: "the best rung needs fentry: Linux 5.11 or later with CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y, " +
 				"and cgroup2 mounted (mount -t cgroup2 none /sys/fs/cgroup/unified)",
 			Rungs: []kern.Rung{
-				storage("fexit", nil, with(exits, states, attempts)),
+				storage("fexit", nil, with(exits, states, accepts, attempts)),
 				storage("cgroup", []string{noErrno, acceptAtIO}, with(states, accepts, []string{"received", "sent"}, attempts)),
 				storage("cgroup_recv", []string{noErrno, acceptAtIO, noSpeakFirst}, with(states, accepts, []string{"received"}, attempts)),
-				hash("fexit_hash", []string{hashed}, with(exits, states, attempts, []string{"received"})),
+				hash("fexit_hash", []string{hashed}, with(exits, states, accepts, []string{"received"}, attempts)),
 				hash("cgroup_hash", []string{hashed, noErrno, acceptAtIO, noSpeakFirst}, with(states, accepts, []string{"received"}, attempts)),
 				hash("tp_btf", []string{hashed, attemptsUnseen, acceptUnseen}, with(states, []string{"received"})),
 			},

@@ -49,9 +49,14 @@ func execFromThread(args []string) error {
 	return <-failed
 }
 
+// waitInMemfd runs a copy of args[0] in a memfd, which waits.
+func waitInMemfd(args []string) error { return execNameless(args[0], "memfd", "wait") }
+
 // execDescriptor runs a copy of args[0] that has no path: "memfd" or "unlinked".
-func execDescriptor(args []string) error {
-	fd, err := nameless(args[1], args[0])
+func execDescriptor(args []string) error { return execNameless(args[0], args[1], "truth") }
+
+func execNameless(program, how, verb string) error {
+	fd, err := nameless(how, program)
 	if err != nil {
 		return err
 	}
@@ -59,7 +64,7 @@ func execDescriptor(args []string) error {
 	if err != nil {
 		return err
 	}
-	env, err := syscall.SlicePtrFromStrings(next("truth"))
+	env, err := syscall.SlicePtrFromStrings(next(verb))
 	if err != nil {
 		return err
 	}

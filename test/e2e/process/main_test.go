@@ -47,6 +47,7 @@ var verbs = map[string]func(args []string) error{
 	"nonewprivs": noNewPrivs,
 	"reuse":      reusePid,
 	"crowd":      crowd,
+	"fexec wait": waitInMemfd,
 	"own proc":   ownProc,
 	"vfork":      spawn,
 }

@@ -5,10 +5,14 @@ package process
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"io"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 )
@@ -82,4 +86,29 @@ func cutFirst(name string) (test, rest string, ok bool) {
 	test, rest, _ = strings.Cut(name, "/")
 	_, rest, ok = strings.Cut(rest, "/")
 	return test, rest, ok
+}
+
+// truth is what a waiting helper says once its input has ended.
+func (w *waiting) truth(t *testing.T) *truth {
+	t.Helper()
+	out, err := io.ReadAll(w.output)
+	must(t, err)
+	_, last := splitTruth(out)
+	said := &truth{}
+	must(t, json.Unmarshal(last, said))
+	return said
+}
+
+// waitZombie waits until a process has ended.
+func waitZombie(t *testing.T, pid int) {
+	t.Helper()
+	for range 1000 {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		must(t, err)
+		if bytes.HasPrefix(stat[bytes.LastIndexByte(stat, ')'):], []byte(") Z")) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("process %d does not end", pid)
 }

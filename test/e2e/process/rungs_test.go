@@ -113,7 +113,7 @@ func (s *scene) keep(t *testing.T, name string, r *skepv1.Record) {
 // timeless drops what is different each time something happens.
 func timeless(r *skepv1.Record) *skepv1.Record {
 	r = proto.CloneOf(r)
-	r.Seq, r.BootNs, r.Time = 0, 0, nil
+	r.NodeId, r.Seq, r.BootNs, r.Time = "", 0, 0, nil // each agent has a data directory of its own
 	p := r.Process
 	p.ProcessId, p.ExecId, p.ParentExecId, p.Pid, p.Ppid = "", "", "", 0, 0
 	if e := r.GetExec(); e != nil {

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/event"
+)
+
+// serve runs the parts until ctx ends or one of them fails. What feeds the log ends
+// first, so that the streams still deliver the last event and the agent's own stop.
+func (a *Agent) serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	readers, stopReaders := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopReaders()
+	var feeding, reading sync.WaitGroup
+	run := func(group *sync.WaitGroup, until context.Context, name string, part func(context.Context) error) {
+		group.Go(func() {
+			if err := part(until); err != nil && until.Err() == nil {
+				cancel(fmt.Errorf("%s: %w", name, err))
+			}
+		})
+	}
+	a.announce()
+	run(&feeding, ctx, "read events", func(ctx context.Context) error { return a.reader.Run(ctx, a.sink) })
+	run(&feeding, ctx, "resolve containers", a.containers.Run)
+	run(&feeding, ctx, "rescan processes", a.rescan)
+	run(&feeding, ctx, "measure costs", a.costs.run)
+	run(&reading, readers, "serve API", func(ctx context.Context) error { return a.server.Serve(ctx, a.listener) })
+	if address := a.options.Config.Metrics.Listen; address != "" {
+		run(&reading, readers, "serve metrics", func(ctx context.Context) error { return a.server.ServeMetrics(ctx, address) })
+	}
+	feeding.Wait()
+	a.endLog()
+	stopReaders()
+	reading.Wait()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// announce puts the agent's own start into the stream, and what an earlier agent's
+// kernel side had kept for this one.
+func (a *Agent) announce() {
+	left, err := a.kernel.RemoveLeftovers(a.attachedNS)
+	if err != nil {
+		a.logger.Error("kernel side of an older agent not removed", "error", err)
+	}
+	a.sink.recorder.takeOver(left)
+	body := &skepv1.Agent{Event: "start", Version: a.options.Version}
+	if a.kernel.Adopted() {
+		a.sink.adopting = true
+		a.reader.Pass(a.sink)
+		a.sink.adopting = false
+		body = &skepv1.Agent{Event: "adopt", Version: a.options.Version, Drained: a.sink.drained, Lost: a.sink.adoptLost,
+			Detail: "took over the kernel side of an earlier agent"}
+	}
+	a.tell(body)
+	a.log.Flush()
+}
+
+func (a *Agent) tell(body *skepv1.Agent) {
+	a.sink.recorder.publish(event.Agent, bootNS(), nil, &skepv1.Record{Body: &skepv1.Record_Agent{Agent: body}})
+}
+
+// streamGrace is how long streams get to deliver what is in the log when the agent stops.
+const streamGrace = 500 * time.Millisecond
+
+// endLog closes the log and waits for its readers to come to its end.
+func (a *Agent) endLog() {
+	a.sink.reportMalformed()
+	a.tell(&skepv1.Agent{Event: "stop", Version: a.options.Version})
+	a.log.Close()
+	for end := time.Now().Add(streamGrace); len(a.log.Cursors()) > 0 && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// stop runs after the parts have ended.
+func (a *Agent) stop() error {
+	errs := []error{a.reader.Close()}
+	if a.options.Ephemeral {
+		errs = append(errs, a.kernel.Remove())
+	} else {
+		errs = append(errs, a.kernel.Close())
+	}
+	return errors.Join(append(errs, a.closeData())...)
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kern
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
+)
+
+// verdict is the line of a verifier log that says what is wrong: the last one before
+// the statistics.
+func verdict(log []string) string {
+	for i := len(log) - 1; i >= 0; i-- {
+		line := log[i]
+		if !strings.HasPrefix(line, "processed ") && !strings.HasPrefix(line, "verification time") &&
+			!strings.HasPrefix(line, "stack depth") && line != "" {
+			return line
+		}
+	}
+	return log[len(log)-1]
+}
+
+// reason makes one line of an error for `skep doctor`.
+func reason(err error) string {
+	var verifier *ebpf.VerifierError
+	switch {
+	case errors.As(err, &verifier) && len(verifier.Log) > 0:
+		return "the verifier refuses it: " + verdict(verifier.Log)
+	case errors.Is(err, unix.EPERM):
+		return "the kernel refuses it with EPERM and no verifier log: it does not let programs patch its text (fentry, LSM), or a capability is missing"
+	case errors.Is(err, btf.ErrNotFound):
+		return "this kernel has no such hook or field: " + err.Error()
+	}
+	return err.Error()
+}
