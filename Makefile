@@ -24,7 +24,7 @@ build: ## Build bin/skepd and bin/skep; needs nothing but Go
 
 ##@ Test
 .PHONY: test lint check-generated arm64 fuzz bench runner
-test: runner ## Install what the tests need (as root), run everything, and count it
+test: build runner ## Install what the tests need (as root), run everything, and count it
 	@$(RUNNER)
 
 lint: runner ## gofmt, go vet, buf lint, buf breaking
@@ -39,7 +39,7 @@ arm64: runner ## Build and vet the Go code for arm64, and compile the C for it
 fuzz: runner ## Run each fuzz target for FUZZTIME (default 10s)
 	@$(RUNNER) fuzz
 
-bench: build ## Measure cost and loss against what skep promises; root, an idle machine, ARGS=-write for docs/performance.md
+bench: build ## Measure cost and loss against what skep promises; as root; ARGS="-write docs/performance.md" keeps the figures
 	go run ./test/bench $(ARGS)
 
 runner:

@@ -65,7 +65,16 @@ struct {
 	__type(value, __u64);
 } tcp_address SEC(".maps");
 
-/* The verifier lets a pointer become a number on its way through memory only. */
+/* Both ends have agreed on a connection. */
+static __always_inline bool synchronized(int state)
+{
+	return state == ESTABLISHED || (state >= FIN_WAIT1 && state <= LAST_ACK && state != CLOSE) || state == CLOSING;
+}
+
+/*
+ * The verifier lets a pointer become a number on its way through memory only. A
+ * softirq in between may use the same memory: then once more.
+ */
 static __always_inline __u64 address(void *sk)
 {
 	__u32 zero = 0;
@@ -73,8 +82,15 @@ static __always_inline __u64 address(void *sk)
 
 	if (!slot)
 		return 0;
-	*slot = (__u64)sk;
-	return *slot;
+	_Pragma("clang loop unroll(full)")
+	for (int i = 0; i < 4; i++) {
+		*slot = (__u64)sk;
+		__u64 number = *slot;
+
+		if (number == (__u64)sk)
+			return number;
+	}
+	return 0;
 }
 
 static __always_inline struct tcp_socket *find_socket(void *sk)
@@ -115,6 +131,14 @@ static __always_inline void forget_socket(void *sk)
 	__u64 key = address(sk);
 
 	bpf_map_delete_elem(&tcp_sockets_hash, &key);
+}
+
+/* Other families have protocols of the same number. */
+static __always_inline bool is_tcp(struct sock *sk)
+{
+	__u16 family = sk->__sk_common.skc_family;
+
+	return sk->sk_protocol == IPPROTO_TCP && (family == AF_INET || family == AF_INET6);
 }
 
 /* Typed where the helper for it exists (5.11). */
@@ -175,12 +199,20 @@ static __always_inline void copy_v6(__be32 to[4], const struct in6_addr *from)
 	to[3] = from->in6_u.u6_addr32[3];
 }
 
+/* Still there when CLOSE has already cleared skc_num. */
+static __always_inline __u16 bound_port(struct sock *sk)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	return tp ? bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport) : 0;
+}
+
 static __always_inline void read_ends(struct tcp_socket *s, struct sock *sk)
 {
 	struct sock_common *c = &sk->__sk_common;
 
 	s->family = c->skc_family;
-	s->ends.local_port = c->skc_num;
+	s->ends.local_port = c->skc_num ?: bound_port(sk);
 	s->ends.remote_port = bpf_ntohs(c->skc_dport);
 	s->ends.netns = c->skc_net.net->ns.inum;
 	if (s->family == AF_INET6 && bpf_core_field_exists(c->skc_v6_daddr)) {
@@ -190,12 +222,4 @@ static __always_inline void read_ends(struct tcp_socket *s, struct sock *sk)
 	}
 	map_v4(s->ends.local, c->skc_rcv_saddr);
 	map_v4(s->ends.remote, c->skc_daddr);
-}
-
-/* Still there when CLOSE has already cleared skc_num. */
-static __always_inline __u16 bound_port(struct sock *sk)
-{
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-
-	return tp ? bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport) : 0;
 }

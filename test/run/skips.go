@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -47,18 +48,18 @@ func parseSkips(text string) ([]expectedSkip, error) {
 }
 
 func (e expectedSkip) allows(r result) bool {
-	return e.stage.MatchString(r.stage) && e.test.MatchString(r.id()) && e.reason.MatchString(oneLine(r.output))
+	return e.stage.MatchString(r.stage) && e.test.MatchString(r.id()) && e.reason.MatchString(strings.Join(strings.Fields(r.output), " "))
 }
 
-// judgeSkips names every skip that is not expected, and makes a failure of each
-// where the machine lacks nothing: such a skip hides something.
+// judgeSkips makes a failure of every skip that is not expected where the machine
+// lacks nothing: there it hides something. Elsewhere it counts them.
 func (t *tally) judgeSkips(expected []expectedSkip, strict bool) {
 	for i, r := range t.results {
 		if r.outcome != skipped || allowed(expected, r) {
 			continue
 		}
 		if !strict {
-			t.results[i].output = "(not in skips.txt) " + r.output
+			t.unexpected++
 			continue
 		}
 		t.results[i].outcome = failed
@@ -67,10 +68,5 @@ func (t *tally) judgeSkips(expected []expectedSkip, strict bool) {
 }
 
 func allowed(expected []expectedSkip, r result) bool {
-	for _, e := range expected {
-		if e.allows(r) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(expected, func(e expectedSkip) bool { return e.allows(r) })
 }

@@ -5,6 +5,7 @@ package process
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 	"unsafe"
@@ -53,33 +54,44 @@ func DecodeExec(raw []byte) (*Exec, error) {
 	if err != nil {
 		return nil, err
 	}
-	body := &skepv1.Exec{
-		ArgsTruncated: r.Flags&execArgsTruncated != 0,
-		Filename:      valid(cString(texts[1])),
-		Cwd:           joinPath(texts[3], r.CwdPathFlags),
-		Setuid:        r.Flags&execSetuid != 0,
-		Setgid:        r.Flags&execSetgid != 0,
-		FileCaps:      r.Flags&execFileCaps != 0,
-		Unlinked:      r.Flags&execUnlinked != 0,
-		NsPid:         r.NSPid,
-		Session:       r.Session,
-		Tty:           terminal(r.TTY[:]),
-		CgroupId:      r.Process.CgroupID,
-		File:          file(&r, texts[2]),
-		Credentials:   credentials(&r.Credentials),
-		Capabilities:  capabilities(&r.Credentials),
-		Namespaces:    namespaces(&r.Namespaces),
-	}
+	// One allocation for what lives and dies together: an exec is the costliest record.
+	all := &struct {
+		exec         Exec
+		body         skepv1.Exec
+		file         skepv1.File
+		credentials  skepv1.Credentials
+		capabilities skepv1.Capabilities
+		namespaces   skepv1.Namespaces
+	}{}
+	body := &all.body
+	body.File, body.Credentials, body.Capabilities, body.Namespaces = &all.file, &all.credentials, &all.capabilities, &all.namespaces
+	setFile(body.File, &r, texts[2])
+	setCredentials(body.Credentials, &r.Credentials)
+	setCapabilities(body.Capabilities, &r.Credentials)
+	setNamespaces(body.Namespaces, &r.Namespaces)
+	setFlags(body, r.Flags)
+	body.Filename = valid(cString(texts[1]))
+	body.Cwd = joinPath(texts[3], r.CwdPathFlags)
+	body.NsPid, body.Session, body.Tty = r.NSPid, r.Session, terminal(r.TTY[:])
+	body.CgroupId = r.Process.CgroupID
 	body.Args, body.ArgsRaw = arguments(texts[0])
 	// The name alone proves nothing: anyone may call a file so.
 	body.Memfd = r.ExePathFlags&pathPseudo != 0 && strings.HasPrefix(body.File.Path, "/memfd:")
 	if r.Flags&execScript != 0 {
 		body.Script = body.Filename
 	}
-	return &Exec{
-		BootNS: r.Header.BootNS, Process: r.Process, Comm: valid(cString(r.Comm[:])),
-		Body: body, NoPaths: r.Flags&execNoPaths != 0,
-	}, nil
+	all.exec = Exec{
+		BootNS: r.Header.BootNS, Process: r.Process, Comm: Comm(r.Comm), Body: body, NoPaths: r.Flags&execNoPaths != 0,
+	}
+	return &all.exec, nil
+}
+
+func setFlags(body *skepv1.Exec, flags uint32) {
+	body.ArgsTruncated = flags&execArgsTruncated != 0
+	body.Setuid = flags&execSetuid != 0
+	body.Setgid = flags&execSetgid != 0
+	body.FileCaps = flags&execFileCaps != 0
+	body.Unlinked = flags&execUnlinked != 0
 }
 
 // split cuts the text into consecutive parts of the given lengths.
@@ -123,30 +135,34 @@ func joinPath(walk []byte, flags uint16) string {
 		}
 		return ""
 	}
-	names := strings.Split(string(walk), "\x00")
-	var b strings.Builder
-	b.Grow(len(walk) + 1)
-	for i := len(names) - 1; i >= 0; i-- {
+	path := make([]byte, 0, len(walk)+1)
+	for rest := walk; ; {
+		i := bytes.LastIndexByte(rest, 0)
 		// A walk that was cut off has no front: it does not start at the root.
-		if flags&pathTruncated == 0 || i < len(names)-1 {
-			b.WriteByte('/')
+		if flags&pathTruncated == 0 || len(rest) < len(walk) {
+			path = append(path, '/')
 		}
-		b.WriteString(names[i])
+		path = append(path, rest[i+1:]...)
+		if i < 0 {
+			return valid(string(path))
+		}
+		rest = rest[:i]
 	}
-	return valid(b.String())
 }
 
-func file(r *abi.ExecHead, walk []byte) *skepv1.File {
-	f := &skepv1.File{Device: Device(r.Device), Inode: r.Inode}
+func setFile(f *skepv1.File, r *abi.ExecHead, walk []byte) {
+	f.Device, f.Inode = Device(r.Device), r.Inode
 	if len(walk) > 0 {
 		f.Path, f.PathSource = joinPath(walk, r.ExePathFlags), "kernel"
 		f.PathTruncated = r.ExePathFlags&pathTruncated != 0
 	}
-	return f
 }
 
 // Device writes a kernel dev_t as major:minor.
-func Device(dev uint32) string { return fmt.Sprintf("%d:%d", dev>>20, dev&(1<<20-1)) }
+func Device(dev uint32) string {
+	b := strconv.AppendUint(make([]byte, 0, 16), uint64(dev>>20), 10)
+	return string(strconv.AppendUint(append(b, ':'), uint64(dev&(1<<20-1)), 10))
+}
 
 // terminal turns the kernel's name of a tty into that under /dev.
 func terminal(name []byte) string {
@@ -157,18 +173,15 @@ func terminal(name []byte) string {
 	return tty
 }
 
-func credentials(c *abi.Credentials) *skepv1.Credentials {
-	return &skepv1.Credentials{
-		Uid: c.UID, Gid: c.GID, Euid: c.Euid, Egid: c.Egid, Suid: c.Suid, Sgid: c.Sgid,
-		Fsuid: c.Fsuid, Fsgid: c.Fsgid, LoginUid: c.LoginUID,
-	}
+func setCredentials(to *skepv1.Credentials, c *abi.Credentials) {
+	to.Uid, to.Euid, to.Suid, to.Fsuid = c.UID, c.Euid, c.Suid, c.Fsuid
+	to.Gid, to.Egid, to.Sgid, to.Fsgid = c.GID, c.Egid, c.Sgid, c.Fsgid
+	to.LoginUid = c.LoginUID
 }
 
-func capabilities(c *abi.Credentials) *skepv1.Capabilities {
-	return &skepv1.Capabilities{
-		Inheritable: hex16(c.Inheritable), Permitted: hex16(c.Permitted), Effective: hex16(c.Effective),
-		Bounding: hex16(c.Bounding), Ambient: hex16(c.Ambient),
-	}
+func setCapabilities(to *skepv1.Capabilities, c *abi.Credentials) {
+	to.Inheritable, to.Permitted, to.Effective = hex16(c.Inheritable), hex16(c.Permitted), hex16(c.Effective)
+	to.Bounding, to.Ambient = hex16(c.Bounding), hex16(c.Ambient)
 }
 
 // hex16 writes a mask as /proc/PID/status does.
@@ -182,8 +195,7 @@ func hex16(mask uint64) string {
 	return fmt.Sprintf("%016x", mask)
 }
 
-func namespaces(n *abi.Namespaces) *skepv1.Namespaces {
-	return &skepv1.Namespaces{
-		Cgroup: n.Cgroup, Ipc: n.Ipc, Mnt: n.Mnt, Net: n.Net, Pid: n.Pid, Time: n.Time, User: n.User, Uts: n.Uts,
-	}
+func setNamespaces(to *skepv1.Namespaces, n *abi.Namespaces) {
+	to.Cgroup, to.Ipc, to.Mnt, to.Net = n.Cgroup, n.Ipc, n.Mnt, n.Net
+	to.Pid, to.Time, to.User, to.Uts = n.Pid, n.Time, n.User, n.Uts
 }

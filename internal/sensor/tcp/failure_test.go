@@ -18,12 +18,13 @@ func TestFailedConnects(t *testing.T) {
 		name  string
 		errno unix.Errno // as connect(2) gave it to the program
 		want  unix.Errno // in the record
-		early bool       // before a SYN: only the best rung knows the errno
+		early bool       // within connect(2): only fexit knows the errno
 	}{
 		{"refused", unix.ECONNREFUSED, unix.ECONNREFUSED, false},
 		{"refused6", unix.ECONNREFUSED, unix.ECONNREFUSED, false},
 		{"timeout", unix.ETIMEDOUT, unix.ETIMEDOUT, false},
 		{"cancelled", unix.EINPROGRESS, unix.ECANCELED, false},
+		{"busy", unix.EADDRNOTAVAIL, unix.EADDRNOTAVAIL, true},
 		{"unreachable", unix.ENETUNREACH, unix.ENETUNREACH, true},
 		{"unreachable6", unix.EADDRNOTAVAIL, unix.EADDRNOTAVAIL, true},
 	} {

@@ -4,6 +4,7 @@ package tcp
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -40,7 +41,7 @@ func TestRungsAgree(t *testing.T) {
 					t.Errorf("%s has not: %s", bestName, shape)
 				}
 			}
-			if len(got) < len(best) && rung.Name != "tp_btf" {
+			if len(got) < len(best) && !strings.HasPrefix(rung.Name, "tp_btf") {
 				t.Errorf("%d records, %s has %d", len(got), bestName, len(best))
 			}
 		})
@@ -50,9 +51,10 @@ func TestRungsAgree(t *testing.T) {
 	}
 }
 
-// lacks is the documented difference: what becomes of connects that fail before a SYN.
+// lacks is the documented difference: the errno of connects that fail within connect(2).
 func lacks(rung, shape string) bool {
-	return strings.Contains(shape, "unreachable") && !strings.HasPrefix(rung, "fexit")
+	return (strings.Contains(shape, "unreachable") || strings.HasPrefix(shape, "busy") && strings.Contains(shape, "flags=0x80")) &&
+		!strings.HasPrefix(rung, "fexit")
 }
 
 // shapes plays roles and describes each of their records without what differs from
@@ -74,8 +76,8 @@ func (w *watch) shapes(t *testing.T) []string {
 		all = append(all, w.describe(t, ending, said, "port")...)
 	}
 	said := play(t, "fail")
-	for _, name := range []string{"refused", "refused6", "timeout", "cancelled", "unreachable", "unreachable6"} {
-		if name == "unreachable" && w.rung.Name == "tp_btf" {
+	for _, name := range []string{"refused", "refused6", "timeout", "cancelled", "busy", "unreachable", "unreachable6"} {
+		if name == "unreachable" && strings.HasPrefix(w.rung.Name, "tp_btf") {
 			break
 		}
 		w.until(t, said.port(t, name), "failed connect", func(tr *trace) bool {
@@ -135,7 +137,7 @@ func needRung(t *testing.T, rung string) {
 		program.Close()
 	}
 	switch rung {
-	case "fexit", "cgroup_recv":
+	case "fexit", "cgroup_recv", "tp_btf":
 		needSymbol(t, "bpf_sk_storage_get_tracing")
 	case "cgroup":
 		needSymbol(t, "bpf_sk_storage_get_tracing")
@@ -152,5 +154,22 @@ func needSymbol(t *testing.T, name string) {
 	}
 	if _, err := kernel.AnyTypesByName(name); err != nil {
 		t.Skipf("needs the kernel's %s: %v", name, err)
+	}
+}
+
+// The best rung that the kernel has the parts for is the one in use.
+func TestRungOfThisKernel(t *testing.T) {
+	want := map[string]string{
+		"5.10": "fexit_hash", "6.1": "fexit", "6.12": "fexit", "6.12-nobpf": "fexit", "7.2": "fexit",
+	}[os.Getenv("SKEP_KERNEL")]
+	if want == "" { // not one of the matrix
+		for _, rung := range Sensor().Ladders[0].Rungs {
+			if t.Run("has "+rung.Name, func(t *testing.T) { needRung(t, rung.Name); want = rung.Name }); want != "" {
+				break
+			}
+		}
+	}
+	if got := start(t, "").rung.Name; got != want {
+		t.Errorf("rung %s is used, want %s", got, want)
 	}
 }

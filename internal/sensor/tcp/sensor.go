@@ -53,13 +53,19 @@ func Sensor() kern.Sensor {
 				storage("fexit", nil, with(exits, states, accepts, attempts)),
 				storage("cgroup", []string{noErrno, acceptAtIO}, with(states, accepts, []string{"received", "sent"}, attempts)),
 				storage("cgroup_recv", []string{noErrno, acceptAtIO, noSpeakFirst}, with(states, accepts, []string{"received"}, attempts)),
+				storage("tp_btf", []string{attemptsUnseen, acceptUnseen}, with(states, []string{"received"})),
 				hash("fexit_hash", []string{hashed}, with(exits, states, accepts, []string{"received"}, attempts)),
 				hash("cgroup_hash", []string{hashed, noErrno, acceptAtIO, noSpeakFirst}, with(states, accepts, []string{"received"}, attempts)),
-				hash("tp_btf", []string{hashed, attemptsUnseen, acceptUnseen}, with(states, []string{"received"})),
+				hash("tp_btf_hash", []string{hashed, attemptsUnseen, acceptUnseen}, with(states, []string{"received"})),
 			},
 		}},
 	}
 }
+
+// CanScan reports whether [ExistingProgram] works beside a rung: it stamps sockets
+// where only the rungs with socket storage look. Elsewhere a socket older than the
+// agent is met at its first read or its close.
+func CanScan(rung kern.Rung) bool { return rung.Config["cfg_socket_storage"] != false }
 
 // storage is a rung that keeps a socket's state in the socket.
 func storage(name string, limits, programs []string) kern.Rung {

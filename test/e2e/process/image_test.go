@@ -102,7 +102,7 @@ func testImage(t *testing.T, s *scene) {
 func testPaths(t *testing.T, s *scene) {
 	for name, make := range map[string]func(*testing.T, *scene, string) *exec.Cmd{
 		"cwd": inDirectory, "relative": relative, "symlink": symlink, "bind mount": bindMount,
-		"bound file": boundFile, "chroot": inChroot, "overlay": inOverlay, "62 deep": deep(62), "70 deep": deep(70),
+		"bound file": boundFile, "chroot": inChroot, "overlay": inOverlay, "58 deep": deep(58), "70 deep": deep(70),
 		"long": longPath, "not UTF-8": oddName,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -16,8 +16,8 @@ export const callTimeout = 8000;
 export function failure(e: unknown): { code: Code; message: string } {
   const error = ConnectError.from(e, Code.Unavailable);
   // A server that is gone is a network error to fetch, which Connect cannot name.
-  const code = error.code === Code.Unknown ? Code.Unavailable : error.code;
-  return { code, message: error.rawMessage };
+  if (error.code === Code.Unknown || e instanceof TypeError) return { code: Code.Unavailable, message: 'The server of this page (skep serve) does not answer.' };
+  return { code: error.code, message: error.rawMessage };
 }
 
 export function sleep(ms: number, signal: AbortSignal): Promise<void> {

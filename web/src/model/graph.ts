@@ -5,7 +5,7 @@ import type { Edge, Party } from './edges';
 export interface Box {
   key: string;
   party: Party;
-  /** How many addresses a box of other hosts stands for. */
+  /** How many addresses a box of others stands for. */
   addresses: number;
   x: number;
   y: number;
@@ -53,7 +53,7 @@ export function draw(edges: Edge[]): Drawing {
   return place([...boxes.values()], [...wires.values()]);
 }
 
-/** Addresses that are not of this host are one box on each side, or they would be all there is. */
+/** Addresses of no process that skep knows are one box on each side, or they would be all there is. */
 function box(all: Map<string, Box>, p: Party, side: string): Box {
   const key = p.local ? p.key : `others ${side}`;
   let b = all.get(key);

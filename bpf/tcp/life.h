@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* What each transition of a socket means. */
+#pragma once
+
+#include "emit.h"
+
+/* fexit programs give the errno of a connect that fails within connect(2). */
+const volatile bool cfg_connect_exit = false;
+
+static __always_inline void on_syn_sent(struct tcp_socket *s, struct sock *sk)
+{
+	__u64 asked = s->flags & TCP_PENDING ? s->opened_ns : 0;
+
+	begin(s, 0);
+	if (asked)
+		s->opened_ns = asked;
+	set_owner(s, TCP_SOURCE_CONNECT);
+	read_ends(s, sk);
+}
+
+static __always_inline void on_listen(struct tcp_socket *s, struct sock *sk)
+{
+	begin(s, TCP_LISTENER);
+	set_owner(s, TCP_SOURCE_LISTEN);
+	read_ends(s, sk);
+	if (!cfg_socket_storage) {
+		struct listener_key key = {s->ends.netns, s->ends.local_port};
+
+		if (bpf_map_update_elem(&tcp_listeners, &key, &s->owner, BPF_ANY))
+			count_loss(LOSS_TABLE_FULL, EVENT_LISTEN);
+	}
+	emit_open(EVENT_LISTEN, s, 0, sk->sk_max_ack_backlog);
+}
+
+/* A child of a listener: its addresses are not all there yet. */
+static __always_inline void on_child(struct tcp_socket *s, struct sock *sk)
+{
+	if (!cfg_socket_storage) {
+		struct listener_key key = {sk->__sk_common.skc_net.net->ns.inum, sk->__sk_common.skc_num};
+		struct exec_id *owner = bpf_map_lookup_elem(&tcp_listeners, &key);
+
+		if (owner)
+			s->owner = *owner;
+	}
+	begin(s, TCP_PASSIVE);
+	s->source = s->owner.tgid ? TCP_SOURCE_LISTENER : TCP_SOURCE_NONE;
+}
+
+static __always_inline void on_established(struct tcp_socket *s, struct sock *sk, int old)
+{
+	if (old == SYN_RECV && !(s->flags & TCP_PASSIVE) && s->source != TCP_SOURCE_CONNECT)
+		on_child(s, sk); /* was missed */
+	else if (!s->id)
+		begin(s, TCP_PREEXISTING);
+	s->flags &= ~TCP_PENDING;
+	read_ends(s, sk);
+	s->established_ns = bpf_ktime_get_boot_ns();
+	if (!(s->flags & TCP_PASSIVE)) {
+		emit_open(EVENT_CONNECT, s, 0, 0);
+		return;
+	}
+	emit_open(EVENT_ESTABLISHED, s, 0, 0);
+	full_barrier(s);
+	if (s->flags & TCP_ACCEPTED)
+		emit_open(EVENT_ACCEPT, s, 0, 0);
+}
+
+/*
+ * A child is in the listener's queue before its handshake is over, so this may run
+ * beside on_established. Each stores its news before it looks for the other's: the
+ * record comes at least once. User space drops a second one.
+ */
+static __always_inline void accepted(struct tcp_socket *s, enum tcp_source source)
+{
+	set_owner(s, source);
+	s->flags |= TCP_ACCEPTED;
+	full_barrier(s);
+	if (s->established_ns)
+		emit_open(EVENT_ACCEPT, s, 0, 0);
+}
+
+/* The current task acts on the socket: it is the owner of what nobody is known to own. */
+static __always_inline void claim(struct tcp_socket *s, enum tcp_source source)
+{
+	if (waits(s))
+		accepted(s, source);
+	else if (!s->owner.tgid) /* older than the programs */
+		set_owner(s, source);
+}
+
+/* A socket that has been accepted has a struct socket, one in the listener's queue has none. */
+static __always_inline void on_local_close(struct tcp_socket *s, struct sock *sk)
+{
+	if (sk->sk_socket && in_process(sk))
+		claim(s, TCP_SOURCE_IO);
+}
+
+static __always_inline void connect_failed(struct tcp_socket *s, __u32 error)
+{
+	s->flags = (s->flags & ~TCP_PENDING) | TCP_FAILED;
+	emit_open(EVENT_CONNECT, s, error, 0);
+}
+
+#define SHUTDOWN_MASK 3
+
+static __always_inline void on_connect_failed(struct tcp_socket *s, struct sock *sk)
+{
+	__u32 error = sk->sk_err;
+
+	s->ends.local_port = bound_port(sk); /* chosen after SYN_SENT */
+	if (!error && sk->sk_shutdown == SHUTDOWN_MASK) {
+		error = ECANCELED; /* closed by its own process */
+	} else if (!error && cfg_connect_exit) {
+		s->flags |= TCP_PENDING;
+		return;
+	} else if (!error && !s->ends.local_port) {
+		error = EADDRNOTAVAIL; /* no port was free */
+	}
+	connect_failed(s, error);
+}
+
+static __always_inline void on_close(struct tcp_socket *s, struct sock *sk, int old)
+{
+	if (old == LISTEN) {
+		s->flags |= TCP_LISTENER;
+		emit_close(s, sk, old, TCP_REASON_LOCAL);
+		if (!cfg_socket_storage) {
+			struct listener_key key = {s->ends.netns, s->ends.local_port};
+
+			bpf_map_delete_elem(&tcp_listeners, &key);
+		}
+	} else if (s->established_ns || (s->flags & TCP_PREEXISTING)) {
+		on_local_close(s, sk);
+		if (waits(s) && sk->sk_socket) { /* reset before its acceptor did anything */
+			s->flags |= TCP_ACCEPTED;
+			emit_open(EVENT_ACCEPT, s, 0, 0);
+		}
+		emit_close(s, sk, old, close_reason(s, sk, old));
+	} else if (!(s->flags & TCP_PASSIVE)) {
+		on_connect_failed(s, sk);
+	}
+	if (!(s->flags & TCP_PENDING)) /* else the end of connect(2) tells more */
+		forget_socket(sk);
+}
+
+static __always_inline void on_new_state(struct tcp_socket *s, struct sock *sk, int old, int new)
+{
+	s->state = new;
+	/* Preemption may nest deeper than there are programs: then a state is missed and made up for. */
+	if (!s->established_ns && !(s->flags & TCP_PREEXISTING) && synchronized(old))
+		on_established(s, sk, s->flags & TCP_LISTENER ? SYN_RECV : old);
+	switch (new) {
+	case SYN_SENT:
+		on_syn_sent(s, sk);
+		break;
+	case LISTEN:
+		on_listen(s, sk);
+		break;
+	case SYN_RECV:
+		if (old == LISTEN)
+			on_child(s, sk);
+		break;
+	case ESTABLISHED:
+		on_established(s, sk, old);
+		break;
+	case FIN_WAIT1:
+	case LAST_ACK:
+		if (!(s->flags & TCP_CLOSED_PEER))
+			s->flags |= TCP_CLOSED_LOCAL;
+		on_local_close(s, sk);
+		break;
+	case CLOSE_WAIT:
+		s->flags |= TCP_CLOSED_PEER;
+		break;
+	case CLOSE:
+		on_close(s, sk, old);
+		break;
+	}
+}
