@@ -8,6 +8,24 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+/* Since 6.10. */
+extern void bpf_preempt_disable(void) __ksym __weak;
+extern void bpf_preempt_enable(void) __ksym __weak;
+
+/*
+ * UNDISTURBED runs a handler that must not miss a process. Since 7.x tracepoints can be
+ * preempted, and the kernel does not run a program on a CPU where it is already at work.
+ */
+#define UNDISTURBED(handler)                                    \
+	({                                                      \
+		if (bpf_preempt_disable)                        \
+			bpf_preempt_disable();                  \
+		handler;                                        \
+		if (bpf_preempt_enable)                         \
+			bpf_preempt_enable();                   \
+		0;                                              \
+	})
+
 static __always_inline int on_fork(struct task_struct *child)
 {
 	__u32 tgid = LOAD(child, tgid);
@@ -33,6 +51,24 @@ static __always_inline int on_fork(struct task_struct *child)
 	return 0;
 }
 
+/*
+ * The parent may have exec'd, or died and left this to a reaper, since the fork. One
+ * that is ending has no record any more while it still is the parent.
+ */
+static __always_inline void renew_parent(struct exec_id *id, struct task_struct *parent)
+{
+	struct process *p = find_process(parent);
+	struct exec_id now;
+
+	if (p) {
+		*id = p->id;
+		return;
+	}
+	task_id(&now, parent);
+	if (now.tgid != id->tgid || now.start_ns != id->start_ns)
+		*id = now;
+}
+
 static __always_inline void remember_exec(struct task_struct *task, struct exec_record *r)
 {
 	__u32 tgid = LOAD(task, tgid);
@@ -51,8 +87,7 @@ static __always_inline void remember_exec(struct task_struct *task, struct exec_
 		r->process = fresh;
 		return;
 	}
-	/* The parent may have exec'd, or died and left this to a reaper, since the fork. */
-	find_exec_id(&p->parent, LOAD(task, real_parent));
+	renew_parent(&p->parent, LOAD(task, real_parent));
 	p->id.exec_ns = r->header.boot_ns;
 	p->cgroup_id = cgroup_id(task);
 	p->uid = effective_uid(task);
@@ -175,37 +210,37 @@ static __always_inline int on_attach(struct cgroup *cgroup, struct task_struct *
 SEC("tp_btf/sched_process_fork")
 int fork_btf(__u64 *ctx)
 {
-	return on_fork((struct task_struct *)ctx[1]);
+	return UNDISTURBED(on_fork((struct task_struct *)ctx[1]));
 }
 
 SEC("raw_tp/sched_process_fork")
 int fork_raw(__u64 *ctx)
 {
-	return on_fork((struct task_struct *)ctx[1]);
+	return UNDISTURBED(on_fork((struct task_struct *)ctx[1]));
 }
 
 SEC("tp_btf/sched_process_exec")
 int exec_btf(__u64 *ctx)
 {
-	return on_exec((struct task_struct *)ctx[0], (struct linux_binprm *)ctx[2]);
+	return UNDISTURBED(on_exec((struct task_struct *)ctx[0], (struct linux_binprm *)ctx[2]));
 }
 
 SEC("raw_tp/sched_process_exec")
 int exec_raw(__u64 *ctx)
 {
-	return on_exec((struct task_struct *)ctx[0], (struct linux_binprm *)ctx[2]);
+	return UNDISTURBED(on_exec((struct task_struct *)ctx[0], (struct linux_binprm *)ctx[2]));
 }
 
 SEC("tp_btf/sched_process_exit")
 int exit_btf(__u64 *ctx)
 {
-	return on_exit(ctx);
+	return UNDISTURBED(on_exit(ctx));
 }
 
 SEC("raw_tp/sched_process_exit")
 int exit_raw(__u64 *ctx)
 {
-	return on_exit(ctx);
+	return UNDISTURBED(on_exit(ctx));
 }
 
 SEC("tp_btf/cgroup_mkdir")
@@ -258,9 +293,17 @@ int oom_task(__u64 *ctx)
 	return 0;
 }
 
+struct trace_event_raw_mark_victim {
+	unsigned long total_vm; /* came with the task, in 6.10 */
+} CO_RE;
+
 SEC("tp_btf/mark_victim")
 int oom_pid(__u64 *ctx)
 {
+	/* A task's address would pass for a pid: this call makes the verifier refuse the program. */
+	if (bpf_core_field_exists(struct trace_event_raw_mark_victim, total_vm))
+		return bpf_map_delete_elem(0, 0);
+
 	__u32 tgid = (__u32)ctx[0];
 	struct process *p = bpf_map_lookup_elem(&processes, &tgid);
 	struct oom_record r = {};

@@ -401,7 +401,7 @@ static __always_inline bool sum_times(struct exit_record *r, struct task_struct 
 	r->user_ns = LOAD(signal, utime);
 	r->system_ns = LOAD(signal, stime);
 	r->runtime_ns = released;
-	if (cfg_probe_read) {
+	if (cfg_probe_read && LOAD(signal, nr_threads) > 1) {
 		add_threads(r, signal);
 	} else {
 		add_times(r, task);

@@ -128,7 +128,9 @@ func (s *sink) oom(raw []byte) error {
 		return err
 	}
 	body := process.OomBody(&r)
-	body.Cgroup = s.places.Place(r.CgroupID).Cgroup
+	if r.CgroupID != 0 { // else the whole host was short
+		body.Cgroup = s.places.Place(r.CgroupID).Cgroup
+	}
 	p := s.processes.Process(r.ID)
 	s.recorder.publish(event.Oom, r.Header.BootNS, p, &skepv1.Record{Body: &skepv1.Record_Oom{Oom: body}})
 	return nil

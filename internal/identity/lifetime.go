@@ -14,9 +14,8 @@ const preexisting = 1
 // twice, from a scan and then from the ring: its entry starts anew, but keeps its children.
 func (t *Table) add(p *abi.Process) (*entry, Place) {
 	id := key(p.ID)
-	inside := false
-	if old := t.live[id.Tgid]; old != nil {
-		inside = old.inside && sameProcess(old.id, id)
+	old := t.live[id.Tgid]
+	if old != nil {
 		t.retire(old, 0)
 	}
 	place := t.cgroups.Place(p.CgroupID)
@@ -25,7 +24,10 @@ func (t *Table) add(p *abi.Process) (*entry, Place) {
 		e = &entry{}
 		t.entries[id] = e
 	}
-	*e = entry{id: id, parent: key(p.Parent), cgroup: p.CgroupID, inside: inside, children: e.children, queued: e.queued}
+	*e = entry{id: id, parent: key(p.Parent), cgroup: p.CgroupID, children: e.children, queued: e.queued}
+	if old != nil && old != e && sameProcess(old.id, id) {
+		old.next, e.inside = e, old.inside
+	}
 	execID, processID := t.names.both(id)
 	e.process = &skepv1.Process{
 		ProcessId: processID, ExecId: execID, Pid: id.Tgid, Ppid: p.Parent.Tgid, Uid: p.UID,

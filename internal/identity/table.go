@@ -62,6 +62,7 @@ type Table struct {
 type entry struct {
 	id, parent abi.ExecID
 	up         *entry // the parent's entry, while this one lives
+	next       *entry // the image that superseded this one
 	process    *skepv1.Process
 	exec       *skepv1.Exec // nil for a fork: that of the image it was forked from is in origin
 	origin     *skepv1.Exec
@@ -147,12 +148,19 @@ func (t *Table) Exit(p *abi.Process, comm string, bootNS uint64, body *skepv1.Ex
 }
 
 // latest finds the image that an event means by id. The kernel side does not know the
-// time of the last exec where it had no room for the process.
+// time of the last exec where it had no room for the process, or has forgotten it already.
 func (t *Table) latest(id abi.ExecID) *entry {
-	if e := t.live[id.Tgid]; e != nil && sameProcess(e.id, id) && id.ExecNS == id.StartNS {
+	e := t.entries[id]
+	if id.ExecNS != id.StartNS {
 		return e
 	}
-	return t.entries[id]
+	if live := t.live[id.Tgid]; live != nil && sameProcess(live.id, id) {
+		return live
+	}
+	for e != nil && e.next != nil {
+		e = e.next
+	}
+	return e
 }
 
 // ended tells whether a process has ended just now, for the second of two last threads,

@@ -109,6 +109,18 @@ func TestNoKernelRecord(t *testing.T) {
 	wantLen(t, table, 1, 3)
 }
 
+// TestEndingParent: the kernel side had forgotten the parent, which was ending, when the child exec'd.
+func TestEndingParent(t *testing.T) {
+	table, _ := newTable(10)
+	table.Fork(proc(2, 30, 30, abi.ExecID{}), "sh")
+	image := table.Exec(proc(2, 30, 40, abi.ExecID{}), "cat", exec("/bin/cat"))
+	table.Exit(proc(2, 30, 40, abi.ExecID{}), "cat", 60, &skepv1.Exit{})
+	child := table.Exec(proc(3, 50, 70, abi.ExecID{Tgid: 2, StartNS: 30, ExecNS: 30}), "x", exec("/x"))
+	if child.ParentExecId != image.ExecId {
+		t.Errorf("parent is %s, want %s", child.ParentExecId, image.ExecId)
+	}
+}
+
 func TestExitOfUnknown(t *testing.T) {
 	table, _ := newTable(10)
 	p := table.Exit(proc(9, 1, 2, abi.ExecID{}), "lost", 5, &skepv1.Exit{})

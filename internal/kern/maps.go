@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -43,12 +44,13 @@ func (k *Kernel) openMaps() error {
 	if k.dir == "" {
 		return k.createMaps(specs)
 	}
-	found, err := k.adoptMaps(specs)
-	switch {
-	case err == nil:
+	pins, err := k.adoptMaps(specs)
+	if err == nil {
 		k.adopted = true
 		return nil
-	case found > 0:
+	}
+	links, _ := os.ReadDir(filepath.Join(k.dir, "links"))
+	if pins+len(links) > 0 {
 		k.options.Logger.Warn("the last agent's kernel side is damaged and not taken over: starting anew", "directory", k.dir, "error", err)
 		left, err := takeAway(k.dir, math.MaxUint64)
 		if err != nil {
@@ -63,12 +65,12 @@ func (k *Kernel) openMaps() error {
 }
 
 // adoptMaps opens the pins of all maps, or of none, and says how many pins there are.
-func (k *Kernel) adoptMaps(specs map[string]*ebpf.MapSpec) (found int, failed error) {
+func (k *Kernel) adoptMaps(specs map[string]*ebpf.MapSpec) (pins int, failed error) {
 	maps := map[string]*ebpf.Map{}
 	for _, name := range sortedKeys(specs) {
 		m, err := ebpf.LoadPinnedMap(k.mapPin(name), nil)
 		if !errors.Is(err, fs.ErrNotExist) {
-			found++
+			pins++
 		}
 		if err == nil {
 			maps[name] = m
@@ -80,12 +82,12 @@ func (k *Kernel) adoptMaps(specs map[string]*ebpf.MapSpec) (found int, failed er
 	}
 	if failed == nil {
 		k.maps = maps
-		return found, nil
+		return pins, nil
 	}
 	for _, m := range maps {
 		m.Close()
 	}
-	return found, failed
+	return pins, failed
 }
 
 func (k *Kernel) createMaps(specs map[string]*ebpf.MapSpec) error {

@@ -86,7 +86,7 @@ var libraries = []rule{
 		},
 		mayNot:      []string{"github.com/cilium/ebpf/..."},
 		testsToo:    true,
-		testsButNot: []string{"internal/sensor/...", "test/vm/smoke"},
+		testsButNot: []string{"internal/sensor/...", "test/vm/smoke", "test/e2e/..."}, // they look at the kernel past kern
 		why:         "only kern touches the kernel (compile and vm use the assembler), so that attaching has one executor and one undo",
 		example:     "internal/flow -> github.com/cilium/ebpf/link",
 	},

@@ -14,6 +14,8 @@ type step struct {
 	line    int
 	command string
 	want    []string
+	// interrupted by the reader: "^C" ends what it prints.
+	interrupted bool
 }
 
 // block is a fence marked "console": its steps are run.
@@ -73,6 +75,13 @@ func (b *block) add(number int, line string) error {
 	if more, ok := strings.CutPrefix(line, "> "); ok && len(last.want) == 0 {
 		last.command += "\n" + more
 		return nil
+	}
+	if line == "^C" {
+		last.interrupted = true
+		return nil
+	}
+	if last.interrupted {
+		return fmt.Errorf("line %d: output after ^C", number)
 	}
 	last.want = append(last.want, line)
 	return nil
@@ -150,7 +159,10 @@ func TestBlocks(t *testing.T) {
 	if s := got[1].steps[0]; strings.Join(s.want, "|") != "```" {
 		t.Errorf("a longer fence: got %+v", s)
 	}
-	for _, bad := range []string{"```console\noutput\n```\n", "```console\n$ x\n"} {
+	if got, err := blocks("```console\n$ x\na\n^C\n$ y\n```\n"); err != nil || !got[0].steps[0].interrupted || got[0].steps[1].interrupted || len(got[0].steps[0].want) != 1 {
+		t.Errorf("an interrupt: got %+v, %v", got, err)
+	}
+	for _, bad := range []string{"```console\n$ x\n^C\nmore\n```\n", "```console\noutput\n```\n", "```console\n$ x\n"} {
 		if _, err := blocks(bad); err == nil {
 			t.Errorf("%q: no error", bad)
 		}

@@ -18,6 +18,9 @@ import (
 // stepTimeout bounds each command that a document shows.
 const stepTimeout = 30 * time.Second
 
+// interruptAfter is how long a command runs that the document ends with ^C.
+const interruptAfter = 3 * time.Second
+
 // TestDocs runs the console blocks of README.md and docs/ against a real agent.
 func TestDocs(t *testing.T) {
 	type document struct {
@@ -118,18 +121,42 @@ func (a agent) socket() string { return filepath.Join(a.dir, "skep.sock") }
 func (a agent) run(t *testing.T, name string, b block) {
 	dir := t.TempDir()
 	for _, s := range b.steps {
-		ctx, cancel := context.WithTimeout(t.Context(), stepTimeout)
-		defer cancel()
-		c := exec.CommandContext(ctx, "bash", "-c", s.command)
-		c.Dir = dir
-		c.Env = append(os.Environ(), "PATH="+a.bin+":"+os.Getenv("PATH"), "SKEP_SOCKET="+a.socket(), "HOME="+dir, "NO_COLOR=1")
-		c.WaitDelay = time.Second
-		out, err := c.CombinedOutput()
+		out, err := a.step(t.Context(), dir, s)
 		if err != nil {
 			t.Fatalf("%s:%d: $ %s\n%v\n%s", name, s.line, s.command, err, out)
 		}
-		if missing := mismatch(s.want, string(out)); missing != "" {
+		if missing := mismatch(s.want, out); missing != "" {
 			t.Errorf("%s:%d: $ %s\nis said to print %q, and printed:\n%s", name, s.line, s.command, missing, out)
 		}
 	}
+}
+
+// step runs one command; one that the document interrupts gets its Ctrl-C, and may
+// say with its exit status that it was.
+func (a agent) step(ctx context.Context, dir string, s step) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	c := exec.CommandContext(ctx, "bash", "-c", s.command)
+	c.Dir = dir
+	c.Env = append(os.Environ(), "PATH="+a.bin+":"+os.Getenv("PATH"), "SKEP_SOCKET="+a.socket(), "HOME="+dir, "NO_COLOR=1")
+	c.WaitDelay = time.Second
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
+	var out bytes.Buffer
+	c.Stdout, c.Stderr = &out, &out
+	if err := c.Start(); err != nil {
+		return "", err
+	}
+	if s.interrupted {
+		timer := time.AfterFunc(interruptAfter, func() { _ = syscall.Kill(-c.Process.Pid, syscall.SIGINT) }) // it may have ended
+		defer timer.Stop()
+	}
+	err := c.Wait()
+	if ctx.Err() != nil {
+		return out.String(), fmt.Errorf("no end after %v; does it want a line ^C?", stepTimeout)
+	}
+	if state := c.ProcessState.Sys().(syscall.WaitStatus); s.interrupted && (state.Signal() == syscall.SIGINT || state.ExitStatus() == 130) {
+		err = nil
+	}
+	return out.String(), err
 }

@@ -22,7 +22,7 @@ func arm64(ctx context.Context, t *tally) error {
 
 func goARM64(ctx context.Context, verb string) error {
 	c := command(ctx, "go", verb, "./...")
-	c.Env = append(os.Environ(), "GOARCH=arm64", "CGO_ENABLED=0")
+	c.Env = append(os.Environ(), "GOARCH=arm64")
 	_, err := output(c)
 	return err
 }

@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -33,8 +34,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "run:", err)
 		os.Exit(2)
 	}
-	// Root without a login shell may lack where Debian puts nginx, ip and setcap.
-	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin"); err != nil {
+	if err := prepare(); err != nil {
 		fmt.Fprintln(os.Stderr, "run:", err)
 		os.Exit(2)
 	}
@@ -45,6 +45,16 @@ func main() {
 	if !runAll(ctx, os.Stdout, chosen) {
 		os.Exit(1)
 	}
+}
+
+// prepare sets what every stage wants of its environment: programs built as they
+// are shipped, also those that tests put where there are no libraries; and root
+// without a login shell may lack the directories of nginx, ip and setcap.
+func prepare() error {
+	return errors.Join(
+		os.Setenv("CGO_ENABLED", "0"),
+		os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin"),
+	)
 }
 
 func usage() {

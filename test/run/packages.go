@@ -32,6 +32,8 @@ var debian = []struct{ provides, name string }{
 	{"python3", "python3"},
 	{"nginx", "nginx-light"},
 	{"ip", "iproute2"},
+	{"iptables", "iptables"},
+	{"mount", "mount"},
 	{"tcpdump", "tcpdump"},
 	{"bpftool", "bpftool"},
 	{"promtool", "prometheus"},

@@ -152,7 +152,10 @@ func fail([]string) {
 	say("busy", port)
 	say("busy_errno", int(errno))
 	unix.Close(fds[1])
+	s := accept(l, true)
 	unix.Close(fds[0])
+	read(s, -1)
+	unix.Close(s)
 	unix.Close(l)
 	check1(unix.Unshare(unix.CLONE_NEWNET)) // empty: no route to anywhere
 	unix.Close(try("unreachable", "ipv4", 4242, 0))

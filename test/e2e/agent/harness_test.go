@@ -84,6 +84,11 @@ func lockHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.Close() })
+	for end := time.Now().Add(2 * skepdtest.Patience); agentRuns(t); time.Sleep(200 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("a skep agent that pins is running on this host; stop it: there can be only one, and this test needs its place")
+		}
+	}
 }
 
 // args are those of a skepd in this house.

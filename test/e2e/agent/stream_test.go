@@ -135,7 +135,8 @@ func spans(records []*skepv1.Record) map[string][]span {
 // nor come twice, and that none of them was used before. It returns the last ones.
 func wantContinuous(t *testing.T, records []*skepv1.Record, before map[string]uint64) map[string]uint64 {
 	t.Helper()
-	after := maps.Clone(before)
+	after := map[string]uint64{}
+	maps.Copy(after, before)
 	for kind, all := range spans(records) {
 		slices.SortFunc(all, func(a, b span) int { return int(int64(a.first) - int64(b.first)) })
 		if all[0].first <= before[kind] {

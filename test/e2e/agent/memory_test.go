@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+)
+
+const maxResident = 120 << 20
+
+// TestForkBomb: any number of short processes leaves the agent's memory where it is, and
+// what it remembers of them within its bound.
+func TestForkBomb(t *testing.T) {
+	const remembered = 1000
+	h := newPrivateHouse(t, "tables:\n  processes: 1024\n  exited_processes: "+strconv.Itoa(remembered))
+	a := h.start()
+	bomb(t, 200_000)
+	within(t, 10*time.Second, "the table is small again", func() error {
+		r, err := a.ListProcesses(t.Context(), &skepv1.ListProcessesRequest{Exited: true})
+		if err != nil {
+			return err
+		}
+		live, _ := filepath.Glob("/proc/[0-9]*")
+		if most := remembered + 2*len(live) + 100; len(r.Processes) > most {
+			return fmt.Errorf("%d processes are in the table, want at most %d", len(r.Processes), most)
+		}
+		return nil
+	})
+	wantSmall(t, a)
+	a.stop()
+}
+
+// bomb makes that many processes that end at once.
+func bomb(t *testing.T, n int) {
+	t.Helper()
+	if os.Getenv("SKEP_KERNEL") != "" {
+		n /= 20 // emulated
+	}
+	var group sync.WaitGroup
+	for range 2 {
+		group.Go(func() {
+			script := fmt.Sprintf("i=0; while [ $i -lt %d ]; do (:); i=$((i+1)); done", n/2)
+			if out, err := exec.Command("sh", "-c", script).CombinedOutput(); err != nil {
+				t.Errorf("fork: %v: %s", err, out)
+			}
+		})
+	}
+	group.Wait()
+}
+
+func wantSmall(t *testing.T, a *agent) {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", a.command.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range grep(string(text), "VmHWM:") {
+		kib, err := strconv.Atoi(strings.Fields(line)[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("peak of resident memory: %d MiB", kib>>10)
+		if kib<<10 > maxResident {
+			t.Errorf("it took %d MiB at its peak, want at most %d", kib>>10, maxResident>>20)
+		}
+	}
+}
+
+// TestManyContainers: containers that come and go leave nothing.
+func TestManyContainers(t *testing.T) {
+	h := newPrivateHouse(t)
+	a := h.start()
+	before := a.status().Containers.Entries
+	containers := 3000
+	if os.Getenv("SKEP_KERNEL") != "" {
+		containers = 300
+	}
+	for i := range containers {
+		inCgroup(t, fmt.Sprintf("docker-%064x.scope", i+1), func() {
+			if i%50 == 0 {
+				exec.Command("true").Run()
+			}
+		})
+	}
+	within(t, 100*time.Second, "the containers go", func() error {
+		if now := a.status().Containers.Entries; now > before {
+			return fmt.Errorf("%d containers are in the table, %d were before", now, before)
+		}
+		return nil
+	})
+	wantSmall(t, a)
+	a.stop()
+}
