@@ -223,7 +223,8 @@ func (a *Agent) scanExisting() error {
 // scanSockets fills the connection table with the sockets that were there first. A kernel
 // that cannot do it is no reason not to start: their owners show at their next use.
 func (a *Agent) scanSockets() error {
-	if !a.options.Config.Sensors.TCP.Enabled {
+	if !a.canScanSockets() {
+		a.logger.Info("connections older than the agent show at their next read or at their close")
 		return nil
 	}
 	raw, err := a.kernel.Scan(tcp.Sensor(), tcp.ExistingProgram)
@@ -232,6 +233,15 @@ func (a *Agent) scanSockets() error {
 		return nil
 	}
 	return tcp.DecodeScan(raw, func(e tcp.Event) { a.flows.Seed(&e, a.processes.Process) })
+}
+
+func (a *Agent) canScanSockets() bool {
+	for _, s := range a.signals {
+		if s.Ladder.Signal == "tcp" {
+			return s.Rung != nil && tcp.CanScan(*s.Rung)
+		}
+	}
+	return false
 }
 
 // requestScan asks for a scan because lifecycle records were lost; it never blocks.

@@ -29,7 +29,7 @@ func (a *Agent) openData() error {
 	if path == "" {
 		path = filepath.Join(cfg.DataDir, "audit.log")
 	}
-	if a.audit, err = os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
+	if a.audit, err = server.OpenAudit(path); err != nil {
 		return fmt.Errorf("open audit log: %w; set audit.path in skep.yaml to a writable place", err)
 	}
 	return nil

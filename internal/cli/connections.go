@@ -165,7 +165,7 @@ func (e essence) summary(i *skepv1.ConnectionInfo) string {
 		line += " (" + peerName(p) + ")"
 	}
 	line += " " + e.up + formatBytes(c.GetBytesSent()) + " " + e.down + formatBytes(c.GetBytesReceived())
-	if c.GetError() != 0 {
+	if c.GetErrorName() != "" {
 		line += " " + event.Printable(c.GetErrorName())
 	}
 	return line

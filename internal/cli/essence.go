@@ -182,12 +182,12 @@ func reasonColour(reason string) colour {
 }
 
 func (e essence) failure(dst []byte, c *skepv1.Connection) []byte {
-	if c.GetError() == 0 {
-		return dst
-	}
 	name := event.Printable(c.GetErrorName())
-	if name == "" {
-		name = "errno " + strconv.FormatUint(uint64(c.GetError()), 10)
+	switch {
+	case name == "":
+		return dst
+	case c.GetError() == 0:
+		name = "failed" // this rung cannot tell why
 	}
 	return e.append(append(dst, ' '), red, name)
 }

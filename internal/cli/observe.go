@@ -60,7 +60,7 @@ const observeExample = `  # Everything, live
   skep observe --kind exec --uid root --since 5m
 
   # Failed connections to a network, live only
-  skep observe -f --last 0 --kind connect --addr 10.0.0.0/8 --where 'connection.error != 0'
+  skep observe -f --last 0 --kind connect --addr 10.0.0.0/8 --where 'connection.error_name != ""'
 
   # Everything below sshd, for a program to read
   skep observe -f --ancestor-exe sshd -o json | jq .exec.args`

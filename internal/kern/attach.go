@@ -134,6 +134,9 @@ func (k *Kernel) loadRung(s Sensor, names []string, config map[string]any) (*ebp
 			delete(spec.Programs, name)
 		}
 	}
+	if len(spec.Programs) < len(names) {
+		return nil, nil, fmt.Errorf("load %s: object %s has not all of these programs", strings.Join(names, ", "), s.Name)
+	}
 	for name, value := range config {
 		v := spec.Variables[name]
 		if v == nil {

@@ -43,6 +43,7 @@ type Kernel struct {
 	specs    map[string]*ebpf.CollectionSpec
 	maps     map[string]*ebpf.Map
 	programs []*Program
+	rescues  []Rescue
 	presence presence
 	adopted  bool
 	broken   *Leftover // what was found under this ABI and could not be adopted
@@ -96,6 +97,7 @@ func (k *Kernel) parse(sensors []Sensor) error {
 			}
 		}
 		k.specs[s.Name] = spec
+		k.rescues = append(k.rescues, s.Rescues...)
 	}
 	return nil
 }

@@ -45,7 +45,8 @@ type ProgramStats struct {
 	Name, Hook   string
 	ID           uint32
 	Instructions uint32
-	// Runs and RunTime count only while statistics were on; Missed always.
+	// Runs and RunTime count only while statistics were on; Missed always. Missed is what
+	// no other program has made good.
 	Runs    uint64
 	RunTime time.Duration
 	Missed  uint64
@@ -62,11 +63,30 @@ func (k *Kernel) Stats() []ProgramStats {
 			s.Instructions, _ = info.VerifiedInstructions()
 		}
 		if stats, err := p.program.Stats(); err == nil {
-			s.Runs, s.RunTime, s.Missed = stats.RunCount, stats.Runtime, stats.RecursionMisses
+			s.Runs, s.RunTime, s.Missed = stats.RunCount, stats.Runtime, k.unrescued(p.Name, stats.RecursionMisses)
 		}
 		all = append(all, s)
 	}
 	return all
+}
+
+// unrescued takes off what another program has made good.
+func (k *Kernel) unrescued(program string, missed uint64) uint64 {
+	for _, r := range k.rescues {
+		if r.By == program {
+			return 0
+		}
+		if r.Program != program || missed == 0 {
+			continue
+		}
+		var perCPU []uint64
+		if m := k.maps[r.Counter]; m != nil && m.Lookup(uint32(0), &perCPU) == nil {
+			for _, n := range perCPU {
+				missed -= min(n, missed)
+			}
+		}
+	}
+	return missed
 }
 
 // MapStats is the memory that one map takes in the kernel.

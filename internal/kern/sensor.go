@@ -17,8 +17,19 @@ const (
 type Sensor struct {
 	// Name is the capability's, such as "process"; its object is bpf.Object(Name).
 	Name string
+	// Rescues name the programs whose misses another program makes good.
+	Rescues []Rescue
 	// Ladders are attached in order. One that has no working rung does not stop the others.
 	Ladders []Ladder
+}
+
+// Rescue is a second program at the same hook. The kernel leaves a program out when the
+// CPU is already in it (a socket's softirq interrupts its own system call); the second
+// one then handles the event and counts it.
+type Rescue struct {
+	Program string // whose misses are made good
+	By      string // the second program; its own misses are harmless
+	Counter string // per-CPU array whose only entry counts what By has handled
 }
 
 // Ladder lists the ways to get one signal, best first.

@@ -1500,7 +1500,8 @@ type Connection struct {
 	Netns uint32 `protobuf:"varint,7,opt,name=netns,proto3" json:"netns,omitempty"`
 	// How the owner was found: connect, accept, io, listen, listener, scan.
 	OwnerSource string `protobuf:"bytes,8,opt,name=owner_source,json=ownerSource,proto3" json:"owner_source,omitempty"`
-	// Failed connects: errno and its name such as ECONNREFUSED. 0 is success.
+	// Failed connects: errno and its name such as ECONNREFUSED. Where a rung cannot tell
+	// why a connect failed, error is 0 and error_name "unknown"; success has neither.
 	Error     uint32 `protobuf:"varint,9,opt,name=error,proto3" json:"error,omitempty"`
 	ErrorName string `protobuf:"bytes,10,opt,name=error_name,json=errorName,proto3" json:"error_name,omitempty"`
 	// The other end, where it is on this host and already known.

@@ -43,7 +43,8 @@ const (
 // kinds come from the same programs and state.
 func Sensor() kern.Sensor {
 	return kern.Sensor{
-		Name: "tcp",
+		Name:    "tcp",
+		Rescues: []kern.Rescue{{Program: "state", By: "state_rescue", Counter: RescuesMap}},
 		Ladders: []kern.Ladder{{
 			Signal: "tcp",
 			Intent: kern.See,

@@ -89,7 +89,7 @@ function flows(info: ConnectionInfo): { toServer: number; toClient: number } {
 function add(e: Edge, v: Conversation) {
   const c = v.info.connection!;
   e.conversations.push(v);
-  if (c.error || v.info.state === 'FAILED') e.failed++;
+  if (c.errorName || v.info.state === 'FAILED') e.failed++;
   else if (v.info.state !== 'CLOSED') e.open++;
   e.toServer += v.toServer;
   e.toClient += v.toClient;

@@ -154,7 +154,7 @@ describe('edges', () => {
     expect(got.map((e) => [e.client.name, e.server.name, e.port, e.open, e.toServer, e.toClient])).toEqual([['curl', 'nginx', 80, 1, 10, 900]]);
   });
   it('counts failures, and sorts', () => {
-    const got = edges([connection('outbound', ['10.0.0.1', 1], ['10.0.0.2', 9], { error: 111 }), connection('inbound', ['10.0.0.1', 443], ['192.0.2.1', 7])]);
+    const got = edges([connection('outbound', ['10.0.0.1', 1], ['10.0.0.2', 9], { error: 111, errorName: 'ECONNREFUSED' }), connection('inbound', ['10.0.0.1', 443], ['192.0.2.1', 7])]);
     expect(sortEdges(got, 'failed', true).map((e) => [e.server.name, e.failed, e.open])).toEqual([['10.0.0.2', 1, 0], ['nginx', 0, 1]]);
     expect(sortEdges(got, 'port', false).map((e) => e.port)).toEqual([9, 443]);
     expect(draw(got).boxes.length).toBe(4);

@@ -43,7 +43,7 @@ function ofConnection(kind: string, c: Connection): string {
   const arrow = c.direction === 'inbound' ? '←' : '→';
   const peer = c.peer?.comm || c.peer?.exe ? ` (${c.peer.comm || baseName(c.peer.exe)} ${c.peer.pid})` : '';
   const ends = `${endpoint(c.local)} ${arrow} ${endpoint(c.remote)}${peer}`;
-  if (c.error) return `${ends} failed: ${c.errorName || c.error}`;
+  if (c.errorName) return `${ends} failed: ${c.errorName}`;
   if (kind !== 'close') return ends;
   const retrans = c.retransmits ? `, ${c.retransmits} retransmits` : '';
   return `${ends}  sent ${bytes(c.bytesSent)}, received ${bytes(c.bytesReceived)}${retrans}, ${c.closeReason} after ${nanos(c.durationNs)}`;
@@ -55,7 +55,7 @@ export function alarming(r: Rec): boolean {
     case 'exit':
       return r.body.value.signal !== 0 || r.body.value.code !== 0;
     case 'connection':
-      return r.body.value.error !== 0;
+      return r.body.value.errorName !== '';
     case 'loss':
     case 'oom':
       return true;

@@ -902,7 +902,8 @@ export type Connection = Message<"skep.v1.Connection"> & {
   ownerSource: string;
 
   /**
-   * Failed connects: errno and its name such as ECONNREFUSED. 0 is success.
+   * Failed connects: errno and its name such as ECONNREFUSED. Where a rung cannot tell
+   * why a connect failed, error is 0 and error_name "unknown"; success has neither.
    *
    * @generated from field: uint32 error = 9;
    */
