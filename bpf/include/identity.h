@@ -22,7 +22,8 @@ struct process {
 	struct exec_id parent;
 	__u64 cgroup_id; /* in the chosen hierarchy */
 	__u32 uid;       /* effective */
-	__u32 flags;
+	__u16 flags;
+	__u16 execs; /* low bits of the task's count of execs: tells which one was seen last */
 };
 
 struct {
@@ -48,6 +49,11 @@ static __always_inline __u64 cgroup_id(struct task_struct *task)
 	struct kernfs_node *kn = LOAD(cgroup, kn);
 
 	return LOAD(kn, id);
+}
+
+static __always_inline __u16 exec_count(struct task_struct *task)
+{
+	return LOAD(task, self_exec_id);
 }
 
 static __always_inline __u32 effective_uid(struct task_struct *task)

@@ -227,6 +227,7 @@ struct task_struct {
 	__u64 utime, stime;
 	struct sched_entity se;
 	kuid_t loginuid;
+	__u64 self_exec_id;
 	char comm[16];
 } CO_RE;
 

@@ -8,25 +8,15 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Since 6.10. */
-extern void bpf_preempt_disable(void) __ksym __weak;
-extern void bpf_preempt_enable(void) __ksym __weak;
-
 /*
- * UNDISTURBED runs a handler that must not miss a process. Since 7.x tracepoints can be
- * preempted, and the kernel does not run a program on a CPU where it is already at work.
+ * The kernel does not run a program on a CPU where it is already at work, and from 7.x
+ * on a tracepoint's programs can be preempted by another task that comes by. So each
+ * handler is there twice: the second one, the rescue, comes after the first at the same
+ * tracepoint, and does the work if it sees that the first was left out.
  */
-#define UNDISTURBED(handler)                                    \
-	({                                                      \
-		if (bpf_preempt_disable)                        \
-			bpf_preempt_disable();                  \
-		handler;                                        \
-		if (bpf_preempt_enable)                         \
-			bpf_preempt_enable();                   \
-		0;                                              \
-	})
+enum turn { FIRST, RESCUE };
 
-static __always_inline int on_fork(struct task_struct *child)
+static __always_inline int on_fork(struct task_struct *child, enum turn turn)
 {
 	__u32 tgid = LOAD(child, tgid);
 
@@ -39,11 +29,16 @@ static __always_inline int on_fork(struct task_struct *child)
 	/* real_parent, not the caller: CLONE_PARENT makes the caller's parent the parent. */
 	find_exec_id(&p.parent, LOAD(child, real_parent));
 	task_id(&p.id, child);
+	p.execs = exec_count(child);
 	p.cgroup_id = cgroup_id(child);
 	p.uid = effective_uid(child);
-	if (bpf_map_update_elem(&processes, &tgid, &p, BPF_ANY))
+	if (turn == RESCUE) {
+		/* Fails where the first has been, and where there is no room. */
+		if (find_process(child) || bpf_map_update_elem(&processes, &tgid, &p, BPF_NOEXIST))
+			return 0;
+	} else if (bpf_map_update_elem(&processes, &tgid, &p, BPF_ANY)) {
 		count_loss(LOSS_TABLE_FULL, EVENT_FORK);
-
+	}
 	event_header(&r.header, EVENT_FORK, sizeof(r));
 	r.process = p;
 	bpf_get_current_comm(r.comm, sizeof(r.comm));
@@ -80,6 +75,7 @@ static __always_inline void remember_exec(struct task_struct *task, struct exec_
 		task_id(&fresh.id, task);
 		find_exec_id(&fresh.parent, LOAD(task, real_parent));
 		fresh.id.exec_ns = r->header.boot_ns;
+		fresh.execs = exec_count(task);
 		fresh.cgroup_id = cgroup_id(task);
 		fresh.uid = effective_uid(task);
 		if (bpf_map_update_elem(&processes, &tgid, &fresh, BPF_ANY))
@@ -89,17 +85,27 @@ static __always_inline void remember_exec(struct task_struct *task, struct exec_
 	}
 	renew_parent(&p->parent, LOAD(task, real_parent));
 	p->id.exec_ns = r->header.boot_ns;
+	p->execs = exec_count(task);
 	p->cgroup_id = cgroup_id(task);
 	p->uid = effective_uid(task);
 	r->process = *p;
 }
 
-static __always_inline int on_exec(struct task_struct *task, struct linux_binprm *bprm)
+static __always_inline bool exec_was_seen(struct task_struct *task)
 {
-	__u32 zero = 0;
-	struct exec_record *r = bpf_map_lookup_elem(&exec_scratch, &zero);
+	struct process *p = find_process(task);
+
+	return !p || p->execs == exec_count(task);
+}
+
+static __always_inline int on_exec(struct task_struct *task, struct linux_binprm *bprm, enum turn turn)
+{
+	__u32 slot = turn;
+	struct exec_record *r = bpf_map_lookup_elem(&exec_scratch, &slot);
 
 	if (!r)
+		return 0;
+	if (turn == RESCUE && exec_was_seen(task))
 		return 0;
 	event_header(&r->header, EVENT_EXEC, 0);
 	remember_exec(task, r);
@@ -108,7 +114,7 @@ static __always_inline int on_exec(struct task_struct *task, struct linux_binprm
 	record_namespaces(&r->namespaces, task);
 	record_session(r, task);
 	record_file(r, task, bprm);
-	__u64 length = BOUND(record_strings(r, task, bprm), sizeof(*r));
+	__u64 length = BOUND(record_strings(r, task, bprm, slot), sizeof(*r));
 
 	r->header.length = length;
 	emit_critical(&r->header, length);
@@ -128,7 +134,7 @@ static __always_inline bool last_thread(__u64 *ctx, struct signal_struct *signal
 	return !LOAD(signal, live.counter);
 }
 
-static __always_inline int on_exit(__u64 *ctx)
+static __always_inline int on_exit(__u64 *ctx, enum turn turn)
 {
 	struct task_struct *task = (struct task_struct *)ctx[0];
 	struct signal_struct *signal = LOAD(task, signal);
@@ -140,6 +146,8 @@ static __always_inline int on_exit(__u64 *ctx)
 	struct process *p = find_process(task);
 	__u32 tgid = LOAD(task, tgid);
 
+	if (turn == RESCUE && !p)
+		return 0;
 	if (p)
 		r.process = *p;
 	else
@@ -210,37 +218,73 @@ static __always_inline int on_attach(struct cgroup *cgroup, struct task_struct *
 SEC("tp_btf/sched_process_fork")
 int fork_btf(__u64 *ctx)
 {
-	return UNDISTURBED(on_fork((struct task_struct *)ctx[1]));
+	return on_fork((struct task_struct *)ctx[1], FIRST);
+}
+
+SEC("tp_btf/sched_process_fork")
+int fork2_btf(__u64 *ctx)
+{
+	return on_fork((struct task_struct *)ctx[1], RESCUE);
 }
 
 SEC("raw_tp/sched_process_fork")
 int fork_raw(__u64 *ctx)
 {
-	return UNDISTURBED(on_fork((struct task_struct *)ctx[1]));
+	return on_fork((struct task_struct *)ctx[1], FIRST);
+}
+
+SEC("raw_tp/sched_process_fork")
+int fork2_raw(__u64 *ctx)
+{
+	return on_fork((struct task_struct *)ctx[1], RESCUE);
 }
 
 SEC("tp_btf/sched_process_exec")
 int exec_btf(__u64 *ctx)
 {
-	return UNDISTURBED(on_exec((struct task_struct *)ctx[0], (struct linux_binprm *)ctx[2]));
+	return on_exec((struct task_struct *)ctx[0], (struct linux_binprm *)ctx[2], FIRST);
+}
+
+SEC("tp_btf/sched_process_exec")
+int exec2_btf(__u64 *ctx)
+{
+	return on_exec((struct task_struct *)ctx[0], (struct linux_binprm *)ctx[2], RESCUE);
 }
 
 SEC("raw_tp/sched_process_exec")
 int exec_raw(__u64 *ctx)
 {
-	return UNDISTURBED(on_exec((struct task_struct *)ctx[0], (struct linux_binprm *)ctx[2]));
+	return on_exec((struct task_struct *)ctx[0], (struct linux_binprm *)ctx[2], FIRST);
+}
+
+SEC("raw_tp/sched_process_exec")
+int exec2_raw(__u64 *ctx)
+{
+	return on_exec((struct task_struct *)ctx[0], (struct linux_binprm *)ctx[2], RESCUE);
 }
 
 SEC("tp_btf/sched_process_exit")
 int exit_btf(__u64 *ctx)
 {
-	return UNDISTURBED(on_exit(ctx));
+	return on_exit(ctx, FIRST);
+}
+
+SEC("tp_btf/sched_process_exit")
+int exit2_btf(__u64 *ctx)
+{
+	return on_exit(ctx, RESCUE);
 }
 
 SEC("raw_tp/sched_process_exit")
 int exit_raw(__u64 *ctx)
 {
-	return UNDISTURBED(on_exit(ctx));
+	return on_exit(ctx, FIRST);
+}
+
+SEC("raw_tp/sched_process_exit")
+int exit2_raw(__u64 *ctx)
+{
+	return on_exit(ctx, RESCUE);
 }
 
 SEC("tp_btf/cgroup_mkdir")
@@ -360,6 +404,7 @@ int existing(struct bpf_iter__task *ctx)
 
 	task_id(&p.id, task);
 	find_exec_id(&p.parent, task->real_parent);
+	p.execs = exec_count(task);
 	p.cgroup_id = cgroup_id(task);
 	p.uid = effective_uid(task);
 	p.flags = PROCESS_PREEXISTING;

@@ -97,14 +97,14 @@ struct attach_record {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2); /* one for each turn */
 	__type(key, __u32);
 	__type(value, struct exec_record);
 } exec_scratch SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2); /* one for each turn */
 	__type(key, __u32);
 	__type(value, struct walk);
 } walk_scratch SEC(".maps");
@@ -276,10 +276,9 @@ static __always_inline void record_file(struct exec_record *r, struct task_struc
  * which lies in memory for the same reason as struct walk does.
  */
 static __always_inline void append_path(struct exec_record *r, struct path *p,
-					struct fs_struct *fs, __u16 *length, __u16 *flags)
+					struct fs_struct *fs, __u16 *length, __u16 *flags, __u32 slot)
 {
-	__u32 zero = 0;
-	struct walk *w = bpf_map_lookup_elem(&walk_scratch, &zero);
+	struct walk *w = bpf_map_lookup_elem(&walk_scratch, &slot);
 
 	if (!w)
 		return;
@@ -330,7 +329,7 @@ static __always_inline void record_filename(struct exec_record *r, const char *f
 
 /* record_strings fills in the text and returns the length of the whole record. */
 static __always_inline __u32 record_strings(struct exec_record *r, struct task_struct *task,
-					    struct linux_binprm *bprm)
+					    struct linux_binprm *bprm, __u32 slot)
 {
 	r->args_length = r->filename_length = r->exe_length = r->cwd_length = 0;
 	r->exe_path_flags = r->cwd_path_flags = 0;
@@ -341,8 +340,8 @@ static __always_inline __u32 record_strings(struct exec_record *r, struct task_s
 		struct file *file = LOAD(bprm, file);
 
 		record_filename(r, LOAD(bprm, filename));
-		append_path(r, &file->f_path, fs, &r->exe_length, &r->exe_path_flags);
-		append_path(r, &fs->pwd, fs, &r->cwd_length, &r->cwd_path_flags);
+		append_path(r, &file->f_path, fs, &r->exe_length, &r->exe_path_flags, slot);
+		append_path(r, &fs->pwd, fs, &r->cwd_length, &r->cwd_path_flags, slot);
 	} else {
 		r->flags |= EXEC_NO_PATHS;
 	}

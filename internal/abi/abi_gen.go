@@ -156,7 +156,8 @@ type Process struct {
 	Parent   ExecID
 	CgroupID uint64
 	UID      uint32
-	Flags    uint32
+	Flags    uint16
+	Execs    uint16
 }
 
 type TcpEnds struct {

@@ -161,3 +161,15 @@ func TestMalformed(t *testing.T) {
 		t.Errorf("told: %v", records)
 	}
 }
+
+// TestPanic: a record that a decoder cannot stand does not end the agent.
+func TestPanic(t *testing.T) {
+	s := newTestSink()
+	s.processes = nil
+	fork, _, _ := lifecycle(1000, 1)
+	s.take(fork)
+	s.take(fork)
+	if got := s.malformed.Load(); got != 2 {
+		t.Errorf("%d are counted, want 2", got)
+	}
+}

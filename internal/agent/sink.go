@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +47,7 @@ type sink struct {
 
 	malformedBy   error  // what the last one's fault was
 	toldMalformed uint64 // how many of them are in the stream
+	panicked      sync.Once
 }
 
 // Critical implements kern.Sink.
@@ -57,10 +60,22 @@ func (s *sink) take(raw []byte) {
 	if s.adopting {
 		s.drained++
 	}
-	if err := s.record(raw); err != nil {
+	if err := s.guarded(raw); err != nil {
 		s.malformed.Add(1)
 		s.malformedBy = err
 	}
+}
+
+// guarded makes an error of a panic: the record is still in a pinned ring, and would end
+// the next agent too, and the one after it.
+func (s *sink) guarded(raw []byte) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("decode record: %v", p)
+			s.panicked.Do(func() { s.logger.Error("a decoder panicked", "panic", p, "stack", string(debug.Stack())) })
+		}
+	}()
+	return s.record(raw)
 }
 
 func (s *sink) record(raw []byte) error {

@@ -79,6 +79,9 @@ func (k *Kernel) unrescued(program string, missed uint64) uint64 {
 		if r.Program != program || missed == 0 {
 			continue
 		}
+		if r.Counter == "" {
+			return min(missed, k.misses(r.By))
+		}
 		var perCPU []uint64
 		if m := k.maps[r.Counter]; m != nil && m.Lookup(uint32(0), &perCPU) == nil {
 			for _, n := range perCPU {
@@ -87,6 +90,18 @@ func (k *Kernel) unrescued(program string, missed uint64) uint64 {
 		}
 	}
 	return missed
+}
+
+func (k *Kernel) misses(program string) uint64 {
+	for _, p := range k.programs {
+		if p.Name != program {
+			continue
+		}
+		if stats, err := p.program.Stats(); err == nil {
+			return stats.RecursionMisses
+		}
+	}
+	return 0
 }
 
 // MapStats is the memory that one map takes in the kernel.

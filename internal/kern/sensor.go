@@ -29,7 +29,7 @@ type Sensor struct {
 type Rescue struct {
 	Program string // whose misses are made good
 	By      string // the second program; its own misses are harmless
-	Counter string // per-CPU array whose only entry counts what By has handled
+	Counter string // per-CPU array whose only entry counts what By has handled; "": lost is only what both missed
 }
 
 // Ladder lists the ways to get one signal, best first.

@@ -41,8 +41,16 @@ func suites() []suite {
 		{pkg: "./test/vm/smoke"},
 		{pkg: "./test/vm/smoke", args: []string{"-test.run=TestMounts|TestCgroupV1|TestPrograms/cgroup"},
 			env: []string{"SKEP_CGROUP_V1=1"}, kernels: []string{"5.10", "6.1", "6.12"}, cgroupV1: true},
+		{pkg: "./test/e2e/ladder", programs: agentPrograms, env: agentEnv},
+		{pkg: "./internal/sensor/tcp"},
 	}
 }
+
+// What a suite needs that starts the real agent.
+var (
+	agentPrograms = map[string]string{"/bin/skepd": "./cmd/skepd", "/bin/skep": "./cmd/skep"}
+	agentEnv      = []string{"SKEP_BIN_DIR=/bin"}
+)
 
 const root = "../.."
 

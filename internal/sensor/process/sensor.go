@@ -9,15 +9,28 @@ import "github.com/skep-io/skep/internal/kern"
 // Sensor declares the ladders of the process sensor.
 func Sensor() kern.Sensor {
 	return kern.Sensor{
-		Name: "process",
+		Name:    "process",
+		Rescues: rescues(),
 		Ladders: []kern.Ladder{
 			ladder("cgroup", "mkdir", "rmdir", "attach"),
-			ladder("fork", "fork"),
-			ladder("exec", "exec"),
-			ladder("exit", "exit"),
+			ladder("fork", "fork", "fork2"),
+			ladder("exec", "exec", "exec2"),
+			ladder("exit", "exit", "exit2"),
 			oomLadder(),
 		},
 	}
+}
+
+// rescues: what one program misses, the second at the same tracepoint handles. See enum
+// turn in bpf/process.
+func rescues() []kern.Rescue {
+	var all []kern.Rescue
+	for _, suffix := range []string{"_btf", "_raw"} {
+		for _, p := range []string{"fork", "exec", "exit"} {
+			all = append(all, kern.Rescue{Program: p + suffix, By: p + "2" + suffix})
+		}
+	}
+	return all
 }
 
 // ExistingProgram is the iterator that finds the processes which were there first.

@@ -78,8 +78,12 @@ func testUsage(t *testing.T, s *scene, args []string) {
 	t.Logf("user %v of %v, system %v of %v, rss %d of %d KiB, duration %v of %v", time.Duration(e.UserNs), user,
 		time.Duration(e.SystemNs), system, e.MaxRssBytes>>10, usage.Maxrss, time.Duration(e.DurationNs), took)
 	equal(t, "max_rss_bytes", e.MaxRssBytes>>10, uint64(usage.Maxrss))
-	near(t, "user + system", time.Duration(e.UserNs+e.SystemNs), user+system, 15*time.Millisecond)
-	near(t, "user", time.Duration(e.UserNs), user, 15*time.Millisecond)
+	tolerance := 15 * time.Millisecond
+	if os.Getenv("SKEP_KERNEL") != "" { // an emulated one: giving memory back takes long
+		tolerance = 400 * time.Millisecond
+	}
+	near(t, "user + system", time.Duration(e.UserNs+e.SystemNs), user+system, tolerance)
+	near(t, "user", time.Duration(e.UserNs), user, tolerance)
 	if d := time.Duration(e.DurationNs); d > took || d < took-time.Second {
 		t.Errorf("duration %v, the test waited %v", d, took)
 	}

@@ -132,6 +132,24 @@ func forkWithoutExec(args []string) error {
 	return reap(pid)
 }
 
+// storm makes args[0] children, one after the other.
+func storm(args []string) error {
+	n, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	for range n {
+		pid, err := rawFork(0, 6)
+		if err != nil {
+			return err
+		}
+		if err := reap(pid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // forkSibling makes a child of its own parent, which reaps it.
 func forkSibling([]string) error {
 	pid, err := rawFork(unix.CLONE_PARENT, 5)

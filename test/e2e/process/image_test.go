@@ -171,6 +171,12 @@ func inChroot(t *testing.T, s *scene, dir string) *exec.Cmd {
 	must(t, os.Mkdir(filepath.Join(dir, "proc"), 0o755))
 	must(t, os.Mkdir(filepath.Join(dir, "inner"), 0o755))
 	mount(t, "/proc", filepath.Join(dir, "proc"))
+	for _, libraries := range []string{"lib", "lib64", "usr"} { // in case this test is not static
+		if _, err := os.Stat("/" + libraries); err == nil {
+			must(t, os.Mkdir(filepath.Join(dir, libraries), 0o755))
+			mount(t, "/"+libraries, filepath.Join(dir, libraries))
+		}
+	}
 	must(t, os.Link(s.self, filepath.Join(dir, "inner/self")))
 	c := s.helper("truth")
 	c.Path, c.Dir = "/inner/self", "/inner"

@@ -5,6 +5,8 @@ package process
 import (
 	"bufio"
 	"os"
+	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -202,5 +204,38 @@ func testThreadRace(t *testing.T, s *scene) {
 	for _, pid := range pids {
 		equal(t, "exits", len(s.stream.Of("exit", pid)), 1)
 		equal(t, "code", s.exit(t, pid).GetExit().Code, 4)
+	}
+}
+
+// testStorm: where many processes begin and end at once, and interrupt each other, each
+// is told of once.
+func testStorm(t *testing.T, s *scene) {
+	const workers, children = 6, 500
+	var storms []*exec.Cmd
+	for range workers {
+		c := s.helper("storm", strconv.Itoa(children))
+		must(t, c.Start())
+		storms = append(storms, c)
+	}
+	for _, c := range storms {
+		must(t, c.Wait())
+	}
+	s.stream.Sync(t)
+	for _, c := range storms {
+		parent := s.exit(t, c.Process.Pid).Process.ProcessId
+		for _, kind := range []string{"fork", "exit"} {
+			count := map[string]int{}
+			for _, r := range s.stream.All(func(r *skepv1.Record) bool {
+				return r.Kind == kind && strings.HasPrefix(r.Process.GetParentExecId(), parent+"-")
+			}) {
+				count[r.Process.ExecId]++
+			}
+			equal(t, kind+"s", len(count), children)
+			for id, n := range count {
+				if n != 1 {
+					t.Errorf("%s of %s came %d times", kind, id, n)
+				}
+			}
+		}
 	}
 }

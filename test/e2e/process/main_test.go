@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 var verbs = map[string]func(args []string) error{
 	"truth":      printTruth,
 	"exec":       execNext,
+	"storm":      storm,
 	"fexec":      execDescriptor,
 	"thread":     execFromThread,
 	"forks":      forkWithoutExec,

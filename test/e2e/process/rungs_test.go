@@ -44,6 +44,7 @@ var cases = map[string]func(t *testing.T, s *scene){
 	"failed exec": testFailedExec,
 	"oom":         testOOM,
 	"hostile":     testHostile,
+	"storm":       testStorm,
 }
 
 // rungs are the ways to run the sensor: nil is the best that works.

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package ladder checks which rung of each ladder the agent uses on which kernel.
+package ladder
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/test/e2e/skepdtest"
+)
+
+// want is the rung that each kernel of the matrix must use, by SKEP_KERNEL. A change here
+// is a change in what skep can do there: say so in the documents.
+var want = map[string]map[string]string{
+	"5.10":       rungs("tp_btf_pid", "fexit_hash"),
+	"6.1":        rungs("tp_btf", "fexit"),
+	"6.12":       rungs("tp_btf", "fexit"),
+	"6.12-nobpf": rungs("tp_btf", "fexit"),
+	"7.2":        rungs("tp_btf", "fexit"),
+}
+
+func rungs(oom, tcp string) map[string]string {
+	return map[string]string{"cgroup": "tp_btf", "fork": "tp_btf", "exec": "tp_btf", "exit": "tp_btf", "oom": oom, "tcp": tcp}
+}
+
+func TestMain(m *testing.M) { os.Exit(skepdtest.Main(m)) }
+
+func TestRungOfThisKernel(t *testing.T) {
+	report := doctor(t)
+	if !report.Ok {
+		t.Errorf("the doctor says that the agent cannot run here: %v", report.Checks)
+	}
+	for _, s := range report.Signals {
+		if s.Signal == "" || s.Rung == "" || !s.Available {
+			t.Errorf("signal %q has no rung: %v", s.Signal, s.Rungs)
+		}
+	}
+	if kernel := os.Getenv("SKEP_KERNEL"); kernel != "" {
+		checkKernel(t, kernel, report)
+		return
+	}
+	checkUnknownKernel(t, report)
+}
+
+func checkKernel(t *testing.T, kernel string, report *skepv1.GetDoctorResponse) {
+	expected, ok := want[kernel]
+	if !ok {
+		t.Fatalf("kernel %q is not in the table of this test", kernel)
+	}
+	seen := map[string]bool{}
+	for _, s := range report.Signals {
+		seen[s.Signal] = true
+		if s.Rung != expected[s.Signal] {
+			t.Errorf("signal %s uses rung %q on %s, want %q: %v", s.Signal, s.Rung, kernel, expected[s.Signal], s.Rungs)
+		}
+	}
+	for signal := range expected {
+		if !seen[signal] {
+			t.Errorf("signal %s is not in the report", signal)
+		}
+	}
+}
+
+// checkUnknownKernel holds for any kernel: each rung above the one in use has a reason
+// that is not just "a better one works", and less than the best comes with limits.
+func checkUnknownKernel(t *testing.T, report *skepv1.GetDoctorResponse) {
+	for _, s := range report.Signals {
+		for _, r := range s.Rungs {
+			if r.Name == s.Rung {
+				break
+			}
+			if r.State != "unavailable" || r.Reason == "" {
+				t.Errorf("signal %s: rung %s above %s is %s with reason %q", s.Signal, r.Name, s.Rung, r.State, r.Reason)
+			}
+		}
+		if s.Rung != s.Rungs[0].Name && (len(s.Limits) == 0 || s.Advice == "") {
+			t.Errorf("signal %s uses the lower rung %s without saying what it lacks and what would help", s.Signal, s.Rung)
+		}
+	}
+}
+
+// TestForcedRung: a forced rung is the only one tried, on any kernel.
+func TestForcedRung(t *testing.T) {
+	report := doctor(t, "--force-rung", "exec=raw_tp,tcp=tp_btf_hash")
+	for _, s := range report.Signals {
+		if s.Signal == "exec" && s.Rung != "raw_tp" || s.Signal == "tcp" && s.Rung != "tp_btf_hash" {
+			t.Errorf("signal %s uses rung %q: %v", s.Signal, s.Rung, s.Rungs)
+		}
+	}
+}
+
+func doctor(t *testing.T, args ...string) *skepv1.GetDoctorResponse {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: loads BPF programs")
+	}
+	out, err := exec.Command(skepdtest.Build(t, "skepd"), append([]string{"doctor"}, args...)...).Output()
+	if err != nil {
+		if exit, ok := err.(*exec.ExitError); ok {
+			t.Fatalf("skepd doctor: %v: %s", err, strings.TrimSpace(string(exit.Stderr)))
+		}
+		t.Fatal(err)
+	}
+	report := &skepv1.GetDoctorResponse{}
+	if err := proto.Unmarshal(out, report); err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
