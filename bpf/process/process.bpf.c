@@ -16,6 +16,28 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
  */
 enum turn { FIRST, RESCUE };
 
+/* What each rescue has handled, so that only the rest counts as missed. */
+#define RESCUES(name)                                    \
+	struct {                                         \
+		__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); \
+		__uint(max_entries, 1);                  \
+		__type(key, __u32);                      \
+		__type(value, __u64);                    \
+	} name SEC(".maps")
+
+RESCUES(fork_rescues);
+RESCUES(exec_rescues);
+RESCUES(exit_rescues);
+
+static __always_inline void count_rescue(void *rescues)
+{
+	__u32 zero = 0;
+	__u64 *n = bpf_map_lookup_elem(rescues, &zero);
+
+	if (n)
+		(*n)++;
+}
+
 static __always_inline int on_fork(struct task_struct *child, enum turn turn)
 {
 	__u32 tgid = LOAD(child, tgid);
@@ -36,6 +58,7 @@ static __always_inline int on_fork(struct task_struct *child, enum turn turn)
 		/* Fails where the first has been, and where there is no room. */
 		if (find_process(child) || bpf_map_update_elem(&processes, &tgid, &p, BPF_NOEXIST))
 			return 0;
+		count_rescue(&fork_rescues);
 	} else if (bpf_map_update_elem(&processes, &tgid, &p, BPF_ANY)) {
 		count_loss(LOSS_TABLE_FULL, EVENT_FORK);
 	}
@@ -105,8 +128,11 @@ static __always_inline int on_exec(struct task_struct *task, struct linux_binprm
 
 	if (!r)
 		return 0;
-	if (turn == RESCUE && exec_was_seen(task))
-		return 0;
+	if (turn == RESCUE) {
+		if (exec_was_seen(task))
+			return 0;
+		count_rescue(&exec_rescues);
+	}
 	event_header(&r->header, EVENT_EXEC, 0);
 	remember_exec(task, r);
 	bpf_get_current_comm(r->comm, sizeof(r->comm));
@@ -146,8 +172,11 @@ static __always_inline int on_exit(__u64 *ctx, enum turn turn)
 	struct process *p = find_process(task);
 	__u32 tgid = LOAD(task, tgid);
 
-	if (turn == RESCUE && !p)
-		return 0;
+	if (turn == RESCUE) {
+		if (!p)
+			return 0;
+		count_rescue(&exit_rescues);
+	}
 	if (p)
 		r.process = *p;
 	else

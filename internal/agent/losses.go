@@ -77,13 +77,19 @@ func (s *sink) reportMissed() {
 		if word >= endMissed {
 			return
 		}
-		before := s.recorder.state.Get(word)
-		if p.Missed < before {
-			before = 0 // another rung's program than the last agent had here
-		}
-		s.recorder.state.Set(word, p.Missed)
-		if p.Missed > before {
+		// It may go down too, when another program has made good what this one missed.
+		if before := s.recorder.state.Get(word); p.Missed > before {
+			s.recorder.state.Set(word, p.Missed)
 			s.tellLoss(p.Missed-before, "program_missed", p.Name+" at "+p.Hook+" was not run by the kernel")
+		}
+	}
+}
+
+// forgetMissed begins anew for programs that the last agent had not attached.
+func (s *sink) forgetMissed() {
+	for i, p := range s.kernel.Stats() {
+		if word := wordMissed + i; !p.Adopted && word < endMissed {
+			s.recorder.state.Set(word, 0)
 		}
 	}
 }

@@ -50,7 +50,7 @@ func (k *Kernel) adoptProgram(pin, name string) (*Program, error) {
 		l.Close()
 		return nil, err
 	}
-	return &Program{Name: name, Hook: k.hook(name), link: l, program: program, pin: pin}, nil
+	return &Program{Name: name, Hook: k.hook(name), link: l, program: program, pin: pin, adopted: true}, nil
 }
 
 func (k *Kernel) programOf(l link.Link, name string) (*ebpf.Program, error) {

@@ -24,6 +24,7 @@ type Program struct {
 	link    link.Link
 	program *ebpf.Program
 	pin     string
+	adopted bool
 }
 
 // close lets go of the link; a pinned one stays attached.
@@ -45,6 +46,8 @@ type ProgramStats struct {
 	Name, Hook   string
 	ID           uint32
 	Instructions uint32
+	// Adopted: an earlier agent has attached it, and Missed counts since then.
+	Adopted bool
 	// Runs and RunTime count only while statistics were on; Missed always. Missed is what
 	// no other program has made good.
 	Runs    uint64
@@ -56,7 +59,7 @@ type ProgramStats struct {
 func (k *Kernel) Stats() []ProgramStats {
 	var all []ProgramStats
 	for _, p := range k.programs {
-		s := ProgramStats{Name: p.Name, Hook: p.Hook}
+		s := ProgramStats{Name: p.Name, Hook: p.Hook, Adopted: p.adopted}
 		if info, err := p.program.Info(); err == nil {
 			id, _ := info.ID()
 			s.ID = uint32(id)
@@ -79,14 +82,14 @@ func (k *Kernel) unrescued(program string, missed uint64) uint64 {
 		if r.Program != program || missed == 0 {
 			continue
 		}
-		if r.Counter == "" {
-			return min(missed, k.misses(r.By))
-		}
 		var perCPU []uint64
 		if m := k.maps[r.Counter]; m != nil && m.Lookup(uint32(0), &perCPU) == nil {
 			for _, n := range perCPU {
 				missed -= min(n, missed)
 			}
+		}
+		if r.Both {
+			missed = min(missed, k.misses(r.By))
 		}
 	}
 	return missed

@@ -29,7 +29,9 @@ type Sensor struct {
 type Rescue struct {
 	Program string // whose misses are made good
 	By      string // the second program; its own misses are harmless
-	Counter string // per-CPU array whose only entry counts what By has handled; "": lost is only what both missed
+	Counter string // per-CPU array whose only entry counts what By has handled
+	// Both: By runs at every event, so what it has not missed either is not lost.
+	Both bool
 }
 
 // Ladder lists the ways to get one signal, best first.

@@ -43,6 +43,11 @@ func suites() []suite {
 			env: []string{"SKEP_CGROUP_V1=1"}, kernels: []string{"5.10", "6.1", "6.12"}, cgroupV1: true},
 		{pkg: "./test/e2e/ladder", programs: agentPrograms, env: agentEnv},
 		{pkg: "./internal/sensor/tcp"},
+		{pkg: "./internal/kern", kernels: []string{"6.1", "7.2"}},
+		// Not what no kernel does differently; all of it takes nine minutes on a busy machine.
+		{pkg: "./test/e2e/agent", args: []string{"-test.run=TestForeign|TestNobody|TestLosses|TestTable|TestPrivate|TestEphemeral|" +
+			"TestRemove|TestSecond|TestKilled|TestOther|TestRefusals/no_|TestDamagedPins/(none|a_link_is|a_map_is)"},
+			programs: agentPrograms, env: agentEnv, kernels: []string{"6.1", "7.2"}},
 	}
 }
 

@@ -27,7 +27,7 @@ func rescues() []kern.Rescue {
 	var all []kern.Rescue
 	for _, suffix := range []string{"_btf", "_raw"} {
 		for _, p := range []string{"fork", "exec", "exit"} {
-			all = append(all, kern.Rescue{Program: p + suffix, By: p + "2" + suffix})
+			all = append(all, kern.Rescue{Program: p + suffix, By: p + "2" + suffix, Counter: p + "_rescues", Both: true})
 		}
 	}
 	return all

@@ -35,8 +35,15 @@ func TestLossesAgree(t *testing.T) {
 		g.run(200, 0) // far more than the rings hold, and faster than anyone reads
 		time.Sleep(100 * time.Millisecond)
 	}
-	time.Sleep(500 * time.Millisecond)
-	produced, records, status := g.produced(), s.all(), a.status()
+	produced := g.produced()
+	within(t, skepdtest.Patience, "the stream has all", func() error {
+		got, lost := generated(s.all()), losses(s.all(), "ring_full")
+		if got["oom"]+lost["oom"] < produced["oom"] || got["listen"]+lost["listen"] < produced["listen"] {
+			return fmt.Errorf("of %v it has %v, and %v are counted as lost", produced, got, lost)
+		}
+		return nil
+	})
+	records, status := s.all(), a.status()
 	got, lost := generated(records), losses(records, "ring_full")
 	metrics := scrape(t, "http://"+address+"/metrics")
 	for _, kind := range []string{"oom", "listen"} {

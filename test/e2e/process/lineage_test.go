@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -208,7 +209,8 @@ func testThreadRace(t *testing.T, s *scene) {
 }
 
 // testStorm: where many processes begin and end at once, and interrupt each other, each
-// is told of once.
+// is told of once, or counted as missed: from 7.x on a program can be interrupted by
+// another task's, and that one's rescue by a third's.
 func testStorm(t *testing.T, s *scene) {
 	const workers, children = 6, 500
 	var storms []*exec.Cmd
@@ -221,6 +223,7 @@ func testStorm(t *testing.T, s *scene) {
 		must(t, c.Wait())
 	}
 	s.stream.Sync(t)
+	missing := 0
 	for _, c := range storms {
 		parent := s.exit(t, c.Process.Pid).Process.ProcessId
 		for _, kind := range []string{"fork", "exit"} {
@@ -230,12 +233,24 @@ func testStorm(t *testing.T, s *scene) {
 			}) {
 				count[r.Process.ExecId]++
 			}
-			equal(t, kind+"s", len(count), children)
+			missing += children - len(count)
 			for id, n := range count {
 				if n != 1 {
 					t.Errorf("%s of %s came %d times", kind, id, n)
 				}
 			}
 		}
+	}
+	if missing != 0 {
+		time.Sleep(2 * time.Second) // such misses are counted once a second
+	}
+	missed := 0
+	for _, loss := range s.agent.Status(t).Losses {
+		if loss.Place == "program_missed" {
+			missed += int(loss.Count)
+		}
+	}
+	if missing < 0 || missing > missed {
+		t.Errorf("%d records are missing, %d runs of programs are counted as missed", missing, missed)
 	}
 }
