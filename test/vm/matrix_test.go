@@ -42,7 +42,8 @@ func suites() []suite {
 		{pkg: "./test/vm/smoke", args: []string{"-test.run=TestMounts|TestCgroupV1|TestPrograms/cgroup"},
 			env: []string{"SKEP_CGROUP_V1=1"}, kernels: []string{"5.10", "6.1", "6.12"}, cgroupV1: true},
 		{pkg: "./test/e2e/ladder", programs: agentPrograms, env: agentEnv},
-		{pkg: "./internal/sensor/tcp"},
+		{pkg: "./test/e2e/process", programs: agentPrograms, env: agentEnv, kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
+		{pkg: "./internal/sensor/tcp", kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
 		{pkg: "./internal/kern", kernels: []string{"6.1", "7.2"}},
 		// Not what no kernel does differently; all of it takes nine minutes on a busy machine.
 		{pkg: "./test/e2e/agent", args: []string{"-test.run=TestForeign|TestNobody|TestLosses|TestTable|TestPrivate|TestEphemeral|" +
@@ -191,6 +192,7 @@ func runGuest(t *testing.T, k Kernel, cgroupV1 bool, all []builtSuite) {
 		Env:      []string{"SKEP_KERNEL=" + k.Name, "SKEP_KERNEL_RELEASE=" + image.Release},
 		Timeout:  15 * time.Minute,
 		CgroupV1: cgroupV1,
+		MemMiB:   2048, // a guest's files are in its memory, and some tests fill a cgroup
 	}
 	var mine []builtSuite
 	for _, b := range all {
