@@ -208,11 +208,13 @@ func (a *Agent) scanExisting() error {
 		return err
 	}
 	added, retired := a.processes.Existing(scan, before)
-	alive := make(map[uint32]bool, len(scan))
+	alive := make(map[uint32]uint64, len(scan))
 	for _, p := range scan {
-		alive[p.ID.Tgid] = true
+		alive[p.ID.Tgid] = p.ID.StartNS
 	}
-	swept, err := a.kernel.Sweep(func(p *abi.Process) bool { return alive[p.ID.Tgid] || p.ID.StartNS >= before })
+	swept, err := a.kernel.Sweep(func(p *abi.Process) bool {
+		return alive[p.ID.Tgid] == p.ID.StartNS || p.ID.StartNS >= before
+	})
 	if err != nil {
 		return err
 	}

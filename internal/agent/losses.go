@@ -3,6 +3,8 @@
 package agent
 
 import (
+	"strings"
+
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/event"
@@ -81,6 +83,9 @@ func (s *sink) reportMissed() {
 		if before := s.recorder.state.Get(word); p.Missed > before {
 			s.recorder.state.Set(word, p.Missed)
 			s.tellLoss(p.Missed-before, "program_missed", p.Name+" at "+p.Hook+" was not run by the kernel")
+			if strings.Contains(p.Hook, "sched_process_") {
+				s.rescan() // it may have been the end of a process
+			}
 		}
 	}
 }
@@ -114,10 +119,12 @@ func (s *sink) tellLoss(n uint64, place, detail string) {
 // takeOver continues the numbers of kernel sides that were taken away, and tells what was
 // lost with them: what waited in their rings, and what they had lost and not told.
 func (r *recorder) takeOver(left []kern.Leftover) {
+	continued := r.state.Get(wordLayout) != 0
 	lost := map[abi.EventType]uint64{}
 	for _, l := range left {
 		old := recorder{state: pastWords(l.Words)}
-		known := old.state.Get(wordLayout) == layoutVersion
+		known := len(l.Words) >= endMissed && old.state.Get(wordLayout) == layoutVersion
+		continued = continued || known
 		for typ, n := range l.Records {
 			if abi.EventType(typ) >= abi.EventTypes {
 				typ = uint16(abi.EventNone)
@@ -135,12 +142,24 @@ func (r *recorder) takeOver(left []kern.Leftover) {
 			}
 		}
 	}
+	if !continued {
+		r.begin(bootNS())
+	}
 	r.state.Set(wordLayout, layoutVersion)
 	for typ := range abi.EventTypes {
 		if lost[typ] > 0 {
 			r.loss(wordRestart+int(typ), typ, true, &skepv1.Loss{Count: lost[typ], Place: "restart",
 				Detail: "with the kernel side of an agent of another version or configuration, or a damaged one"})
 		}
+	}
+}
+
+// begin numbers the records of a new kernel side from the microseconds since boot, so
+// that no number is used twice in a boot even where nothing is left of the agents before:
+// no kind has a million records a second. They stay below 2^53, exact in JSON, for 285 years.
+func (r *recorder) begin(now uint64) {
+	for _, kind := range event.Kinds() {
+		r.state.Set(wordBase+int(kind), now/1000)
 	}
 }
 

@@ -71,6 +71,7 @@ func TestTakeOver(t *testing.T) {
 	var old words
 	first := newTestRecorder(&old)
 	first.takeOver(nil)
+	base := old.Get(wordBase + int(event.Exec))
 	first.publishSome(event.Exec, 3)
 	first.loss(wordOfLoss(int(abi.LossRingFull), int(abi.EventExec)), abi.EventExec, true, &skepv1.Loss{Count: 2})
 
@@ -89,28 +90,30 @@ func TestTakeOver(t *testing.T) {
 			got[l.LostKind] = l
 		}
 	}
-	if l := got["exec"]; l.GetCount() != 14 || l.GetFirstSeq() != 6 || l.GetLastSeq() != 19 || l.GetPlace() != "restart" {
+	if l := got["exec"]; l.GetCount() != 14 || l.GetFirstSeq() != base+6 || l.GetLastSeq() != base+19 || l.GetPlace() != "restart" {
 		t.Errorf("exec: %v", l)
 	}
 	if got["cgroup_mkdir"].GetCount() != 1 || got["unknown"].GetCount() != 4 {
 		t.Errorf("others: %v", got)
 	}
-	if last := records[len(records)-1]; last.Seq != 20 {
-		t.Errorf("the next exec has number %d, want 20", last.Seq)
+	if last := records[len(records)-1]; last.Seq != base+20 {
+		t.Errorf("the next exec has number %d, want %d", last.Seq, base+20)
 	}
 	if r.lost(event.Exec) != 14 || r.received(event.Exec) != 1 {
 		t.Errorf("lost %d, received %d", r.lost(event.Exec), r.received(event.Exec))
 	}
 }
 
-// TestTakeOverStranger: words of another layout, or none, mean nothing.
+// TestTakeOverStranger: words of another layout, or none, mean nothing, and the numbers
+// begin above any that an agent of this boot can have given.
 func TestTakeOverStranger(t *testing.T) {
 	for name, old := range map[string][]uint64{"none": nil, "another layout": {layoutVersion + 1, 99, 99}, "short": {layoutVersion}} {
 		var w words
 		r := newTestRecorder(&w)
+		now := bootNS() / 1000
 		r.takeOver([]kern.Leftover{{Words: old, Records: map[uint16]uint64{uint16(abi.EventExec): 2}}})
-		if r.seq(event.Exec) != 2 || r.lost(event.Exec) != 2 {
-			t.Errorf("%s: the last exec number is %d, want 2", name, r.seq(event.Exec))
+		if r.lost(event.Exec) != 2 || r.seq(event.Exec) < now || w.Get(wordBase+int(event.Exec)) != r.seq(event.Exec)-2 {
+			t.Errorf("%s: the last exec number is %d, want 2 above a base of at least %d", name, r.seq(event.Exec), now)
 		}
 	}
 }
