@@ -14,6 +14,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"time"
 
 	"github.com/skep-io/skep/internal/abi"
@@ -84,6 +85,9 @@ func Run(ctx context.Context, options Options) error {
 	if err := a.start(); err != nil {
 		return errors.Join(err, a.abort())
 	}
+	// Parsing BTF and loading left garbage as large as all that stays: give it back now
+	// rather than when the heap has grown to it.
+	debug.FreeOSMemory()
 	if options.Ready != nil {
 		options.Ready()
 	}
