@@ -22,6 +22,11 @@ run: build ## Build, start the agent and the page, and show what happens; Ctrl-C
 build: ## Build bin/skepd and bin/skep; needs nothing but Go
 	$(GO_BUILD) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/skepd ./cmd/skep
 
+.PHONY: install
+PREFIX ?= /usr/local
+install: ## Copy bin/skepd and bin/skep to PREFIX/bin (default /usr/local)
+	install -D -t $(PREFIX)/bin bin/skepd bin/skep
+
 ##@ Test
 .PHONY: test lint check-generated arm64 fuzz bench runner
 test: build runner ## Install what the tests need (as root), run everything, and count it

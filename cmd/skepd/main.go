@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -147,6 +148,9 @@ func doctorCommand() *cobra.Command {
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if info, err := os.Stdout.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+				return errors.New("doctor: writes protobuf, not for a terminal; run skep doctor")
+			}
 			cfg, err := f.load()
 			if err != nil {
 				return err

@@ -127,7 +127,7 @@ func checkLockdown() *skepv1.Check {
 	c := &skepv1.Check{Name: "lockdown", Result: "ok", Detail: kern.Lockdown()}
 	switch c.Detail {
 	case "":
-		c.Detail = "not known: securityfs is not mounted"
+		c.Result, c.Detail, c.Advice = "warn", "not known: securityfs is not mounted", "mount -t securityfs none /sys/kernel/security"
 	case "confidentiality":
 		c.Result = "warn"
 		c.Detail += ": programs may not read kernel memory by helper; paths come from /proc, after the event"
@@ -139,7 +139,7 @@ func checkLockdown() *skepv1.Check {
 func checkLSM() *skepv1.Check {
 	text, err := os.ReadFile("/sys/kernel/security/lsm")
 	if err != nil {
-		return &skepv1.Check{Name: "lsm", Result: "ok", Detail: "not known: securityfs is not mounted"}
+		return &skepv1.Check{Name: "lsm", Result: "warn", Detail: "not known: securityfs is not mounted"}
 	}
 	list := strings.TrimSpace(string(text))
 	for _, name := range strings.Split(list, ",") {

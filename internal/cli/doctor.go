@@ -149,7 +149,7 @@ func (v *sheet) signal(s *skepv1.SignalStatus) {
 	}
 	fmt.Fprintf(v, "  %s  %s: %s\n", mark, event.Printable(strings.TrimSpace(s.GetSignal()+" "+intent(s))), event.Printable(rung))
 	for _, r := range s.GetRungs() {
-		if r.GetState() != "used" {
+		if r.GetState() != "used" && r.GetState() != "skipped" {
 			fmt.Fprintf(v, "        not %s: %s\n", event.Printable(r.GetName()), event.Printable(or(r.GetReason(), r.GetState())))
 		}
 	}

@@ -5,6 +5,7 @@ package cli
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -36,7 +37,8 @@ connections that were made and closed.
 Without --last, --since or --follow the last 20 matching records are shown, as
 hubble observe does. --follow goes on with what happens from now; alone it
 shows the last 20 first, as tail does (--last 0: none). A private agent has no
-past, so with one skep follows at once.
+past, so with one skep waits for what happens: for --last N records (20 if not
+given), or with --follow until Ctrl-C.
 
 ` + filterHelp + `
 
@@ -85,10 +87,15 @@ func (a *app) observeCmd() *cobra.Command {
 			return err
 		}
 		return a.withAgent(func(ctx context.Context, c *client, _ []string) error {
+			limit := 0
 			if c.private {
+				// It has no past: wait for as many records as were asked for.
+				if !req.Follow {
+					limit = int(req.Last)
+				}
 				req.Follow = true
 			}
-			return a.observe(ctx, c, req, f.output)
+			return a.observe(ctx, c, req, f.output, limit)
 		})(cmd, args)
 	}
 	f.registerKinds(cmd)
@@ -98,7 +105,7 @@ func (a *app) observeCmd() *cobra.Command {
 	flags.Uint32VarP(&f.last, "last", "n", 0, "of the past, show at most the last `N` matching records")
 	flags.DurationVar(&f.since, "since", 0, "of the past, show what is at most this old, such as 5m")
 	flags.BoolVarP(&f.follow, "follow", "f", false, "go on with what happens from now")
-	flags.Uint32Var(&f.maxRate, "max-rate", 0, "show at most `N` records a second and count the rest (0: all)")
+	flags.Uint32Var(&f.maxRate, "max-rate", 0, "of what happens from now, show at most `N` records a second and count the rest (0: all)")
 	outputFlag(cmd, &f.output, "compact", "compact", "json", "table")
 	return cmd
 }
@@ -117,8 +124,9 @@ func (f *observeFlags) request(filter *skepv1.Filter, lastSet, sinceSet bool) (*
 	return req, nil
 }
 
-// observe copies the stream to the output until it ends.
-func (a *app) observe(ctx context.Context, c *client, req *skepv1.ObserveRequest, output string) error {
+// observe copies the stream to the output until it ends, or until limit records if that is
+// not 0.
+func (a *app) observe(ctx context.Context, c *client, req *skepv1.ObserveRequest, output string, limit int) error {
 	stream, err := c.Observe(ctx, req)
 	if err != nil {
 		return endOfStream(ctx, err)
@@ -126,8 +134,11 @@ func (a *app) observe(ctx context.Context, c *client, req *skepv1.ObserveRequest
 	defer stream.Close()
 	w := bufio.NewWriterSize(a.out, 64<<10)
 	p := a.newPrinter(output)
-	if err := copyRecords(stream, w, p); err != nil {
+	if err := copyRecords(stream, w, p, limit); err != nil {
 		return endOfStream(ctx, err)
+	}
+	if limit > 0 {
+		return nil
 	}
 	if req.GetFollow() && ctx.Err() == nil {
 		return fail(exitNoAgent, "the agent ended the stream")
@@ -165,7 +176,7 @@ func (a *app) newPrinter(output string) printer {
 
 // copyRecords writes what comes and flushes whenever nothing more is waiting:
 // full buffers under load, no delay without.
-func copyRecords(stream *connect.ServerStreamForClient[skepv1.ObserveResponse], w *bufio.Writer, p printer) error {
+func copyRecords(stream *connect.ServerStreamForClient[skepv1.ObserveResponse], w *bufio.Writer, p printer, limit int) error {
 	messages := make(chan *skepv1.ObserveResponse, 16)
 	stop := make(chan struct{})
 	defer close(stop)
@@ -185,6 +196,10 @@ func copyRecords(stream *connect.ServerStreamForClient[skepv1.ObserveResponse], 
 		buf = buf[:0]
 		for _, r := range m.GetRecords() {
 			buf = p.record(buf, r)
+			if limit--; limit == 0 {
+				_, err := w.Write(buf)
+				return errors.Join(err, w.Flush())
+			}
 		}
 		if n := m.GetSampledOut(); n > 0 {
 			buf = p.sampledOut(buf, n)

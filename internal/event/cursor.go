@@ -23,6 +23,8 @@ type SubscribeOptions struct {
 	Match func(*skepv1.Record) bool
 	// Last is how many matching records of the past to start with at most.
 	Last int
+	// UncountedLosses: losses do not count as matching records for Last, they come as well.
+	UncountedLosses bool
 	// Since is the oldest wall time of the past to start with. With neither
 	// Last nor Since the cursor starts at now; with both, at the later one.
 	Since time.Time

@@ -89,25 +89,36 @@ func (f *Filter) CursorKinds() KindSet { return f.kinds | SetOf(Loss) }
 // (such as an index out of range); they did not match.
 func (f *Filter) Failures() uint64 { return f.failures.Load() }
 
-// Match says whether the record is wanted. Records about skep itself answer to
-// the kinds only: a reader who asks for one process must still learn that its
-// records may be among the lost ones.
+// Match says whether the record is wanted. A loss answers to the kinds only: a reader
+// who asks for one process must still learn that its records may be among the lost
+// ones. The agent's own records are about no process: with any other filter they must
+// be asked for by kind.
 func (f *Filter) Match(r *skepv1.Record) bool {
 	k, known := KindOf(r)
 	switch {
 	case known && k == Loss:
 		return f.matchLoss(r.GetLoss())
 	case known && k == Agent:
-		return f.kinds.Has(Agent)
+		return f.kinds.Has(Agent) && f.WantsOwn()
 	case known && !f.kinds.Has(k), !known && !f.anyKind:
 		return false
 	}
 	return f.matchFields(r)
 }
 
+// unknownKind is Loss.lost_kind where it is not known what was lost.
+const unknownKind = "unknown"
+
+// WantsOwn says whether records about skep itself are among what was asked for: there
+// is no other filter, or they are named by kind.
+func (f *Filter) WantsOwn() bool { return len(f.predicates) == 0 || !f.anyKind }
+
 // matchLoss passes a loss of the wanted kinds, or of a kind that is not known.
 func (f *Filter) matchLoss(l *skepv1.Loss) bool {
 	k, known := lookupKind(l.GetLostKind())
+	if !known && l.GetLostKind() != "" && l.GetLostKind() != unknownKind {
+		return f.kinds.Has(Loss) && f.WantsOwn() // of records that no reader sees, such as cgroup_mkdir
+	}
 	return !known || f.kinds.Has(k) || f.kinds.Has(Loss)
 }
 

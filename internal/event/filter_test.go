@@ -89,7 +89,7 @@ func TestFilter(t *testing.T) {
 		{"all fields hold", &filter{Pids: []uint32{4711}, Uids: []uint32{1000}, Ports: []uint32{443}, Where: `connection.rtt_us < 100`}, closeRecord(1), true},
 
 		{"loss passes other fields", &filter{Pids: []uint32{7}, Where: "false"}, lossRecord("exec"), true},
-		{"agent passes other fields", &filter{Pids: []uint32{7}, Where: "false"}, agent, true},
+		{"agent with other fields", &filter{Pids: []uint32{7}, Where: "false"}, agent, false},
 		{"loss of a wanted kind", &filter{Kinds: []string{"exec"}}, lossRecord("exec"), true},
 		{"loss of another kind", &filter{Kinds: []string{"exit"}}, lossRecord("exec"), false},
 		{"loss of who knows what", &filter{Kinds: []string{"exit"}}, lossRecord(""), true},

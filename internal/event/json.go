@@ -10,6 +10,8 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
 )
 
 // AppendJSON appends m as one line of JSON: the field names of the schema in
@@ -38,6 +40,7 @@ type jsonField struct {
 	key    string // with quotes and colon
 	index  int    // in the Go struct
 	append appendValue
+	always bool // also where it is zero
 }
 
 // jsonPlan is how to write one type of message.
@@ -55,13 +58,27 @@ func planOf(t reflect.Type) *jsonPlan {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if _, oneof := f.Tag.Lookup("protobuf_oneof"); oneof {
-			p.fields = append(p.fields, jsonField{"", i, appendOneof})
+			p.fields = append(p.fields, jsonField{"", i, appendOneof, false})
 		} else if name := protoName(f); name != "" {
-			p.fields = append(p.fields, jsonField{jsonKey(name), i, appenderOf(f.Type)})
+			p.fields = append(p.fields, jsonField{jsonKey(name), i, appenderOf(f.Type), zeroMeans(t, name)})
 		}
 	}
 	jsonPlans.Store(t, p)
 	return p
+}
+
+// zeroMeans tells the fields that are written also where they are 0, because 0 says
+// something: root, and a process that ended well.
+func zeroMeans(t reflect.Type, name string) bool {
+	switch t {
+	case reflect.TypeFor[skepv1.Credentials]():
+		return true
+	case reflect.TypeFor[skepv1.Process]():
+		return name == "uid"
+	case reflect.TypeFor[skepv1.Exit]():
+		return name == "code"
+	}
+	return false
 }
 
 // appendMessage appends the message that v points to.
@@ -71,7 +88,7 @@ func appendMessage(dst []byte, v reflect.Value) []byte {
 	start := len(dst)
 	for _, f := range planOf(v.Type()).fields {
 		value := v.Field(f.index)
-		if value.IsZero() || value.Kind() == reflect.Slice && value.Len() == 0 {
+		if !f.always && (value.IsZero() || value.Kind() == reflect.Slice && value.Len() == 0) {
 			continue
 		}
 		if len(dst) > start {

@@ -45,7 +45,7 @@ func TestAppendJSON(t *testing.T) {
 		{"zero duration that is set", &skepv1.CreateTokenRequest{Ttl: durationpb.New(0)}, `{"ttl":"0s"}`},
 		{"doubles", &skepv1.ProgramStatus{NsPerRun: 812.5, CpuShare: math.NaN(), RunsPerSecond: math.Inf(-1)}, `{"runs_per_second":"-Infinity","ns_per_run":812.5,"cpu_share":"NaN"}`},
 		{"list of messages", &skepv1.ListProcessesResponse{Processes: []*skepv1.ProcessInfo{{}, nil, {Cwd: "/"}}}, `{"processes":[{},{},{"cwd":"/"}]}`},
-		{"order of the schema", &skepv1.Process{Unit: "u", Pid: 1, ProcessId: "p"}, `{"process_id":"p","pid":1,"unit":"u"}`},
+		{"order of the schema", &skepv1.Process{Unit: "u", Pid: 1, ProcessId: "p"}, `{"process_id":"p","pid":1,"uid":0,"unit":"u"}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := string(AppendJSON([]byte("x "), c.in)); got != "x "+c.want {

@@ -54,6 +54,9 @@ func (c *Cursor) searchBack(from *chunk, n int, wanted *int) (at int, done bool)
 			at = i
 		} else if c.wants(i, from) {
 			at = i
+			if from.kinds[i] == Loss && c.opts.UncountedLosses {
+				continue // tells of a gap, and is not what was asked for
+			}
 			if *wanted--; *wanted == 0 {
 				return at, true
 			}

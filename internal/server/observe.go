@@ -63,7 +63,7 @@ func (s *Server) Observe(ctx context.Context, req *skepv1.ObserveRequest, stream
 func subscription(c caller, req *skepv1.ObserveRequest, filter *event.Filter) (event.SubscribeOptions, error) {
 	opts := event.SubscribeOptions{
 		Who: fmt.Sprintf("%s (pid %d)", c.user, c.peer.pid), Filter: describeFilter(req.GetFilter()),
-		Kinds: filter.CursorKinds(), Match: filter.Match, Last: int(req.GetLast()),
+		Kinds: filter.CursorKinds(), Match: filter.Match, Last: int(req.GetLast()), UncountedLosses: !filter.WantsOwn(),
 	}
 	if c.token != nil {
 		opts.Who = fmt.Sprintf("%s (token %s)", c.user, c.token.shortID())

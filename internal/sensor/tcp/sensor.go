@@ -49,7 +49,7 @@ func Sensor() kern.Sensor {
 			Signal: "tcp",
 			Intent: kern.See,
 			Advice: "the best rung needs fentry: Linux 5.11 or later with CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y, " +
-				"and cgroup2 mounted (mount -t cgroup2 none /sys/fs/cgroup/unified)",
+				"on a host that lets programs patch kernel text",
 			Rungs: []kern.Rung{
 				storage("fexit", nil, with(exits, states, accepts, attempts)),
 				storage("cgroup", []string{noErrno, acceptAtIO}, with(states, accepts, []string{"received", "sent"}, attempts)),
