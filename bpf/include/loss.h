@@ -29,6 +29,7 @@ static __always_inline void count_loss(enum loss_place place, __u32 type)
 	__u32 zero = 0;
 	struct loss_counts *counts = bpf_map_lookup_elem(&loss, &zero);
 
+	/* Atomic: a softirq may interrupt a system call of this CPU just here. */
 	if (counts)
-		counts->n[place * LOSS_TYPES + (type & (LOSS_TYPES - 1))]++;
+		__sync_fetch_and_add(&counts->n[place * LOSS_TYPES + (type & (LOSS_TYPES - 1))], 1);
 }

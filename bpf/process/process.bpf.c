@@ -182,7 +182,7 @@ static __always_inline int on_exit(__u64 *ctx, enum turn turn)
 	else
 		task_id(&r.process.id, task);
 	/* Only one of two last threads can delete the record; without one user space tells them apart. */
-	if (bpf_map_delete_elem(&processes, &tgid) && p)
+	if (bpf_map_delete_elem(&processes, &tgid) == -ENOENT && p)
 		return 0;
 	event_header(&r.header, EVENT_EXIT, sizeof(r));
 	record_end(&r, task, signal);
@@ -407,8 +407,9 @@ static __always_inline bool add_existing(struct process *p, struct task_struct *
 		if (known)
 			*p = *known;
 		/* Where a record is, but of an earlier process, its exit was not seen. */
-		else if (bpf_map_update_elem(&processes, &tgid, p, BPF_EXIST))
-			count_loss(LOSS_TABLE_FULL, EVENT_FORK);
+		else
+			bpf_map_update_elem(&processes, &tgid, p, BPF_EXIST);
+		/* Without room nothing is lost here: user space has the process from this scan. */
 	}
 	if (task->signal->live.counter)
 		return true;

@@ -128,8 +128,8 @@ func (f *flags) run(ctx context.Context) error {
 	}
 	// Most of the live heap is the log, which is bounded. Collecting less often halves the
 	// agent's CPU under load; the soft limit keeps the peak where the default pacing has it.
-	debug.SetGCPercent(300)
-	debug.SetMemoryLimit(int64(cfg.History.MaxBytes) + 40<<20)
+	debug.SetGCPercent(400)
+	debug.SetMemoryLimit(int64(cfg.History.MaxBytes) + 48<<20)
 	err = agent.Run(ctx, agent.Options{
 		Config: cfg, Version: version.String(), Private: f.private, Ephemeral: f.ephemeral, Force: f.force,
 		Ready: f.ready, Logger: logger(cfg.Log),

@@ -45,7 +45,7 @@ func typeName(t abi.EventType) string {
 
 // reportLosses turns what the kernel side has lost since the last pass into loss
 // records, and leaves the gap in the numbers of that kind. It returns how many records
-// never came, and how many losses of either kind concern processes.
+// never came, and how many of them concern processes.
 func (s *sink) reportLosses() (gone, lifecycle uint64) {
 	if err := s.kernel.ReadLosses(&s.losses); err != nil {
 		s.logger.Error("losses not read", "error", err)
@@ -60,9 +60,10 @@ func (s *sink) reportLosses() (gone, lifecycle uint64) {
 			// A full table loses nothing of the stream: only a full ring makes a gap.
 			full := place == int(abi.LossRingFull)
 			s.recorder.loss(wordOfLoss(place, typ), abi.EventType(typ), full, &skepv1.Loss{Count: n, Place: places[place]})
-			if full {
-				gone += n
+			if !full {
+				continue
 			}
+			gone += n
 			if abi.EventType(typ) < abi.EventConnect {
 				lifecycle += n
 			}

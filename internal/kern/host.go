@@ -34,7 +34,27 @@ func Preflight() error {
 	} else if len(missing) > 0 {
 		return fmt.Errorf("start agent: root without %s; give the container or unit these capabilities", strings.Join(missing, ", "))
 	}
+	if err := checkPIDNamespace("/proc/self/ns/pid"); err != nil {
+		return err
+	}
 	return CheckBTF()
+}
+
+// initialPIDNamespace is PROC_PID_INIT_INO of the kernel.
+const initialPIDNamespace = 0xeffffffc
+
+// checkPIDNamespace: in another pid namespace than the initial one the kernel shows only
+// that one's processes, and the agent would take all others for gone.
+func checkPIDNamespace(path string) error {
+	var stat unix.Stat_t
+	if err := unix.Stat(path, &stat); err != nil {
+		return fmt.Errorf("look at own pid namespace: %w; mount /proc", err)
+	}
+	if stat.Ino != initialPIDNamespace {
+		return errors.New("start agent: not in the host's pid namespace, whose processes it would not see; " +
+			"run it on the host, or in a container with hostPID (--pid=host)")
+	}
+	return nil
 }
 
 // CheckBTF says what keeps programs from finding their way about this kernel, or nil.
