@@ -23,7 +23,7 @@ static __always_inline void on_listen(struct tcp_socket *s, struct sock *sk)
 	begin(s, TCP_LISTENER);
 	set_owner(s, TCP_SOURCE_LISTEN);
 	read_ends(s, sk);
-	if (!cfg_socket_storage) {
+	if (!has_storage(sk)) {
 		struct listener_key key = {s->ends.netns, s->ends.local_port};
 
 		if (bpf_map_update_elem(&tcp_listeners, &key, &s->owner, BPF_ANY))
@@ -35,7 +35,7 @@ static __always_inline void on_listen(struct tcp_socket *s, struct sock *sk)
 /* A child of a listener: its addresses are not all there yet. */
 static __always_inline void on_child(struct tcp_socket *s, struct sock *sk)
 {
-	if (!cfg_socket_storage) {
+	if (!cfg_socket_storage || !s->owner.tgid) {
 		struct listener_key key = {sk->__sk_common.skc_net.net->ns.inum, sk->__sk_common.skc_num};
 		struct exec_id *owner = bpf_map_lookup_elem(&tcp_listeners, &key);
 
@@ -124,7 +124,7 @@ static __always_inline void on_close(struct tcp_socket *s, struct sock *sk, int 
 	if (old == LISTEN) {
 		s->flags |= TCP_LISTENER;
 		emit_close(s, sk, old, TCP_REASON_LOCAL);
-		if (!cfg_socket_storage) {
+		if (!has_storage(sk)) {
 			struct listener_key key = {s->ends.netns, s->ends.local_port};
 
 			bpf_map_delete_elem(&tcp_listeners, &key);

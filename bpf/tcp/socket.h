@@ -35,7 +35,11 @@ struct {
 	__type(value, struct tcp_socket);
 } tcp_sockets SEC(".maps");
 
-/* By the socket's address, from its first event to CLOSE. Not preallocated: no rung needs both maps. */
+/*
+ * By the socket's address, from its first event to CLOSE: of all sockets where there
+ * is no storage, else of those whose storage the kernel refuses. It is charged to the
+ * socket (net.core.optmem_max), and the socket's process may have used that up.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -44,7 +48,7 @@ struct {
 	__type(value, struct tcp_socket);
 } tcp_sockets_hash SEC(".maps");
 
-/* Who listens on a port: with the hash, a child is not a copy of its listener. */
+/* Who listens on a port: a child is not a copy of a listener that is in the hash. */
 struct listener_key {
 	__u32 netns;
 	__u32 port;
@@ -93,41 +97,58 @@ static __always_inline __u64 address(void *sk)
 	return 0;
 }
 
+static __always_inline bool has_storage(void *sk)
+{
+	return cfg_socket_storage && bpf_sk_storage_get(&tcp_sockets, sk, 0, 0);
+}
+
 static __always_inline struct tcp_socket *find_socket(void *sk)
 {
-	if (cfg_socket_storage)
-		return bpf_sk_storage_get(&tcp_sockets, sk, 0, 0);
+	if (cfg_socket_storage) {
+		struct tcp_socket *s = bpf_sk_storage_get(&tcp_sockets, sk, 0, 0);
+
+		if (s)
+			return s;
+	}
 	__u64 key = address(sk);
 
 	return bpf_map_lookup_elem(&tcp_sockets_hash, &key);
 }
 
-/* Finds or makes the socket's entry; a new one is all zero. */
-static __always_inline struct tcp_socket *make_socket(void *sk, __u32 event)
+/* Makes the entry, all zero, of a socket that has none. */
+static __always_inline struct tcp_socket *add_socket(void *sk)
 {
-	struct tcp_socket *s;
+	static const struct tcp_socket empty;
 
 	if (cfg_socket_storage) {
-		s = bpf_sk_storage_get(&tcp_sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	} else {
-		__u64 key = address(sk);
-		static const struct tcp_socket empty;
+		struct tcp_socket *s = bpf_sk_storage_get(&tcp_sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 
-		s = bpf_map_lookup_elem(&tcp_sockets_hash, &key);
-		if (!s) {
-			bpf_map_update_elem(&tcp_sockets_hash, &key, &empty, BPF_NOEXIST);
-			s = bpf_map_lookup_elem(&tcp_sockets_hash, &key);
-		}
+		if (s)
+			return s;
 	}
+	__u64 key = address(sk);
+
+	bpf_map_update_elem(&tcp_sockets_hash, &key, &empty, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&tcp_sockets_hash, &key);
+}
+
+/* Finds or makes the socket's entry. */
+static __always_inline struct tcp_socket *make_socket(void *sk, __u32 event)
+{
+	struct tcp_socket *s = find_socket(sk);
+
+	if (!s)
+		s = add_socket(sk);
 	if (!s)
 		count_loss(LOSS_TABLE_FULL, event);
 	return s;
 }
 
+/* Storage goes with the socket. */
 static __always_inline void forget_socket(void *sk)
 {
-	if (cfg_socket_storage)
-		return; /* goes with the socket */
+	if (has_storage(sk))
+		return;
 	__u64 key = address(sk);
 
 	bpf_map_delete_elem(&tcp_sockets_hash, &key);

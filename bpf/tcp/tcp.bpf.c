@@ -32,30 +32,34 @@ static __always_inline void meet(struct tcp_socket *s, struct sock *sk)
 	read_ends(s, sk);
 }
 
+static __always_inline void count_rescue(void)
+{
+	__u32 zero = 0;
+	__u64 *n = bpf_map_lookup_elem(&tcp_rescues, &zero);
+
+	if (n)
+		(*n)++;
+}
+
 static __always_inline int on_state(struct sock *sk, int old, int new, bool rescue)
 {
 	if (sk->sk_protocol != IPPROTO_TCP || old == new)
 		return 0;
 	struct tcp_socket *s = find_socket(sk);
 
-	if (rescue) {
-		__u32 zero = 0;
-
-		/* `state` has handled it; at CLOSE the hash has no entry any more. */
-		if (s ? s->state == new : new == CLOSE)
-			return 0;
-		__u64 *n = bpf_map_lookup_elem(&tcp_rescues, &zero);
-
-		if (n)
-			(*n)++;
-	}
+	/* `state` has handled it; at CLOSE the hash has no entry any more. */
+	if (rescue && (s ? s->state == new : new == CLOSE))
+		return 0;
 	if (!s) {
-		s = make_socket(sk, event_of(new));
+		/* Where `state` could not make it either, that has counted the loss and this is no rescue. */
+		s = rescue ? add_socket(sk) : make_socket(sk, event_of(new));
 		if (!s)
 			return 0;
 		if (new != SYN_SENT && new != LISTEN && new != SYN_RECV && new != ESTABLISHED)
 			meet(s, sk);
 	}
+	if (rescue)
+		count_rescue();
 	on_new_state(s, sk, old, new);
 	return 0;
 }

@@ -241,6 +241,31 @@ func (a *Agent) scanSockets() error {
 	return tcp.DecodeScan(raw, func(e tcp.Event) { a.flows.Seed(&e, a.processes.Process) })
 }
 
+// readerSettles is longer than the reader takes to come to what was there before a scan.
+const readerSettles = 500 * time.Millisecond
+
+// rescanSockets drops connections from the table whose close was lost.
+func (a *Agent) rescanSockets(ctx context.Context) {
+	if !a.canScanSockets() {
+		return
+	}
+	began, met := bootNS(), map[uint64]struct{}{}
+	raw, err := a.kernel.Scan(tcp.Sensor(), tcp.ExistingProgram)
+	if err == nil {
+		err = tcp.DecodeScan(raw, func(e tcp.Event) { met[e.Socket.ID] = struct{}{} })
+	}
+	if err != nil {
+		a.logger.Error("sockets not scanned after a loss", "error", err)
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(readerSettles):
+		dropped := a.flows.Reconcile(met, began)
+		a.logger.Debug("connections scanned", "dropped", dropped)
+	}
+}
+
 func (a *Agent) canScanSockets() bool {
 	for _, s := range a.signals {
 		if s.Ladder.Signal == "tcp" {
@@ -267,6 +292,9 @@ func (a *Agent) rescan(ctx context.Context) error {
 		}
 		if err := a.scanExisting(); err != nil {
 			a.logger.Error("processes not scanned after a loss", "error", err)
+		}
+		if a.sink.closesLost.CompareAndSwap(true, false) {
+			a.rescanSockets(ctx)
 		}
 		select { // at most one a second, however much is lost
 		case <-ctx.Done():

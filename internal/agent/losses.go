@@ -64,6 +64,10 @@ func (s *sink) reportLosses() (gone, lifecycle uint64) {
 				continue
 			}
 			gone += n
+			if abi.EventType(typ) == abi.EventClose {
+				s.closesLost.Store(true)
+				s.rescan()
+			}
 			if abi.EventType(typ) < abi.EventConnect {
 				lifecycle += n
 			}

@@ -37,13 +37,14 @@ type sink struct {
 	logger     *slog.Logger
 	rescan     func()
 
-	losses    kern.Losses
-	second    time.Time
-	adopting  bool          // the first pass over the rings of an earlier agent
-	drained   uint64        // records in that pass
-	adoptLost uint64        // and losses that were counted before it
-	malformed atomic.Uint64 // records that could not be decoded
-	refresh   atomic.Bool   // container metadata came in
+	losses     kern.Losses
+	second     time.Time
+	adopting   bool          // the first pass over the rings of an earlier agent
+	drained    uint64        // records in that pass
+	adoptLost  uint64        // and losses that were counted before it
+	malformed  atomic.Uint64 // records that could not be decoded
+	refresh    atomic.Bool   // container metadata came in
+	closesLost atomic.Bool   // records of closes, since the last scan of sockets
 
 	malformedBy   error  // what the last one's fault was
 	toldMalformed uint64 // how many of them are in the stream

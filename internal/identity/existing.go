@@ -5,6 +5,7 @@ package identity
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -16,21 +17,29 @@ import (
 	"github.com/skep-io/skep/internal/abi"
 )
 
-// maxArgs is how much of a command line is kept, as for an exec that was seen.
-const maxArgs = 4096
+// What is kept of a command line: as many bytes and arguments as of an exec that was seen.
+const (
+	maxArgs     = 4096
+	maxArgCount = 512
+)
+
+// maxProcFile bounds what is read of any other file of /proc.
+const maxProcFile = 64 << 10
 
 // Existing adds the processes of a scan of the kernel's tasks that the table does not
 // have, with what /proc says of them, and retires those that are no more. It is run
 // after attaching, and again when records of fork, exec or exit were lost.
 func (t *Table) Existing(scan []abi.Process, nowNS uint64) (added, retired int) {
+	found := t.gather(scan)
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	there := make(map[uint32]uint64, len(scan))
 	for i := range scan {
 		p := &scan[i]
 		there[p.ID.Tgid] = p.ID.StartNS
-		if !t.known(key(p.ID)) {
-			t.addExisting(p)
+		// The ring may have told of it while /proc was read.
+		if seen, ok := found[key(p.ID)]; ok && !t.known(key(p.ID)) {
+			t.addExisting(p, seen)
 			added++
 		}
 	}
@@ -44,6 +53,34 @@ func (t *Table) Existing(scan []abi.Process, nowNS uint64) (added, retired int) 
 	return added, retired
 }
 
+// sight is what /proc says of a process.
+type sight struct {
+	body *skepv1.Exec
+	comm string
+}
+
+// gather reads /proc for the processes of a scan that the table does not have. The table
+// is not locked meanwhile: how long a process's files take to read is up to the process.
+func (t *Table) gather(scan []abi.Process) map[abi.ExecID]sight {
+	found := map[abi.ExecID]sight{}
+	for _, id := range t.unknown(scan) {
+		body, comm := readProc(id)
+		found[id] = sight{body, comm}
+	}
+	return found
+}
+
+func (t *Table) unknown(scan []abi.Process) (ids []abi.ExecID) {
+	t.mutex.RLock()
+	defer t.mutex.RUnlock()
+	for i := range scan {
+		if id := key(scan[i].ID); !t.known(id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // known tells whether the table has what a scan saw, or something later: the ring may
 // have told of the next exec, or of the exit, since.
 func (t *Table) known(id abi.ExecID) bool {
@@ -54,11 +91,10 @@ func (t *Table) known(id abi.ExecID) bool {
 	return e != nil && e.dead && !e.vanished || t.ended(id)
 }
 
-func (t *Table) addExisting(p *abi.Process) {
+func (t *Table) addExisting(p *abi.Process, seen sight) {
 	e, place := t.add(p)
-	body, comm := readProc(p.ID)
-	e.process.Comm = comm
-	if body != nil {
+	e.process.Comm = seen.comm
+	if body := seen.body; body != nil {
 		body.CgroupId, body.Cgroup = p.CgroupID, place.Cgroup
 		e.exec, e.process.Exe = body, body.File.GetPath()
 	}
@@ -76,7 +112,7 @@ func (t *Table) addExisting(p *abi.Process) {
 // or one that has gone.
 func readProc(id abi.ExecID) (*skepv1.Exec, string) {
 	dir := "/proc/" + strconv.Itoa(int(id.Tgid)) + "/"
-	comm, err := os.ReadFile(dir + "comm")
+	comm, err := readBounded(dir+"comm", maxProcFile)
 	if err != nil {
 		return nil, ""
 	}
@@ -89,12 +125,23 @@ func readProc(id abi.ExecID) (*skepv1.Exec, string) {
 	return body, name
 }
 
+// readBounded reads the front of a file: a process decides how long its command line
+// is (PR_SET_MM), up to all of its memory.
+func readBounded(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, limit))
+}
+
 // userHZ is the unit of /proc/PID/stat's times, fixed in the kernel's user ABI.
 const userHZ = 100
 
 // startedAt tells whether the process of a /proc directory is the one that started then.
 func startedAt(dir string, startNS uint64) bool {
-	stat, err := os.ReadFile(dir + "stat")
+	stat, err := readBounded(dir+"stat", maxProcFile)
 	if err != nil {
 		return false
 	}
@@ -113,11 +160,13 @@ func readImage(dir string) *skepv1.Exec {
 		return nil
 	}
 	body := &skepv1.Exec{File: &skepv1.File{PathSource: "proc"}}
-	var stat unix.Stat_t
-	if unix.Stat(dir+"exe", &stat) == nil {
+	var stat unix.Statx_t
+	// What the kernel has cached: the server of a network file system may be dead.
+	if unix.Statx(unix.AT_FDCWD, dir+"exe", unix.AT_STATX_DONT_SYNC, unix.STATX_INO|unix.STATX_NLINK, &stat) == nil {
 		body.File.Inode = stat.Ino
-		body.File.Device = fmt.Sprintf("%d:%d", unix.Major(stat.Dev), unix.Minor(stat.Dev))
-		body.Unlinked = stat.Nlink == 0 // not by the path: a name may end in " (deleted)"
+		body.File.Device = fmt.Sprintf("%d:%d", stat.Dev_major, stat.Dev_minor)
+		// Not by the path: a name may end in " (deleted)".
+		body.Unlinked = stat.Mask&unix.STATX_NLINK != 0 && stat.Nlink == 0
 	}
 	if body.Unlinked {
 		path = strings.TrimSuffix(path, " (deleted)")
@@ -157,8 +206,10 @@ func FillFromProc(id abi.ExecID, body *skepv1.Exec) {
 	}
 }
 
+// readArgs takes the arguments from /proc/PID/cmdline. Of more than maxArgs bytes or
+// maxArgCount arguments the rest is left out, and ArgsTruncated set.
 func readArgs(dir string, body *skepv1.Exec) {
-	line, err := os.ReadFile(dir + "cmdline")
+	line, err := readBounded(dir+"cmdline", maxArgs+1)
 	if err != nil || len(line) == 0 {
 		return
 	}
@@ -166,16 +217,32 @@ func readArgs(dir string, body *skepv1.Exec) {
 		line, body.ArgsTruncated = line[:maxArgs], true
 	}
 	line = bytes.TrimSuffix(line, []byte{0})
+	if front, cut := firstArgs(line); cut {
+		line, body.ArgsTruncated = front, true
+	}
 	if !utf8.Valid(line) {
 		body.ArgsRaw = bytes.Clone(line)
 	}
 	body.Args = strings.Split(valid(string(line)), "\x00")
 }
 
+// firstArgs cuts NUL-separated arguments behind the first maxArgCount.
+func firstArgs(line []byte) (front []byte, cut bool) {
+	count := 0
+	for i, c := range line {
+		if c == 0 {
+			if count++; count == maxArgCount {
+				return line[:i], true
+			}
+		}
+	}
+	return line, false
+}
+
 // readStatus takes credentials, capabilities and the pid in its own namespace from
 // /proc/PID/status.
 func readStatus(dir string, body *skepv1.Exec) {
-	text, err := os.ReadFile(dir + "status")
+	text, err := readBounded(dir+"status", maxProcFile)
 	if err != nil {
 		return
 	}
@@ -207,7 +274,7 @@ func readStatus(dir string, body *skepv1.Exec) {
 			caps.Ambient = fields[0]
 		}
 	}
-	if login, err := os.ReadFile(dir + "loginuid"); err == nil {
+	if login, err := readBounded(dir+"loginuid", maxProcFile); err == nil {
 		numbers([]string{strings.TrimSpace(string(login))}, &c.LoginUid)
 	}
 	body.Credentials, body.Capabilities = c, caps

@@ -3,6 +3,7 @@
 package identity
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -100,6 +101,18 @@ func checkTable(t *testing.T, table *Table, keep int) {
 			t.Fatalf("entry %v with %d children: %+v", id, children[e], e)
 		}
 	}
+	size := 0
+	for _, e := range table.dead {
+		size += e.size
+	}
+	if size != table.deadBytes {
+		t.Fatalf("the dead take %d bytes, counted are %d", size, table.deadBytes)
+	}
+	for id, e := range table.entries {
+		if l := e.images.latest; l != nil && table.entries[l.id] != l {
+			t.Fatalf("entry %v keeps %v, which is forgotten", id, l.id)
+		}
+	}
 	if len(table.dead) > keep || len(table.entries) > 2*len(table.live)+keep {
 		t.Fatalf("%d dead, %d entries of which %d live", len(table.dead), len(table.entries), len(table.live))
 	}
@@ -127,6 +140,13 @@ func TestExistingSelf(t *testing.T) {
 	if body.File.Path != exe || strings.Join(body.Args, " ") != strings.Join(os.Args, " ") || body.Unlinked || body.NsPid == 0 ||
 		body.Credentials.Euid != uint32(os.Geteuid()) || body.Namespaces.Pid == 0 || body.Capabilities.Bounding == "" {
 		t.Errorf("self: %v", body)
+	}
+	var stat unix.Stat_t
+	if err := unix.Stat(exe, &stat); err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("%d:%d", unix.Major(stat.Dev), unix.Minor(stat.Dev)); body.File.Inode != stat.Ino || body.File.Device != want {
+		t.Errorf("executable is %v, want inode %d of %s", body.File, stat.Ino, want)
 	}
 	if other, comm := readProc(abi.ExecID{Tgid: pid, StartNS: start + 5e9}); other != nil || comm != "" {
 		t.Errorf("another process of that pid: %v", other)

@@ -24,9 +24,10 @@ func (t *Table) add(p *abi.Process) (*entry, Place) {
 		e = &entry{}
 		t.entries[id] = e
 	}
-	*e = entry{id: id, parent: key(p.Parent), cgroup: p.CgroupID, children: e.children, queued: e.queued}
-	if old != nil && old != e && sameProcess(old.id, id) {
-		old.next, e.inside = e, old.inside
+	inside, images := t.succeed(old, e, id)
+	*e = entry{
+		id: id, parent: key(p.Parent), cgroup: p.CgroupID, images: images, inside: inside,
+		children: e.children, queued: e.queued, size: e.size,
 	}
 	execID, processID := t.names.both(id)
 	e.process = &skepv1.Process{
@@ -36,6 +37,28 @@ func (t *Table) add(p *abi.Process) (*entry, Place) {
 	t.live[id.Tgid] = e
 	t.adopt(e)
 	return e, place
+}
+
+// succeed makes e the latest image of its process, of which old, if any, was the last.
+func (t *Table) succeed(old, e *entry, id abi.ExecID) (inside bool, all *images) {
+	e.leave()
+	switch {
+	case old != nil && sameProcess(old.id, id):
+		inside, all = old != e && old.inside, old.images
+	case e.images != nil:
+		all = e.images
+	default:
+		all = &images{}
+	}
+	all.latest = e
+	return inside, all
+}
+
+// leave takes an entry out of its process's images, which must not keep it in memory.
+func (e *entry) leave() {
+	if e.images != nil && e.images.latest == e {
+		e.images.latest = nil
+	}
 }
 
 // adopt ties an entry to its parent's.
@@ -73,22 +96,46 @@ func (t *Table) retire(e *entry, exitedNS uint64) {
 
 // bury queues a dead entry to be forgotten, unless a child lives.
 func (t *Table) bury(e *entry) {
-	if e.dead && e.children == 0 && !e.queued {
+	if !e.dead || e.children != 0 {
+		return
+	}
+	t.deadBytes -= e.size // it may be queued from an earlier life
+	e.size = e.bytes()
+	t.deadBytes += e.size
+	if !e.queued {
 		e.queued = true
 		t.dead = append(t.dead, e)
 	}
 }
 
-// evict forgets the oldest of the dead beyond the bound.
+// evict forgets the oldest of the dead beyond the bounds.
 func (t *Table) evict() {
-	for len(t.dead) > t.keep {
+	for len(t.dead) > t.keep || t.deadBytes > t.keepBytes {
 		e := t.dead[0]
 		t.dead[0] = nil
 		t.dead = t.dead[1:]
-		e.queued = false
+		t.deadBytes -= e.size
+		e.queued, e.size = false, 0
 		// It may have come to life, or to children, from the ring after a scan.
 		if e.dead && e.children == 0 {
 			delete(t.entries, e.id)
+			e.leave()
 		}
 	}
+}
+
+// bytes estimates the memory that an entry keeps. An image shared with forks is counted
+// for each: it may be the last to hold it.
+func (e *entry) bytes() int {
+	const fixed, stringHeader = 1 << 10, 16
+	size := fixed + len(e.process.Exe) + len(e.process.Unit)
+	image := e.image()
+	if image == nil {
+		return size
+	}
+	for _, arg := range image.Args {
+		size += stringHeader + len(arg)
+	}
+	return size + len(image.ArgsRaw) + len(image.File.GetPath()) + len(image.Filename) + len(image.Script) +
+		len(image.Cwd) + len(image.Cgroup)
 }

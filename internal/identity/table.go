@@ -19,8 +19,9 @@
 // # Invariants
 //
 //   - Live entries are as many as the host's processes. Dead ones (exited or
-//     superseded) are kept first in, first out, up to a bound; a dead parent is
-//     kept while a child lives.
+//     superseded) are kept first in, first out, up to a bound in number and one in
+//     bytes; a dead parent is kept while a child lives.
+//   - Nothing outside the table's entries is kept in memory by one of them.
 //   - One writer (the agent's ring reader) beside the scans of existing processes,
 //     which may be older or newer than what the ring still holds; any number of readers.
 //   - An exit is told once, also if a scan has missed the process before.
@@ -47,22 +48,28 @@ type Cgroups interface {
 
 // Table is the process table.
 type Table struct {
-	names   Names
-	cgroups Cgroups
-	keep    int
+	names     Names
+	cgroups   Cgroups
+	keep      int
+	keepBytes int
 
-	mutex   sync.RWMutex
-	live    map[uint32]*entry
-	entries map[abi.ExecID]*entry
-	dead    []*entry              // without live children, oldest first
-	started map[string]abi.ExecID // containers: the first process that was seen to exec in each
+	mutex     sync.RWMutex
+	live      map[uint32]*entry
+	entries   map[abi.ExecID]*entry
+	dead      []*entry              // without live children, oldest first
+	deadBytes int                   // the sum of their sizes
+	started   map[string]abi.ExecID // containers: the first process that was seen to exec in each
 }
+
+// deadBudget is how many bytes of dead entries are kept at most, by the estimate of
+// entry.bytes: the arguments of one may take 12 KiB. It is 2 KiB for each of 4,096.
+const deadBudget = 8 << 20
 
 // entry is one image of a process.
 type entry struct {
 	id, parent abi.ExecID
-	up         *entry // the parent's entry, while this one lives
-	next       *entry // the image that superseded this one
+	up         *entry  // the parent's entry, while this one lives
+	images     *images // of this process
 	process    *skepv1.Process
 	exec       *skepv1.Exec // nil for a fork: that of the image it was forked from is in origin
 	origin     *skepv1.Exec
@@ -71,15 +78,20 @@ type entry struct {
 	inside     bool // forked by a process of its own container
 	dead       bool
 	queued     bool // in Table.dead
+	size       int  // as counted in Table.deadBytes
 	vanished   bool // dead because a scan did not find it: its exit may still come
 	exitedNS   uint64
 	exit       *skepv1.Exit
 }
 
-// New makes an empty table that remembers up to `keep` dead entries.
+// images is shared by the entries of one process. They know the latest through it and not
+// from one to the next, or the first, kept by a child, would keep all that follow.
+type images struct{ latest *entry }
+
+// New makes an empty table that remembers up to `keep` dead entries, of 8 MiB at most.
 func New(names Names, cgroups Cgroups, keep int) *Table {
 	return &Table{
-		names: names, cgroups: cgroups, keep: keep,
+		names: names, cgroups: cgroups, keep: keep, keepBytes: deadBudget,
 		live: map[uint32]*entry{}, entries: map[abi.ExecID]*entry{}, started: map[string]abi.ExecID{},
 	}
 }
@@ -157,8 +169,8 @@ func (t *Table) latest(id abi.ExecID) *entry {
 	if live := t.live[id.Tgid]; live != nil && sameProcess(live.id, id) {
 		return live
 	}
-	for e != nil && e.next != nil {
-		e = e.next
+	if e != nil && e.images.latest != nil {
+		return e.images.latest
 	}
 	return e
 }

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 )
 
 // presenceName is the name of the program behind an agent's presence link.
@@ -63,8 +65,19 @@ func (p *presence) first() error {
 	return nil
 }
 
-// olderPresence returns the id of a presence link older than own, or 0.
+// olderPresence returns the id of a presence link older than own, or 0. A link that is
+// just going away cannot be opened (EAGAIN): then the walk begins anew.
 func olderPresence(own link.ID) (link.ID, error) {
+	for tries := 0; ; tries++ {
+		id, err := walkPresences(own)
+		if !errors.Is(err, unix.EAGAIN) || tries == 50 {
+			return id, err
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+func walkPresences(own link.ID) (link.ID, error) {
 	var it link.Iterator
 	defer it.Close()
 	for it.Next() {

@@ -22,6 +22,8 @@ import (
 const limit = 40 * time.Minute
 
 func main() {
+	// Under nohup SIGHUP is ignored, which children inherit: tests of it need the default.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	list := flag.Bool("list", false, "print the stages and end")
 	flag.Usage = usage
 	flag.Parse()

@@ -106,7 +106,7 @@ func TestArguments(t *testing.T) {
 		{"cut \xc3", "<cut \uFFFD>", "cut \xc3"},
 		{"x\n\x1b[0m\x00", "<x\n\x1b[0m>", ""},
 	} {
-		args, raw := arguments([]byte(c.area))
+		args, raw, _ := arguments([]byte(c.area))
 		got := ""
 		for _, a := range args {
 			got += "<" + a + ">"
@@ -307,6 +307,26 @@ func BenchmarkDecodeExec(b *testing.B) {
 	for b.Loop() {
 		if _, err := DecodeExec(raw); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestArgumentCount: a string header takes 16 bytes, the empty argument itself one.
+func TestArgumentCount(t *testing.T) {
+	for _, c := range []struct {
+		area      string
+		args, raw int
+		cut       bool
+	}{
+		{strings.Repeat("\x00", 511), 511, 0, false},
+		{strings.Repeat("\x00", 512), 512, 0, false},
+		{strings.Repeat("\x00", 513), 512, 0, true},
+		{strings.Repeat("\x00", 4080), 512, 0, true},
+		{strings.Repeat("\xff\x00", 2048), 512, 1023, true},
+	} {
+		args, raw, cut := arguments([]byte(c.area))
+		if len(args) != c.args || cap(args) > 512 || len(raw) != c.raw || cut != c.cut {
+			t.Errorf("%d bytes: %d arguments, %d raw, cut %t; want %d, %d, %t", len(c.area), len(args), len(raw), cut, c.args, c.raw, c.cut)
 		}
 	}
 }

@@ -74,7 +74,9 @@ func DecodeExec(raw []byte) (*Exec, error) {
 	body.Cwd = joinPath(texts[3], r.CwdPathFlags)
 	body.NsPid, body.Session, body.Tty = r.NSPid, r.Session, terminal(r.TTY[:])
 	body.CgroupId = r.Process.CgroupID
-	body.Args, body.ArgsRaw = arguments(texts[0])
+	var cut bool
+	body.Args, body.ArgsRaw, cut = arguments(texts[0])
+	body.ArgsTruncated = body.ArgsTruncated || cut
 	// The name alone proves nothing: anyone may call a file so.
 	body.Memfd = r.ExePathFlags&pathPseudo != 0 && strings.HasPrefix(body.File.Path, "/memfd:")
 	if r.Flags&execScript != 0 {
@@ -106,22 +108,41 @@ func split(text []byte, lengths ...uint16) ([4][]byte, error) {
 	return parts, nil
 }
 
-// arguments splits the NUL-terminated argument area. Protobuf strings are UTF-8: where an
-// argument is not, the original bytes are returned too.
-func arguments(area []byte) (args []string, raw []byte) {
+// maxArgCount bounds the arguments that are recorded: 4,096 empty ones in 4 KiB of area
+// would take 64 KiB of string headers.
+const maxArgCount = 512
+
+// arguments splits the NUL-terminated argument area. Of more than maxArgCount the rest is
+// left out, and cut is set. Protobuf strings are UTF-8: where an argument is not, the
+// original bytes of those that are recorded are returned too.
+func arguments(area []byte) (args []string, raw []byte, cut bool) {
 	if len(area) == 0 {
-		return nil, nil
+		return nil, nil, false
 	}
 	ended := area[len(area)-1] == 0
 	text := area
 	if ended {
 		text = area[:len(area)-1]
 	}
+	text, cut = firstArgs(text)
 	if !utf8.Valid(text) {
 		raw = bytes.Clone(text)
 	}
 	all := valid(string(text))
-	return strings.Split(all, "\x00"), raw
+	return strings.Split(all, "\x00"), raw, cut
+}
+
+// firstArgs cuts NUL-separated arguments behind the first maxArgCount.
+func firstArgs(text []byte) (front []byte, cut bool) {
+	count := 0
+	for i, c := range text {
+		if c == 0 {
+			if count++; count == maxArgCount {
+				return text[:i], true
+			}
+		}
+	}
+	return text, false
 }
 
 func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 )
 
 // objects are the ids of all BPF objects in the kernel, with a name for messages.
@@ -37,6 +38,10 @@ func all(t *testing.T) (objects, map[string][]string) {
 		id := fmt.Sprintf("link %d", info.ID)
 		found[id] = fmt.Sprint("type ", info.Type)
 		uses[id] = []string{fmt.Sprintf("prog %d", info.Program)}
+	}
+	if errors.Is(it.Err(), unix.EAGAIN) { // a link that is just going away: look again
+		time.Sleep(5 * time.Millisecond)
+		return all(t)
 	}
 	if it.Err() != nil {
 		t.Fatal(it.Err())

@@ -55,7 +55,7 @@ func ownTruth() (*truth, error) {
 	if err := unix.Stat("/proc/self/exe", &st); err != nil {
 		return nil, err
 	}
-	t.Device, t.Inode, t.Links = fmt.Sprintf("%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev)), st.Ino, st.Nlink
+	t.Device, t.Inode, t.Links = fmt.Sprintf("%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev)), st.Ino, uint64(st.Nlink)
 	if err := t.readStatus(); err != nil {
 		return nil, err
 	}
