@@ -64,7 +64,7 @@ func TestManyArguments(t *testing.T) {
 	for _, c := range []struct {
 		extra, want int
 		cut         bool
-	}{{509, 512, false}, {510, 512, true}, {3000, 512, true}} {
+	}{{1021, 1024, false}, {1022, 1024, true}, {3000, 1024, true}} {
 		body := &skepv1.Exec{}
 		readArgs(sleeper(t, make([]string, c.extra)...), body) // behind "sh", "-c" and the script
 		if len(body.Args) != c.want || body.ArgsTruncated != c.cut {

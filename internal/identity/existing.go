@@ -20,7 +20,7 @@ import (
 // What is kept of a command line: as many bytes and arguments as of an exec that was seen.
 const (
 	maxArgs     = 4096
-	maxArgCount = 512
+	maxArgCount = 1024
 )
 
 // maxProcFile bounds what is read of any other file of /proc.

@@ -582,7 +582,7 @@ type Exec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The arguments; bytes that are not UTF-8 are shown as U+FFFD, then args_raw has the truth.
 	Args []string `protobuf:"bytes,1,rep,name=args,proto3" json:"args,omitempty"`
-	// True if there were more than the 4 KiB or 512 arguments that are recorded.
+	// True if there were more than the 4 KiB or 1,024 arguments that are recorded.
 	ArgsTruncated bool `protobuf:"varint,2,opt,name=args_truncated,json=argsTruncated,proto3" json:"args_truncated,omitempty"`
 	// NUL-joined original arguments, only where they are not valid UTF-8.
 	ArgsRaw []byte `protobuf:"bytes,3,opt,name=args_raw,json=argsRaw,proto3" json:"args_raw,omitempty"`

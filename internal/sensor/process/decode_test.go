@@ -319,13 +319,13 @@ func TestArgumentCount(t *testing.T) {
 		cut       bool
 	}{
 		{strings.Repeat("\x00", 511), 511, 0, false},
-		{strings.Repeat("\x00", 512), 512, 0, false},
-		{strings.Repeat("\x00", 513), 512, 0, true},
-		{strings.Repeat("\x00", 4080), 512, 0, true},
-		{strings.Repeat("\xff\x00", 2048), 512, 1023, true},
+		{strings.Repeat("\x00", 1024), 1024, 0, false},
+		{strings.Repeat("\x00", 1025), 1024, 0, true},
+		{strings.Repeat("\x00", 4080), 1024, 0, true},
+		{strings.Repeat("\xff\x00", 2048), 1024, 2047, true},
 	} {
 		args, raw, cut := arguments([]byte(c.area))
-		if len(args) != c.args || cap(args) > 512 || len(raw) != c.raw || cut != c.cut {
+		if len(args) != c.args || cap(args) > 1024 || len(raw) != c.raw || cut != c.cut {
 			t.Errorf("%d bytes: %d arguments, %d raw, cut %t; want %d, %d, %t", len(c.area), len(args), len(raw), cut, c.args, c.raw, c.cut)
 		}
 	}

@@ -110,7 +110,7 @@ func split(text []byte, lengths ...uint16) ([4][]byte, error) {
 
 // maxArgCount bounds the arguments that are recorded: 4,096 empty ones in 4 KiB of area
 // would take 64 KiB of string headers.
-const maxArgCount = 512
+const maxArgCount = 1024
 
 // arguments splits the NUL-terminated argument area. Of more than maxArgCount the rest is
 // left out, and cut is set. Protobuf strings are UTF-8: where an argument is not, the

@@ -344,7 +344,7 @@ export type Exec = Message<"skep.v1.Exec"> & {
   args: string[];
 
   /**
-   * True if there were more than the 4 KiB or 512 arguments that are recorded.
+   * True if there were more than the 4 KiB or 1,024 arguments that are recorded.
    *
    * @generated from field: bool args_truncated = 2;
    */
