@@ -98,3 +98,14 @@ static __always_inline void find_exec_id(struct exec_id *id, struct task_struct 
 	else
 		task_id(id, task);
 }
+
+/* All that is known of a process without its record, as of now. */
+static __always_inline void describe(struct process *p, struct task_struct *task)
+{
+	task_id(&p->id, task);
+	/* real_parent, not the caller: CLONE_PARENT makes the caller's parent the parent. */
+	find_exec_id(&p->parent, LOAD(task, real_parent));
+	p->execs = exec_count(task);
+	p->cgroup_id = cgroup_id(task);
+	p->uid = effective_uid(task);
+}
