@@ -4,6 +4,7 @@ package process
 
 import (
 	"encoding/binary"
+	"fmt"
 	"os"
 	"os/exec"
 	"testing"
@@ -23,30 +24,38 @@ var turns = map[string]func(signal string) []string{
 	"both":   func(signal string) []string { return []string{signal + "_btf", signal + "2_btf"} },
 }
 
-// TestTurns: whichever of the two programs runs, and whether the fork was seen or not, each
-// exec and exit makes just one record, which names process and parent.
+// TestTurns: whichever of the two programs runs, and whether what came before was seen or
+// not, each fork, exec and exit makes just one record, which names process and parent.
 func TestTurns(t *testing.T) {
 	for _, fork := range []string{"none", "first", "rescue", "both"} {
-		for _, others := range []string{"first", "rescue", "both"} {
-			t.Run("fork "+fork+", others "+others, func(t *testing.T) {
-				seen := watchChild(t, kern.Sensor{Name: "process", Ladders: []kern.Ladder{
-					turnLadder("fork", turns[fork]), turnLadder("exec", turns[others]), turnLadder("exit", turns[others]),
-				}})
-				want := map[abi.EventType]int{abi.EventFork: 1, abi.EventExec: 1, abi.EventExit: 1}
-				if fork == "none" {
-					want[abi.EventFork] = 0
-				}
-				for typ, n := range want {
-					if len(seen[typ]) != n {
-						t.Errorf("%d records of type %d, want %d", len(seen[typ]), typ, n)
-					}
-					for _, p := range seen[typ] {
-						if p.Parent.Tgid != uint32(os.Getpid()) || p.Parent.StartNS == 0 || p.ID.StartNS <= p.Parent.StartNS {
-							t.Errorf("record of type %d: process %+v of parent %+v, which is %d", typ, p.ID, p.Parent, os.Getpid())
-						}
-					}
-				}
-			})
+		for _, exec := range []string{"none", "both", "rescue"} {
+			for _, exit := range []string{"first", "rescue", "both"} {
+				t.Run(fmt.Sprintf("fork %s, exec %s, exit %s", fork, exec, exit), func(t *testing.T) {
+					testTurns(t, map[abi.EventType]string{abi.EventFork: fork, abi.EventExec: exec, abi.EventExit: exit})
+				})
+			}
+		}
+	}
+}
+
+func testTurns(t *testing.T, attached map[abi.EventType]string) {
+	seen := watchChild(t, kern.Sensor{Name: "process", Ladders: []kern.Ladder{
+		turnLadder("fork", turns[attached[abi.EventFork]]),
+		turnLadder("exec", turns[attached[abi.EventExec]]),
+		turnLadder("exit", turns[attached[abi.EventExit]]),
+	}})
+	for typ, which := range attached {
+		want := 1
+		if which == "none" {
+			want = 0
+		}
+		if len(seen[typ]) != want {
+			t.Errorf("%d records of type %d, want %d", len(seen[typ]), typ, want)
+		}
+		for _, p := range seen[typ] {
+			if p.Parent.Tgid != uint32(os.Getpid()) || p.Parent.StartNS == 0 || p.ID.StartNS <= p.Parent.StartNS {
+				t.Errorf("record of type %d: process %+v of parent %+v, which is %d", typ, p.ID, p.Parent, os.Getpid())
+			}
 		}
 	}
 }
