@@ -166,28 +166,6 @@ func streamOutlivesTimeout(t *testing.T, a *agent, http1 bool) {
 	}
 }
 
-func TestRefusalsCannotWashTheLogAway(t *testing.T) {
-	var r refusals
-	now, logged := time.Unix(1000, 0), 0
-	for range 5000 {
-		if _, ok := r.admit(7, now); ok {
-			logged++
-		}
-	}
-	if logged != maxRefusalsPerMinute {
-		t.Errorf("%d lines in a minute", logged)
-	}
-	if _, ok := r.admit(8, now); !ok {
-		t.Error("another user's refusal was not logged")
-	}
-	if n, ok := r.admit(7, now.Add(time.Minute)); !ok || n != 5000-maxRefusalsPerMinute {
-		t.Errorf("a minute later: %d, %v", n, ok)
-	}
-	if n, _ := r.admit(7, now.Add(time.Minute)); n != 0 {
-		t.Errorf("told twice: %d", n)
-	}
-}
-
 // A user who asks for tables and does not read them holds a bounded number of them.
 func TestCallsUnderWayAreBounded(t *testing.T) {
 	needRoot(t)

@@ -14,59 +14,41 @@ import (
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 )
 
-// caller is who makes a call, for one call.
-type caller struct {
-	uid  uint32
-	user string
-	role skepv1.Role
-	// token is set where a token says all that, and not the peer itself.
-	token *token
-	peer  peer
-}
-
-type callerKey struct{}
-
-func callerFrom(ctx context.Context) caller {
-	c, _ := ctx.Value(callerKey{}).(caller)
-	return c
-}
-
 // gate decides about a call before its message is read.
 func (s *Server) gate(ctx context.Context, spec connect.Spec, _ connect.Peer, header http.Header) (context.Context, error) {
-	c, err := s.identify(ctx, header)
+	call := callFrom(ctx)
+	err := s.identify(ctx, &call.caller, header)
 	if err == nil {
-		err = s.allow(c, spec.Procedure)
+		err = s.allow(call.caller, spec.Procedure)
 	}
 	if err != nil {
-		s.audit.refused(c, spec.Procedure, err)
-		s.calls.add(spec.Procedure, err)
-		return nil, err
+		call.ended("refused", err)
 	}
-	return context.WithValue(ctx, callerKey{}, c), nil
+	return ctx, err
 }
 
 // identify finds out who calls. A token that is sent must be good: falling
 // back to the peer would give the bearer of a bad one the peer's rights.
-func (s *Server) identify(ctx context.Context, header http.Header) (caller, error) {
+func (s *Server) identify(ctx context.Context, c *caller, header http.Header) error {
 	p, ok := peerFrom(ctx)
 	if !ok {
-		return caller{}, connect.NewError(connect.CodeUnauthenticated, errors.New("the connection has no peer credentials"))
+		return connect.NewError(connect.CodeUnauthenticated, errors.New("the connection has no peer credentials"))
 	}
-	c := caller{uid: p.uid, user: s.roles.name(p.uid), peer: p}
 	authorization := header.Values("Authorization")
 	if len(authorization) == 0 {
-		c.role = s.roles.of(p)
-		return c, nil
+		return nil
 	}
+	c.role = skepv1.Role_ROLE_UNSPECIFIED
 	scheme, bearer, _ := strings.Cut(authorization[0], " ")
 	if len(authorization) > 1 || !strings.EqualFold(scheme, "Bearer") {
-		return c, connect.NewError(connect.CodeUnauthenticated, errors.New(`the Authorization header is not one "Bearer" token`))
+		return connect.NewError(connect.CodeUnauthenticated, errors.New(`the Authorization header is not one "Bearer" token`))
 	}
 	tok, err := s.tokens.verify(strings.TrimSpace(bearer))
 	if err != nil {
-		return c, connect.NewError(connect.CodeUnauthenticated, err)
+		return connect.NewError(connect.CodeUnauthenticated, err)
 	}
-	return caller{uid: tok.uid, user: s.roles.name(tok.uid), role: tok.role, token: &tok, peer: p}, nil
+	*c = caller{uid: tok.uid, user: s.roles.name(tok.uid), role: tok.role, token: &tok, peer: p, member: c.member}
+	return nil
 }
 
 func (s *Server) allow(c caller, procedure string) error {
@@ -80,33 +62,31 @@ func (s *Server) allow(c caller, procedure string) error {
 	return nil
 }
 
-// watch is the interceptor that logs and counts the calls that the gate let in.
-type watch struct{ server *Server }
+// watch is the interceptor that tells of the calls that the gate let in.
+type watch struct{}
 
 // WrapUnary implements connect.Interceptor.
-func (w watch) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+func (watch) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-		call := w.server.audit.begin(callerFrom(ctx), req.Spec().Procedure)
+		call := callFrom(ctx)
 		call.request(req.Any())
 		res, err := next(ctx, req)
-		call.done(err)
-		w.server.calls.add(call.procedure, err)
+		call.ended("call", err)
 		return res, err
 	}
 }
 
 // WrapStreamingClient implements connect.Interceptor; there are no clients here.
-func (w watch) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+func (watch) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
 	return next
 }
 
 // WrapStreamingHandler implements connect.Interceptor.
-func (w watch) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+func (watch) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
-		call := w.server.audit.begin(callerFrom(ctx), conn.Spec().Procedure)
+		call := callFrom(ctx)
 		err := next(ctx, &watchedConn{conn, call})
-		call.ended(err)
-		w.server.calls.add(call.procedure, err)
+		call.ended("end", err)
 		return err
 	}
 }

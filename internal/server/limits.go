@@ -29,10 +29,6 @@ const (
 	// The whole answer to a call that is not a stream.
 	writeAnswerTimeout = 30 * time.Second
 	idleTimeout        = 2 * time.Minute
-
-	// Lines of the audit log about refused calls of one user in a minute: whoever
-	// has no role must not be able to wash the log away.
-	maxRefusalsPerMinute = 60
 )
 
 // limiter counts what each uid holds.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"path"
 	"sync"
 	"time"
 
@@ -55,8 +54,8 @@ type callResult struct{ method, code string }
 
 func newCallCounts() *callCounts { return &callCounts{counts: map[callResult]uint64{}} }
 
-func (c *callCounts) add(procedure string, err error) {
+func (c *callCounts) add(method string, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.counts[callResult{path.Base(procedure), codeOf(err)}]++
+	c.counts[callResult{method, codeOf(err)}]++
 }

@@ -4,10 +4,6 @@ package server
 
 import (
 	"fmt"
-	"io"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -56,7 +52,6 @@ func TestAllow(t *testing.T) {
 func TestRoleOfAnotherUser(t *testing.T) {
 	needRoot(t)
 	a := startAgent(t)
-	binary := shareBinary(t, filepath.Dir(a.socket))
 	crowd := make([]uint32, 300) // more groups than peerGroups first has room for
 	for i := range crowd {
 		crowd[i] = 62000 + uint32(i)
@@ -77,15 +72,8 @@ func TestRoleOfAnotherUser(t *testing.T) {
 		{"nobody", syscall.Credential{Uid: nobodyUID, Gid: nobodyUID}, "none", "usermod -aG 61001 61009"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			cmd := exec.Command(binary)
-			cmd.Env = []string{callAs + "=" + a.socket}
-			cmd.Dir = "/"
-			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &c.cred}
-			out, err := cmd.CombinedOutput()
-			if err != nil {
-				t.Fatalf("%v: %s", err, out)
-			}
-			if !strings.HasPrefix(string(out), c.role+" ") || !strings.Contains(string(out), c.say) {
+			out := a.as(t, c.cred, "identity")
+			if !strings.HasPrefix(out, c.role+" ") || !strings.Contains(out, c.say) {
 				t.Errorf("got %s\nwant role %s and %q", out, c.role, c.say)
 			}
 		})
@@ -94,28 +82,6 @@ func TestRoleOfAnotherUser(t *testing.T) {
 	if len(refusals) != 2 || refusals[1]["uid"] != float64(nobodyUID) || refusals[1]["code"] != "permission_denied" {
 		t.Errorf("audited refusals: %v", refusals)
 	}
-}
-
-// shareBinary copies this test binary to where other users can run it.
-func shareBinary(t *testing.T, dir string) string {
-	t.Helper()
-	from, err := os.Open("/proc/self/exe")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer from.Close()
-	path := filepath.Join(dir, "caller")
-	to, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o755)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(to, from); err != nil {
-		t.Fatal(err)
-	}
-	if err := to.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 // register is a directory of accounts that changes.

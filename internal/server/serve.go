@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"connectrpc.com/connect"
@@ -29,12 +30,12 @@ func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(skepv1connect.NewAgentServiceHandler(s,
 		connect.WithRequestGate(s.gate),
-		connect.WithInterceptors(watch{s}),
+		connect.WithInterceptors(watch{}),
 		connect.WithReadMaxBytes(maxRequestBytes),
 		// The other end is on this machine: compressing would only cost.
 		connect.WithCompression("gzip", nil, nil),
 	))
-	return s.bound(mux)
+	return s.watched(s.bound(mux))
 }
 
 // Serve answers calls on a listener made by Listen until ctx is done or the
@@ -56,7 +57,13 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.deps.Logger.Handler(), slog.LevelDebug),
 	}
-	return serveUntil(ctx, server, l, func() { stop(errStopping) })
+	var summaries sync.WaitGroup
+	summaries.Go(func() { s.audit.run(base) })
+	err := serveUntil(ctx, server, l, func() { stop(errStopping) })
+	stop(errStopping)
+	summaries.Wait()
+	s.audit.summarise(true)
+	return err
 }
 
 // serveUntil runs a server until ctx is done; stop tells its streams to end.
@@ -76,6 +83,16 @@ func serveUntil(ctx context.Context, server *http.Server, l net.Listener, stop f
 	}
 	<-failed
 	return nil
+}
+
+// watched makes every request a call, and sees to it that none ends untold.
+func (s *Server) watched(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		call := s.begin(r)
+		answer := &reply{ResponseWriter: w, call: call}
+		defer answer.tell()
+		next.ServeHTTP(answer, r.WithContext(context.WithValue(r.Context(), callKey{}, call)))
+	})
 }
 
 // bound gives every request a time by which it must have been read, and every

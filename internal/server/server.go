@@ -90,7 +90,7 @@ func New(deps Deps) (*Server, error) {
 		deps:     deps,
 		roles:    newRoles(deps.Roles, accounts{}, time.Now),
 		tokens:   tokens{key: deps.TokenKey, now: time.Now},
-		audit:    &audit{out: deps.Audit, logger: deps.Logger},
+		audit:    newAudit(deps.Audit, deps.Logger),
 		streams:  newLimiter(maxStreamsPerUID),
 		inFlight: newLimiter(maxCallsPerUID),
 		calls:    newCallCounts(),

@@ -127,7 +127,7 @@ func TestCreateTokenRules(t *testing.T) {
 		{"overflow", skepv1.Role_ROLE_VIEW, &skepv1.CreateTokenRequest{Ttl: &durationpb.Duration{Seconds: 1 << 62}}, "invalid_argument", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			ctx := context.WithValue(t.Context(), callerKey{}, caller{uid: 5, user: "ann", role: c.own})
+			ctx := context.WithValue(t.Context(), callKey{}, &call{caller: caller{uid: 5, user: "ann", role: c.own}})
 			res, err := a.CreateToken(ctx, c.req)
 			if codeOf(err) != c.code || res.GetRole() != c.role {
 				t.Fatalf("%v, %v", res, err)
