@@ -30,6 +30,7 @@ var parts = map[string]func(socket string){
 	"identity": playIdentity,
 	"flood":    playFlood,
 	"garbage":  playGarbage,
+	"follow":   playFollow,
 }
 
 // as runs a part as another user and returns what it prints.
@@ -43,10 +44,10 @@ func (a *agent) as(t *testing.T, who syscall.Credential, part string) string {
 	return string(out)
 }
 
-func (a *agent) actor(t *testing.T, who syscall.Credential, part string) *exec.Cmd {
+func (a *agent) actor(t *testing.T, who syscall.Credential, part string, env ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(shareBinary(t, filepath.Dir(a.socket)))
-	cmd.Env = []string{callAs + "=" + a.socket, callPart + "=" + part}
+	cmd.Env = append(env, callAs+"="+a.socket, callPart+"="+part)
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &who}
 	return cmd

@@ -30,8 +30,8 @@ func (s *Server) gate(ctx context.Context, spec connect.Spec, _ connect.Peer, he
 // identify finds out who calls. A token that is sent must be good: falling
 // back to the peer would give the bearer of a bad one the peer's rights.
 func (s *Server) identify(ctx context.Context, c *caller, header http.Header) error {
-	p, ok := peerFrom(ctx)
-	if !ok {
+	conn := connFrom(ctx)
+	if conn == nil {
 		return connect.NewError(connect.CodeUnauthenticated, errors.New("the connection has no peer credentials"))
 	}
 	authorization := header.Values("Authorization")
@@ -47,7 +47,8 @@ func (s *Server) identify(ctx context.Context, c *caller, header http.Header) er
 	if err != nil {
 		return connect.NewError(connect.CodeUnauthenticated, err)
 	}
-	*c = caller{uid: tok.uid, user: s.roles.name(tok.uid), role: tok.role, token: &tok, peer: p, member: c.member}
+	conn.trust()
+	*c = caller{uid: tok.uid, user: s.roles.name(tok.uid), role: tok.role, token: &tok, peer: conn.peer, member: c.member}
 	return nil
 }
 

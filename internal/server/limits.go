@@ -3,6 +3,7 @@
 package server
 
 import (
+	"math"
 	"sync"
 	"time"
 )
@@ -18,6 +19,10 @@ const (
 	// so that whoever floods the socket cannot keep the administrator out.
 	maxConnsPerUID = 64
 	maxConns       = 1024
+	// Those of users without a role, who only need to be told so.
+	maxStrangerConnsPerUID = 2
+	maxStrangerConns       = 32
+	strangerStays          = 5 * time.Second
 	// HTTP/2 streams of one connection.
 	maxStreamsPerConn = 100
 
@@ -31,29 +36,37 @@ const (
 	idleTimeout        = 2 * time.Minute
 )
 
-// limiter counts what each uid holds.
+const unlimited = math.MaxInt
+
+// limiter counts what each uid holds, and all of them.
 type limiter struct {
-	max  int
+	perUID, total int
+
 	mu   sync.Mutex
 	held map[uint32]int
+	all  int
 }
 
-func newLimiter(limit int) *limiter { return &limiter{max: limit, held: map[uint32]int{}} }
+func newLimiter(perUID, total int) *limiter {
+	return &limiter{perUID: perUID, total: total, held: map[uint32]int{}}
+}
 
 // acquire takes one of uid's places, if there is one.
 func (l *limiter) acquire(uid uint32) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.held[uid] >= l.max {
+	if l.held[uid] >= l.perUID || l.all >= l.total {
 		return false
 	}
 	l.held[uid]++
+	l.all++
 	return true
 }
 
 func (l *limiter) release(uid uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.all--
 	if l.held[uid]--; l.held[uid] <= 0 {
 		delete(l.held, uid)
 	}

@@ -10,8 +10,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -52,7 +50,7 @@ func Listen(path string, logger *slog.Logger) (net.Listener, error) {
 		l.Close()
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
-	return &listener{UnixListener: l, path: path, made: made, logger: logger, perUID: newLimiter(maxConnsPerUID)}, nil
+	return &listener{UnixListener: l, path: path, made: made, logger: logger}, nil
 }
 
 // clearStale removes a socket that nobody listens on.
@@ -93,14 +91,12 @@ func describe(info fs.FileInfo) string {
 	return "not a socket"
 }
 
-// listener knows the peer of each connection and bounds how many one user has.
+// listener knows the peer of each connection.
 type listener struct {
 	*net.UnixListener
 	path   string
 	made   fs.FileInfo
 	logger *slog.Logger
-	perUID *limiter
-	open   atomic.Int32
 }
 
 // Accept implements net.Listener.
@@ -116,26 +112,8 @@ func (l *listener) Accept() (net.Conn, error) {
 			conn.Close()
 			continue
 		}
-		if release, ok := l.admit(p.uid); ok {
-			return &peerConn{Conn: conn, peer: p, release: release}, nil
-		}
-		conn.Close()
+		return &peerConn{Conn: conn, peer: p}, nil
 	}
-}
-
-// admit takes a place for a connection of uid. Root always gets one.
-func (l *listener) admit(uid uint32) (release func(), ok bool) {
-	if uid == 0 {
-		return func() {}, true
-	}
-	if l.open.Load() >= maxConns || !l.perUID.acquire(uid) {
-		return nil, false
-	}
-	l.open.Add(1)
-	return sync.OnceFunc(func() {
-		l.open.Add(-1)
-		l.perUID.release(uid)
-	}), true
 }
 
 // Close stops listening and removes the socket, if it is still this one.

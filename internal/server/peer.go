@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -80,12 +81,22 @@ func peerGroups(fd uintptr) ([]uint32, error) {
 type peerConn struct {
 	net.Conn
 	peer    peer
-	release func()
+	release func()      // gives its place back, if it has one
+	timer   *time.Timer // closes a stranger's
 }
 
 func (c *peerConn) Close() error {
-	c.release()
+	if c.release != nil {
+		c.release()
+	}
 	return c.Conn.Close()
+}
+
+// trust lets a stranger stay, who has shown a token.
+func (c *peerConn) trust() {
+	if c.timer != nil {
+		c.timer.Stop()
+	}
 }
 
 type peerKey struct{}
@@ -93,12 +104,19 @@ type peerKey struct{}
 // withPeer is http.Server.ConnContext.
 func withPeer(ctx context.Context, c net.Conn) context.Context {
 	if pc, ok := c.(*peerConn); ok {
-		return context.WithValue(ctx, peerKey{}, pc.peer)
+		return context.WithValue(ctx, peerKey{}, pc)
 	}
 	return ctx
 }
 
+func connFrom(ctx context.Context) *peerConn {
+	c, _ := ctx.Value(peerKey{}).(*peerConn)
+	return c
+}
+
 func peerFrom(ctx context.Context) (peer, bool) {
-	p, ok := ctx.Value(peerKey{}).(peer)
-	return p, ok
+	if c := connFrom(ctx); c != nil {
+		return c.peer, true
+	}
+	return peer{}, false
 }

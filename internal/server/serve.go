@@ -59,7 +59,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 	var summaries sync.WaitGroup
 	summaries.Go(func() { s.audit.run(base) })
-	err := serveUntil(ctx, server, l, func() { stop(errStopping) })
+	err := serveUntil(ctx, server, door{l, s.admission}, func() { stop(errStopping) })
 	stop(errStopping)
 	summaries.Wait()
 	s.audit.summarise(true)

@@ -57,10 +57,11 @@ type Deps struct {
 
 // Server implements the AgentService.
 type Server struct {
-	deps   Deps
-	roles  *roles
-	tokens tokens
-	audit  *audit
+	deps      Deps
+	roles     *roles
+	admission *admission
+	tokens    tokens
+	audit     *audit
 	// Streams are counted by the user who has them, other calls by the peer.
 	streams  *limiter
 	inFlight *limiter
@@ -86,14 +87,16 @@ func New(deps Deps) (*Server, error) {
 	if deps.Audit == nil {
 		deps.Audit = io.Discard
 	}
+	roles := newRoles(deps.Roles, accounts{}, time.Now)
 	return &Server{
-		deps:     deps,
-		roles:    newRoles(deps.Roles, accounts{}, time.Now),
-		tokens:   tokens{key: deps.TokenKey, now: time.Now},
-		audit:    newAudit(deps.Audit, deps.Logger),
-		streams:  newLimiter(maxStreamsPerUID),
-		inFlight: newLimiter(maxCallsPerUID),
-		calls:    newCallCounts(),
+		deps:      deps,
+		roles:     roles,
+		admission: newAdmission(roles),
+		tokens:    tokens{key: deps.TokenKey, now: time.Now},
+		audit:     newAudit(deps.Audit, deps.Logger),
+		streams:   newLimiter(maxStreamsPerUID, unlimited),
+		inFlight:  newLimiter(maxCallsPerUID, unlimited),
+		calls:     newCallCounts(),
 
 		requestTimeout: readRequestTimeout,
 	}, nil
