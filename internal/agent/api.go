@@ -15,7 +15,7 @@ func (a *Agent) openServer() error {
 		return err
 	}
 	roles := a.options.Config.Roles
-	a.costs.counts = a.counts
+	a.costs.rates.counts = a.counts
 	a.server, err = server.New(server.Deps{
 		Node:        server.Node{ID: a.node.ID, BootID: a.node.BootID, Name: a.node.Name},
 		Log:         a.log,

@@ -9,21 +9,19 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/skep-io/skep/internal/event"
 	"github.com/skep-io/skep/internal/kern"
 )
 
 // costs measures what the agent itself costs: its process all the time, its programs
-// while somebody looks.
+// while somebody looks. It also keeps the rates of events.
 type costs struct {
 	kernel *kern.Kernel
 	meter  kern.Meter
+	rates  rates
 
+	looking  sync.Mutex // held for a whole look, so that nobody sees a sample from before statistics were on
 	mutex    sync.Mutex
 	now, old sample
-	rates    [10]event.Counts // received so far, one entry a second
-	second   int
-	counts   func() event.Counts
 }
 
 type sample struct {
@@ -40,6 +38,7 @@ func (c *costs) run(ctx context.Context) error {
 	defer ticker.Stop()
 	for {
 		c.take()
+		c.rates.tick(time.Now())
 		select {
 		case <-ctx.Done():
 			return nil
@@ -56,15 +55,13 @@ func (c *costs) take() {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	c.old, c.now = c.now, s
-	if c.counts != nil {
-		c.rates[c.second%len(c.rates)] = c.counts()
-		c.second++
-	}
 }
 
 // look returns the last two samples. If statistics were off, it turns them on and waits
 // for a moment, so that the first look shows something too.
 func (c *costs) look() (old, now sample, err error) {
+	c.looking.Lock()
+	defer c.looking.Unlock()
 	on, err := c.meter.Look()
 	if err == nil && !on {
 		c.take()
@@ -74,23 +71,6 @@ func (c *costs) look() (old, now sample, err error) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	return c.old, c.now, err
-}
-
-// perSecond is the rate of each kind over the last ten seconds, or since the start.
-func (c *costs) perSecond() [event.NumKinds]float64 {
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	var rates [event.NumKinds]float64
-	span := min(c.second, len(c.rates)) - 1
-	if span < 1 {
-		return rates
-	}
-	last := c.rates[(c.second-1)%len(c.rates)]
-	first := c.rates[(c.second-1-span)%len(c.rates)]
-	for kind := range rates {
-		rates[kind] = float64(last[kind]-first[kind]) / float64(span)
-	}
-	return rates
 }
 
 func ownCPU() time.Duration {

@@ -79,7 +79,7 @@ func (a *Agent) counts() event.Counts {
 }
 
 func (a *Agent) kindStatus() []*skepv1.KindStatus {
-	counts, rates := a.counts(), a.costs.perSecond()
+	counts, rates := a.counts(), a.costs.rates.perSecond(time.Now())
 	var all []*skepv1.KindStatus
 	for _, kind := range event.Kinds() {
 		all = append(all, &skepv1.KindStatus{
