@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +16,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/api/skep/v1/skepv1connect"
+	"github.com/skep-io/skep/test/e2e/skepdtest"
 )
 
 // agent is a skepd that was started for a measurement.
@@ -31,45 +30,17 @@ type agent struct {
 // startAgent starts a skepd and returns once it answers.
 func (b *bench) startAgent(ctx context.Context, args ...string) (*agent, error) {
 	socket := filepath.Join(b.dir, "agent.sock")
-	ready, readyWrite, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	defer ready.Close()
-	args = append([]string{"run", "--socket", socket, "--data-dir", filepath.Join(b.dir, "data"), "--ready-fd", "3"}, args...)
+	args = append([]string{"run", "--socket", socket, "--data-dir", filepath.Join(b.dir, "data")}, args...)
 	command := exec.Command(filepath.Join(b.bin, "skepd"), args...)
-	command.ExtraFiles = []*os.File{readyWrite}
 	log, err := os.OpenFile(filepath.Join(b.dir, "agent.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
 	command.Stderr = log
-	a := &agent{command: command, socket: socket, started: time.Now()}
-	if err := command.Start(); err != nil {
-		return nil, err
-	}
-	readyWrite.Close()
-	message := make([]byte, 4096)
-	n, err := ready.Read(message)
-	if err != nil || n != 1 {
-		command.Wait()
-		return nil, fmt.Errorf("start skepd: %s %w", message[:n], errors.Join(err, errors.New("not ready")))
-	}
-	a.AgentServiceClient = skepv1connect.NewAgentServiceClient(unixClient(socket), "http://skepd")
-	return a, nil
-}
-
-// unixClient speaks HTTP/2 without TLS over a unix socket.
-func unixClient(socket string) *http.Client {
-	protocols := new(http.Protocols)
-	protocols.SetUnencryptedHTTP2(true)
-	return &http.Client{Transport: &http.Transport{
-		Protocols: protocols,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
-	}}
+	client, _ := skepdtest.Connect(socket)
+	a := &agent{AgentServiceClient: client, command: command, socket: socket, started: time.Now()}
+	return a, skepdtest.Launch(command)
 }
 
 func (a *agent) stop() error {

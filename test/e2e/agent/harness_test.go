@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -125,34 +124,20 @@ func (h *house) start(more ...string) *agent {
 
 func (h *house) startAs(c *exec.Cmd) *agent {
 	h.t.Helper()
-	ready, write, err := os.Pipe()
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	defer ready.Close()
 	log, err := os.CreateTemp(h.dir, "log-")
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	defer log.Close()
-	c.ExtraFiles = []*os.File{write}
-	c.Args = append(c.Args, "--ready-fd", "3")
 	if c.Stderr == nil {
 		c.Stderr = log
 	}
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	err = c.Start()
-	write.Close()
-	if err != nil {
-		h.t.Fatal(err)
-	}
 	a := &agent{AgentServiceClient: skepdtest.Client(h.t, h.socket), house: h, command: c, log: log.Name()}
-	h.t.Cleanup(a.cleanup)
-	ready.SetReadDeadline(time.Now().Add(skepdtest.Patience))
-	answer, err := io.ReadAll(ready)
-	if err != nil || !bytes.Equal(answer, []byte{1}) {
-		h.t.Fatalf("skepd did not get ready (%v): %s\n%s", err, answer, a.text())
+	if err := skepdtest.Launch(c); err != nil {
+		h.t.Fatalf("%v\n%s", err, a.text())
 	}
+	h.t.Cleanup(a.cleanup)
 	return a
 }
 

@@ -4,19 +4,13 @@ package skepdtest
 
 import (
 	"bytes"
-	"context"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
-
-	"connectrpc.com/connect"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/api/skep/v1/skepv1connect"
@@ -60,37 +54,24 @@ func start(t testing.TB, args []string) *Agent {
 	}
 	a := &Agent{Dir: dir, Socket: filepath.Join(dir, "skep.sock"), log: filepath.Join(dir, "skepd.log")}
 	a.AgentServiceClient = Client(t, a.Socket)
-	args = append([]string{"run", "--socket", a.Socket, "--data-dir", filepath.Join(dir, "data"), "--ready-fd", "3"}, args...)
+	args = append([]string{"run", "--socket", a.Socket, "--data-dir", filepath.Join(dir, "data")}, args...)
 	a.run(t, exec.Command(program, args...))
 	return a
 }
 
 func (a *Agent) run(t testing.TB, c *exec.Cmd) {
 	t.Helper()
-	ready, write, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ready.Close()
 	log, err := os.Create(a.log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Stdout, c.Stderr, c.ExtraFiles = log, log, []*os.File{write}
-	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
-	err = c.Start()
-	write.Close()
-	log.Close()
-	if err != nil {
-		t.Fatalf("start skepd: %v", err)
+	defer log.Close()
+	c.Stdout, c.Stderr = log, log
+	if err := Launch(c); err != nil {
+		t.Fatalf("%v\n%s", err, a.Log())
 	}
 	a.command, a.PID = c, c.Process.Pid
 	t.Cleanup(func() { a.stop(t) })
-	_ = ready.SetReadDeadline(time.Now().Add(Patience))
-	answer, err := io.ReadAll(ready)
-	if err != nil || !bytes.Equal(answer, []byte{1}) {
-		t.Fatalf("skepd did not get ready (%v): %s\n%s", err, answer, a.Log())
-	}
 }
 
 // Log is what the agent has written so far.
@@ -118,16 +99,9 @@ func (a *Agent) stop(t testing.TB) {
 
 // Client talks to the agent behind a unix socket until the test ends.
 func Client(t testing.TB, socket string) skepv1connect.AgentServiceClient {
-	transport := &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", socket)
-		},
-		Protocols: new(http.Protocols),
-	}
-	transport.Protocols.SetUnencryptedHTTP2(true)
+	client, transport := Connect(socket)
 	t.Cleanup(transport.CloseIdleConnections)
-	return skepv1connect.NewAgentServiceClient(&http.Client{Transport: transport}, "http://skepd",
-		connect.WithAcceptCompression("gzip", nil, nil))
+	return client
 }
 
 // Status asks for the agent's status.
