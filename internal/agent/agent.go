@@ -85,9 +85,6 @@ func Run(ctx context.Context, options Options) error {
 	if err := a.start(); err != nil {
 		return errors.Join(err, a.abort())
 	}
-	// Parsing BTF and loading left garbage as large as all that stays: give it back now
-	// rather than when the heap has grown to it.
-	debug.FreeOSMemory()
 	if options.Ready != nil {
 		options.Ready()
 	}
@@ -283,7 +280,20 @@ func (a *Agent) requestScan() {
 	}
 }
 
+// fillExisting reads what the scan has left out, while events flow.
+func (a *Agent) fillExisting(ctx context.Context) {
+	if unread := a.processes.Fill(ctx); unread > 0 && ctx.Err() == nil {
+		a.logger.Warn("arguments of processes from before not read: their memory did not answer in time", "processes", unread)
+	}
+}
+
+// rescan keeps the tables right beside the events: it completes the first scan, and scans
+// again when records were lost.
 func (a *Agent) rescan(ctx context.Context) error {
+	a.fillExisting(ctx)
+	// Parsing BTF, loading and reading /proc left garbage as large as all that stays: give
+	// it back now rather than when the heap has grown to it.
+	debug.FreeOSMemory()
 	for {
 		select {
 		case <-ctx.Done():
@@ -293,6 +303,7 @@ func (a *Agent) rescan(ctx context.Context) error {
 		if err := a.scanExisting(); err != nil {
 			a.logger.Error("processes not scanned after a loss", "error", err)
 		}
+		a.fillExisting(ctx)
 		if a.sink.closesLost.CompareAndSwap(true, false) {
 			a.rescanSockets(ctx)
 		}

@@ -5,8 +5,8 @@ package identity
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -27,10 +27,11 @@ const (
 const maxProcFile = 64 << 10
 
 // Existing adds the processes of a scan of the kernel's tasks that the table does not
-// have, with what /proc says of them, and retires those that are no more. It is run
-// after attaching, and again when records of fork, exec or exit were lost.
+// have, by the names that /proc has for them, and retires those that are no more. It is
+// run after attaching, and again when records of fork, exec or exit were lost. Fill, to
+// be called next, reads the rest: there may be thousands, and events need the names only.
 func (t *Table) Existing(scan []abi.Process, nowNS uint64) (added, retired int) {
-	found := t.gather(scan)
+	names := t.gather(scan)
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	there := make(map[uint32]uint64, len(scan))
@@ -38,7 +39,7 @@ func (t *Table) Existing(scan []abi.Process, nowNS uint64) (added, retired int) 
 		p := &scan[i]
 		there[p.ID.Tgid] = p.ID.StartNS
 		// The ring may have told of it while /proc was read.
-		if seen, ok := found[key(p.ID)]; ok && !t.known(key(p.ID)) {
+		if seen, ok := names[key(p.ID)]; ok && !t.known(key(p.ID)) {
 			t.addExisting(p, seen)
 			added++
 		}
@@ -50,22 +51,21 @@ func (t *Table) Existing(scan []abi.Process, nowNS uint64) (added, retired int) 
 			retired++
 		}
 	}
+	if added > 0 && t.filling == nil {
+		t.filling = make(chan struct{})
+	}
 	return added, retired
 }
 
-// sight is what /proc says of a process.
-type sight struct {
-	body *skepv1.Exec
-	comm string
-}
-
-// gather reads /proc for the processes of a scan that the table does not have. The table
-// is not locked meanwhile: how long a process's files take to read is up to the process.
+// gather reads the names of the processes of a scan that the table does not have. The
+// table is not locked meanwhile.
 func (t *Table) gather(scan []abi.Process) map[abi.ExecID]sight {
-	found := map[abi.ExecID]sight{}
-	for _, id := range t.unknown(scan) {
-		body, comm := readProc(id)
-		found[id] = sight{body, comm}
+	ids := t.unknown(scan)
+	seen := make([]sight, len(ids))
+	each(len(ids), func(i int) { seen[i] = readName(ids[i]) })
+	found := make(map[abi.ExecID]sight, len(ids))
+	for i, id := range ids {
+		found[id] = seen[i]
 	}
 	return found
 }
@@ -92,12 +92,9 @@ func (t *Table) known(id abi.ExecID) bool {
 }
 
 func (t *Table) addExisting(p *abi.Process, seen sight) {
-	e, place := t.add(p)
-	e.process.Comm = seen.comm
-	if body := seen.body; body != nil {
-		body.CgroupId, body.Cgroup = p.CgroupID, place.Cgroup
-		e.exec, e.process.Exe = body, body.File.GetPath()
-	}
+	e, _ := t.add(p)
+	e.process.Comm, e.process.Exe = seen.comm, seen.exe
+	e.bare = seen.exe != "" // a kernel thread has no more than its name
 	e.inside = e.bornInside()
 	id := e.containerID()
 	if id == "" {
@@ -126,14 +123,27 @@ func readProc(id abi.ExecID) (*skepv1.Exec, string) {
 }
 
 // readBounded reads the front of a file: a process decides how long its command line
-// is (PR_SET_MM), up to all of its memory.
-func readBounded(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
+// is (PR_SET_MM), up to all of its memory. It is not os.ReadFile, which takes twice the
+// time for a small file of /proc.
+func readBounded(path string, limit int) ([]byte, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, limit))
+	defer unix.Close(fd)
+	text := make([]byte, 0, min(limit, 512))
+	for len(text) < limit {
+		text = slices.Grow(text, 1)
+		n, err := unix.Read(fd, text[len(text):min(cap(text), limit)])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			return text, err
+		}
+		text = text[:len(text)+n]
+	}
+	return text, nil
 }
 
 // userHZ is the unit of /proc/PID/stat's times, fixed in the kernel's user ABI.
@@ -141,17 +151,24 @@ const userHZ = 100
 
 // startedAt tells whether the process of a /proc directory is the one that started then.
 func startedAt(dir string, startNS uint64) bool {
+	_, ticks, ok := readStat(dir)
+	return ok && ticks == startNS/(1e9/userHZ)
+}
+
+// readStat takes the name and the start time, in ticks, from /proc/PID/stat.
+func readStat(dir string) (comm string, ticks uint64, ok bool) {
 	stat, err := readBounded(dir+"stat", maxProcFile)
-	if err != nil {
-		return false
+	begin, end := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
+	if err != nil || begin < 0 || end < begin {
+		return "", 0, false
 	}
-	// The name before may hold anything, ")" too. Start time is field 22, state is 3.
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	// The name may hold anything, ")" too. Start time is field 22, state is 3.
+	fields := strings.Fields(string(stat[end+1:]))
 	if len(fields) < 20 {
-		return false
+		return "", 0, false
 	}
-	ticks, err := strconv.ParseUint(fields[19], 10, 64)
-	return err == nil && ticks == startNS/(1e9/userHZ)
+	ticks, err = strconv.ParseUint(fields[19], 10, 64)
+	return valid(string(stat[begin+1 : end])), ticks, err == nil
 }
 
 func readImage(dir string) *skepv1.Exec {

@@ -52,6 +52,7 @@ type Table struct {
 	cgroups   Cgroups
 	keep      int
 	keepBytes int
+	read      func(abi.ExecID) (*skepv1.Exec, string) // readProc, but in tests
 
 	mutex     sync.RWMutex
 	live      map[uint32]*entry
@@ -59,6 +60,7 @@ type Table struct {
 	dead      []*entry              // without live children, oldest first
 	deadBytes int                   // the sum of their sizes
 	started   map[string]abi.ExecID // containers: the first process that was seen to exec in each
+	filling   chan struct{}         // closed when Fill ends, nil if there is nothing to fill
 }
 
 // deadBudget is how many bytes of dead entries are kept at most, by the estimate of
@@ -73,6 +75,7 @@ type entry struct {
 	process    *skepv1.Process
 	exec       *skepv1.Exec // nil for a fork: that of the image it was forked from is in origin
 	origin     *skepv1.Exec
+	bare       bool // of a scan: Fill has not read what /proc says of it
 	cgroup     uint64
 	children   int  // live entries whose parent this is
 	inside     bool // forked by a process of its own container
@@ -91,7 +94,7 @@ type images struct{ latest *entry }
 // New makes an empty table that remembers up to `keep` dead entries, of 8 MiB at most.
 func New(names Names, cgroups Cgroups, keep int) *Table {
 	return &Table{
-		names: names, cgroups: cgroups, keep: keep, keepBytes: deadBudget,
+		names: names, cgroups: cgroups, keep: keep, keepBytes: deadBudget, read: readProc,
 		live: map[uint32]*entry{}, entries: map[abi.ExecID]*entry{}, started: map[string]abi.ExecID{},
 	}
 }

@@ -27,6 +27,7 @@ type View struct {
 // start time.
 func (v View) List(exited bool) []*skepv1.ProcessInfo {
 	t := v.Table
+	t.await()
 	t.mutex.RLock()
 	defer t.mutex.RUnlock()
 	entries := make([]*entry, 0, len(t.live))
@@ -64,6 +65,7 @@ func (v View) info(e *entry) *skepv1.ProcessInfo {
 // Get finds a process by process_id or exec_id or, if id is empty, the live process pid.
 func (v View) Get(id string, pid uint32) (*skepv1.GetProcessResponse, bool) {
 	t := v.Table
+	t.await()
 	t.mutex.RLock()
 	defer t.mutex.RUnlock()
 	e := t.live[pid]

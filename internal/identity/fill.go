@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	"context"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/skep-io/skep/internal/abi"
+)
+
+// sight is what events tell of a process beside its id: its names.
+type sight struct{ comm, exe string }
+
+// readName reads the names of a process from /proc, which is a tenth of what readProc
+// takes. exe is empty for a kernel thread, and both for a process that has gone.
+func readName(id abi.ExecID) sight {
+	dir := "/proc/" + strconv.Itoa(int(id.Tgid)) + "/"
+	exe, err := os.Readlink(dir + "exe")
+	if err != nil {
+		exe = ""
+	}
+	if front, cut := strings.CutSuffix(exe, " (deleted)"); cut && unlinked(dir) {
+		exe = front
+	}
+	// Last: if it is still the same process now, the link was its.
+	comm, ticks, ok := readStat(dir)
+	if !ok || ticks != id.StartNS/(1e9/userHZ) {
+		return sight{}
+	}
+	return sight{comm, valid(exe)}
+}
+
+// unlinked tells whether the executable has no name any more; a name may end in " (deleted)".
+func unlinked(dir string) bool {
+	var stat unix.Statx_t
+	err := unix.Statx(unix.AT_FDCWD, dir+"exe", unix.AT_STATX_DONT_SYNC, unix.STATX_NLINK, &stat)
+	return err == nil && stat.Mask&unix.STATX_NLINK != 0 && stat.Nlink == 0
+}
+
+// each calls do for all of 0 to n-1, on all CPUs.
+func each(n int, do func(i int)) {
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		all.Go(func() {
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				do(int(i))
+			}
+		})
+	}
+	all.Wait()
+}
+
+// How long one process may keep Fill waiting, and how many may: its command line lies in
+// its own memory, and who provides that (a FUSE file, say) need not answer.
+const (
+	fillPatience = 100 * time.Millisecond
+	maxStuck     = 16
+)
+
+// Fill reads what /proc says of the processes that Existing has added, beside their
+// names. It returns of how many that was not read, because too many kept it waiting.
+func (t *Table) Fill(ctx context.Context) (unread int) {
+	ids := t.bare()
+	defer t.filled()
+	var stuck, left atomic.Int64
+	each(len(ids), func(i int) {
+		if ctx.Err() != nil || stuck.Load() >= maxStuck {
+			left.Add(1)
+			return
+		}
+		done := make(chan struct{})
+		go func() {
+			t.fill(ids[i])
+			close(done)
+		}()
+		patience := time.NewTimer(fillPatience)
+		defer patience.Stop()
+		select {
+		case <-done:
+		case <-patience.C:
+			stuck.Add(1)
+		}
+	})
+	return int(stuck.Load() + left.Load())
+}
+
+func (t *Table) bare() (ids []abi.ExecID) {
+	t.mutex.RLock()
+	defer t.mutex.RUnlock()
+	for id, e := range t.entries {
+		if e.bare {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+func (t *Table) fill(id abi.ExecID) {
+	body, _ := t.read(id)
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	e := t.entries[id]
+	// With another name this is the image of an exec that the ring is still to tell of.
+	if e == nil || !e.bare || e.dead || body == nil || body.File.Path != e.process.Exe {
+		return
+	}
+	body.CgroupId, body.Cgroup = e.cgroup, t.cgroups.Place(e.cgroup).Cgroup
+	e.exec, e.bare = body, false
+}
+
+// filled lets those go on that wait for Fill.
+func (t *Table) filled() {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	if t.filling == nil {
+		return
+	}
+	for _, e := range t.live {
+		e.inherit()
+	}
+	close(t.filling)
+	t.filling = nil
+}
+
+// inherit gives a process that was forked before Fill had read its parent's image that
+// image, through those that were forked in between.
+func (e *entry) inherit() {
+	const maxForks = 64
+	up := e.up
+	for i := 0; i < maxForks && up != nil && e.image() == nil && !e.process.Preexisting; i++ {
+		e.origin = up.image()
+		if up.process.Preexisting {
+			return
+		}
+		up = up.up
+	}
+}
+
+// maxAwait bounds how long a reader waits for Fill; later it gets what there is.
+const maxAwait = 3 * time.Second
+
+// await returns once Fill has read what Existing has added.
+func (t *Table) await() {
+	t.mutex.RLock()
+	filling := t.filling
+	t.mutex.RUnlock()
+	if filling == nil {
+		return
+	}
+	select {
+	case <-filling:
+	case <-time.After(maxAwait):
+	}
+}
