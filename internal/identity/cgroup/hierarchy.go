@@ -34,6 +34,15 @@ func (h Hierarchy) String() string {
 	return fmt.Sprintf("cgroup v1 %s at %s", h.Controller, h.Mount)
 }
 
+// Dir is the directory of a cgroup in skepd's mount namespace, by its path below the
+// hierarchy's root.
+func (h Hierarchy) Dir(cgroupPath string) string {
+	if h.Root != "/" {
+		cgroupPath = strings.TrimPrefix(cgroupPath, h.Root)
+	}
+	return path.Join(h.Mount, cgroupPath)
+}
+
 // v1Order is the order in which v1 controllers are preferred. Every runtime
 // makes a cgroup in memory and pids; the others may be shared or absent.
 var v1Order = []string{"memory", "pids", "cpu", "devices", "freezer", "cpuset", "cpuacct",

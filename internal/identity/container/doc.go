@@ -14,8 +14,9 @@
 // The id is known as soon as the cgroup is: it needs no runtime. The metadata
 // comes later; a [Container] is immutable and is replaced when it does.
 //
-// Trade-offs: a path is all there is to see, so a process that may create
-// cgroups inside its own container can call one like another container. The
-// innermost one wins (it is right for Docker in Docker and kind) but Outer
-// keeps the id that the host's runtime gave, which the inside cannot forge.
+// Trade-offs: a path is all there is to see, and whoever may create cgroups names them.
+// The innermost container wins (it is right for Docker in Docker and kind), but what a
+// user other than root has named is a claim, which does not count against what root has:
+// see claim.go. Outer keeps the id that the host's runtime gave, which the inside cannot
+// forge.
 package container

@@ -31,6 +31,7 @@ type ID struct {
 	QoS       string // "guaranteed", "burstable" or "besteffort" in a pod
 	Unit      string // systemd unit: service or scope rather than slice
 	Outer     string // id of the outermost container, if this one is nested
+	Owner     uint32 // the user whose claim this is, 0 if root has named the cgroup
 }
 
 // Container is one container, or a systemd unit if ID is empty. Immutable.

@@ -179,7 +179,7 @@ func (r *Resolver) ask(ctx context.Context, id ID) (Meta, error) {
 			break
 		}
 		for _, s := range r.sources {
-			if s.suits(id) != suiting || !s.there() {
+			if s.suits(id) != suiting || !s.there(id.Owner) {
 				continue
 			}
 			meta, err := s.lookup(ctx, id)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"syscall"
 )
 
 // Kind is the protocol that a runtime's socket speaks.
@@ -49,10 +50,15 @@ type source struct {
 	lookup func(context.Context, ID) (Meta, error)
 }
 
-// there tells whether the socket (or directory) exists, so that a stopped runtime costs no dial.
-func (s source) there() bool {
+// there tells whether the socket (or directory) exists, so that a stopped runtime costs no
+// dial. About what a user claims only that user's runtimes are asked.
+func (s source) there(claimant uint32) bool {
 	info, err := os.Stat(s.socket)
-	return err == nil && (info.Mode().Type() == fs.ModeSocket || info.IsDir())
+	if err != nil || info.Mode().Type() != fs.ModeSocket && !info.IsDir() {
+		return false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return claimant == 0 || ok && stat.Uid == claimant
 }
 
 func newSources(sockets []Socket, namespaces []string) []source {

@@ -28,7 +28,7 @@ type Options struct {
 	Sockets    []Socket // nil: DefaultSockets
 	Namespaces []string // containerd's; nil: DefaultNamespaces
 	RuncRoots  []string // nil: DefaultRuncRoots
-	OnResolved func(*Container)
+	OnResolved func(*Container) // after metadata came in, or a claim turned out to be false
 	Log        *slog.Logger
 }
 
@@ -41,10 +41,15 @@ type Table struct {
 	log        *slog.Logger
 	slots      [1 << slotBits]atomic.Pointer[cell]
 
+	owner func(cgroupPath string) (uid uint32, ok bool) // ownerOf, but in tests
+
 	mu        sync.Mutex
 	cells     map[uint64]*cell
 	workloads map[ID]*workload
 	known     map[string]ID // registered paths
+	claims    map[*workload]struct{}
+	made      map[string]int // workloads by id, and by pod, that are no claims
+	madePods  map[string]int
 }
 
 // cell is one cgroup.
@@ -85,7 +90,11 @@ func NewTable(index *cgroup.Index, o Options) *Table {
 		cells:      make(map[uint64]*cell),
 		workloads:  make(map[ID]*workload),
 		known:      make(map[string]ID),
+		claims:     make(map[*workload]struct{}),
+		made:       make(map[string]int),
+		madePods:   make(map[string]int),
 	}
+	t.owner = t.ownerOf
 	t.resolver = NewResolver(ResolverOptions{Sockets: o.Sockets, Namespaces: o.Namespaces, OnResolved: t.resolved, Log: o.Log})
 	return t
 }
@@ -174,8 +183,11 @@ func (t *Table) byPath(path string, now time.Time) (ID, bool) {
 		return id, true
 	}
 	id, ok := Parse(path)
-	if ok || path == "/" {
-		return id, ok
+	if ok {
+		return t.believe(path, id)
+	}
+	if path == "/" {
+		return id, false
 	}
 	if t.runc.stale(now) {
 		t.runc.refresh(now)
@@ -203,6 +215,7 @@ func (t *Table) assign(c *cell, id ID) {
 		w = &workload{id: id}
 		w.current.Store(newContainer(id, Meta{}))
 		t.workloads[id] = w
+		t.arrive(w)
 	}
 	w.cells++
 	c.workload.Store(w)
@@ -215,7 +228,20 @@ func (t *Table) release(w *workload) {
 	}
 	if w.cells--; w.cells == 0 {
 		delete(t.workloads, w.id)
+		delete(t.claims, w)
+		t.count(w.id, -1)
 		t.resolver.Forget(w.id)
+	}
+}
+
+func (t *Table) arrive(w *workload) {
+	if w.id.Owner != 0 {
+		t.claims[w] = struct{}{}
+		return
+	}
+	t.count(w.id, 1)
+	if w.id.ID != "" && t.made[w.id.ID] == 1 {
+		t.refute(w.id)
 	}
 }
 
