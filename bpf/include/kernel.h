@@ -166,7 +166,7 @@ struct fs_struct {
 } CO_RE;
 
 struct mm_struct {
-	unsigned long arg_start, arg_end;
+	unsigned long arg_start, arg_end, env_end;
 	struct file *exe_file;
 } CO_RE;
 

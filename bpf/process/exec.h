@@ -61,10 +61,37 @@ static __always_inline void record_namespaces(struct namespaces *n, struct task_
 	n->uts = NS_INUM(proxy, uts_ns, uts_namespace);
 }
 
+/* PIDTYPE_SID in enum pid_type since 4.18. */
+#define SESSION 3
+
 /*
- * Ids as the process's own pid namespace sees them. The array of upids is
- * indexed by the namespace's depth, which a typed load cannot do.
+ * What of it typed loads can reach: a string byte by byte, and ids where the pid
+ * namespace is the initial one. The array of upids is indexed by the namespace's
+ * depth, which a typed load cannot do: deeper inside user space asks /proc.
  */
+static __always_inline void record_session_typed(struct exec_record *r, struct task_struct *task,
+						 struct signal_struct *signal, struct tty_struct *tty)
+{
+	struct pid *pid = LOAD(task, thread_pid);
+	struct pid *session = LOAD(signal, pids[SESSION]);
+
+	r->session = LOAD(session, numbers[0].nr);
+	if (!LOAD(pid, level)) {
+		struct pid_namespace *ns = LOAD(pid, numbers[0].ns);
+
+		r->ns_pid = LOAD(task, tgid);
+		r->namespaces.pid = LOAD(ns, ns.inum);
+	}
+	if (!tty)
+		return;
+#define TTY_BYTE(i) r->tty[i] = LOAD(tty, name[i])
+	TTY_BYTE(0); TTY_BYTE(1); TTY_BYTE(2); TTY_BYTE(3);
+	TTY_BYTE(4); TTY_BYTE(5); TTY_BYTE(6); TTY_BYTE(7);
+	TTY_BYTE(8); TTY_BYTE(9); TTY_BYTE(10); TTY_BYTE(11);
+	TTY_BYTE(12); TTY_BYTE(13); TTY_BYTE(14);
+}
+
+/* Ids as the process's own pid namespace sees them. */
 static __always_inline void record_session(struct exec_record *r, struct task_struct *task)
 {
 	struct signal_struct *signal = LOAD(task, signal);
@@ -74,8 +101,10 @@ static __always_inline void record_session(struct exec_record *r, struct task_st
 	r->session = 0;
 	r->namespaces.pid = 0;
 	__builtin_memset(r->tty, 0, sizeof(r->tty));
-	if (!cfg_probe_read)
+	if (!cfg_probe_read) {
+		record_session_typed(r, task, signal, tty);
 		return;
+	}
 	/* By helper, so that to the verifier it is a number to which one may add. */
 	struct pid *pid = BPF_CORE_READ(task, thread_pid);
 	__u32 level = BPF_CORE_READ(pid, level);
@@ -84,8 +113,7 @@ static __always_inline void record_session(struct exec_record *r, struct task_st
 
 	r->ns_pid = BPF_CORE_READ(own, nr);
 	r->namespaces.pid = BPF_CORE_READ(own, ns, ns.inum);
-	/* PIDTYPE_SID is 3 in enum pid_type since 4.18. */
-	r->session = BPF_CORE_READ(signal, pids[3], numbers[0].nr);
+	r->session = BPF_CORE_READ(signal, pids[SESSION], numbers[0].nr);
 	if (tty)
 		bpf_probe_read_kernel_str(r->tty, sizeof(r->tty), &tty->name);
 }
@@ -192,14 +220,21 @@ static __always_inline void record_args(struct exec_record *r, struct task_struc
 	r->end = n;
 }
 
-static __always_inline void record_filename(struct exec_record *r, const char *filename)
+static __always_inline void record_filename(struct exec_record *r, struct task_struct *task, const char *filename)
 {
 	__u32 at = r->end;
 	long n;
 
 	if (at > ARGS_BYTES)
 		return;
-	n = bpf_probe_read_kernel_str(r->text + at, FILENAME_BYTES, filename);
+	if (cfg_probe_read) {
+		n = bpf_probe_read_kernel_str(r->text + at, FILENAME_BYTES, filename);
+	} else {
+		/* execve has put a copy on the new stack, behind the environment (AT_EXECFN). */
+		struct mm_struct *mm = LOAD(task, mm);
+
+		n = bpf_probe_read_user_str(r->text + at, FILENAME_BYTES, (void *)LOAD(mm, env_end));
+	}
 	if (n <= 0)
 		return;
 	r->filename_length = n;
@@ -214,11 +249,11 @@ static __always_inline __u32 record_strings(struct exec_record *r, struct task_s
 	r->exe_path_flags = r->cwd_path_flags = 0;
 	r->end = 0;
 	record_args(r, task);
+	record_filename(r, task, LOAD(bprm, filename));
 	if (cfg_probe_read) {
 		struct fs_struct *fs = LOAD(task, fs);
 		struct file *file = LOAD(bprm, file);
 
-		record_filename(r, LOAD(bprm, filename));
 		append_path(r, &file->f_path, fs, &r->exe_length, &r->exe_path_flags, slot);
 		append_path(r, &fs->pwd, fs, &r->cwd_length, &r->cwd_path_flags, slot);
 	} else {

@@ -130,7 +130,7 @@ func checkLockdown() *skepv1.Check {
 		c.Result, c.Detail, c.Advice = "warn", "not known: securityfs is not mounted", "mount -t securityfs none /sys/kernel/security"
 	case "confidentiality":
 		c.Result = "warn"
-		c.Detail += ": programs may not read kernel memory by helper; paths come from /proc, after the event"
+		c.Detail += ": programs may not read kernel memory by helper; paths come from /proc, after the event, and OOM kills lack limit and usage"
 		c.Advice = "lockdown=integrity allows it"
 	}
 	return c

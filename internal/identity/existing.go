@@ -200,14 +200,14 @@ func readImage(dir string) *skepv1.Exec {
 }
 
 // FillFromProc completes an exec whose names could not be read in the kernel, if the
-// process still lives.
+// process still lives and still is that image: by its inode, as /proc does not count execs.
 func FillFromProc(id abi.ExecID, body *skepv1.Exec) {
 	found, _ := readProc(id)
-	if found == nil {
+	if found == nil || found.File.Inode != body.File.GetInode() {
 		return
 	}
-	if body.File == nil || body.File.Path == "" {
-		body.File, body.Unlinked, body.Memfd = found.File, found.Unlinked, found.Memfd
+	if body.File.Path == "" {
+		body.File.Path, body.File.PathSource, body.Memfd = found.File.Path, found.File.PathSource, found.Memfd
 	}
 	if body.Cwd == "" {
 		body.Cwd = found.Cwd
@@ -215,11 +215,8 @@ func FillFromProc(id abi.ExecID, body *skepv1.Exec) {
 	if len(body.Args) == 0 {
 		body.Args, body.ArgsRaw, body.ArgsTruncated = found.Args, found.ArgsRaw, found.ArgsTruncated
 	}
-	if body.NsPid == 0 {
-		body.NsPid, body.Session = found.NsPid, found.Session
-	}
-	if body.Namespaces.GetPid() == 0 {
-		body.Namespaces = found.Namespaces
+	if body.NsPid == 0 { // in a pid namespace below the initial one
+		body.NsPid, body.Namespaces.Pid = found.NsPid, found.Namespaces.Pid
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/abi"
 )
 
@@ -118,23 +119,53 @@ func checkTable(t *testing.T, table *Table, keep int) {
 	}
 }
 
-// TestExistingSelf: what /proc says of this test is what it says of itself.
-func TestExistingSelf(t *testing.T) {
+// self is the id of this test, but for its exec time: good to a clock tick.
+func self(t *testing.T) abi.ExecID {
+	t.Helper()
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
 		t.Fatal(err)
 	}
-	pid := uint32(os.Getpid())
-	var start uint64 // in the right tick: any of the last minutes that /proc agrees with
 	for ticks := uint64(now.Nano()) / 1e7; ticks > 0; ticks-- {
 		if startedAt("/proc/self/", ticks*1e7) {
-			start = ticks * 1e7
-			break
+			return abi.ExecID{Tgid: uint32(os.Getpid()), StartNS: ticks * 1e7}
 		}
 	}
-	body, comm := readProc(abi.ExecID{Tgid: pid, StartNS: start})
+	t.Fatal("/proc agrees with no start time")
+	return abi.ExecID{}
+}
+
+// TestFillFromProc: names come from /proc only while it shows the image that was exec'd.
+func TestFillFromProc(t *testing.T) {
+	found, _ := readProc(self(t))
+	for _, c := range []struct {
+		name  string
+		id    abi.ExecID
+		inode uint64
+		fills bool
+	}{
+		{"this image", self(t), found.File.Inode, true},
+		{"another image", self(t), found.File.Inode + 1, false},
+		{"another process", abi.ExecID{Tgid: self(t).Tgid, StartNS: self(t).StartNS + 5e9}, found.File.Inode, false},
+	} {
+		body := &skepv1.Exec{File: &skepv1.File{Inode: c.inode, Device: "kernel's"}, Args: []string{"kernel's"}, Namespaces: &skepv1.Namespaces{}}
+		FillFromProc(c.id, body)
+		f := body.File
+		if filled := f.Path == found.File.Path && f.PathSource == "proc" && body.Cwd == found.Cwd; filled != c.fills {
+			t.Errorf("%s: %v", c.name, body)
+		}
+		if f.Inode != c.inode || f.Device != "kernel's" || body.Args[0] != "kernel's" {
+			t.Errorf("%s: what the kernel said is replaced: %v", c.name, body)
+		}
+	}
+}
+
+// TestExistingSelf: what /proc says of this test is what it says of itself.
+func TestExistingSelf(t *testing.T) {
+	id := self(t)
+	body, comm := readProc(id)
 	if body == nil || comm == "" {
-		t.Fatalf("nothing of process %d", pid)
+		t.Fatalf("nothing of process %d", id.Tgid)
 	}
 	exe, _ := os.Executable()
 	if body.File.Path != exe || strings.Join(body.Args, " ") != strings.Join(os.Args, " ") || body.Unlinked || body.NsPid == 0 ||
@@ -148,7 +179,7 @@ func TestExistingSelf(t *testing.T) {
 	if want := fmt.Sprintf("%d:%d", unix.Major(stat.Dev), unix.Minor(stat.Dev)); body.File.Inode != stat.Ino || body.File.Device != want {
 		t.Errorf("executable is %v, want inode %d of %s", body.File, stat.Ino, want)
 	}
-	if other, comm := readProc(abi.ExecID{Tgid: pid, StartNS: start + 5e9}); other != nil || comm != "" {
+	if other, comm := readProc(abi.ExecID{Tgid: id.Tgid, StartNS: id.StartNS + 5e9}); other != nil || comm != "" {
 		t.Errorf("another process of that pid: %v", other)
 	}
 }

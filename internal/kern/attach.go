@@ -146,6 +146,9 @@ func (k *Kernel) loadRung(s Sensor, names []string, config map[string]any) (*ebp
 			return nil, nil, fmt.Errorf("set %s in object %s: %w", name, s.Name, err)
 		}
 	}
+	for _, program := range spec.Programs {
+		keepUserReads(program.Instructions)
+	}
 	shared := map[string]*ebpf.Map{}
 	for name := range spec.Maps {
 		if m := k.maps[name]; m != nil {
