@@ -24,6 +24,8 @@ type Kernel struct {
 	Packages []string
 	// LSM is the value of lsm= on the kernel command line.
 	LSM string
+	// Lockdown is the value of lockdown= on the kernel command line, "" for none.
+	Lockdown string
 	// CX16 shows the instruction cmpxchg16b to the kernel. QEMU 7.2 emulates it wrongly, on which 6.12 panics. 7.2 needs
 	// it: without it kmalloc_nolock() fails, and with it every bpf_*_storage_get() that should create a storage.
 	CX16 bool
@@ -39,6 +41,7 @@ func Kernels() []Kernel {
 		{Name: "6.1", Suite: "bookworm", Packages: []string{"linux-image-6.1.*-cloud-amd64"}, LSM: lsmWithBPF},
 		{Name: "6.12", Suite: "trixie", Packages: []string{"linux-image-6.12.*-cloud-amd64"}, LSM: lsmWithBPF},
 		{Name: "6.12-nobpf", Suite: "trixie", Packages: []string{"linux-image-6.12.*-cloud-amd64"}, LSM: lsmWithoutBPF},
+		{Name: "6.12-lockdown", Suite: "trixie", Packages: []string{"linux-image-6.12.*-cloud-amd64"}, LSM: lsmWithBPF, Lockdown: "confidentiality"},
 		{
 			Name: "7.2", Suite: "forky",
 			Packages: []string{"linux-binary-[0-9]*-cloud-amd64", "linux-modules-[0-9]*-cloud-amd64"},

@@ -47,16 +47,24 @@ func (m machine) args() []string {
 	if m.guest.ICount {
 		args = append(args, "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-smp", "1")
 	} else {
-		args = append(args, "-accel", "tcg,thread=multi", "-smp", "2")
+		args = append(args, "-accel", "tcg,thread=single", "-smp", "2")
 	}
 	return append(args,
 		"-m", strconv.Itoa(m.guest.MemMiB)+"M", "-net", "none", "-no-reboot",
 		// -nographic would be the same, but for SeaBIOS writing terminal codes to the serial port.
 		"-display", "none", "-monitor", "none", "-serial", "stdio", "-serial", "file:/proc/self/fd/3",
 		"-kernel", m.image.Vmlinuz, "-initrd", m.initrd,
-		// oops=panic: a kernel that hurt itself must not go on and pass.
-		"-append", "console=ttyS0 quiet panic=-1 oops=panic lsm="+m.kernel.LSM,
+		"-append", m.kernel.commandLine(),
 	)
+}
+
+func (k Kernel) commandLine() string {
+	// oops=panic: a kernel that hurt itself must not go on and pass.
+	line := "console=ttyS0 quiet panic=-1 oops=panic lsm=" + k.LSM
+	if k.Lockdown != "" {
+		line += " lockdown=" + k.Lockdown
+	}
+	return line
 }
 
 // run starts QEMU and waits for its end. What the ports said is returned in any case.

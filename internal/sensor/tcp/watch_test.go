@@ -61,7 +61,7 @@ func startSensor(t testing.TB, sensor kern.Sensor, rung string) *watch {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: loads BPF programs")
 	}
-	options := kern.Options{Cgroup2: cgroup2(t), MapEntries: map[string]uint32{"telemetry": 16 << 20, "critical": 16 << 20}}
+	options := kern.Options{Cgroup2: cgroup2(t), Constants: map[string]any{"cfg_probe_read": kern.Lockdown() != "confidentiality"}, MapEntries: map[string]uint32{"telemetry": 16 << 20, "critical": 16 << 20}}
 	if rung != "" {
 		options.Force = map[string]string{"tcp": rung}
 	}

@@ -4,7 +4,6 @@ package process
 
 import (
 	"fmt"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -12,13 +11,6 @@ import (
 	"github.com/skep-io/skep/test/e2e/containers"
 	"github.com/skep-io/skep/test/e2e/skepdtest"
 )
-
-func needGo(t *testing.T) {
-	t.Helper()
-	if _, err := exec.LookPath("go"); err != nil {
-		t.Skip("needs a Go toolchain: the containers' image is built from source")
-	}
-}
 
 // probe matches the exec of the image's program with these arguments.
 func probe(args ...string) func(*skepv1.Record) bool {
@@ -29,7 +21,6 @@ func probe(args ...string) func(*skepv1.Record) bool {
 }
 
 func TestContainerd(t *testing.T) {
-	needGo(t)
 	c := containers.StartContainerd(t)
 	a := skepdtest.Start(t, "--config", skepdtest.WriteConfig(t, fmt.Sprintf("containers:\n  sockets: [%q]\n", c.Socket)))
 	s := a.Observe(t, nil)
@@ -78,7 +69,6 @@ func checkInside(t *testing.T, r *skepv1.Record, id string, entered bool) {
 
 // TestRunc: without a runtime's daemon, and an agent that comes after the container.
 func TestRunc(t *testing.T) {
-	needGo(t)
 	name := containers.UniqueName("skep-e2e-runc")
 	before := containers.RuncRun(t, name, "sleep", "601")
 	a := skepdtest.Start(t)

@@ -77,7 +77,7 @@ func testForkOnly(t *testing.T, s *scene) {
 	execs := s.execs(t, parent)
 	equal(t, "execs", len(s.stream.Of("exec", child)), 0)
 	equal(t, "parent_exec_id", fork.Process.ParentExecId, execs[0].Process.ExecId)
-	equal(t, "exe", fork.Process.Exe, s.self)
+	equal(t, "exe", fork.Process.Exe, execs[0].Process.Exe)
 	equal(t, "comm", fork.Process.Comm, execs[0].Process.Comm)
 	equal(t, "exit's exec_id", exit.Process.ExecId, fork.Process.ExecId)
 	equal(t, "code", exit.GetExit().Code, 7)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"slices"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -17,6 +18,9 @@ const (
 	hook  = "security_inode_mkdir" // runs in every mkdir, whatever the LSM list
 	event = "sched_process_exec"
 )
+
+// locked is what lockdown=confidentiality refuses: tracefs, kprobes by perf event, and reads of kernel memory by helper.
+var locked = []string{"tracepoint", "pin_tracepoint_link", "kprobe", "kretprobe", "probe_read_kernel"}
 
 // TestPrograms attaches each kind of program and asserts that it runs, or is refused, as this kernel must.
 func TestPrograms(t *testing.T) {
@@ -31,6 +35,7 @@ func TestPrograms(t *testing.T) {
 		{"tp_btf", "5.10", plain(tracing(ebpf.AttachTraceRawTp, event)), execTrue},
 		{"raw_tracepoint", "5.10", plain(rawTracepoint(event)), execTrue},
 		{"tracepoint", "5.10", plain(tracepoint("sched", event)), execTrue},
+		{"probe_read_kernel", "5.10", plain(readKernel(event)), execTrue},
 		{"fentry", "5.10", plain(tracing(ebpf.AttachTraceFEntry, hook)), mkdir},
 		{"fexit", "5.10", plain(tracing(ebpf.AttachTraceFExit, hook)), mkdir},
 		{"kprobe", "5.10", plain(kprobe(link.Kprobe, hook)), mkdir},
@@ -52,6 +57,10 @@ func TestPrograms(t *testing.T) {
 			runs, err := tt.program(t).start(t)
 			if !since(t, tt.from) {
 				mustRefuse(t, err, tt.from)
+				return
+			}
+			if confidential(t) && slices.Contains(locked, tt.name) {
+				mustRefuse(t, err, "no lockdown=confidentiality")
 				return
 			}
 			if err != nil {
@@ -112,7 +121,7 @@ func mustRefuse(t *testing.T, err error, from string) {
 	if err == nil {
 		t.Fatalf("loaded and attached: this kernel was thought to need %s for it", from)
 	}
-	t.Logf("refused, as it must be before %s: %v", from, err)
+	t.Logf("refused, as it must be without %s: %v", from, err)
 }
 
 func plain(p program) func(*testing.T) program {

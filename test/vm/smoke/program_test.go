@@ -199,6 +199,20 @@ func iterTask() program {
 	}
 }
 
+// readKernel reads the task's address, by helper, from where it stands on the context.
+func readKernel(target string) program {
+	p := rawTracepoint(target)
+	p.body = asm.Instructions{
+		asm.Mov.Reg(asm.R3, asm.R1),
+		asm.Mov.Reg(asm.R1, asm.RFP),
+		asm.Add.Imm(asm.R1, -16),
+		asm.Mov.Imm(asm.R2, 8),
+		asm.FnProbeReadKernel.Call(),
+		asm.JNE.Imm(asm.R0, 0, "out"),
+	}
+	return p
+}
+
 // localStorage makes a map of task or socket storage.
 func localStorage(kind ebpf.MapType) (*ebpf.Map, error) {
 	return ebpf.NewMap(&ebpf.MapSpec{

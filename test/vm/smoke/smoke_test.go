@@ -18,7 +18,7 @@ import (
 )
 
 // kernels is the order of the matrix's kernels; the variants of one kernel follow each other.
-var kernels = []string{"5.10", "6.1", "6.12", "6.12-nobpf", "7.2"}
+var kernels = []string{"5.10", "6.1", "6.12", "6.12-nobpf", "6.12-lockdown", "7.2"}
 
 // kernelName is the matrix's name of the running kernel; the test is skipped outside the matrix.
 func kernelName(t *testing.T) string {
@@ -41,6 +41,19 @@ func since(t *testing.T, first string) bool {
 
 // bpfInLSM tells whether the kernel was booted with bpf in lsm=.
 func bpfInLSM(t *testing.T) bool { return kernelName(t) != "6.12-nobpf" }
+
+// confidential tells whether the kernel was booted with lockdown=confidentiality.
+func confidential(t *testing.T) bool { return kernelName(t) == "6.12-lockdown" }
+
+func TestLockdown(t *testing.T) {
+	want := "[none]"
+	if confidential(t) {
+		want = "[confidentiality]"
+	}
+	if mode, err := os.ReadFile("/sys/kernel/security/lockdown"); err != nil || !strings.Contains(string(mode), want) {
+		t.Errorf("lockdown is %q (%v), want %s", mode, err, want)
+	}
+}
 
 func TestRelease(t *testing.T) {
 	series, _, _ := strings.Cut(kernelName(t), "-")

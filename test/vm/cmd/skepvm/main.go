@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -84,7 +85,7 @@ func parse() options {
 
 func printKernels() {
 	for _, k := range vm.Kernels() {
-		fmt.Printf("%-11s %-9s lsm=%s\n", k.Name, k.Suite, k.LSM)
+		fmt.Printf("%-13s %-9s lsm=%s lockdown=%s\n", k.Name, k.Suite, k.LSM, cmp.Or(k.Lockdown, "none"))
 	}
 }
 
