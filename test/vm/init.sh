@@ -1,8 +1,29 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: Apache-2.0
-# The guest's init. /skep/commands gives SKEP_VM_MARK, SKEP_VM_CGROUP_V1 and skep_vm_commands.
+# The guest's init, in two stages. /skep/commands gives SKEP_VM_MARK, SKEP_VM_CGROUP_V1 and skep_vm_commands.
 
 export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/root TMPDIR=/tmp
+
+# Container runtimes call pivot_root(2), which wants a root that is mounted on something, and the initramfs is the one
+# that is not. So the root becomes a tmpfs with the initramfs's directories bound into it, not copied.
+if [ "$1" != moved ]; then
+	/bin/busybox mkdir /root.new
+	/bin/busybox mount -t tmpfs -o mode=755 tmpfs /root.new
+	for entry in /*; do
+		if [ "$entry" = /root.new ]; then
+			continue
+		elif [ -d "$entry" ]; then
+			/bin/busybox mkdir "/root.new$entry"
+			/bin/busybox mount --bind "$entry" "/root.new$entry"
+		else
+			/bin/busybox cp -a "$entry" /root.new/
+		fi
+	done
+	cd /root.new || exit
+	/bin/busybox mount --move . /
+	exec /bin/busybox chroot . /init moved
+fi
+
 /bin/busybox mkdir -p /proc /sys /dev /run /tmp /root /bin /sbin /usr/bin /usr/sbin /var/log /lib /lib64
 /bin/busybox mount -t proc proc /proc
 /bin/busybox --install -s 2>/dev/null # those the caller gave stay

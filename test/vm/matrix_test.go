@@ -3,6 +3,7 @@
 package vm
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,6 +11,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,13 +44,25 @@ func suites() []suite {
 		{pkg: "./test/vm/smoke", args: []string{"-test.run=TestMounts|TestCgroupV1|TestPrograms/cgroup"},
 			env: []string{"SKEP_CGROUP_V1=1"}, kernels: []string{"5.10", "6.1", "6.12"}, cgroupV1: true},
 		{pkg: "./test/e2e/ladder", programs: agentPrograms, env: agentEnv},
-		{pkg: "./test/e2e/process", programs: agentPrograms, env: agentEnv, kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
+		{pkg: "./test/e2e/process", programs: containerPrograms, hostPrograms: runtimes, env: containerEnv,
+			kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
+		{pkg: "./test/e2e/process", args: []string{"-test.run=TestRunc"}, programs: containerPrograms, hostPrograms: runtimes,
+			env: containerEnv, kernels: []string{"5.10", "6.12"}, cgroupV1: true},
+		{pkg: "./test/e2e/containers", args: []string{"-test.run=TestRunc"}, programs: containerPrograms, hostPrograms: runtimes,
+			env: containerEnv, kernels: []string{"6.1"}},
 		{pkg: "./internal/sensor/tcp", kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
+		// Neither sensor uses LSM: a few tests show that nothing else differs either.
+		{pkg: "./test/e2e/process", args: []string{"-test.run=TestVictimRung|TestRungs/best/(argv|image|lineage|terminal)$"},
+			programs: agentPrograms, env: agentEnv, kernels: []string{"6.12-nobpf"}},
+		{pkg: "./internal/sensor/tcp", args: []string{"-test.run=TestRungOfThisKernel|TestOwners"},
+			kernels: []string{"6.12-nobpf", "6.12-lockdown"}},
+		{pkg: "./test/e2e/process", args: []string{"-test.run=TestConfidentiality"}, programs: agentPrograms, env: agentEnv,
+			kernels: []string{"6.12-lockdown"}},
 		{pkg: "./internal/kern", kernels: []string{"6.1", "7.2"}},
 		// Not what no kernel does differently; all of it takes nine minutes on a busy machine.
 		{pkg: "./test/e2e/agent", args: []string{"-test.run=TestForeign|TestNobody|TestLosses|TestTable|TestPrivate|TestEphemeral|" +
 			"TestRemove|TestSecond|TestKilled|TestOther|TestRefusals/no_|TestDamagedPins/(none|a_link_is|a_map_is)"},
-			programs: agentPrograms, env: agentEnv, kernels: []string{"6.1", "7.2"}},
+			programs: agentPrograms, env: agentEnv, kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
 	}
 }
 
@@ -56,19 +70,24 @@ func suites() []suite {
 var (
 	agentPrograms = map[string]string{"/bin/skepd": "./cmd/skepd", "/bin/skep": "./cmd/skep"}
 	agentEnv      = []string{"SKEP_BIN_DIR=/bin"}
+
+	containerPrograms = map[string]string{"/bin/skepd": "./cmd/skepd", "/bin/skep": "./cmd/skep", "/skep/probe": "./test/e2e/containers/probe"}
+	runtimes          = []string{"runc"}
+	containerEnv      = []string{"SKEP_BIN_DIR=/bin", "SKEP_PROBE=/skep/probe"}
 )
 
 const root = "../.."
 
 // TestMatrix runs the suites on every kernel; each test of a guest becomes a subtest here, with its outcome.
-// SKEP_VM_KERNELS names kernels to run on, SKEP_VM_PARALLEL how many guests run at once (default 1).
+// SKEP_VM_KERNELS names kernels to run on, SKEP_VM_SUITES is a regular expression for the suites' names, SKEP_VM_PARALLEL
+// says how many guests run at once (default 1).
 func TestMatrix(t *testing.T) {
 	if os.Getenv("SKEP_VM") != "1" {
 		t.Skip("takes minutes and downloads kernels: set SKEP_VM=1 to run the kernel matrix")
 	}
 	noteSources(t)
 	kernels := chosenKernels(t)
-	built := build(t, suites())
+	built := build(t, chosenSuites(t))
 	slots := make(chan struct{}, parallel(t))
 	for _, k := range kernels {
 		t.Run(k.Name, func(t *testing.T) {
@@ -113,6 +132,18 @@ func chosenKernels(t *testing.T) []Kernel {
 			t.Fatal(err)
 		}
 		chosen = append(chosen, k)
+	}
+	return chosen
+}
+
+func chosenSuites(t *testing.T) []suite {
+	wanted, err := regexp.Compile(os.Getenv("SKEP_VM_SUITES"))
+	if err != nil {
+		t.Fatalf("SKEP_VM_SUITES: %v", err)
+	}
+	chosen := slices.DeleteFunc(suites(), func(s suite) bool { return !wanted.MatchString(s.name()) })
+	if len(chosen) == 0 {
+		t.Fatalf("SKEP_VM_SUITES %q matches no suite", wanted)
 	}
 	return chosen
 }
@@ -162,7 +193,9 @@ func build(t *testing.T, suites []suite) []builtSuite {
 			b.host[guest] = filepath.Join(root, file)
 		}
 		for _, name := range s.hostPrograms {
-			if err := AddProgram(b.host, name); err != nil {
+			if err := AddProgram(b.host, name); errors.Is(err, exec.ErrNotFound) {
+				t.Logf("%v: the guest's tests that need it will be skipped", err)
+			} else if err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -249,6 +282,21 @@ func report(t *testing.T, c CommandResult) {
 			reportTree(t, r, results)
 		}
 	}
+	t.Log(durations(results))
+}
+
+// durations says what took how long by the guest's clock: to the host every test takes no time.
+func durations(results []TestResult) string {
+	var sum time.Duration
+	slow := slices.DeleteFunc(slices.Clone(results), func(r TestResult) bool { return strings.Contains(r.Name, "/") })
+	slices.SortStableFunc(slow, func(a, b TestResult) int { return cmp.Compare(b.Took, a.Took) })
+	var text string
+	for i, r := range slow {
+		if sum += r.Took; i < 8 {
+			text += fmt.Sprintf(", %s %v", r.Name, r.Took)
+		}
+	}
+	return fmt.Sprintf("%v in the guest%s", sum, text)
 }
 
 // reportTree reports r and, below it, its subtests. A parent that only failed for a subtest's sake needs no message.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // Outcome of a test in the guest.
@@ -24,13 +25,15 @@ type TestResult struct {
 	// Name is as in the guest: TestX/sub.
 	Name    string
 	Outcome Outcome
+	// Took is the time by the guest's clock.
+	Took time.Duration
 	// Output is what the test logged.
 	Output string
 }
 
 var (
 	started = regexp.MustCompile(`^=== (?:RUN|NAME|CONT) +(\S*)$`)
-	ended   = regexp.MustCompile(`^ *--- (PASS|FAIL|SKIP): (\S+) \(\d+\.\d+s\)$`)
+	ended   = regexp.MustCompile(`^ *--- (PASS|FAIL|SKIP): (\S+) \((\d+\.\d+s)\)$`)
 )
 
 // ParseTests reads the output of a test binary that ran with -test.v=test2json, which starts each line of the
@@ -56,6 +59,7 @@ func ParseTests(output string) []TestResult {
 		} else if m := ended.FindStringSubmatch(line); m != nil {
 			current = m[2]
 			at(current).Outcome = Outcome(m[1])
+			at(current).Took, _ = time.ParseDuration(m[3]) // the expression lets nothing else through
 		} else {
 			logged = line + "\n" + logged
 		}

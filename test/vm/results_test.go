@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestParseTests(t *testing.T) {
@@ -15,7 +16,7 @@ func TestParseTests(t *testing.T) {
 no newline^--- PASS: TestA/sub (0.00s)
 ^=== NAME  TestA
 --- FAIL: TestA (0.00s)
-^--- PASS: TestA (0.01s)
+^--- PASS: TestA (61.25s)
 ^=== NAME  
 ^=== RUN   TestB
     b_test.go:2: needs x
@@ -26,10 +27,10 @@ panic: boom
 `, "^", "\x16")
 	got := ParseTests(output)
 	want := []TestResult{
-		{"TestA", Pass, "--- FAIL: TestA (0.00s)\n"},
-		{"TestA/sub", Pass, "    a_test.go:1: logged\nno newline"},
-		{"TestB", Skip, "    b_test.go:2: needs x\n"},
-		{"TestC", Lost, "panic: boom\n"},
+		{"TestA", Pass, 61250 * time.Millisecond, "--- FAIL: TestA (0.00s)\n"},
+		{"TestA/sub", Pass, 0, "    a_test.go:1: logged\nno newline"},
+		{"TestB", Skip, 0, "    b_test.go:2: needs x\n"},
+		{"TestC", Lost, 0, "panic: boom\n"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -108,7 +109,7 @@ func judge(k Kernel, t transcript, p ports, errQEMU error) error {
 	panicLine := findPanic(p.console)
 	switch {
 	case panicLine != "":
-		reason = panicLine
+		reason = strings.TrimSpace(panicLine + " " + findOops(p.console))
 	case t.fatal != "":
 		reason = "init: " + t.fatal
 	case errQEMU != nil:
@@ -128,6 +129,16 @@ func during(t transcript) string {
 		if !c.Finished {
 			return fmt.Sprintf(" (during %q)", c.Args)
 		}
+	}
+	return ""
+}
+
+var oops = regexp.MustCompile(`(?m)^\[ *\d+\.\d+\] ((?:BUG: |Oops: |int3: |general protection fault|invalid opcode: ).*)$`)
+
+// findOops returns what the kernel says of its first fault, which led to the panic.
+func findOops(console string) string {
+	if m := oops.FindStringSubmatch(console); m != nil {
+		return "(" + strings.TrimSpace(m[1]) + ")"
 	}
 	return ""
 }

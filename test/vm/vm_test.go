@@ -113,6 +113,17 @@ func TestParseTranscript(t *testing.T) {
 	}
 }
 
+func TestFindOops(t *testing.T) {
+	console := "[    1.0] nothing: Oops\n[   44.403341] Oops: int3: 0000 [#1] PREEMPT SMP NOPTI\n" +
+		"[   44.408337] Oops: int3: 0000 [#2]\n[   44.415090] Kernel panic - not syncing: Fatal exception in interrupt\n"
+	if got, want := findOops(console), "(Oops: int3: 0000 [#1] PREEMPT SMP NOPTI)"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := findOops("[    1.0] all is well\n"); got != "" {
+		t.Errorf("without an oops: %q", got)
+	}
+}
+
 func TestParseLdd(t *testing.T) {
 	got, err := parseLdd("\tlinux-vdso.so.1 (0x1)\n\tlibc.so.6 => /lib/libc.so.6 (0x2)\n\t/lib64/ld.so.2 (0x3)\n")
 	if want := []string{"/lib/libc.so.6", "/lib64/ld.so.2"}; err != nil || !slices.Equal(got, want) {

@@ -73,10 +73,26 @@ func tempDir(t testing.TB) string {
 	return dir
 }
 
+// probeEnv names the image's program, ready to run: where there is no Go toolchain.
+const probeEnv = "SKEP_PROBE"
+
 // BuildProbe compiles the image's program, statically, into dir.
 func BuildProbe(t testing.TB, dir string) string {
 	t.Helper()
 	file := filepath.Join(dir, "probe")
+	if built := os.Getenv(probeEnv); built != "" {
+		program, err := os.ReadFile(built)
+		if err == nil {
+			err = os.WriteFile(file, program, 0o755)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("needs a Go toolchain: the containers' image is built from source")
+	}
 	c := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", file,
 		"github.com/skep-io/skep/test/e2e/containers/probe")
 	c.Env = append(os.Environ(), "CGO_ENABLED=0")
