@@ -120,7 +120,7 @@ func (k *Kernel) attachRung(s Sensor, ladder Ladder, rung *Rung) (transient bool
 			return false, err
 		}
 		done = append(done, p)
-		transient = transient || (k.dir != "" && p.pin == "")
+		transient = transient || (k.dir != "" && p.pin == "" && !p.iterates())
 	}
 	k.programs = append(k.programs, done...)
 	return transient, nil
@@ -165,7 +165,7 @@ func (k *Kernel) loadRung(s Sensor, names []string, config map[string]any) (*ebp
 }
 
 func (k *Kernel) attachProgram(ladder Ladder, rung *Rung, spec *ebpf.ProgramSpec, program *ebpf.Program) (*Program, error) {
-	l, err := k.attach(spec, program)
+	l, err := k.attach(rung, spec, program)
 	if err != nil {
 		return nil, fmt.Errorf("attach %s: %w", spec.SectionName, err)
 	}
@@ -175,7 +175,7 @@ func (k *Kernel) attachProgram(ladder Ladder, rung *Rung, spec *ebpf.ProgramSpec
 		return nil, fmt.Errorf("keep program %s: %w", spec.Name, err)
 	}
 	p := &Program{Name: spec.Name, Hook: spec.SectionName, link: l, program: clone}
-	if k.dir == "" {
+	if k.dir == "" || p.iterates() {
 		return p, nil
 	}
 	dir := k.linkDir(ladder, rung)
@@ -197,9 +197,12 @@ func (k *Kernel) attachProgram(ladder Ladder, rung *Rung, spec *ebpf.ProgramSpec
 	return p, nil
 }
 
-func (k *Kernel) attach(spec *ebpf.ProgramSpec, program *ebpf.Program) (link.Link, error) {
+func (k *Kernel) attach(rung *Rung, spec *ebpf.ProgramSpec, program *ebpf.Program) (link.Link, error) {
 	switch spec.Type {
 	case ebpf.Tracing:
+		if spec.AttachType == ebpf.AttachTraceIter {
+			return link.AttachIter(link.IterOptions{Program: program, Map: k.maps[rung.Over[spec.Name]]})
+		}
 		return link.AttachTracing(link.TracingOptions{Program: program})
 	case ebpf.RawTracepoint:
 		return link.AttachRawTracepoint(link.RawTracepointOptions{Name: spec.AttachTo, Program: program})

@@ -241,7 +241,7 @@ func TestVerdict(t *testing.T) {
 		{[]string{"0: R1=ctx", "R1 invalid mem access 'scalar'", "processed 3 insns (limit 1000000)", ""}, "R1 invalid mem access 'scalar'"},
 		{[]string{"unreachable insn 4", "verification time 10 usec", "stack depth 0", "processed 1 insns"}, "unreachable insn 4"},
 		{[]string{"only this"}, "only this"},
-		{[]string{"processed 1 insns"}, "processed 1 insns"},
+		{[]string{"processed 0 insns (limit 1000000)"}, ""},
 	} {
 		if got := verdict(c.log); got != c.want {
 			t.Errorf("%q: %q, want %q", c.log, got, c.want)
@@ -256,6 +256,7 @@ func TestReason(t *testing.T) {
 	}{
 		{fmt.Errorf("load: %w", &ebpf.VerifierError{Cause: unix.EACCES, Log: []string{"R1 is bad", "processed 3 insns"}}), "the verifier refuses it: R1 is bad"},
 		{fmt.Errorf("load: %w", unix.EPERM), "EPERM"},
+		{fmt.Errorf("load: %w", &ebpf.VerifierError{Cause: unix.EPERM, Log: []string{"processed 0 insns"}}), "EPERM and no verifier log"},
 		{fmt.Errorf("find: %w", btf.ErrNotFound), "no such hook"},
 		{errors.New("something else"), "something else"},
 	} {

@@ -27,6 +27,12 @@ type Program struct {
 	adopted bool
 }
 
+// iterates tells of a program that runs only when it is asked to: there is nothing to pin.
+func (p *Program) iterates() bool {
+	_, ok := p.link.(*link.Iter)
+	return ok
+}
+
 // close lets go of the link; a pinned one stays attached.
 func (p *Program) close() error {
 	return errors.Join(p.link.Close(), p.program.Close())

@@ -12,7 +12,7 @@ import (
 )
 
 // verdict is the line of a verifier log that says what is wrong: the last one before
-// the statistics.
+// the statistics; "" where it was not the verifier that refused.
 func verdict(log []string) string {
 	for i := len(log) - 1; i >= 0; i-- {
 		line := log[i]
@@ -21,17 +21,18 @@ func verdict(log []string) string {
 			return line
 		}
 	}
-	return log[len(log)-1]
+	return ""
 }
 
 // reason makes one line of an error for `skep doctor`.
 func reason(err error) string {
 	var verifier *ebpf.VerifierError
 	switch {
-	case errors.As(err, &verifier) && len(verifier.Log) > 0:
+	case errors.As(err, &verifier) && verdict(verifier.Log) != "":
 		return "the verifier refuses it: " + verdict(verifier.Log)
 	case errors.Is(err, unix.EPERM):
-		return "the kernel refuses it with EPERM and no verifier log: it does not let programs patch its text (fentry, LSM), or a capability is missing"
+		return "the kernel refuses it with EPERM and no verifier log: the host forbids this kind of program (fentry and LSM patch the kernel's text, some " +
+			"iterators can write to maps), or a capability is missing"
 	case errors.Is(err, btf.ErrNotFound):
 		return "this kernel has no such hook or field: " + err.Error()
 	}

@@ -3,8 +3,11 @@
 package kern
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"slices"
 
 	"github.com/cilium/ebpf/link"
 )
@@ -21,14 +24,47 @@ func (k *Kernel) Scan(s Sensor, program string) ([]byte, error) {
 		return nil, fmt.Errorf("scan %s: %w", program, err)
 	}
 	defer l.Close()
-	reader, err := l.Open()
+	out, err := pass(l)
 	if err != nil {
-		return nil, fmt.Errorf("scan %s: open: %w", program, err)
-	}
-	defer reader.Close()
-	out, err := io.ReadAll(reader)
-	if err != nil {
-		return nil, fmt.Errorf("scan %s: read: %w", program, err)
+		return nil, fmt.Errorf("scan %s: %w", program, err)
 	}
 	return out, nil
+}
+
+// Iterate runs an attached iterator program once, over all there is, and returns what it
+// wrote. It may be called from any goroutine until [Kernel.Close].
+func (k *Kernel) Iterate(program string) ([]byte, error) {
+	for _, p := range k.programs {
+		if l, ok := p.link.(*link.Iter); ok && p.Name == program {
+			out, err := pass(l)
+			if err != nil {
+				return nil, fmt.Errorf("iterate %s: %w", program, err)
+			}
+			return out, nil
+		}
+	}
+	return nil, fmt.Errorf("iterate %s: not attached: %w", program, fs.ErrNotExist)
+}
+
+// passBytes is the most that the kernel writes per read (8 pages). After each it has to
+// find again where it was, so less than that at a time is slow.
+const passBytes = 32 << 10
+
+func pass(l *link.Iter) (out []byte, err error) {
+	reader, err := l.Open()
+	if err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	defer reader.Close()
+	for {
+		out = slices.Grow(out, passBytes)
+		n, err := reader.Read(out[len(out):cap(out)])
+		out = out[:len(out)+n]
+		if errors.Is(err, io.EOF) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read: %w", err)
+		}
+	}
 }

@@ -53,6 +53,9 @@ type Rung struct {
 	Name string
 	// Programs by their names in the object. The section name says how each attaches.
 	Programs []string
+	// Over names the map that an iterator program (section iter/bpf_map_elem and its like)
+	// goes over, by the program's name. See [Kernel.Iterate].
+	Over map[string]string
 	// Config sets `const volatile` variables for this rung only.
 	Config map[string]any
 	// Limits say what this rung cannot do that the best one can.
