@@ -27,13 +27,16 @@ const volatile __s32 cfg_cgroup_hierarchy = 0;
 const volatile __u64 cfg_critical_wakeup = 1 << 20;
 const volatile __u64 cfg_telemetry_wakeup = 1 << 20;
 
-/* LOAD reads field f of kernel struct p: a typed load where the rung has typed pointers. */
-#define LOAD(p, f) \
+/* READ reads field f of kernel struct p: a load if the verifier knows p by its type. */
+#define READ(typed, p, f) \
 	({ \
 		__typeof_unqual__((p)->f) __value; \
-		if (cfg_typed) \
+		if (typed) \
 			__value = (p)->f; \
 		else \
 			bpf_core_read(&__value, sizeof(__value), &(p)->f); \
 		__value; \
 	})
+
+/* LOAD does so where the rung has typed pointers. */
+#define LOAD(p, f) READ(cfg_typed, p, f)

@@ -25,6 +25,7 @@ enum event_type {
 	EVENT_CLOSE = 18,
 	EVENT_LISTEN = 19,
 	EVENT_ESTABLISHED = 20,
+	EVENT_UNLISTEN = 21,
 	EVENT_TYPES = 32,
 };
 

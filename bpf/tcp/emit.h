@@ -41,6 +41,7 @@ static __always_inline void emit_open(__u16 type, struct tcp_socket *s, __u32 er
 		return;
 	r->socket = *s;
 	r->error = error;
+	r->reason = TCP_REASON_NONE;
 	r->backlog = backlog;
 	submit(r);
 }
@@ -79,49 +80,50 @@ static __always_inline enum tcp_reason close_reason(struct tcp_socket *s, struct
 	return s->flags & TCP_CLOSED_PEER ? TCP_REASON_PEER : TCP_REASON_LOCAL;
 }
 
+/* How a socket is looked at; all are constants to the compiler but the state. */
+struct tcp_view {
+	bool typed;  /* it is known by its type, not just by its address */
+	bool moving; /* it is open, and not locked */
+	int state;
+};
+
 /*
  * Payload that was sent at least once, by sequence numbers: bytes_sent less
  * bytes_retrans counts again what the local queueing discipline has dropped. SYN and
  * FIN take a number each. Whether a socket that is older than the programs has sent
  * the SYN that bytes_acked counts (a passive end has not) shows in that other count,
- * which is never too small.
+ * which is never too small. So does an acknowledgement that comes while these are read.
  */
-static __always_inline __u64 payload_sent(struct tcp_socket *s, struct tcp_sock *tp, int old)
+static __always_inline __u64 payload_sent(struct tcp_view v, struct tcp_sock *tp, __u32 flags)
 {
-	__u32 next = tp->snd_nxt;
-	__u64 n = tp->bytes_acked + (__u32)(next - tp->snd_una);
-	bool closing = old == FIN_WAIT1 || old == FIN_WAIT2 || old == CLOSING || old == LAST_ACK;
+	__u32 next = READ(v.typed, tp, snd_nxt);
+	__u64 n = READ(v.typed, tp, bytes_acked) + (__u32)(next - READ(v.typed, tp, snd_una));
+	bool closing = v.state == FIN_WAIT1 || v.state == FIN_WAIT2 || v.state == CLOSING || v.state == LAST_ACK;
 
-	if (closing && next == tp->write_seq)
+	if (closing && next == READ(v.typed, tp, write_seq))
 		n--; /* the FIN, last in the queue */
-	if (!(s->flags & (TCP_PASSIVE | TCP_PREEXISTING)))
-		return n - 1;
-	if (s->flags & TCP_PREEXISTING) {
-		__u64 other = tp->bytes_sent - tp->bytes_retrans;
+	if (!(flags & (TCP_PASSIVE | TCP_PREEXISTING)))
+		n--;
+	if (v.moving || flags & TCP_PREEXISTING) {
+		__u64 other = READ(v.typed, tp, bytes_sent) - READ(v.typed, tp, bytes_retrans);
 
 		return other < n ? other : n;
 	}
 	return n;
 }
 
-static __always_inline void count_traffic(struct tcp_record *r, struct tcp_socket *s, struct sock *sk, int old)
+static __always_inline void count_traffic(struct tcp_traffic *t, struct tcp_view v, struct sock *sk, struct tcp_sock *tp, __u32 flags)
 {
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-	__u64 fin = sk->__sk_common.skc_flags & SOCK_DONE ? 1 : 0;
+	__u64 fin = READ(v.typed, sk, __sk_common.skc_flags) & SOCK_DONE ? 1 : 0;
 
-	r->bytes_sent = r->bytes_received = 0;
-	r->segments_sent = r->segments_received = r->retransmits = 0;
-	r->rtt_us = r->rtt_var_us = 0;
-	if (!tp || old == LISTEN)
-		return;
-	r->bytes_sent = payload_sent(s, tp, old);
+	t->bytes_sent = payload_sent(v, tp, flags);
 	/* The FIN takes a sequence number and is counted as a byte. */
-	r->bytes_received = tp->bytes_received - fin;
-	r->segments_sent = tp->segs_out;
-	r->segments_received = tp->segs_in;
-	r->rtt_us = tp->srtt_us >> 3;     /* kept in eighths, */
-	r->rtt_var_us = tp->mdev_us >> 2; /* and in quarters */
-	r->retransmits = tp->total_retrans;
+	t->bytes_received = READ(v.typed, tp, bytes_received) - fin;
+	t->segments_sent = READ(v.typed, tp, segs_out);
+	t->segments_received = READ(v.typed, tp, segs_in);
+	t->rtt_us = READ(v.typed, tp, srtt_us) >> 3;     /* kept in eighths, */
+	t->rtt_var_us = READ(v.typed, tp, mdev_us) >> 2; /* and in quarters */
+	t->retransmits = READ(v.typed, tp, total_retrans);
 }
 
 static __always_inline void emit_close(struct tcp_socket *s, struct sock *sk, int old, enum tcp_reason reason)
@@ -130,10 +132,15 @@ static __always_inline void emit_close(struct tcp_socket *s, struct sock *sk, in
 
 	if (!r)
 		return;
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct tcp_view v = {.typed = true, .state = old};
+
 	r->socket = *s;
 	r->error = sk->sk_err;
 	r->backlog = 0;
 	r->reason = reason;
-	count_traffic(r, s, sk, old);
+	__builtin_memset(&r->traffic, 0, sizeof(r->traffic));
+	if (tp)
+		count_traffic(&r->traffic, v, sk, tp, s->flags);
 	submit(r);
 }

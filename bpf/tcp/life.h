@@ -46,6 +46,18 @@ static __always_inline void on_child(struct tcp_socket *s, struct sock *sk)
 	s->source = s->owner.tgid ? TCP_SOURCE_LISTENER : TCP_SOURCE_NONE;
 }
 
+/* A passive end whose accept record has not been made. */
+static __always_inline bool untold(struct tcp_socket *s)
+{
+	return s->flags & TCP_PASSIVE && s->accept != TCP_ACCEPT_TOLD;
+}
+
+static __always_inline void tell_accept(struct tcp_socket *s)
+{
+	s->accept = TCP_ACCEPT_TOLD;
+	emit_open(EVENT_ACCEPT, s, 0, 0);
+}
+
 static __always_inline void on_established(struct tcp_socket *s, struct sock *sk, int old)
 {
 	if (old == SYN_RECV && !(s->flags & TCP_PASSIVE) && s->source != TCP_SOURCE_CONNECT)
@@ -61,31 +73,33 @@ static __always_inline void on_established(struct tcp_socket *s, struct sock *sk
 	}
 	emit_open(EVENT_ESTABLISHED, s, 0, 0);
 	full_barrier(s);
-	if (s->flags & TCP_ACCEPTED)
-		emit_open(EVENT_ACCEPT, s, 0, 0);
+	if (s->accept == TCP_ACCEPT_TAKEN)
+		tell_accept(s);
 }
 
 /*
+ * The current task acts on the socket: it is the owner of what nobody is known to own.
+ *
  * A child is in the listener's queue before its handshake is over, so this may run
- * beside on_established. Each stores its news before it looks for the other's: the
- * record comes at least once. User space drops a second one.
+ * beside on_established. Each stores its news before it looks for the other's, so that
+ * one of them at least makes the record; user space drops a second one. Should both
+ * have missed the other's after all, the next that claims the socket, or its close,
+ * finds the record untold and makes it.
  */
-static __always_inline void accepted(struct tcp_socket *s, enum tcp_source source)
-{
-	set_owner(s, source);
-	s->flags |= TCP_ACCEPTED;
-	full_barrier(s);
-	if (s->established_ns)
-		emit_open(EVENT_ACCEPT, s, 0, 0);
-}
-
-/* The current task acts on the socket: it is the owner of what nobody is known to own. */
 static __always_inline void claim(struct tcp_socket *s, enum tcp_source source)
 {
-	if (waits(s))
-		accepted(s, source);
-	else if (!s->owner.tgid) /* older than the programs */
+	if (!untold(s)) {
+		if (!s->owner.tgid) /* older than the programs */
+			set_owner(s, source);
+		return;
+	}
+	if (s->accept == TCP_ACCEPT_NONE) {
 		set_owner(s, source);
+		s->accept = TCP_ACCEPT_TAKEN;
+		full_barrier(s);
+	}
+	if (s->established_ns)
+		tell_accept(s);
 }
 
 /* A socket that has been accepted has a struct socket, one in the listener's queue has none. */
@@ -123,7 +137,7 @@ static __always_inline void on_close(struct tcp_socket *s, struct sock *sk, int 
 {
 	if (old == LISTEN) {
 		s->flags |= TCP_LISTENER;
-		emit_close(s, sk, old, TCP_REASON_LOCAL);
+		emit_open(EVENT_UNLISTEN, s, 0, 0);
 		if (!has_storage(sk)) {
 			struct listener_key key = {s->ends.netns, s->ends.local_port};
 
@@ -131,10 +145,9 @@ static __always_inline void on_close(struct tcp_socket *s, struct sock *sk, int 
 		}
 	} else if (s->established_ns || (s->flags & TCP_PREEXISTING)) {
 		on_local_close(s, sk);
-		if (waits(s) && sk->sk_socket) { /* reset before its acceptor did anything */
-			s->flags |= TCP_ACCEPTED;
-			emit_open(EVENT_ACCEPT, s, 0, 0);
-		}
+		/* Reset before its acceptor did anything, if that is known by its struct socket only. */
+		if (untold(s) && (s->accept == TCP_ACCEPT_TAKEN || sk->sk_socket))
+			tell_accept(s);
 		emit_close(s, sk, old, close_reason(s, sk, old));
 	} else if (!(s->flags & TCP_PASSIVE)) {
 		on_connect_failed(s, sk);

@@ -32,7 +32,6 @@ enum tcp_reason {
 
 enum tcp_flag {
 	TCP_PASSIVE = 1,        /* made by a listener */
-	TCP_ACCEPTED = 2,       /* by a process that is known, or that the scan found */
 	TCP_LISTENER = 4,
 	TCP_PENDING = 8,        /* connect(2) was called and no SYN has followed yet */
 	TCP_CLOSED_LOCAL = 16,  /* this end sent its FIN before it had the other's */
@@ -40,6 +39,13 @@ enum tcp_flag {
 	TCP_PREEXISTING = 64,   /* was there before its first event */
 	TCP_FAILED = 128,       /* this connect failed; error 0: why is not known */
 	TCP_FLAGS = 256,
+};
+
+/* How far the accept of a passive end has come. */
+enum tcp_accept {
+	TCP_ACCEPT_NONE = 0,  /* it waits in the listener's queue, as far as is known */
+	TCP_ACCEPT_TAKEN = 1, /* by a process that is known */
+	TCP_ACCEPT_TOLD = 2,  /* and the record has been made */
 };
 
 /* Both ends of a socket; IPv4 as ::ffff:a.b.c.d, ports in host order. */
@@ -56,27 +62,46 @@ struct tcp_socket {
 	__u64 established_ns; /* 0: not established */
 	/* Kept here: at CLOSE the kernel has already taken the port away. */
 	struct tcp_ends ends;
-	__u32 flags;
+	/*
+	 * `flags` and `state` are changed by holders of the socket's lock only: no atomics are
+	 * needed (5.10 has none that would do). accept(2) and the end of a send do not hold it.
+	 * They store into `owner`, `source` and `accept`, and what they store rests on no load.
+	 */
+	__u16 flags;
 	__u16 family; /* of the socket; an AF_INET6 socket may carry IPv4 */
 	__u8 state;   /* the last that a program has handled */
 	__u8 source;
+	__u8 accept;
+	__u8 pad;
 };
 
-/*
- * EVENT_CONNECT, ACCEPT, ESTABLISHED and LISTEN end before bytes_sent. ESTABLISHED
- * tells of the passive end before anybody has accepted it, and of a socket older
- * than the programs at its first I/O. In rare races ACCEPT comes twice.
- */
-struct tcp_record {
-	struct event_header header;
-	struct tcp_socket socket;
-	__u32 error;   /* errno of a failed connect */
-	__u32 backlog; /* of a listener */
+/* What a socket has carried. Payload bytes: sent once, received in order. */
+struct tcp_traffic {
 	__u64 bytes_sent, bytes_received;
 	__u32 segments_sent, segments_received;
 	__u32 rtt_us, rtt_var_us;
 	__u32 retransmits;
-	__u32 reason;
+	__u32 pad;
 };
 
-#define TCP_OPEN_BYTES __builtin_offsetof(struct tcp_record, bytes_sent)
+/* What an open socket has carried so far; nothing for a listener. */
+struct tcp_count {
+	__u64 id; /* the socket's */
+	struct tcp_traffic traffic;
+};
+
+/*
+ * All but EVENT_CLOSE end before the traffic. ESTABLISHED tells of the passive end
+ * before anybody has accepted it, and of a socket older than the programs at its first
+ * I/O; UNLISTEN of the end of a listener. In rare races ACCEPT comes twice, or after CLOSE.
+ */
+struct tcp_record {
+	struct event_header header;
+	struct tcp_socket socket;
+	__u16 error;   /* errno of a failed connect */
+	__u16 reason;  /* of a close */
+	__u32 backlog; /* of a listener */
+	struct tcp_traffic traffic;
+};
+
+#define TCP_OPEN_BYTES __builtin_offsetof(struct tcp_record, traffic)

@@ -7,6 +7,9 @@
 /* Socket storage, freed by the kernel with the socket; else (5.10) the hash below. */
 const volatile bool cfg_socket_storage = true;
 
+/* The processor lets later loads pass atomic additions. */
+const volatile bool cfg_weak_order = false;
+
 #define AF_INET 2
 #define AF_INET6 10
 #define IPPROTO_TCP 6
@@ -115,30 +118,33 @@ static __always_inline struct tcp_socket *find_socket(void *sk)
 	return bpf_map_lookup_elem(&tcp_sockets_hash, &key);
 }
 
-/* Makes the entry, all zero, of a socket that has none. */
-static __always_inline struct tcp_socket *add_socket(void *sk)
+/*
+ * Makes the entry of a socket that has none. It is there as a whole or not at all, and
+ * where another CPU was faster the entry is that one's.
+ */
+static __always_inline struct tcp_socket *add_socket(void *sk, const struct tcp_socket *initial)
 {
-	static const struct tcp_socket empty;
-
 	if (cfg_socket_storage) {
-		struct tcp_socket *s = bpf_sk_storage_get(&tcp_sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+		struct tcp_socket *s = bpf_sk_storage_get(&tcp_sockets, sk, (void *)initial, BPF_SK_STORAGE_GET_F_CREATE);
 
 		if (s)
 			return s;
 	}
 	__u64 key = address(sk);
 
-	bpf_map_update_elem(&tcp_sockets_hash, &key, &empty, BPF_NOEXIST);
+	bpf_map_update_elem(&tcp_sockets_hash, &key, initial, BPF_NOEXIST);
 	return bpf_map_lookup_elem(&tcp_sockets_hash, &key);
 }
 
-/* Finds or makes the socket's entry. */
+static const struct tcp_socket empty;
+
+/* Finds the socket's entry, or makes one that is all zero. */
 static __always_inline struct tcp_socket *make_socket(void *sk, __u32 event)
 {
 	struct tcp_socket *s = find_socket(sk);
 
 	if (!s)
-		s = add_socket(sk);
+		s = add_socket(sk, &empty);
 	if (!s)
 		count_loss(LOSS_TABLE_FULL, event);
 	return s;
@@ -189,19 +195,32 @@ static __always_inline void begin(struct tcp_socket *s, __u32 flags)
 	s->opened_ns = bpf_ktime_get_boot_ns();
 	s->id = s->opened_ns << 8 | (bpf_get_smp_processor_id() & 255);
 	s->established_ns = 0;
+	s->accept = TCP_ACCEPT_NONE;
 	s->flags = flags;
 }
 
-/* Atomic addition of nothing: what every kernel can do, and on x86 orders all before it. */
+/*
+ * No later load passes an earlier store. Kernels before 5.12 have one atomic operation, an
+ * addition that returns nothing. On x86 that is enough. On arm64 it orders nothing; there
+ * the xchg that ends a reservation does, which the kernel promises to order fully. (If
+ * the ring is full there is none: see claim.)
+ */
 static __always_inline void full_barrier(struct tcp_socket *s)
 {
+	if (cfg_weak_order) {
+		void *r = bpf_ringbuf_reserve(&telemetry, 8, 0);
+
+		if (r)
+			bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
+		return;
+	}
 	asm volatile("lock *(u32 *)(%0 + 0) += %1" : : "r"(&s->owner.pad), "r"(0) : "memory");
 }
 
 /* In a listener's queue, as far as is known. */
 static __always_inline bool waits(struct tcp_socket *s)
 {
-	return (s->flags & (TCP_PASSIVE | TCP_ACCEPTED)) == TCP_PASSIVE;
+	return s->flags & TCP_PASSIVE && s->accept == TCP_ACCEPT_NONE;
 }
 
 static __always_inline void map_v4(__be32 to[4], __be32 address)

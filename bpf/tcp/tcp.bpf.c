@@ -20,9 +20,11 @@ struct {
 } tcp_rescues SEC(".maps");
 
 /* Which record a transition leads to, for the count of what a full table cost. */
-static __always_inline __u32 event_of(int new)
+static __always_inline __u32 event_of(int old, int new)
 {
-	return new == SYN_SENT ? EVENT_CONNECT : new == LISTEN ? EVENT_LISTEN : new == CLOSE ? EVENT_CLOSE : EVENT_ACCEPT;
+	if (new == CLOSE)
+		return old == LISTEN ? EVENT_UNLISTEN : EVENT_CLOSE;
+	return new == SYN_SENT ? EVENT_CONNECT : new == LISTEN ? EVENT_LISTEN : EVENT_ACCEPT;
 }
 
 /* A socket whose first event this is, and that is not new: what can still be known of it. */
@@ -30,6 +32,7 @@ static __always_inline void meet(struct tcp_socket *s, struct sock *sk)
 {
 	begin(s, TCP_PREEXISTING);
 	read_ends(s, sk);
+	s->state = sk->__sk_common.skc_state;
 }
 
 static __always_inline void count_rescue(void)
@@ -51,12 +54,17 @@ static __always_inline int on_state(struct sock *sk, int old, int new, bool resc
 	if (rescue && (s ? s->state == new : new == CLOSE))
 		return 0;
 	if (!s) {
-		/* Where `state` could not make it either, that has counted the loss and this is no rescue. */
-		s = rescue ? add_socket(sk) : make_socket(sk, event_of(new));
-		if (!s)
-			return 0;
+		struct tcp_socket fresh = {};
+
 		if (new != SYN_SENT && new != LISTEN && new != SYN_RECV && new != ESTABLISHED)
-			meet(s, sk);
+			meet(&fresh, sk);
+		s = add_socket(sk, &fresh);
+		if (!s) {
+			/* Where `state` could not make it either, that has counted the loss and this is no rescue. */
+			if (!rescue)
+				count_loss(LOSS_TABLE_FULL, event_of(old, new));
+			return 0;
+		}
 	}
 	if (rescue)
 		count_rescue();
@@ -81,10 +89,13 @@ int state_rescue(__u64 *ctx)
 	return on_state((struct sock *)ctx[0], ctx[1], ctx[2], true);
 }
 
-/* A read or a write. */
-static __always_inline int on_io(struct sock *sk)
+/* End of a recv(2) that took data. Some callers are softirqs: they do not hold the lock. */
+SEC("tp_btf/tcp_rcv_space_adjust")
+int received(__u64 *ctx)
 {
-	if (!is_tcp(sk))
+	struct sock *sk = (struct sock *)ctx[0];
+
+	if (!in_process(sk) || !is_tcp(sk))
 		return 0;
 	struct tcp_socket *s = find_socket(sk);
 
@@ -94,30 +105,31 @@ static __always_inline int on_io(struct sock *sk)
 	}
 	if (sk->__sk_common.skc_state == CLOSE)
 		return 0;
-	s = make_socket(sk, EVENT_ESTABLISHED);
-	if (!s)
-		return 0;
-	meet(s, sk);
-	s->state = sk->__sk_common.skc_state;
-	set_owner(s, TCP_SOURCE_IO);
-	emit_open(EVENT_ESTABLISHED, s, 0, 0);
+	struct tcp_socket fresh = {};
+
+	meet(&fresh, sk);
+	set_owner(&fresh, TCP_SOURCE_IO);
+	s = add_socket(sk, &fresh);
+	if (s)
+		emit_open(EVENT_ESTABLISHED, s, 0, 0);
+	else
+		count_loss(LOSS_TABLE_FULL, EVENT_ESTABLISHED);
 	return 0;
 }
 
-/* End of a recv(2) that took data. Some callers are softirqs: they do not hold the lock. */
-SEC("tp_btf/tcp_rcv_space_adjust")
-int received(__u64 *ctx)
-{
-	struct sock *sk = (struct sock *)ctx[0];
-
-	return in_process(sk) ? on_io(sk) : 0;
-}
-
-/* End of a send(2): a server may speak first. Since 6.3. */
+/* End of a send(2): a server may speak first. It does not hold the lock. Since 6.3. */
 SEC("tp_btf/sock_send_length")
 int sent(__u64 *ctx)
 {
-	return on_io((struct sock *)ctx[0]);
+	struct sock *sk = (struct sock *)ctx[0];
+
+	if (!is_tcp(sk))
+		return 0;
+	struct tcp_socket *s = find_socket(sk);
+
+	if (s)
+		claim(s, TCP_SOURCE_IO);
+	return 0;
 }
 
 /* accept(2) with an address, and getpeername(2). Never refuses. */
@@ -288,6 +300,14 @@ struct bpf_iter_meta {
 	struct seq_file *seq;
 } CO_RE;
 
+static __always_inline struct sock *tcp_of(struct file *file)
+{
+	struct socket *socket = file ? bpf_sock_from_file(file) : 0;
+	struct sock *sk = socket ? socket->sk : 0;
+
+	return sk && is_tcp(sk) ? sk : 0;
+}
+
 /*
  * One pass over all descriptors. A socket that is not known belongs to the first
  * holder met, that with the lowest pid; every socket is written out, also those
@@ -297,37 +317,117 @@ SEC("iter/task_file")
 int existing_sockets(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
-	struct file *file = ctx->file;
+	struct sock *sk = tcp_of(ctx->file);
 
-	if (!task || !file)
-		return 0;
-	struct socket *socket = bpf_sock_from_file(file);
-
-	if (!socket)
-		return 0;
-	struct sock *sk = socket->sk;
-
-	if (!sk || !is_tcp(sk))
+	if (!task || !sk)
 		return 0;
 	__u8 now = sk->__sk_common.skc_state;
 
 	if (now == CLOSE)
 		return 0;
 	struct tcp_record r = {};
-	struct tcp_socket *s = make_socket(sk, EVENT_ESTABLISHED);
+	struct tcp_socket *s = find_socket(sk);
 
-	if (!s)
-		return 0;
-	if (!s->id) {
-		meet(s, sk);
-		s->state = now;
-		s->flags |= now == LISTEN ? TCP_LISTENER : TCP_ACCEPTED;
-		find_exec_id(&s->owner, task);
-		s->source = TCP_SOURCE_SCAN;
+	if (!s) {
+		meet(&r.socket, sk);
+		if (now == LISTEN)
+			r.socket.flags |= TCP_LISTENER;
+		find_exec_id(&r.socket.owner, task);
+		r.socket.source = TCP_SOURCE_SCAN;
+		s = add_socket(sk, &r.socket);
+		if (!s) {
+			count_loss(LOSS_TABLE_FULL, EVENT_ESTABLISHED);
+			return 0;
+		}
 	}
+	if (!s->id) /* a program is just making it: its record comes */
+		return 0;
 	event_header(&r.header, now == LISTEN ? EVENT_LISTEN : now == SYN_SENT ? EVENT_CONNECT : EVENT_ESTABLISHED, TCP_OPEN_BYTES);
 	r.socket = *s;
 	r.backlog = now == LISTEN ? sk->sk_max_ack_backlog : 0;
 	bpf_seq_write(ctx->meta->seq, &r, TCP_OPEN_BYTES);
+	return 0;
+}
+
+struct bpf_iter__bpf_sk_storage_map {
+	struct bpf_iter_meta *meta;
+	struct sock *sk;
+	void *value;
+} CO_RE;
+
+struct bpf_iter__bpf_map_elem {
+	struct bpf_iter_meta *meta;
+	void *key, *value;
+} CO_RE;
+
+static __always_inline void write_count(struct seq_file *out, struct tcp_view v, const struct tcp_socket *s, struct sock *sk, struct tcp_sock *tp)
+{
+	struct tcp_count c = {.id = s->id};
+
+	if (!c.id || v.state == CLOSE)
+		return;
+	if (v.state != LISTEN)
+		count_traffic(&c.traffic, v, sk, tp, s->flags);
+	bpf_seq_write(out, &c, sizeof(c));
+}
+
+/*
+ * What each open socket has carried so far, of those with storage: in all network
+ * namespaces, and also those that no descriptor leads to. Not locked: see tcp_view.
+ */
+SEC("iter/bpf_sk_storage_map")
+int count_stored(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct sock *sk = ctx->sk;
+	struct tcp_socket *s = ctx->value;
+
+	if (!sk || !s)
+		return 0;
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct tcp_view v = {.typed = true, .moving = true, .state = sk->__sk_common.skc_state};
+
+	if (tp)
+		write_count(ctx->meta->seq, v, s, sk, tp);
+	return 0;
+}
+
+/*
+ * The same of those in the hash. The entry's key is all that leads to the socket, which
+ * may be gone (its memory stays that of a socket for as long as this runs) and its
+ * place taken: that shows in the ends. A listener's port may have been chosen late.
+ */
+SEC("iter/bpf_map_elem")
+int count_hashed(struct bpf_iter__bpf_map_elem *ctx)
+{
+	__u64 *key = ctx->key;
+	struct tcp_socket *s = ctx->value;
+
+	if (!key || !s)
+		return 0;
+	struct sock *sk = (struct sock *)*key;
+	struct tcp_view v = {.moving = true, .state = READ(false, sk, __sk_common.skc_state)};
+
+	if (READ(false, sk, __sk_common.skc_dport) != bpf_htons(s->ends.remote_port))
+		return 0;
+	if (v.state != LISTEN && READ(false, sk, __sk_common.skc_num) != s->ends.local_port)
+		return 0;
+	write_count(ctx->meta->seq, v, s, sk, (struct tcp_sock *)sk);
+	return 0;
+}
+
+/* The same of those that a descriptor leads to, for kernels that refuse iterators over maps. */
+SEC("iter/task_file")
+int count_files(struct bpf_iter__task_file *ctx)
+{
+	struct sock *sk = tcp_of(ctx->file);
+
+	if (!sk)
+		return 0;
+	struct tcp_socket *s = find_socket(sk);
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct tcp_view v = {.typed = true, .moving = true, .state = sk->__sk_common.skc_state};
+
+	if (s && tp)
+		write_count(ctx->meta->seq, v, s, sk, tp);
 	return 0;
 }

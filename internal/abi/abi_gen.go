@@ -67,6 +67,7 @@ const (
 	EventClose        EventType = 18
 	EventListen       EventType = 19
 	EventEstablished  EventType = 20
+	EventUnlisten     EventType = 21
 	EventTypes        EventType = 32
 )
 
@@ -160,6 +161,20 @@ type Process struct {
 	Execs    uint16
 }
 
+type TcpAccept uint32
+
+const (
+	TcpAcceptNone  TcpAccept = 0
+	TcpAcceptTaken TcpAccept = 1
+	TcpAcceptTold  TcpAccept = 2
+)
+
+type TcpCount struct {
+	_       structs.HostLayout
+	ID      uint64
+	Traffic TcpTraffic
+}
+
 type TcpEnds struct {
 	_          structs.HostLayout
 	Local      [4]uint32
@@ -173,7 +188,6 @@ type TcpFlag uint32
 
 const (
 	TcpPassive     TcpFlag = 1
-	TcpAccepted    TcpFlag = 2
 	TcpListener    TcpFlag = 4
 	TcpPending     TcpFlag = 8
 	TcpClosedLocal TcpFlag = 16
@@ -199,19 +213,13 @@ const (
 )
 
 type TcpRecord struct {
-	_                structs.HostLayout
-	Header           EventHeader
-	Socket           TcpSocket
-	Error            uint32
-	Backlog          uint32
-	BytesSent        uint64
-	BytesReceived    uint64
-	SegmentsSent     uint32
-	SegmentsReceived uint32
-	RTTUs            uint32
-	RTTVarUs         uint32
-	Retransmits      uint32
-	Reason           uint32
+	_       structs.HostLayout
+	Header  EventHeader
+	Socket  TcpSocket
+	Error   uint16
+	Reason  uint16
+	Backlog uint32
+	Traffic TcpTraffic
 }
 
 type TcpSocket struct {
@@ -221,10 +229,12 @@ type TcpSocket struct {
 	OpenedNS      uint64
 	EstablishedNS uint64
 	Ends          TcpEnds
-	Flags         uint32
+	Flags         uint16
 	Family        uint16
 	State         uint8
 	Source        uint8
+	Accept        uint8
+	Pad           uint8
 }
 
 type TcpSource uint32
@@ -239,3 +249,15 @@ const (
 	TcpSourceScan     TcpSource = 6
 	TcpSources        TcpSource = 7
 )
+
+type TcpTraffic struct {
+	_                structs.HostLayout
+	BytesSent        uint64
+	BytesReceived    uint64
+	SegmentsSent     uint32
+	SegmentsReceived uint32
+	RTTUs            uint32
+	RTTVarUs         uint32
+	Retransmits      uint32
+	Pad              uint32
+}

@@ -69,6 +69,7 @@ type Agent struct {
 	places     *placer
 	processes  *identity.Table
 	flows      *flow.Table
+	traffic    *traffic
 	clock      *clock
 	log        *event.Log
 	sink       *sink
@@ -193,6 +194,7 @@ func (a *Agent) attach() error {
 		recorder: &recorder{node: a.node, cluster: a.options.Config.Cluster, clock: a.clock, state: state, log: a.log},
 	}
 	a.costs = newCosts(a.kernel)
+	a.traffic = newTraffic(a.kernel, a.signals, a.logger)
 	return nil
 }
 
@@ -238,38 +240,47 @@ func (a *Agent) scanSockets() error {
 	return tcp.DecodeScan(raw, func(e tcp.Event) { a.flows.Seed(&e, a.processes.Process) })
 }
 
-// readerSettles is longer than the reader takes to come to what was there before a scan.
+// readerSettles is longer than the reader takes to come to what was there before.
 const readerSettles = 500 * time.Millisecond
 
-// rescanSockets drops connections from the table whose close was lost.
-func (a *Agent) rescanSockets(ctx context.Context) {
-	if !a.canScanSockets() {
+// reconcile drops connections from the table that the kernel side does not know any more:
+// their close was lost. It asks twice, as one answer may leave out a socket that lives.
+func (a *Agent) reconcile(ctx context.Context) {
+	if !a.traffic.available() {
 		return
 	}
-	began, met := bootNS(), map[uint64]struct{}{}
-	raw, err := a.kernel.Scan(tcp.Sensor(), tcp.ExistingProgram)
-	if err == nil {
-		err = tcp.DecodeScan(raw, func(e tcp.Event) { met[e.Socket.ID] = struct{}{} })
+	began, known := bootNS(), map[uint64]struct{}{}
+	for range 2 {
+		now, err := a.traffic.read()
+		if err != nil {
+			a.logger.Error("connections not compared with the kernel's", "error", err)
+			return
+		}
+		for id := range now.Of {
+			known[id] = struct{}{}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(readerSettles):
+		}
 	}
-	if err != nil {
-		a.logger.Error("sockets not scanned after a loss", "error", err)
-		return
-	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(readerSettles):
-		dropped := a.flows.Reconcile(met, began)
-		a.logger.Debug("connections scanned", "dropped", dropped)
-	}
+	a.logger.Debug("connections compared with the kernel's", "dropped", a.flows.Reconcile(known, began))
 }
 
 func (a *Agent) canScanSockets() bool {
-	for _, s := range a.signals {
-		if s.Ladder.Signal == "tcp" {
-			return s.Rung != nil && tcp.CanScan(*s.Rung)
+	rung := rungOf(a.signals, tcp.Signal)
+	return rung != nil && tcp.CanScan(*rung)
+}
+
+// rungOf is the rung in use for a signal, nil if there is none.
+func rungOf(signals []kern.Signal, signal string) *kern.Rung {
+	for _, s := range signals {
+		if s.Ladder.Signal == signal {
+			return s.Rung
 		}
 	}
-	return false
+	return nil
 }
 
 // requestScan asks for a scan because lifecycle records were lost; it never blocks.
@@ -291,6 +302,8 @@ func (a *Agent) fillExisting(ctx context.Context) {
 // again when records were lost.
 func (a *Agent) rescan(ctx context.Context) error {
 	a.fillExisting(ctx)
+	// A socket that its first event and the first scan have met at once has two entries.
+	a.reconcile(ctx)
 	// Parsing BTF, loading and reading /proc left garbage as large as all that stays: give
 	// it back now rather than when the heap has grown to it.
 	debug.FreeOSMemory()
@@ -305,7 +318,7 @@ func (a *Agent) rescan(ctx context.Context) error {
 		}
 		a.fillExisting(ctx)
 		if a.sink.closesLost.CompareAndSwap(true, false) {
-			a.rescanSockets(ctx)
+			a.reconcile(ctx)
 		}
 		select { // at most one a second, however much is lost
 		case <-ctx.Done():

@@ -19,8 +19,8 @@ func (a *Agent) openServer() error {
 	a.server, err = server.New(server.Deps{
 		Node:        server.Node{ID: a.node.ID, BootID: a.node.BootID, Name: a.node.Name},
 		Log:         a.log,
-		Processes:   processes{identity.View{Table: a.processes, Clock: a.clock}, a.flows},
-		Connections: a.flows,
+		Processes:   processes{identity.View{Table: a.processes, Clock: a.clock}, a.flows, a.traffic},
+		Connections: connections{a.flows, a.traffic},
 		Status:      a.status,
 		Doctor:      func() *skepv1.GetDoctorResponse { return doctor(a.signals, a.hierarchy, a.options.Config.BPFFS) },
 		Logger:      a.logger,
@@ -34,7 +34,8 @@ func (a *Agent) openServer() error {
 // processes is the process table as users see it: with the connections of each process.
 type processes struct {
 	identity.View
-	flows *flow.Table
+	flows   *flow.Table
+	traffic *traffic
 }
 
 // List implements server.Processes.
@@ -49,9 +50,31 @@ func (p processes) List(exited bool) []*skepv1.ProcessInfo {
 // Get implements server.Processes.
 func (p processes) Get(id string, pid uint32) (*skepv1.GetProcessResponse, bool) {
 	r, ok := p.View.Get(id, pid)
-	if ok {
-		r.Connections = p.flows.Of(r.Process.Process.ProcessId)
-		r.Process.Connections = uint32(p.flows.CountByProcess(r.Process.Process.ProcessId))
+	if !ok {
+		return r, false
 	}
-	return r, ok
+	processID, traffic := r.Process.Process.ProcessId, flow.Traffic{}
+	r.Process.Connections = uint32(p.flows.CountByProcess(processID))
+	if r.Process.Connections > 0 {
+		traffic = p.traffic.recent()
+	}
+	r.Connections = p.flows.Of(processID, traffic)
+	return r, true
+}
+
+// connections is the connection table as users see it: open ones with what they have
+// carried so far.
+type connections struct {
+	flows   *flow.Table
+	traffic *traffic
+}
+
+// List implements server.Connections.
+func (c connections) List(closed bool) []*skepv1.ConnectionInfo {
+	return c.flows.List(closed, flow.Traffic{})
+}
+
+// Counted implements server.Connections.
+func (c connections) Counted(closed bool) []*skepv1.ConnectionInfo {
+	return c.flows.List(closed, c.traffic.recent())
 }

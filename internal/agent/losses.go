@@ -28,7 +28,7 @@ var types = func() (inverse [event.NumKinds]abi.EventType) {
 // internalNames name the record types that are not public kinds, where they get lost.
 var internalNames = map[abi.EventType]string{
 	abi.EventCgroupMkdir: "cgroup_mkdir", abi.EventCgroupRmdir: "cgroup_rmdir", abi.EventCgroupAttach: "cgroup_attach",
-	abi.EventEstablished: "established",
+	abi.EventEstablished: "established", abi.EventUnlisten: "unlisten",
 }
 
 var places = [abi.LossPlaces]string{abi.LossRingFull: "ring_full", abi.LossTableFull: "table_full"}
@@ -64,7 +64,7 @@ func (s *sink) reportLosses() (gone, lifecycle uint64) {
 				continue
 			}
 			gone += n
-			if abi.EventType(typ) == abi.EventClose {
+			if typ := abi.EventType(typ); typ == abi.EventClose || typ == abi.EventUnlisten {
 				s.closesLost.Store(true)
 				s.rescan()
 			}

@@ -44,7 +44,7 @@ type sink struct {
 	adoptLost  uint64        // and losses that were counted before it
 	malformed  atomic.Uint64 // records that could not be decoded
 	refresh    atomic.Bool   // container metadata came in
-	closesLost atomic.Bool   // records of closes, since the last scan of sockets
+	closesLost atomic.Bool   // records of closes, since the table was last compared with the kernel's
 
 	malformedBy   error  // what the last one's fault was
 	toldMalformed uint64 // how many of them are in the stream
@@ -96,7 +96,7 @@ func (s *sink) record(raw []byte) error {
 		return s.cgroup(typ, raw)
 	case abi.EventCgroupAttach:
 		return s.attach(raw)
-	case abi.EventConnect, abi.EventAccept, abi.EventEstablished, abi.EventClose, abi.EventListen:
+	case abi.EventConnect, abi.EventAccept, abi.EventEstablished, abi.EventClose, abi.EventListen, abi.EventUnlisten:
 		return s.tcp(typ, raw)
 	default:
 		return fmt.Errorf("decode record: unknown type %d", typ)

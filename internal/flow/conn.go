@@ -52,7 +52,7 @@ func endpoint(to *skepv1.Endpoint, e *End) *skepv1.Endpoint {
 	return to
 }
 
-func (c *conn) is(flag abi.TcpFlag) bool { return c.socket.Flags&uint32(flag) != 0 }
+func (c *conn) is(flag abi.TcpFlag) bool { return c.socket.Flags&uint16(flag) != 0 }
 
 // fill writes what is known of the connection, but its peer and direction.
 func (c *conn) fill(to *skepv1.Connection) {
@@ -98,20 +98,26 @@ func fillEnd(to *skepv1.Connection, e *abi.TcpRecord) {
 		fillError(to, e.Error)
 		return
 	}
-	to.BytesSent, to.BytesReceived = e.BytesSent, e.BytesReceived
-	to.SegmentsSent, to.SegmentsReceived = e.SegmentsSent, e.SegmentsReceived
-	to.RttUs, to.RttVarUs, to.Retransmits = e.RTTUs, e.RTTVarUs, e.Retransmits
+	fillTraffic(to, &e.Traffic, e.Socket.EstablishedNS, e.Header.BootNS)
 	to.CloseReason = reasonNames[abi.TcpReason(e.Reason)%abi.TcpReasons]
-	if start := e.Socket.EstablishedNS; start != 0 && start < e.Header.BootNS {
-		to.DurationNs = e.Header.BootNS - start
-	}
 	if abi.TcpReason(e.Reason) == abi.TcpReasonError {
 		fillError(to, e.Error)
 	}
 }
 
-func fillError(to *skepv1.Connection, number uint32) {
-	to.Error, to.ErrorName = number, unix.ErrnoName(unix.Errno(number))
+// fillTraffic writes what a connection has carried from its start (0: not known) up to a
+// moment, both boot time in nanoseconds.
+func fillTraffic(to *skepv1.Connection, n *abi.TcpTraffic, start, at uint64) {
+	to.BytesSent, to.BytesReceived = n.BytesSent, n.BytesReceived
+	to.SegmentsSent, to.SegmentsReceived = n.SegmentsSent, n.SegmentsReceived
+	to.RttUs, to.RttVarUs, to.Retransmits = n.RTTUs, n.RTTVarUs, n.Retransmits
+	if start != 0 && start < at {
+		to.DurationNs = at - start
+	}
+}
+
+func fillError(to *skepv1.Connection, number uint16) {
+	to.Error, to.ErrorName = uint32(number), unix.ErrnoName(unix.Errno(number))
 	if to.ErrorName == "" {
 		to.ErrorName = UnknownError
 	}
@@ -125,14 +131,17 @@ func (c *conn) state() string {
 		return "CLOSED"
 	case c.is(abi.TcpListener):
 		return "LISTEN"
-	case c.socket.State == synSent:
+	case c.socket.State == stateSynSent:
 		return "SYN_SENT"
 	}
 	return "ESTABLISHED"
 }
 
-// synSent is TCP_SYN_SENT of the kernel.
-const synSent = 2
+// States of the kernel's TCP.
+const (
+	stateSynSent = 2
+	stateClose   = 7
+)
 
 func (c *conn) peer() *skepv1.Peer {
 	if c.other == nil || c.other.process == nil {

@@ -7,11 +7,19 @@ import (
 	"slices"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/abi"
 )
+
+// Traffic is what open sockets had carried, by the kernel side's id, at a moment (boot
+// time in nanoseconds). The zero value knows of none.
+type Traffic struct {
+	AtNS uint64
+	Of   map[uint64]abi.TcpTraffic
+}
 
 // List returns all open sockets and, if closed is set, the connections that are
 // over and still remembered; newest first.
-func (t *Table) List(closed bool) []*skepv1.ConnectionInfo {
+func (t *Table) List(closed bool, traffic Traffic) []*skepv1.ConnectionInfo {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	all := make([]*conn, 0, len(t.open))
@@ -23,11 +31,11 @@ func (t *Table) List(closed bool) []*skepv1.ConnectionInfo {
 			all = append(all, t.closed.at(i))
 		}
 	}
-	return t.infos(all)
+	return t.infos(all, traffic)
 }
 
 // Of returns the open sockets of a process, newest first.
-func (t *Table) Of(processID string) []*skepv1.ConnectionInfo {
+func (t *Table) Of(processID string, traffic Traffic) []*skepv1.ConnectionInfo {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	var all []*conn
@@ -36,7 +44,7 @@ func (t *Table) Of(processID string) []*skepv1.ConnectionInfo {
 			all = append(all, c)
 		}
 	}
-	return t.infos(all)
+	return t.infos(all, traffic)
 }
 
 // CountByProcess returns how many open connections, not counting listeners, a process owns.
@@ -63,26 +71,43 @@ func (t *Table) Stats() Stats {
 	return Stats{Open: len(t.open), Closed: t.closed.n, Untracked: t.untracked}
 }
 
-func (t *Table) infos(all []*conn) []*skepv1.ConnectionInfo {
+func (t *Table) infos(all []*conn, traffic Traffic) []*skepv1.ConnectionInfo {
 	slices.SortFunc(all, func(a, b *conn) int { return cmp.Compare(b.socket.OpenedNS, a.socket.OpenedNS) })
 	list := make([]*skepv1.ConnectionInfo, len(all))
 	for i, c := range all {
-		list[i] = t.info(c)
+		list[i] = t.info(c, traffic)
 	}
 	return list
 }
 
-func (t *Table) info(c *conn) *skepv1.ConnectionInfo {
+func (t *Table) info(c *conn, traffic Traffic) *skepv1.ConnectionInfo {
 	connection := &skepv1.Connection{}
 	t.describe(connection, c)
-	if c.last != nil {
-		fillEnd(connection, c.last)
-	}
+	countedNS := c.count(connection, traffic)
 	return &skepv1.ConnectionInfo{
 		Process:    c.process,
 		Connection: connection,
 		State:      c.state(),
 		Opened:     stamp(t.options.Wall, c.socket.OpenedNS),
 		Closed:     stamp(t.options.Wall, c.closedNS),
+		Counted:    stamp(t.options.Wall, countedNS),
 	}
+}
+
+// count writes what the connection has carried, and returns when that was; 0 where it is
+// not known.
+func (c *conn) count(to *skepv1.Connection, traffic Traffic) (atNS uint64) {
+	if c.last != nil {
+		fillEnd(to, c.last)
+		if c.is(abi.TcpFailed) {
+			return 0
+		}
+		return c.closedNS
+	}
+	n, ok := traffic.Of[c.socket.ID]
+	if !ok || c.is(abi.TcpListener) {
+		return 0
+	}
+	fillTraffic(to, &n, c.socket.EstablishedNS, traffic.AtNS)
+	return traffic.AtNS
 }

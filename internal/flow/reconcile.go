@@ -2,14 +2,15 @@
 
 package flow
 
-// Reconcile drops the open sockets that a scan has not met and returns how many: the
-// close of most of them was lost. The ids are what the scan met, and began is the
-// boot time in nanoseconds from before it: whoever is younger stays.
+// Reconcile drops the open sockets that the kernel side does not know any more and
+// returns how many: their close was lost. The ids are those it knows, and began is the
+// boot time in nanoseconds from before it was asked: whoever is younger stays. It is for
+// when all events from before that have been applied.
 //
-// A scan goes by descriptors, so this also drops a few that live on without: in a
-// listener's queue, closed by their process but not yet by TCP, or the kernel's own.
-// They come back with their next event and still make all their records, without the
-// peer. So it is for after a loss, and after all events from before the scan's end.
+// Where the kernel side answers by descriptors, this also drops a few that live on
+// without: in a listener's queue, closed by their process but not yet by TCP, or the
+// kernel's own. They come back with their next event and still make all their records,
+// without the peer.
 func (t *Table) Reconcile(ids map[uint64]struct{}, began uint64) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -12,7 +12,7 @@ func TestReconcile(t *testing.T) {
 	table := newTable() // event n opens its socket at 900+n
 	table.Apply(event(abi.EventListen, 1, 7, server, "", abi.TcpListener), resolve)
 	table.Apply(event(abi.EventConnect, 2, 8, client, server, 0), resolve)
-	table.Apply(event(abi.EventAccept, 3, 9, server, client, abi.TcpPassive|abi.TcpAccepted), resolve)
+	table.Apply(event(abi.EventAccept, 3, 9, server, client, abi.TcpPassive), resolve)
 	table.Apply(event(abi.EventListen, 4, 7, "10.0.0.2:81", "", abi.TcpListener), resolve)
 	table.Apply(event(abi.EventConnect, 50, 8, client, "10.0.0.2:443", 0), resolve)
 
@@ -28,7 +28,7 @@ func TestReconcile(t *testing.T) {
 		t.Errorf("the dead end's owner has %d connections", n)
 	}
 	// One that lives after all comes back, and finds its other end.
-	r := table.Apply(event(abi.EventAccept, 3, 9, server, client, abi.TcpPassive|abi.TcpAccepted), resolve)
+	r := table.Apply(event(abi.EventAccept, 3, 9, server, client, abi.TcpPassive), resolve)
 	if r.GetConnection().GetPeer().GetPid() != 8 {
 		t.Errorf("accept after all: %v", r)
 	}

@@ -72,6 +72,8 @@ func (t *Table) Apply(e *abi.TcpRecord, resolve Resolve) *skepv1.Record {
 		return t.accept(e, resolve)
 	case abi.EventListen:
 		return t.record("listen", t.enter(e, resolve), e)
+	case abi.EventUnlisten:
+		t.leave(t.open[e.Socket.ID])
 	case abi.EventClose:
 		return t.close(e, resolve)
 	}
@@ -90,7 +92,7 @@ func (t *Table) Seed(e *abi.TcpRecord, resolve Resolve) {
 }
 
 func (t *Table) connect(e *abi.TcpRecord, resolve Resolve) *skepv1.Record {
-	if e.Socket.Flags&uint32(abi.TcpFailed) == 0 {
+	if e.Socket.Flags&uint16(abi.TcpFailed) == 0 {
 		c := t.enter(e, resolve)
 		t.link(c)
 		return t.record("connect", c, e)
@@ -104,15 +106,17 @@ func (t *Table) connect(e *abi.TcpRecord, resolve Resolve) *skepv1.Record {
 }
 
 func (t *Table) accept(e *abi.TcpRecord, resolve Resolve) *skepv1.Record {
-	c := t.enter(e, resolve)
-	t.link(c)
+	c := t.gone(e)
+	if c == nil {
+		c = t.enter(e, resolve)
+		t.link(c)
+	}
 	// Two threads may be the first to read or write at once.
 	if c.announced {
 		return nil
 	}
 	c.announced = true
 	c.socket.Owner, c.socket.Source = e.Socket.Owner, e.Socket.Source
-	c.socket.Flags |= uint32(abi.TcpAccepted)
 	t.give(c, owner(e, resolve))
 	return t.record("accept", c, e)
 }
@@ -120,9 +124,6 @@ func (t *Table) accept(e *abi.TcpRecord, resolve Resolve) *skepv1.Record {
 func (t *Table) close(e *abi.TcpRecord, resolve Resolve) *skepv1.Record {
 	c := t.open[e.Socket.ID]
 	t.leave(c)
-	if e.Socket.Flags&uint32(abi.TcpListener) != 0 {
-		return nil
-	}
 	if c == nil {
 		c = newConn(e)
 		c.process = owner(e, resolve)
@@ -130,6 +131,20 @@ func (t *Table) close(e *abi.TcpRecord, resolve Resolve) *skepv1.Record {
 	c.socket = e.Socket
 	t.bury(c, e)
 	return t.record("close", c, e)
+}
+
+// gone is the connection of an accept that comes after its close, nil for any other: the
+// acceptor and a reset were at it on two CPUs at once. It does not enter the table again.
+func (t *Table) gone(e *abi.TcpRecord) *conn {
+	if e.Socket.State != stateClose || t.open[e.Socket.ID] != nil {
+		return nil
+	}
+	for i := t.closed.n - 1; i >= 0; i-- {
+		if c := t.closed.at(i); c.socket.ID == e.Socket.ID {
+			return c
+		}
+	}
+	return newConn(e)
 }
 
 func owner(e *abi.TcpRecord, resolve Resolve) *skepv1.Process {

@@ -22,7 +22,7 @@ func event(kind abi.EventType, id uint64, pid uint32, local, remote string, flag
 	e.Header.Type, e.Header.BootNS = uint16(kind), 1000+id
 	e.Socket.ID, e.Socket.OpenedNS, e.Socket.EstablishedNS = id, 900+id, 950+id
 	e.Socket.Owner = abi.ExecID{StartNS: 1, ExecNS: 1, Tgid: pid}
-	e.Socket.Flags, e.Socket.Family, e.Socket.Ends.Netns = uint32(flags), afINET, 1
+	e.Socket.Flags, e.Socket.Family, e.Socket.Ends.Netns = uint16(flags), afINET, 1
 	set := func(words *[4]uint32, port *uint16, text string) {
 		if text == "" {
 			text = "0.0.0.0:0"
@@ -69,11 +69,11 @@ func TestLifeOfAConnection(t *testing.T) {
 	if r := table.Apply(event(abi.EventEstablished, 3, 7, server, client, abi.TcpPassive), resolve); r != nil {
 		t.Errorf("established makes a record: %v", r)
 	}
-	accept := table.Apply(event(abi.EventAccept, 3, 9, server, client, abi.TcpPassive|abi.TcpAccepted), resolve)
+	accept := table.Apply(event(abi.EventAccept, 3, 9, server, client, abi.TcpPassive), resolve)
 	if c := accept.GetConnection(); accept.Process.Pid != 9 || c.Direction != "inbound" || c.Peer.GetPid() != 8 {
 		t.Errorf("accept: %v", accept)
 	}
-	if r := table.Apply(event(abi.EventAccept, 3, 9, server, client, abi.TcpPassive|abi.TcpAccepted), resolve); r != nil {
+	if r := table.Apply(event(abi.EventAccept, 3, 9, server, client, abi.TcpPassive), resolve); r != nil {
 		t.Errorf("second accept makes a record: %v", r)
 	}
 	if n := table.CountByProcess("p9"); n != 1 {
@@ -83,28 +83,102 @@ func TestLifeOfAConnection(t *testing.T) {
 		t.Errorf("master has %d connections besides its listener, want 0", n)
 	}
 	end := event(abi.EventClose, 2, 8, client, server, abi.TcpClosedLocal)
-	end.BytesSent, end.Reason = 42, uint32(abi.TcpReasonLocal)
+	end.Traffic.BytesSent, end.Reason = 42, uint16(abi.TcpReasonLocal)
 	closed := table.Apply(end, resolve)
 	if c := closed.GetConnection(); c.Peer.GetPid() != 9 || c.BytesSent != 42 || c.CloseReason != "local" || c.DurationNs != 50 {
 		t.Errorf("close: %v", closed)
 	}
 	// The second end still knows the first, which is gone.
-	closed = table.Apply(event(abi.EventClose, 3, 9, server, client, abi.TcpPassive|abi.TcpAccepted), resolve)
+	closed = table.Apply(event(abi.EventClose, 3, 9, server, client, abi.TcpPassive), resolve)
 	if closed.GetConnection().Peer.GetPid() != 8 {
 		t.Errorf("close of the other end: %v", closed)
 	}
 	if a, b := connect.GetConnection().CommunityId, closed.GetConnection().CommunityId; a == "" || a != b {
 		t.Errorf("community ids %q and %q of one connection", a, b)
 	}
-	if r := table.Apply(event(abi.EventClose, 1, 7, server, "", abi.TcpListener), resolve); r != nil {
+	if r := table.Apply(event(abi.EventUnlisten, 1, 7, server, "", abi.TcpListener), resolve); r != nil {
 		t.Errorf("end of a listener makes a record: %v", r)
 	}
-	wantStates(t, table.List(true), "CLOSED", "CLOSED")
-	if open := table.List(false); len(open) != 0 {
+	wantStates(t, table.List(true, Traffic{}), "CLOSED", "CLOSED")
+	if open := table.List(false, Traffic{}); len(open) != 0 {
 		t.Errorf("left over: %v", open)
 	}
 	if len(table.ends)+len(table.listeners)+len(table.owners) != 0 {
 		t.Errorf("indexes are not empty: %v %v %v", table.ends, table.listeners, table.owners)
+	}
+}
+
+func TestOpenTraffic(t *testing.T) {
+	table := newTable() // event n was established at 950+n
+	table.Apply(event(abi.EventListen, 1, 7, server, "", abi.TcpListener), resolve)
+	table.Apply(event(abi.EventConnect, 2, 8, client, server, 0), resolve)
+	table.Apply(event(abi.EventConnect, 3, 8, client, "10.0.0.2:443", 0), resolve)
+	old := event(abi.EventEstablished, 4, 8, client, "10.0.0.2:444", abi.TcpPreexisting)
+	old.Socket.EstablishedNS = 0
+	table.Apply(old, resolve)
+	failed := event(abi.EventConnect, 5, 8, "", server, abi.TcpFailed)
+	table.Apply(failed, resolve)
+	carried := abi.TcpTraffic{BytesSent: 10, BytesReceived: 20, SegmentsSent: 3, SegmentsReceived: 4, RTTUs: 5, RTTVarUs: 6, Retransmits: 7}
+	traffic := Traffic{AtNS: 2000, Of: map[uint64]abi.TcpTraffic{1: carried, 2: carried, 4: carried, 5: carried, 99: carried}}
+	got := map[uint64]*skepv1.ConnectionInfo{}
+	for _, info := range append(table.List(true, traffic), table.Of("p8", traffic)...) {
+		got[uint64(info.Opened.GetNanos())-900] = info
+	}
+	if c := got[2].Connection; c.BytesSent != 10 || c.BytesReceived != 20 || c.SegmentsSent != 3 || c.SegmentsReceived != 4 ||
+		c.RttUs != 5 || c.RttVarUs != 6 || c.Retransmits != 7 || c.DurationNs != 2000-952 || got[2].Counted.GetNanos() != 2000 {
+		t.Errorf("open connection: %v", got[2])
+	}
+	if got[4].Connection.BytesSent != 10 || got[4].Connection.DurationNs != 0 {
+		t.Errorf("older than the agent: %v", got[4])
+	}
+	for _, id := range []uint64{1, 3, 5} { // a listener, one that is not counted, one that failed
+		if got[id].Counted != nil || got[id].Connection.BytesSent != 0 {
+			t.Errorf("socket %d counts as counted: %v", id, got[id])
+		}
+	}
+	end := event(abi.EventClose, 2, 8, client, server, 0)
+	end.Traffic.BytesSent = 11
+	table.Apply(end, resolve)
+	for _, info := range table.List(true, traffic) {
+		if info.State == "CLOSED" && (info.Connection.BytesSent != 11 || info.Counted.GetNanos() != info.Closed.GetNanos()) {
+			t.Errorf("what closed has what it had while it was open: %v", info)
+		}
+	}
+}
+
+// On two CPUs at once, an accept may come after the reset of its connection.
+func TestAcceptAfterClose(t *testing.T) {
+	table := newTable()
+	late := event(abi.EventAccept, 3, 9, server, client, abi.TcpPassive)
+	late.Socket.State = stateClose
+	apply := func(e *abi.TcpRecord) string {
+		if r := table.Apply(e, resolve); r != nil {
+			return fmt.Sprint(r.Kind, " ", r.Process.GetPid())
+		}
+		return ""
+	}
+	for _, step := range []struct {
+		e    *abi.TcpRecord
+		want string
+	}{
+		{event(abi.EventEstablished, 3, 7, server, client, abi.TcpPassive), ""},
+		{event(abi.EventClose, 3, 7, server, client, abi.TcpPassive), "close 7"},
+		{late, "accept 9"},
+		{late, ""},
+	} {
+		if got := apply(step.e); got != step.want {
+			t.Errorf("event %d made %q, want %q", step.e.Header.Type, got, step.want)
+		}
+	}
+	if n := len(table.open); n != 0 {
+		t.Errorf("%d connections are open", n)
+	}
+	// Reset before anybody read or wrote: the accept is told first, and the state says CLOSE too.
+	table.Apply(event(abi.EventEstablished, 4, 7, server, client, abi.TcpPassive), resolve)
+	reset := event(abi.EventAccept, 4, 7, server, client, abi.TcpPassive)
+	reset.Socket.State = stateClose
+	if got := apply(reset); got != "accept 7" || table.open[4] == nil {
+		t.Errorf("accept told at the close made %q, open: %v", got, table.open[4])
 	}
 }
 
@@ -122,17 +196,17 @@ func wantStates(t *testing.T, list []*skepv1.ConnectionInfo, want ...string) {
 func TestFailedConnect(t *testing.T) {
 	table := newTable()
 	for _, test := range []struct {
-		number uint32
+		number uint16
 		name   string
-	}{{111, "ECONNREFUSED"}, {0, UnknownError}, {99999, UnknownError}} {
+	}{{111, "ECONNREFUSED"}, {0, UnknownError}, {9999, UnknownError}} {
 		e := event(abi.EventConnect, 5, 8, "", server, abi.TcpFailed)
 		e.Error = test.number
 		c := table.Apply(e, resolve).GetConnection()
-		if c.Error != test.number || c.ErrorName != test.name || c.CommunityId != "" {
+		if c.Error != uint32(test.number) || c.ErrorName != test.name || c.CommunityId != "" {
 			t.Errorf("errno %d: %v", test.number, c)
 		}
 	}
-	wantStates(t, table.List(true), "FAILED", "FAILED", "FAILED")
+	wantStates(t, table.List(true, Traffic{}), "FAILED", "FAILED", "FAILED")
 }
 
 func TestLinks(t *testing.T) {
@@ -167,11 +241,11 @@ func TestLinks(t *testing.T) {
 			for _, e := range test.servers {
 				table.Apply(e, resolve)
 			}
-			if got := table.Of("p1")[0].Connection.Peer.GetPid(); got != test.wantPeer {
+			if got := table.Of("p1", Traffic{})[0].Connection.Peer.GetPid(); got != test.wantPeer {
 				t.Errorf("client's peer is %d, want %d", got, test.wantPeer)
 			}
 			for _, id := range test.wantUnrelated {
-				if got := table.Of(fmt.Sprint("p", id))[0].Connection.Peer; got != nil {
+				if got := table.Of(fmt.Sprint("p", id), Traffic{})[0].Connection.Peer; got != nil {
 					t.Errorf("server %d has peer %v", id, got)
 				}
 			}
@@ -181,22 +255,22 @@ func TestLinks(t *testing.T) {
 
 func TestSeed(t *testing.T) {
 	table := newTable()
-	old := abi.TcpPreexisting | abi.TcpAccepted
+	old := abi.TcpPreexisting
 	// Both holders of the inherited socket are scanned, before the listener.
 	table.Seed(event(abi.EventEstablished, 2, 7, server, client, old), resolve)
 	table.Seed(event(abi.EventEstablished, 2, 8, server, client, old), resolve)
 	table.Seed(event(abi.EventListen, 1, 7, server, "", abi.TcpPreexisting|abi.TcpListener), resolve)
-	list := table.Of("p7")
+	list := table.Of("p7", Traffic{})
 	wantStates(t, list, "ESTABLISHED", "LISTEN")
 	if c := list[0].Connection; c.Direction != "inbound" || !c.Preexisting {
 		t.Errorf("seeded connection: %v", c)
 	}
-	if got := table.Of("p8"); len(got) != 0 {
+	if got := table.Of("p8", Traffic{}); len(got) != 0 {
 		t.Errorf("second holder owns %v", got)
 	}
 	// A scan may see what the ring still holds the events of: they make their records.
-	table.Seed(event(abi.EventEstablished, 3, 9, server, "10.0.0.9:1", abi.TcpPassive|abi.TcpAccepted), resolve)
-	if r := table.Apply(event(abi.EventAccept, 3, 9, server, "10.0.0.9:1", abi.TcpPassive|abi.TcpAccepted), resolve); r == nil {
+	table.Seed(event(abi.EventEstablished, 3, 9, server, "10.0.0.9:1", abi.TcpPassive), resolve)
+	if r := table.Apply(event(abi.EventAccept, 3, 9, server, "10.0.0.9:1", abi.TcpPassive), resolve); r == nil {
 		t.Error("accept of a seeded socket makes no record")
 	}
 }
@@ -241,10 +315,10 @@ func TestReadersWhileWriting(t *testing.T) {
 					return
 				default:
 				}
-				for _, info := range table.List(true) {
+				for _, info := range table.List(true, Traffic{}) {
 					_ = info.String()
 				}
-				table.Of("p1")
+				table.Of("p1", Traffic{})
 				table.CountByProcess("p2")
 			}
 		})
@@ -252,7 +326,7 @@ func TestReadersWhileWriting(t *testing.T) {
 	for id := uint64(1); id < 2000; id += 2 {
 		table.Apply(event(abi.EventConnect, id, 1, client, server, 0), resolve)
 		table.Apply(event(abi.EventEstablished, id+1, 2, server, client, abi.TcpPassive), resolve)
-		table.Apply(event(abi.EventAccept, id+1, 3, server, client, abi.TcpPassive|abi.TcpAccepted), resolve)
+		table.Apply(event(abi.EventAccept, id+1, 3, server, client, abi.TcpPassive), resolve)
 		table.Apply(event(abi.EventClose, id, 1, client, server, 0), resolve)
 		table.Apply(event(abi.EventClose, id+1, 3, server, client, abi.TcpPassive), resolve)
 	}
@@ -269,9 +343,9 @@ func FuzzApply(f *testing.F) {
 		event(abi.EventListen, 1, 7, server, "", abi.TcpListener),
 		event(abi.EventConnect, 2, 8, client, server, 0),
 		event(abi.EventEstablished, 3, 7, server, client, abi.TcpPassive),
-		event(abi.EventAccept, 3, 9, server, client, abi.TcpPassive|abi.TcpAccepted),
+		event(abi.EventAccept, 3, 9, server, client, abi.TcpPassive),
 		event(abi.EventClose, 2, 8, client, server, 0),
-		event(abi.EventClose, 1, 7, server, "", abi.TcpListener),
+		event(abi.EventUnlisten, 1, 7, server, "", abi.TcpListener),
 	} {
 		seed = append(seed, unsafe.Slice((*byte)(unsafe.Pointer(e)), size)...)
 	}
@@ -283,7 +357,7 @@ func FuzzApply(f *testing.F) {
 			copy(unsafe.Slice((*byte)(unsafe.Pointer(&e)), size), data)
 			data = data[size:]
 			table.Apply(&e, resolve)
-			table.List(true)
+			table.List(true, Traffic{})
 			checkIndexes(t, table)
 		}
 	})
@@ -320,9 +394,9 @@ func BenchmarkConnection(b *testing.B) {
 	events := []*abi.TcpRecord{
 		event(abi.EventConnect, 1, 1, client, server, 0),
 		event(abi.EventEstablished, 2, 2, server, client, abi.TcpPassive),
-		event(abi.EventAccept, 2, 3, server, client, abi.TcpPassive|abi.TcpAccepted),
+		event(abi.EventAccept, 2, 3, server, client, abi.TcpPassive),
 		event(abi.EventClose, 1, 1, client, server, 0),
-		event(abi.EventClose, 2, 3, server, client, abi.TcpPassive|abi.TcpAccepted),
+		event(abi.EventClose, 2, 3, server, client, abi.TcpPassive),
 	}
 	b.ReportAllocs()
 	for b.Loop() {

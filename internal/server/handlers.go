@@ -57,7 +57,7 @@ func (s *Server) GetProcess(_ context.Context, req *skepv1.GetProcessRequest) (*
 
 func (s *Server) connectionsOf(processID string) []*skepv1.ConnectionInfo {
 	var own []*skepv1.ConnectionInfo
-	for _, c := range s.deps.Connections.List(true) {
+	for _, c := range s.deps.Connections.Counted(true) {
 		if c.GetProcess().GetProcessId() == processID && processID != "" {
 			own = append(own, c)
 		}

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
@@ -169,6 +170,15 @@ func (c *connectionTable) List(closed bool) (list []*skepv1.ConnectionInfo) {
 		if closed || each.GetClosed() == nil {
 			list = append(list, each)
 		}
+	}
+	return list
+}
+
+func (c *connectionTable) Counted(closed bool) (list []*skepv1.ConnectionInfo) {
+	for _, each := range c.List(closed) {
+		each = proto.CloneOf(each)
+		each.Counted = timestamppb.Now()
+		list = append(list, each)
 	}
 	return list
 }

@@ -32,6 +32,8 @@ type Processes interface {
 type Connections interface {
 	// List returns the open connections, with closed also those still remembered.
 	List(closed bool) []*skepv1.ConnectionInfo
+	// Counted is List, with what the open ones have carried so far where that is known.
+	Counted(closed bool) []*skepv1.ConnectionInfo
 }
 
 // Node is what every record says about where it comes from.

@@ -84,7 +84,7 @@ func (s *Server) ListConnections(_ context.Context, req *skepv1.ListConnectionsR
 		return nil, err
 	}
 	res := &skepv1.ListConnectionsResponse{}
-	for _, c := range s.deps.Connections.List(req.GetClosed()) {
+	for _, c := range s.deps.Connections.Counted(req.GetClosed()) {
 		res.Total++
 		if filter.Match(recordOfConnection(c)) {
 			res.Connections = append(res.Connections, c)

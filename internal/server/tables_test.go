@@ -109,6 +109,9 @@ func TestListConnections(t *testing.T) {
 			var got []uint32
 			for _, each := range res.GetConnections() {
 				got = append(got, each.GetConnection().GetLocal().GetPort())
+				if each.GetCounted() == nil {
+					t.Errorf("not counted: %v", each)
+				}
 			}
 			if !slices.Equal(got, c.want) || res.GetTotal() != c.total {
 				t.Errorf("got %v of %d, want %v of %d", got, res.GetTotal(), c.want, c.total)

@@ -1870,9 +1870,13 @@ type ConnectionInfo struct {
 	Process    *Process               `protobuf:"bytes,1,opt,name=process,proto3" json:"process,omitempty"`
 	Connection *Connection            `protobuf:"bytes,2,opt,name=connection,proto3" json:"connection,omitempty"`
 	// SYN_SENT, ESTABLISHED, LISTEN, CLOSED, FAILED.
-	State         string                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
-	Opened        *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=opened,proto3" json:"opened,omitempty"`
-	Closed        *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=closed,proto3" json:"closed,omitempty"`
+	State  string                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	Opened *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=opened,proto3" json:"opened,omitempty"`
+	Closed *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=closed,proto3" json:"closed,omitempty"`
+	// When the kernel was asked what the connection has carried: bytes_sent to duration_ns
+	// of connection. For an open one up to a second ago, for a closed one its end. Absent
+	// where it is not known; then these fields say nothing.
+	Counted       *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=counted,proto3" json:"counted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1938,6 +1942,13 @@ func (x *ConnectionInfo) GetOpened() *timestamppb.Timestamp {
 func (x *ConnectionInfo) GetClosed() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Closed
+	}
+	return nil
+}
+
+func (x *ConnectionInfo) GetCounted() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Counted
 	}
 	return nil
 }
@@ -2320,7 +2331,7 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\x05limit\x18\x03 \x01(\rR\x05limit\"j\n" +
 	"\x17ListConnectionsResponse\x129\n" +
 	"\vconnections\x18\x01 \x03(\v2\x17.skep.v1.ConnectionInfoR\vconnections\x12\x14\n" +
-	"\x05total\x18\x02 \x01(\x04R\x05total\"\xef\x01\n" +
+	"\x05total\x18\x02 \x01(\x04R\x05total\"\xa5\x02\n" +
 	"\x0eConnectionInfo\x12*\n" +
 	"\aprocess\x18\x01 \x01(\v2\x10.skep.v1.ProcessR\aprocess\x123\n" +
 	"\n" +
@@ -2328,7 +2339,8 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"connection\x12\x14\n" +
 	"\x05state\x18\x03 \x01(\tR\x05state\x122\n" +
 	"\x06opened\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x06opened\x122\n" +
-	"\x06closed\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x06closed\"\x14\n" +
+	"\x06closed\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x06closed\x124\n" +
+	"\acounted\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acounted\"\x14\n" +
 	"\x12GetIdentityRequest\"\xaf\x01\n" +
 	"\x13GetIdentityResponse\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\rR\x03uid\x12\x12\n" +
@@ -2451,33 +2463,34 @@ var file_skep_v1_agent_proto_depIdxs = []int32{
 	36, // 34: skep.v1.ConnectionInfo.connection:type_name -> skep.v1.Connection
 	32, // 35: skep.v1.ConnectionInfo.opened:type_name -> google.protobuf.Timestamp
 	32, // 36: skep.v1.ConnectionInfo.closed:type_name -> google.protobuf.Timestamp
-	0,  // 37: skep.v1.GetIdentityResponse.role:type_name -> skep.v1.Role
-	32, // 38: skep.v1.GetIdentityResponse.expires:type_name -> google.protobuf.Timestamp
-	0,  // 39: skep.v1.CreateTokenRequest.role:type_name -> skep.v1.Role
-	30, // 40: skep.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
-	0,  // 41: skep.v1.CreateTokenResponse.role:type_name -> skep.v1.Role
-	32, // 42: skep.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
-	4,  // 43: skep.v1.AgentService.GetStatus:input_type -> skep.v1.GetStatusRequest
-	15, // 44: skep.v1.AgentService.GetDoctor:input_type -> skep.v1.GetDoctorRequest
-	2,  // 45: skep.v1.AgentService.Observe:input_type -> skep.v1.ObserveRequest
-	18, // 46: skep.v1.AgentService.ListProcesses:input_type -> skep.v1.ListProcessesRequest
-	21, // 47: skep.v1.AgentService.GetProcess:input_type -> skep.v1.GetProcessRequest
-	23, // 48: skep.v1.AgentService.ListConnections:input_type -> skep.v1.ListConnectionsRequest
-	26, // 49: skep.v1.AgentService.GetIdentity:input_type -> skep.v1.GetIdentityRequest
-	28, // 50: skep.v1.AgentService.CreateToken:input_type -> skep.v1.CreateTokenRequest
-	5,  // 51: skep.v1.AgentService.GetStatus:output_type -> skep.v1.GetStatusResponse
-	16, // 52: skep.v1.AgentService.GetDoctor:output_type -> skep.v1.GetDoctorResponse
-	3,  // 53: skep.v1.AgentService.Observe:output_type -> skep.v1.ObserveResponse
-	19, // 54: skep.v1.AgentService.ListProcesses:output_type -> skep.v1.ListProcessesResponse
-	22, // 55: skep.v1.AgentService.GetProcess:output_type -> skep.v1.GetProcessResponse
-	24, // 56: skep.v1.AgentService.ListConnections:output_type -> skep.v1.ListConnectionsResponse
-	27, // 57: skep.v1.AgentService.GetIdentity:output_type -> skep.v1.GetIdentityResponse
-	29, // 58: skep.v1.AgentService.CreateToken:output_type -> skep.v1.CreateTokenResponse
-	51, // [51:59] is the sub-list for method output_type
-	43, // [43:51] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	32, // 37: skep.v1.ConnectionInfo.counted:type_name -> google.protobuf.Timestamp
+	0,  // 38: skep.v1.GetIdentityResponse.role:type_name -> skep.v1.Role
+	32, // 39: skep.v1.GetIdentityResponse.expires:type_name -> google.protobuf.Timestamp
+	0,  // 40: skep.v1.CreateTokenRequest.role:type_name -> skep.v1.Role
+	30, // 41: skep.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
+	0,  // 42: skep.v1.CreateTokenResponse.role:type_name -> skep.v1.Role
+	32, // 43: skep.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
+	4,  // 44: skep.v1.AgentService.GetStatus:input_type -> skep.v1.GetStatusRequest
+	15, // 45: skep.v1.AgentService.GetDoctor:input_type -> skep.v1.GetDoctorRequest
+	2,  // 46: skep.v1.AgentService.Observe:input_type -> skep.v1.ObserveRequest
+	18, // 47: skep.v1.AgentService.ListProcesses:input_type -> skep.v1.ListProcessesRequest
+	21, // 48: skep.v1.AgentService.GetProcess:input_type -> skep.v1.GetProcessRequest
+	23, // 49: skep.v1.AgentService.ListConnections:input_type -> skep.v1.ListConnectionsRequest
+	26, // 50: skep.v1.AgentService.GetIdentity:input_type -> skep.v1.GetIdentityRequest
+	28, // 51: skep.v1.AgentService.CreateToken:input_type -> skep.v1.CreateTokenRequest
+	5,  // 52: skep.v1.AgentService.GetStatus:output_type -> skep.v1.GetStatusResponse
+	16, // 53: skep.v1.AgentService.GetDoctor:output_type -> skep.v1.GetDoctorResponse
+	3,  // 54: skep.v1.AgentService.Observe:output_type -> skep.v1.ObserveResponse
+	19, // 55: skep.v1.AgentService.ListProcesses:output_type -> skep.v1.ListProcessesResponse
+	22, // 56: skep.v1.AgentService.GetProcess:output_type -> skep.v1.GetProcessResponse
+	24, // 57: skep.v1.AgentService.ListConnections:output_type -> skep.v1.ListConnectionsResponse
+	27, // 58: skep.v1.AgentService.GetIdentity:output_type -> skep.v1.GetIdentityResponse
+	29, // 59: skep.v1.AgentService.CreateToken:output_type -> skep.v1.CreateTokenResponse
+	52, // [52:60] is the sub-list for method output_type
+	44, // [44:52] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_skep_v1_agent_proto_init() }

@@ -1508,7 +1508,8 @@ type Connection struct {
 	Peer *Peer `protobuf:"bytes,11,opt,name=peer,proto3" json:"peer,omitempty"`
 	// Listen: the backlog.
 	Backlog uint32 `protobuf:"varint,12,opt,name=backlog,proto3" json:"backlog,omitempty"`
-	// Close only. Payload bytes: sent once (without retransmissions), received in order.
+	// Of a close; in tables also of an open connection, as ConnectionInfo.counted says.
+	// Payload bytes: sent once (without retransmissions), received in order.
 	BytesSent        uint64 `protobuf:"varint,20,opt,name=bytes_sent,json=bytesSent,proto3" json:"bytes_sent,omitempty"`
 	BytesReceived    uint64 `protobuf:"varint,21,opt,name=bytes_received,json=bytesReceived,proto3" json:"bytes_received,omitempty"`
 	SegmentsSent     uint32 `protobuf:"varint,22,opt,name=segments_sent,json=segmentsSent,proto3" json:"segments_sent,omitempty"`
@@ -1517,7 +1518,7 @@ type Connection struct {
 	RttUs       uint32 `protobuf:"varint,24,opt,name=rtt_us,json=rttUs,proto3" json:"rtt_us,omitempty"`
 	RttVarUs    uint32 `protobuf:"varint,25,opt,name=rtt_var_us,json=rttVarUs,proto3" json:"rtt_var_us,omitempty"`
 	Retransmits uint32 `protobuf:"varint,26,opt,name=retransmits,proto3" json:"retransmits,omitempty"`
-	// Since the connection was established.
+	// Since the connection was established; 0 where that was before the agent.
 	DurationNs uint64 `protobuf:"varint,27,opt,name=duration_ns,json=durationNs,proto3" json:"duration_ns,omitempty"`
 	// local, peer, reset, abort, timeout, refused, error, unaccepted.
 	CloseReason string `protobuf:"bytes,28,opt,name=close_reason,json=closeReason,proto3" json:"close_reason,omitempty"`

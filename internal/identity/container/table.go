@@ -25,9 +25,9 @@ const (
 
 // Options configure a Table; the zero value uses the default places.
 type Options struct {
-	Sockets    []Socket // nil: DefaultSockets
-	Namespaces []string // containerd's; nil: DefaultNamespaces
-	RuncRoots  []string // nil: DefaultRuncRoots
+	Sockets    []Socket         // nil: DefaultSockets
+	Namespaces []string         // containerd's; nil: DefaultNamespaces
+	RuncRoots  []string         // nil: DefaultRuncRoots
 	OnResolved func(*Container) // after metadata came in, or a claim turned out to be false
 	Log        *slog.Logger
 }

@@ -10,13 +10,16 @@ import (
 	"github.com/skep-io/skep/internal/abi"
 )
 
-// Event is what the kernel side says of one socket. What follows Backlog is set
-// for a close only.
+// Event is what the kernel side says of one socket. Reason and Traffic are set for a
+// close only.
 type Event = abi.TcpRecord
 
-// An open record has no counts.
+// Count is what one open socket has carried so far.
+type Count = abi.TcpCount
+
+// An open record has no traffic.
 const (
-	openBytes  = int(unsafe.Offsetof(Event{}.BytesSent))
+	openBytes  = int(unsafe.Offsetof(Event{}.Traffic))
 	closeBytes = int(unsafe.Sizeof(Event{}))
 )
 
@@ -47,7 +50,7 @@ func sizeOf(raw []byte) (int, error) {
 	}
 	size := openBytes
 	switch kind := binary.NativeEndian.Uint16(raw); abi.EventType(kind) {
-	case abi.EventConnect, abi.EventAccept, abi.EventListen, abi.EventEstablished:
+	case abi.EventConnect, abi.EventAccept, abi.EventListen, abi.EventEstablished, abi.EventUnlisten:
 	case abi.EventClose:
 		size = closeBytes
 	default:
@@ -69,6 +72,24 @@ func DecodeScan(raw []byte, fn func(Event)) error {
 		}
 		fn(e)
 		raw = raw[e.Header.Length:]
+	}
+	return nil
+}
+
+// CountBytes is the size of a Count as an iterator program writes it.
+const CountBytes = int(unsafe.Sizeof(Count{}))
+
+// DecodeCounts calls fn with each count that an iterator program wrote. While it runs,
+// sockets come and go: one may come twice, and one that lives may be left out.
+func DecodeCounts(raw []byte, fn func(Count)) error {
+	for len(raw) > 0 {
+		if len(raw) < CountBytes {
+			return fmt.Errorf("decode counts: %d bytes of %d", len(raw), CountBytes)
+		}
+		var c Count
+		copy(unsafe.Slice((*byte)(unsafe.Pointer(&c)), CountBytes), raw)
+		fn(c)
+		raw = raw[CountBytes:]
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ package tcp
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"unsafe"
@@ -27,7 +28,7 @@ func encode(kind abi.EventType, change func(*Event)) []byte {
 }
 
 func TestDecode(t *testing.T) {
-	open, end := encode(abi.EventConnect, nil), encode(abi.EventClose, func(e *Event) { e.BytesSent = 9 })
+	open, end := encode(abi.EventConnect, nil), encode(abi.EventClose, func(e *Event) { e.Traffic.BytesSent = 9 })
 	for _, test := range []struct {
 		name string
 		raw  []byte
@@ -57,7 +58,7 @@ func TestDecode(t *testing.T) {
 		})
 	}
 	// What lies behind an open record is not its.
-	if e, err := Decode(append(open, bytes.Repeat([]byte{0xff}, 100)...)); err != nil || e.BytesSent != 0 || e.Reason != 0 {
+	if e, err := Decode(append(open, bytes.Repeat([]byte{0xff}, 100)...)); err != nil || e.Traffic.BytesSent != 0 || e.Reason != 0 {
 		t.Errorf("open record in a longer buffer: %v, %+v", err, e)
 	}
 }
@@ -74,7 +75,7 @@ func TestDecodeScan(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, kind := range []abi.EventType{abi.EventConnect, abi.EventAccept, abi.EventListen, abi.EventEstablished, abi.EventClose, abi.EventExec} {
+	for _, kind := range []abi.EventType{abi.EventConnect, abi.EventAccept, abi.EventListen, abi.EventEstablished, abi.EventUnlisten, abi.EventClose, abi.EventExec} {
 		f.Add(encode(kind, nil))
 	}
 	f.Add(append(encode(abi.EventListen, nil), encode(abi.EventClose, nil)...))
@@ -85,6 +86,30 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 		DecodeScan(raw, func(Event) {})
+	})
+}
+
+func TestDecodeCounts(t *testing.T) {
+	counts := []Count{{ID: 1, Traffic: abi.TcpTraffic{BytesSent: 1 << 40, Retransmits: 3}}, {ID: 2}}
+	raw := unsafe.Slice((*byte)(unsafe.Pointer(&counts[0])), 2*CountBytes)
+	var got []Count
+	if err := DecodeCounts(raw, func(c Count) { got = append(got, c) }); err != nil || !slices.Equal(got, counts) {
+		t.Errorf("decoded %+v, error %v; want %+v", got, err, counts)
+	}
+	if err := DecodeCounts(raw[:len(raw)-1], func(Count) {}); err == nil || !strings.Contains(err.Error(), "47 bytes of 48") {
+		t.Errorf("counts that were cut short: %v", err)
+	}
+}
+
+func FuzzDecodeCounts(f *testing.F) {
+	f.Add(make([]byte, 2*CountBytes))
+	f.Add(make([]byte, CountBytes+1))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		n := 0
+		err := DecodeCounts(raw, func(Count) { n++ })
+		if n != len(raw)/CountBytes || (err != nil) != (len(raw)%CountBytes != 0) {
+			t.Errorf("%d counts of %d bytes, error %v", n, len(raw), err)
+		}
 	})
 }
 

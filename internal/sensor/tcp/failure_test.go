@@ -36,7 +36,7 @@ func TestFailedConnects(t *testing.T) {
 			if got := said.number(t, test.name+"_errno"); got != uint64(test.errno) {
 				t.Errorf("the program had errno %d, want %d", got, test.errno)
 			}
-			want := uint32(test.want)
+			want := uint16(test.want)
 			if test.early && !strings.HasPrefix(w.rung.Name, "fexit") {
 				want = 0
 			}
@@ -61,7 +61,7 @@ func TestFailedConnects(t *testing.T) {
 func failedBy(tr *trace, errno unix.Errno, early bool) []Event {
 	var all []Event
 	for _, e := range tr.failed {
-		if early || e.Error == uint32(errno) {
+		if early || e.Error == uint16(errno) {
 			all = append(all, e)
 		}
 	}
@@ -102,8 +102,8 @@ func TestEndings(t *testing.T) {
 			}
 			wantBytes(t, "client", active, sent, received)
 			wantBytes(t, "server", passive, received, sent)
-			if active.SegmentsSent == 0 || active.RTTUs == 0 || active.RTTUs > 1e6 {
-				t.Errorf("client: %d segments, rtt %d us", active.SegmentsSent, active.RTTUs)
+			if active.Traffic.SegmentsSent == 0 || active.Traffic.RTTUs == 0 || active.Traffic.RTTUs > 1e6 {
+				t.Errorf("client: %d segments, rtt %d us", active.Traffic.SegmentsSent, active.Traffic.RTTUs)
 			}
 		})
 	}

@@ -31,11 +31,11 @@ func TestManyConnections(t *testing.T) {
 	for i := range tr.active {
 		ids[tr.active[i].Socket.ID]++
 		ids[tr.passive[i].Socket.ID]++
-		if a := tr.active[i]; a.BytesReceived != 1000 || a.BytesSent < 100 || a.BytesSent > 106 {
-			t.Fatalf("client: %d sent, %d received", a.BytesSent, a.BytesReceived)
+		if a := tr.active[i]; a.Traffic.BytesReceived != 1000 || a.Traffic.BytesSent < 100 || a.Traffic.BytesSent > 106 {
+			t.Fatalf("client: %d sent, %d received", a.Traffic.BytesSent, a.Traffic.BytesReceived)
 		}
-		if p := tr.passive[i]; p.BytesSent != 1000 || p.BytesReceived < 100 || p.BytesReceived > 106 {
-			t.Fatalf("server: %d sent, %d received", p.BytesSent, p.BytesReceived)
+		if p := tr.passive[i]; p.Traffic.BytesSent != 1000 || p.Traffic.BytesReceived < 100 || p.Traffic.BytesReceived > 106 {
+			t.Fatalf("server: %d sent, %d received", p.Traffic.BytesSent, p.Traffic.BytesReceived)
 		}
 	}
 	if len(ids) != 2*n {

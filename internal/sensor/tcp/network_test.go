@@ -156,16 +156,16 @@ func TestBadLine(t *testing.T) {
 	e := tr.passive[0]
 	wantBytes(t, "server", e, transferBytes, 0)
 	wantBytes(t, "client", tr.active[0], 0, transferBytes)
-	t.Logf("%d retransmits, rtt %d+-%d us; ss: %s", e.Retransmits, e.RTTUs, e.RTTVarUs, info)
-	if e.Retransmits == 0 {
+	t.Logf("%d retransmits, rtt %d+-%d us; ss: %s", e.Traffic.Retransmits, e.Traffic.RTTUs, e.Traffic.RTTVarUs, info)
+	if e.Traffic.Retransmits == 0 {
 		t.Error("no retransmits: the line was not bad")
 	}
 	if n := ssField(t, info, "bytes_acked"); n != transferBytes {
 		t.Errorf("ss had %d bytes acknowledged before the close", n)
 	}
 	// Only the FIN came after ss had looked.
-	if n := ssField(t, info, "segs_out"); uint64(e.SegmentsSent) < n || uint64(e.SegmentsSent) > n+5 {
-		t.Errorf("%d segments sent, ss had %d before the close", e.SegmentsSent, n)
+	if n := ssField(t, info, "segs_out"); uint64(e.Traffic.SegmentsSent) < n || uint64(e.Traffic.SegmentsSent) > n+5 {
+		t.Errorf("%d segments sent, ss had %d before the close", e.Traffic.SegmentsSent, n)
 	}
 }
 

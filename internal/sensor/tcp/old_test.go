@@ -74,7 +74,7 @@ func (w *watch) wantScan(t *testing.T, port uint16, pid uint32) {
 }
 
 // hold starts a role that says "ready", and goes on when told to.
-func hold(t *testing.T, c *exec.Cmd) (s said, goOn func()) {
+func hold(t testing.TB, c *exec.Cmd) (s said, goOn func()) {
 	t.Helper()
 	c.Stderr = os.Stderr
 	in, err := c.StdinPipe()

@@ -56,8 +56,8 @@ func (w *watch) wantOwner(t *testing.T, what string, e Event, pid uint32) {
 
 func wantBytes(t *testing.T, what string, e Event, sent, received uint64) {
 	t.Helper()
-	if e.BytesSent != sent || e.BytesReceived != received {
-		t.Errorf("%s: %d bytes sent, %d received, want %d and %d", what, e.BytesSent, e.BytesReceived, sent, received)
+	if e.Traffic.BytesSent != sent || e.Traffic.BytesReceived != received {
+		t.Errorf("%s: %d bytes sent, %d received, want %d and %d", what, e.Traffic.BytesSent, e.Traffic.BytesReceived, sent, received)
 	}
 }
 

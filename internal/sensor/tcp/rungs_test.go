@@ -109,16 +109,16 @@ func (w *watch) describe(t *testing.T, name string, said said, portKey string) [
 		if s.Ends.LocalPort != port && s.Ends.RemotePort != port {
 			continue
 		}
-		if (name == "timeout" || name == "cancelled") && e.Error != uint32(unix.ETIMEDOUT) && e.Error != uint32(unix.ECANCELED) {
+		if (name == "timeout" || name == "cancelled") && e.Error != uint16(unix.ETIMEDOUT) && e.Error != uint16(unix.ECANCELED) {
 			continue
 		}
 		flags := abi.TcpFlag(s.Flags) &^ abi.TcpPending
 		if e.Header.Type == uint16(abi.EventAccept) {
 			flags &^= abi.TcpClosedPeer | abi.TcpClosedLocal // it may come late
 		}
-		all = append(all, fmt.Sprintf("%s: type %d server=%v owner=%s family=%d flags=%#x errno=%d reason=%d sent=%d received=%d backlog=%d",
-			name, e.Header.Type, s.Ends.LocalPort == port, who[s.Owner.Tgid], s.Family, flags,
-			e.Error, e.Reason, e.BytesSent, e.BytesReceived, e.Backlog))
+		all = append(all, fmt.Sprintf("%s: type %d server=%v owner=%s family=%d flags=%#x accept=%d errno=%d reason=%d sent=%d received=%d backlog=%d",
+			name, e.Header.Type, s.Ends.LocalPort == port, who[s.Owner.Tgid], s.Family, flags, s.Accept,
+			e.Error, e.Reason, e.Traffic.BytesSent, e.Traffic.BytesReceived, e.Backlog))
 	}
 	return all
 }

@@ -8,7 +8,11 @@
 // the agent started has no accept record.
 package tcp
 
-import "github.com/skep-io/skep/internal/kern"
+import (
+	"runtime"
+
+	"github.com/skep-io/skep/internal/kern"
+)
 
 // ExistingProgram is the iterator that finds the sockets which were there first.
 const ExistingProgram = "existing_sockets"
@@ -26,6 +30,19 @@ var (
 	accepts  = []string{"getpeername4", "getpeername6"}
 )
 
+// Signal is the name of the ladder that all records come from.
+const Signal = "tcp"
+
+// TrafficSignal is the name of the ladder that counts what open sockets carry, and the
+// iterator programs of its rungs write [Count]s.
+const TrafficSignal = "traffic"
+
+const (
+	countStored = "count_stored"
+	countHashed = "count_hashed"
+	countFiles  = "count_files"
+)
+
 // What the rungs lack.
 const (
 	noErrno = "a connect that fails before its first packet leaves (no route, denied, no free port) is reported when the " +
@@ -36,7 +53,10 @@ const (
 	hashed       = "sockets are tracked in a table of limited size; until it is accepted, a connection on a port with several " +
 		"listeners counts as that of the last one; sockets older than the agent are unknown until their first read"
 	attemptsUnseen = "a connect that fails before its first packet leaves is not reported"
-	acceptUnseen   = "an accept is reported at the connection's first read or at its close, and belongs to the process that did that"
+	uncounted      = "what an open connection has carried is not known where its program has used up the socket's memory for options"
+	descriptors    = "what an open connection has carried is known only while a process has a descriptor of it: not before the accept, " +
+		"and not after the close while the rest is being sent; asking takes time in proportion to all open files of the host"
+	acceptUnseen = "an accept is reported at the connection's first read or at its close, and belongs to the process that did that"
 )
 
 // Sensor declares the ladder of the TCP sensor. It is one ladder, as all four
@@ -46,7 +66,7 @@ func Sensor() kern.Sensor {
 		Name:    "tcp",
 		Rescues: []kern.Rescue{{Program: "state", By: "state_rescue", Counter: RescuesMap}},
 		Ladders: []kern.Ladder{{
-			Signal: "tcp",
+			Signal: Signal,
 			Intent: kern.See,
 			Advice: "the best rung needs fentry: Linux 5.11 or later with CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y, " +
 				"on a host that lets programs patch kernel text",
@@ -59,7 +79,24 @@ func Sensor() kern.Sensor {
 				hash("cgroup_hash", []string{hashed, noErrno, acceptAtIO, noSpeakFirst}, with(states, accepts, []string{"received"}, attempts)),
 				hash("tp_btf_hash", []string{hashed, attemptsUnseen, acceptUnseen}, with(states, []string{"received"})),
 			},
-		}},
+		}, traffic()},
+	}
+}
+
+// traffic goes over the maps of sockets, whichever of them the rung above uses: where
+// there is storage, the hash has the few sockets that the kernel refuses it to.
+func traffic() kern.Ladder {
+	over := map[string]string{countStored: "tcp_sockets", countHashed: "tcp_sockets_hash"}
+	return kern.Ladder{
+		Signal: TrafficSignal,
+		Intent: kern.See,
+		Advice: "the best rung needs iterators over the elements of a map (Linux 5.9; some hosts forbid them) and " +
+			"bpf_probe_read_kernel, which lockdown=confidentiality forbids",
+		Rungs: []kern.Rung{
+			{Name: "iter", Programs: []string{countStored, countHashed}, Over: over},
+			{Name: "iter_stored", Programs: []string{countStored}, Over: over, Limits: []string{uncounted}},
+			{Name: "task_file", Programs: []string{countFiles}, Limits: []string{descriptors}},
+		},
 	}
 }
 
@@ -70,12 +107,14 @@ func CanScan(rung kern.Rung) bool { return rung.Config["cfg_socket_storage"] != 
 
 // storage is a rung that keeps a socket's state in the socket.
 func storage(name string, limits, programs []string) kern.Rung {
-	rung := kern.Rung{Name: name, Programs: programs, Limits: limits}
-	if name == "fexit" {
-		rung.Config = map[string]any{"cfg_connect_exit": true}
-	}
-	return rung
+	return kern.Rung{Name: name, Programs: programs, Limits: limits, Config: map[string]any{
+		"cfg_weak_order":   weakOrder,
+		"cfg_connect_exit": name == "fexit",
+	}}
 }
+
+// weakOrder is true on processors that order atomic operations less than x86 does.
+const weakOrder = runtime.GOARCH != "amd64"
 
 // hash is a rung for kernels whose tracing programs have no socket storage (before
 // 5.11), which also lack a typed pointer to the current task.
@@ -83,6 +122,7 @@ func hash(name string, limits, programs []string) kern.Rung {
 	return kern.Rung{Name: name, Programs: programs, Limits: limits, Config: map[string]any{
 		"cfg_socket_storage": false,
 		"cfg_typed":          false,
+		"cfg_weak_order":     weakOrder,
 		"cfg_connect_exit":   name == "fexit_hash",
 	}}
 }

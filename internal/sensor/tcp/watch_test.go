@@ -23,8 +23,10 @@ type watch struct {
 	kernel *kern.Kernel
 	reader *kern.Reader
 	rung   *kern.Rung
-	events []Event
-	execs  map[uint32]abi.ExecID // the last of each process
+	// traffic is the rung that counts what open sockets carry.
+	traffic *kern.Rung
+	events  []Event
+	execs   map[uint32]abi.ExecID // the last of each process
 }
 
 func (w *watch) Flush() {}
@@ -58,12 +60,24 @@ func start(t testing.TB, rung string) *watch {
 
 func startSensor(t testing.TB, sensor kern.Sensor, rung string) *watch {
 	t.Helper()
+	options := kern.Options{}
+	if rung != "" {
+		options.Force = map[string]string{Signal: rung}
+	}
+	return startWith(t, sensor, options)
+}
+
+func startWith(t testing.TB, sensor kern.Sensor, options kern.Options) *watch {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: loads BPF programs")
 	}
-	options := kern.Options{Cgroup2: cgroup2(t), Constants: map[string]any{"cfg_probe_read": kern.Lockdown() != "confidentiality"}, MapEntries: map[string]uint32{"telemetry": 16 << 20, "critical": 16 << 20}}
-	if rung != "" {
-		options.Force = map[string]string{"tcp": rung}
+	options.Cgroup2 = cgroup2(t)
+	if options.Constants == nil {
+		options.Constants = map[string]any{"cfg_probe_read": kern.Lockdown() != "confidentiality"}
+	}
+	if options.MapEntries == nil {
+		options.MapEntries = map[string]uint32{"telemetry": 16 << 20, "critical": 16 << 20}
 	}
 	kernel, err := kern.Open(options, process.Sensor(), sensor)
 	if err != nil {
@@ -80,18 +94,20 @@ func startSensor(t testing.TB, sensor kern.Sensor, rung string) *watch {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if signals[0].Rung == nil {
-		for _, r := range signals[0].Reports {
-			t.Logf("rung %s: %s: %s", r.Name, r.State, r.Reason)
+	for _, s := range signals {
+		if s.Rung == nil {
+			for _, r := range s.Reports {
+				t.Logf("%s: rung %s: %s: %s", s.Ladder.Signal, r.Name, r.State, r.Reason)
+			}
+			t.Fatalf("no rung of %s works here (forced: %v)", s.Ladder.Signal, options.Force)
 		}
-		t.Fatalf("rung %q does not work here", rung)
 	}
 	reader, err := kernel.Reader()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { reader.Close() })
-	return &watch{t: t, kernel: kernel, reader: reader, rung: signals[0].Rung, execs: map[uint32]abi.ExecID{}}
+	return &watch{t: t, kernel: kernel, reader: reader, rung: signals[0].Rung, traffic: signals[1].Rung, execs: map[uint32]abi.ExecID{}}
 }
 
 func cgroup2(t testing.TB) string {
@@ -153,10 +169,10 @@ func (w *watch) trace(port uint16) *trace {
 			}
 			accepted[s.ID] = true
 			to = &tr.accept
+		case abi.EventUnlisten:
+			to = &tr.stopped
 		case abi.EventClose:
-			if has(e, abi.TcpListener) {
-				to = &tr.stopped
-			} else if !isServer {
+			if !isServer {
 				to = &tr.active
 			}
 		}
@@ -170,7 +186,7 @@ func closed(n int) func(*trace) bool {
 	return func(tr *trace) bool { return len(tr.active) >= n && len(tr.passive) >= n }
 }
 
-func has(e Event, flag abi.TcpFlag) bool { return e.Socket.Flags&uint32(flag) != 0 }
+func has(e Event, flag abi.TcpFlag) bool { return e.Socket.Flags&uint16(flag) != 0 }
 
 func (tr *trace) String() string {
 	return fmt.Sprintf("%d listen, %d connect, %d failed, %d established, %d accept, %d+%d close",
