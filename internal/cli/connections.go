@@ -22,7 +22,11 @@ type connectionFlags struct {
 
 const connectionsLong = `Show the agent's table of TCP connections and listening sockets: who talks to
 whom, how much, how fast and, with --closed, how it ended. The newest comes
-first. PEER is the process at the other end where that is on this host.
+first. SENT and RECEIVED are payload bytes, SEGMENTS those sent and received,
+RTT the smoothed round-trip time, RETR how many segments were sent again; of
+open connections as they were at most a second ago, "-" where this is not known
+("skep doctor" says when). PEER is the process at the other end where that is on
+this host.
 
 ` + filterHelp + `
 
@@ -81,7 +85,7 @@ func (a *app) listConnections(ctx context.Context, c *client, req *skepv1.ListCo
 func (a *app) connectionTable(conns []*skepv1.ConnectionInfo, now time.Time) *table {
 	t := &table{columns: []column{{title: "STATE"}, {title: "PROCESS", max: 24}, {title: "CONTAINER", max: 16},
 		{title: "LOCAL", max: 28}, {title: " "}, {title: "REMOTE", max: 28}, {title: "AGE", right: true},
-		{title: "SENT", right: true}, {title: "RECEIVED", right: true}, {title: "RTT", right: true},
+		{title: "SENT", right: true}, {title: "RECEIVED", right: true}, {title: "SEGMENTS", right: true}, {title: "RTT", right: true},
 		{title: "RETR", right: true}, {title: "PEER"}}}
 	e := newEssence(a.screen)
 	for _, c := range conns {
@@ -99,14 +103,24 @@ func (e essence) connectionRow(i *skepv1.ConnectionInfo, now time.Time) []cell {
 	case "inbound":
 		arrow = e.from[1 : len(e.from)-1]
 	}
-	rtt := "-"
-	if c.GetRttUs() > 0 {
-		rtt = formatDuration(time.Duration(c.GetRttUs()) * time.Microsecond)
+	row := []cell{stateCell(i), text(who(p.GetComm(), p.GetPid())), painted(cyan, dash(containerName(p.GetContainer()))),
+		text(endpoint(c.GetLocal())), text(arrow), text(remote), text(connectionAge(i, now))}
+	return append(append(row, trafficCells(i)...), text(peerName(c.GetPeer())))
+}
+
+// trafficCells is what the connection has carried: bytes, segments, RTT, retransmits.
+func trafficCells(i *skepv1.ConnectionInfo) []cell {
+	unknown, c := text("-"), i.GetConnection()
+	if i.GetCounted() == nil {
+		return []cell{unknown, unknown, unknown, unknown, unknown}
 	}
-	return []cell{stateCell(i), text(who(p.GetComm(), p.GetPid())), painted(cyan, dash(containerName(p.GetContainer()))),
-		text(endpoint(c.GetLocal())), text(arrow), text(remote), text(connectionAge(i, now)),
-		text(formatBytes(c.GetBytesSent())), text(formatBytes(c.GetBytesReceived())), text(rtt),
-		text(strconv.FormatUint(uint64(c.GetRetransmits()), 10)), text(peerName(c.GetPeer()))}
+	rtt := unknown
+	if c.GetRttUs() > 0 {
+		rtt = text(formatDuration(time.Duration(c.GetRttUs()) * time.Microsecond))
+	}
+	segments := strconv.FormatUint(uint64(c.GetSegmentsSent()), 10) + "/" + strconv.FormatUint(uint64(c.GetSegmentsReceived()), 10)
+	return []cell{text(formatBytes(c.GetBytesSent())), text(formatBytes(c.GetBytesReceived())), text(segments), rtt,
+		text(strconv.FormatUint(uint64(c.GetRetransmits()), 10))}
 }
 
 func stateCell(i *skepv1.ConnectionInfo) cell {
@@ -164,7 +178,9 @@ func (e essence) summary(i *skepv1.ConnectionInfo) string {
 	if p := c.GetPeer(); p.GetPid() != 0 {
 		line += " (" + peerName(p) + ")"
 	}
-	line += " " + e.up + formatBytes(c.GetBytesSent()) + " " + e.down + formatBytes(c.GetBytesReceived())
+	if i.GetCounted() != nil {
+		line += " " + e.up + formatBytes(c.GetBytesSent()) + " " + e.down + formatBytes(c.GetBytesReceived())
+	}
 	if c.GetErrorName() != "" {
 		line += " " + event.Printable(c.GetErrorName())
 	}

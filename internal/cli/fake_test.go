@@ -257,8 +257,12 @@ func sampleProcesses() []*skepv1.ProcessInfo {
 func sampleConnections() []*skepv1.ConnectionInfo {
 	listen := sampleConnection()
 	listen.Direction, listen.Remote, listen.Peer = "listen", nil, nil
+	counted, none := sampleConnection(), sampleConnection()
+	counted.BytesSent, counted.SegmentsSent, counted.SegmentsReceived, counted.RttUs, counted.Retransmits = 1536, 12, 9, 1250, 2
+	none.Remote = &skepv1.Endpoint{Address: "2001:db8::2", Port: 443}
 	return []*skepv1.ConnectionInfo{
-		{Process: sampleProcess(100, "sh"), Connection: sampleConnection(), State: "ESTABLISHED", Opened: timestamppb.New(sampleTime)},
+		{Process: sampleProcess(100, "sh"), Connection: counted, State: "ESTABLISHED", Opened: timestamppb.New(sampleTime), Counted: timestamppb.New(sampleTime)},
+		{Process: sampleProcess(100, "sh"), Connection: none, State: "ESTABLISHED", Opened: timestamppb.New(sampleTime)},
 		{Process: sampleProcess(100, "ev\x1bil"), Connection: listen, State: "LISTEN", Opened: timestamppb.New(sampleTime)},
 	}
 }
