@@ -60,7 +60,7 @@ func suites() []suite {
 			kernels: []string{"6.12-lockdown"}},
 		{pkg: "./internal/kern", kernels: []string{"6.1", "7.2"}},
 		// Not what no kernel does differently; all of it takes nine minutes on a busy machine.
-		{pkg: "./test/e2e/agent", args: []string{"-test.run=TestForeign|TestNobody|TestLosses|TestTable|TestPrivate|TestEphemeral|" +
+		{pkg: "./test/e2e/agent", args: []string{"-test.run=TestForeign|TestNobody|TestLosses|TestTable|TestConnectionsHeal|TestPrivate|TestEphemeral|" +
 			"TestRemove|TestSecond|TestKilled|TestOther|TestRefusals/no_|TestDamagedPins/(none|a_link_is|a_map_is)"},
 			programs: agentPrograms, env: agentEnv, kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
 	}

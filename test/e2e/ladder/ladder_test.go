@@ -28,7 +28,7 @@ var want = map[string]map[string]string{
 }
 
 func rungs(oom, tcp string) map[string]string {
-	return map[string]string{"cgroup": "tp_btf", "fork": "tp_btf", "exec": "tp_btf", "exit": "tp_btf", "oom": oom, "tcp": tcp}
+	return map[string]string{"cgroup": "tp_btf", "fork": "tp_btf", "exec": "tp_btf", "exit": "tp_btf", "oom": oom, "tcp": tcp, "traffic": "iter"}
 }
 
 func TestMain(m *testing.M) { os.Exit(skepdtest.Main(m)) }

@@ -26,6 +26,7 @@ func (a *Agent) connect(p *skepv1.ProcessInfo, c *skepv1.Connection, state strin
 		c.SegmentsSent, c.SegmentsReceived = uint32(c.BytesSent/1400+3), uint32(c.BytesReceived/1400+3)
 		c.RttUs, c.RttVarUs = uint32(40+a.rng.IntN(300)), uint32(a.rng.IntN(40))
 		c.Retransmits = uint32(max(0, a.rng.IntN(20)-17))
+		c.DurationNs, info.Counted = uint64(a.rng.IntN(7200e9)), timestamppb.Now()
 	}
 	p.Connections++
 	a.conns = append(a.conns, info)
