@@ -27,7 +27,8 @@ type admission struct {
 func newAdmission(r *roles) *admission {
 	return &admission{
 		roles: r, stay: strangerStays,
-		members: newLimiter(maxConnsPerUID, maxConns), strangers: newLimiter(maxStrangerConnsPerUID, maxStrangerConns),
+		members:   newLimiter(maxConnsPerUID).within(maxConns),
+		strangers: newLimiter(maxStrangerConnsPerUID).within(maxStrangerConns),
 	}
 }
 

@@ -25,7 +25,7 @@ import (
 )
 
 func TestLimiter(t *testing.T) {
-	l := newLimiter(2, 3)
+	l := newLimiter(2).within(3)
 	for i, c := range []struct {
 		uid  uint32
 		want bool

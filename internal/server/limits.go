@@ -36,8 +36,6 @@ const (
 	idleTimeout        = 2 * time.Minute
 )
 
-const unlimited = math.MaxInt
-
 // limiter counts what each uid holds, and all of them.
 type limiter struct {
 	perUID, total int
@@ -47,8 +45,14 @@ type limiter struct {
 	all  int
 }
 
-func newLimiter(perUID, total int) *limiter {
-	return &limiter{perUID: perUID, total: total, held: map[uint32]int{}}
+func newLimiter(perUID int) *limiter {
+	return &limiter{perUID: perUID, total: math.MaxInt, held: map[uint32]int{}}
+}
+
+// within also bounds what all hold together.
+func (l *limiter) within(total int) *limiter {
+	l.total = total
+	return l
 }
 
 // acquire takes one of uid's places, if there is one.

@@ -96,8 +96,8 @@ func New(deps Deps) (*Server, error) {
 		admission: newAdmission(roles),
 		tokens:    tokens{key: deps.TokenKey, now: time.Now},
 		audit:     newAudit(deps.Audit, deps.Logger),
-		streams:   newLimiter(maxStreamsPerUID, unlimited),
-		inFlight:  newLimiter(maxCallsPerUID, unlimited),
+		streams:   newLimiter(maxStreamsPerUID),
+		inFlight:  newLimiter(maxCallsPerUID),
 		calls:     newCallCounts(),
 
 		requestTimeout: readRequestTimeout,
