@@ -929,7 +929,8 @@ export type Connection = Message<"skep.v1.Connection"> & {
   backlog: number;
 
   /**
-   * Close only. Payload bytes: sent once (without retransmissions), received in order.
+   * Of a close; in tables also of an open connection, as ConnectionInfo.counted says.
+   * Payload bytes: sent once (without retransmissions), received in order.
    *
    * @generated from field: uint64 bytes_sent = 20;
    */
@@ -968,7 +969,7 @@ export type Connection = Message<"skep.v1.Connection"> & {
   retransmits: number;
 
   /**
-   * Since the connection was established.
+   * Since the connection was established; 0 where that was before the agent.
    *
    * @generated from field: uint64 duration_ns = 27;
    */
