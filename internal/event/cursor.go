@@ -28,6 +28,14 @@ type SubscribeOptions struct {
 	// Since is the oldest wall time of the past to start with. With neither
 	// Last nor Since the cursor starts at now; with both, at the later one.
 	Since time.Time
+	// From, if set, is where to start instead; what has been overwritten since is lost.
+	From *Position
+}
+
+// Position is a place in a log: what is before it has been read.
+type Position struct {
+	next uint64
+	seen Counts
 }
 
 // Cursor is one reader of a log; it is used by one goroutine at a time.
@@ -56,11 +64,17 @@ func (l *Log) Subscribe(opts SubscribeOptions) *Cursor {
 	past := viewOf(l.chunks)
 	l.mu.Unlock()
 
-	if opts.Last > 0 || !opts.Since.IsZero() {
+	switch {
+	case opts.From != nil:
+		c.next, c.seen = opts.From.next, opts.From.seen
+	case opts.Last > 0 || !opts.Since.IsZero():
 		c.rewind(past)
 	}
 	return c
 }
+
+// Position is where the cursor is.
+func (c *Cursor) Position() Position { return Position{c.next, c.seen} }
 
 // Close removes the reader from the log.
 func (c *Cursor) Close() {

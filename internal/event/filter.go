@@ -24,6 +24,7 @@ type predicate func(*skepv1.Record) bool
 
 // Filter is a compiled skepv1.Filter. Its methods may be called from any goroutine.
 type Filter struct {
+	spec       *skepv1.Filter
 	kinds      KindSet
 	anyKind    bool
 	predicates []predicate
@@ -33,7 +34,7 @@ type Filter struct {
 // Compile checks a filter and makes it ready to match. A nil filter matches
 // everything. Its errors are for the user who wrote the filter.
 func Compile(spec *skepv1.Filter, deps FilterDeps) (*Filter, error) {
-	f := &Filter{kinds: AllKinds, anyKind: true}
+	f := &Filter{spec: spec, kinds: AllKinds, anyKind: true}
 	if err := f.compileKinds(spec.GetKinds()); err != nil {
 		return nil, err
 	}
@@ -77,6 +78,9 @@ func (f *Filter) compileKinds(names []string) error {
 	}
 	return nil
 }
+
+// Spec is what the filter was compiled from.
+func (f *Filter) Spec() *skepv1.Filter { return f.spec }
 
 // Kinds are the kinds of the records that can match, but for loss records of
 // one of these kinds. Give Cursor the set of CursorKinds.

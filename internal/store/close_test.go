@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/event"
+)
+
+// writeRecords writes a log of these records.
+func writeRecords(t testing.TB, dir string, id uint64, records []*skepv1.Record) int64 {
+	t.Helper()
+	l, err := openLog(dir, id, 0, nothing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range records {
+		k, _ := event.KindOf(r)
+		if err := l.add(k, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.flush(); err != nil {
+		t.Fatal(err)
+	}
+	l.close()
+	return l.size
+}
+
+// odd are records with what is rare: all fields, none, lists of several and of empty
+// strings, bytes, large numbers, no process.
+func odd() []*skepv1.Record {
+	at := timestamppb.New(dayStart.Add(time.Hour))
+	base := func(kind string, seq uint64) *skepv1.Record {
+		return &skepv1.Record{NodeId: dayNode, BootId: dayBoot, Kind: kind, Seq: seq, Time: at}
+	}
+	full := base("exec", 1<<40)
+	full.Time = nil
+	populate(full.ProtoReflect())
+	full.Kind, full.Time, full.Body = "exec", at, &skepv1.Record_Exec{Exec: &skepv1.Exec{}}
+	populate(full.GetExec().ProtoReflect())
+	loss := base("loss", 1<<41)
+	loss.Body = &skepv1.Record_Loss{Loss: &skepv1.Loss{LostKind: "exec", Count: 1<<63 + 1, Place: "ring_full"}}
+	empty := base("exec", 1<<42)
+	empty.Body = &skepv1.Record_Exec{Exec: &skepv1.Exec{Args: []string{"", "", "x", ""}, ArgsRaw: []byte{0xff, 0}}}
+	bare := base("exit", 1<<43)
+	bare.Process = &skepv1.Process{}
+	bare.Body = &skepv1.Record_Exit{Exit: &skepv1.Exit{}}
+	return []*skepv1.Record{full, loss, empty, bare}
+}
+
+// populate sets every field of a message but those of oneofs.
+func populate(m protoreflect.Message) {
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() {
+		f := fields.Get(i)
+		switch {
+		case f.ContainingOneof() != nil:
+		case f.IsMap():
+			m.Mutable(f).Map().Set(protoreflect.ValueOfString("k").MapKey(), protoreflect.ValueOfString("v"))
+			m.Mutable(f).Map().Set(protoreflect.ValueOfString("l").MapKey(), protoreflect.ValueOfString(""))
+		case f.IsList():
+			m.Mutable(f).List().Append(scalar(f))
+			m.Mutable(f).List().Append(scalar(f))
+		case f.Message() != nil:
+			populate(m.Mutable(f).Message())
+		default:
+			m.Set(f, scalar(f))
+		}
+	}
+}
+
+func scalar(f protoreflect.FieldDescriptor) protoreflect.Value {
+	switch f.Kind() {
+	case protoreflect.StringKind:
+		return protoreflect.ValueOfString("text of " + string(f.Name()))
+	case protoreflect.BytesKind:
+		return protoreflect.ValueOfBytes([]byte{1, 2, 0xff})
+	case protoreflect.BoolKind:
+		return protoreflect.ValueOfBool(true)
+	case protoreflect.Uint32Kind:
+		return protoreflect.ValueOfUint32(1<<32 - 1)
+	case protoreflect.Uint64Kind:
+		return protoreflect.ValueOfUint64(1<<64 - 1)
+	case protoreflect.Int32Kind:
+		return protoreflect.ValueOfInt32(-3)
+	}
+	return protoreflect.ValueOfInt64(7)
+}
+
+func TestSizes(t *testing.T) {
+	dir := t.TempDir()
+	n := 150000
+	d := newDay(20 * time.Millisecond)
+	var records []*skepv1.Record
+	for range n {
+		records = append(records, d.next())
+	}
+	size := writeRecords(t, dir, 1, records)
+	t.Logf("log: %.1f bytes a record", float64(size)/float64(n))
+	start := time.Now()
+	damage, err := CloseLog(t.Context(), dir, 1)
+	if err != nil || damage.any() {
+		t.Fatal(damage, err)
+	}
+	t.Logf("closed in %v a record", time.Since(start)/time.Duration(n))
+	os.Remove(filepath.Join(dir, logName(1)))
+	ps, err := readCatalog(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range ps[0].segments {
+		t.Logf("%s %.1f bytes a record", s.name, float64(s.bytes)/float64(d.seq[s.kind]))
+	}
+	t.Logf("%.1f bytes a record", float64(ps[0].bytes)/float64(n))
+}

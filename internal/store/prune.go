@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"strings"
+
+	"github.com/parquet-go/parquet-go"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/event"
+)
+
+// clause is a condition that a record must satisfy to match a filter: one of its columns
+// has a value that the filter takes. It may let pass what the filter then refuses.
+type clause struct {
+	columns []string // paths
+	// matches asks the filter itself, about a record that has nothing but this value.
+	matches func(path string, v parquet.Value) bool
+	// exact are the only values that match, nil if there are others: for bloom filters.
+	exact []string
+}
+
+// clausesOf are the conditions that a filter implies, each from one of its fields.
+func clausesOf(spec *skepv1.Filter) []clause {
+	fields := []struct {
+		part    *skepv1.Filter
+		set     int
+		columns []string
+		exact   []string
+	}{
+		{&skepv1.Filter{Pids: spec.GetPids()}, len(spec.GetPids()), []string{"process.pid"}, nil},
+		{&skepv1.Filter{Uids: spec.GetUids()}, len(spec.GetUids()), []string{"process.uid"}, nil},
+		{&skepv1.Filter{Comms: spec.GetComms()}, len(spec.GetComms()), []string{"process.comm"}, spec.GetComms()},
+		{&skepv1.Filter{Exes: spec.GetExes()}, len(spec.GetExes()), []string{"process.exe"}, exactExes(spec.GetExes())},
+		{&skepv1.Filter{Containers: spec.GetContainers()}, len(spec.GetContainers()), []string{
+			"process.container.id", "process.container.name", "process.container.pod", "pod", "process.container.pod_uid"}, nil},
+		{&skepv1.Filter{Ports: spec.GetPorts()}, len(spec.GetPorts()), []string{"connection.local.port", "connection.remote.port"}, nil},
+		{&skepv1.Filter{Addrs: spec.GetAddrs()}, len(spec.GetAddrs()), []string{"connection.local.address", "connection.remote.address"}, exactAddrs(spec.GetAddrs())},
+	}
+	var clauses []clause
+	for _, f := range fields {
+		if f.set == 0 {
+			continue
+		}
+		filter, err := event.Compile(f.part, event.FilterDeps{})
+		if err != nil { // the whole filter was compiled before: it can only be of a later version
+			continue
+		}
+		clauses = append(clauses, clause{f.columns, probe(filter), f.exact})
+	}
+	for _, e := range event.Equalities(spec.GetWhere()) {
+		clauses = append(clauses, clause{[]string{e.Path}, func(_ string, v parquet.Value) bool { return string(v.ByteArray()) == e.Value }, []string{e.Value}})
+	}
+	return clauses
+}
+
+// exactExes are the values that executables may have, nil if a pattern has more than one.
+func exactExes(patterns []string) []string {
+	for _, p := range patterns {
+		if !strings.Contains(p, "/") || strings.HasSuffix(p, "/") {
+			return nil
+		}
+	}
+	return patterns
+}
+
+func exactAddrs(values []string) []string {
+	for _, v := range values {
+		// IPv6 addresses have several spellings, and prefixes are many addresses.
+		if strings.ContainsAny(v, "/:") {
+			return nil
+		}
+	}
+	return values
+}
+
+// probe makes a clause's matches of a filter.
+func probe(f *event.Filter) func(string, parquet.Value) bool {
+	return func(path string, v parquet.Value) bool {
+		r := &skepv1.Record{}
+		m := r.ProtoReflect()
+		for {
+			name, rest, more := strings.Cut(path, ".")
+			fd := m.Descriptor().Fields().ByName(protoreflect.Name(name))
+			if more {
+				m, path = m.Mutable(fd).Message(), rest
+				continue
+			}
+			switch fd.Kind() {
+			case protoreflect.StringKind:
+				m.Set(fd, protoreflect.ValueOfString(string(v.ByteArray())))
+			case protoreflect.Uint32Kind:
+				m.Set(fd, protoreflect.ValueOfUint32(v.Uint32()))
+			}
+			return f.Match(r)
+		}
+	}
+}
+
+// rowSet is a set of rows of a segment.
+type rowSet []uint64
+
+func newRowSet(rows int64) rowSet   { return make(rowSet, (rows+63)/64) }
+func (s rowSet) set(row int64)      { s[row/64] |= 1 << (row % 64) }
+func (s rowSet) has(row int64) bool { return s[row/64]>>(row%64)&1 != 0 }
+
+func (s rowSet) fill(rows int64) {
+	for row := range rows {
+		s.set(row)
+	}
+}
+
+func (s rowSet) keep(other rowSet) {
+	for i := range s {
+		s[i] &= other[i]
+	}
+}
+
+// excluded says whether a clause's bloom filters or dictionaries rule out a whole segment.
+func (c *clause) excluded(group parquet.RowGroup, s *schema) bool {
+	if c.exact == nil {
+		return false
+	}
+	for _, path := range c.columns {
+		f := s.find(path)
+		if f == nil {
+			continue
+		}
+		bloom := group.ColumnChunks()[f.column].BloomFilter()
+		if bloom == nil {
+			return false
+		}
+		for _, value := range c.exact {
+			if there, err := bloom.Check(parquet.ByteArrayValue([]byte(value))); err != nil || there {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// rows adds the rows in which one of the clause's columns matches.
+func (c *clause) rows(group parquet.RowGroup, s *schema, to rowSet) error {
+	for _, path := range c.columns {
+		f := s.find(path)
+		if f == nil || f.repetition > 0 {
+			continue
+		}
+		m := matcher{matches: func(v parquet.Value) bool { return c.matches(path, v) }, definition: f.definition, rows: to}
+		if err := m.chunk(group.ColumnChunks()[f.column]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// matcher finds the rows of a column whose value matches. It asks once for each value
+// of a dictionary, and remembers the last answers for others.
+type matcher struct {
+	matches    func(parquet.Value) bool
+	definition int
+	rows       rowSet
+
+	dictionary []int8 // 1 yes, -1 no, 0 not asked
+	numbers    map[uint64]bool
+	buf        [256]parquet.Value
+}
+
+// rememberedNumbers bounds the memory for answers.
+const rememberedNumbers = 1 << 16
+
+func (m *matcher) chunk(chunk parquet.ColumnChunk) error {
+	pages := chunk.Pages()
+	defer pages.Close()
+	row := int64(0)
+	for row < int64(len(m.rows))*64 {
+		page, err := pages.ReadPage()
+		if err != nil {
+			return ignoreEOF(err)
+		}
+		n := page.NumRows()
+		if row+n > int64(len(m.rows))*64 {
+			return errLevels
+		}
+		if d := page.Dictionary(); d != nil {
+			m.indexed(page, d, row)
+		} else {
+			err = m.plain(page, row)
+		}
+		parquet.Release(page)
+		if err != nil {
+			return err
+		}
+		row += n
+	}
+	return nil
+}
+
+// indexed looks at a page whose values are numbers of a dictionary.
+func (m *matcher) indexed(page parquet.Page, d parquet.Dictionary, row int64) {
+	if m.dictionary == nil {
+		m.dictionary = make([]int8, d.Len())
+	}
+	levels := page.DefinitionLevels()
+	data := page.Data()
+	indexes := data.Int32()
+	i := 0
+	for at := range page.NumRows() {
+		if len(levels) > 0 && int(levels[at]) < m.definition {
+			continue
+		}
+		if i >= len(indexes) {
+			return
+		}
+		if m.entry(d, indexes[i]) {
+			m.rows.set(row + at)
+		}
+		i++
+	}
+}
+
+func (m *matcher) entry(d parquet.Dictionary, index int32) bool {
+	if int(index) >= len(m.dictionary) || index < 0 {
+		return false
+	}
+	if m.dictionary[index] == 0 {
+		m.dictionary[index] = -1
+		if m.matches(d.Index(index)) {
+			m.dictionary[index] = 1
+		}
+	}
+	return m.dictionary[index] > 0
+}
+
+func (m *matcher) plain(page parquet.Page, row int64) error {
+	values := page.Values()
+	for {
+		n, err := values.ReadValues(m.buf[:])
+		for _, v := range m.buf[:n] {
+			if v.DefinitionLevel() >= m.definition && m.ask(v) {
+				m.rows.set(row)
+			}
+			row++
+		}
+		if err != nil || n == 0 {
+			return ignoreEOF(err)
+		}
+	}
+}
+
+func (m *matcher) ask(v parquet.Value) bool {
+	if v.Kind() != parquet.Int32 && v.Kind() != parquet.Int64 {
+		return m.matches(v)
+	}
+	if m.numbers == nil || len(m.numbers) > rememberedNumbers {
+		m.numbers = map[uint64]bool{}
+	}
+	n := v.Uint64()
+	yes, known := m.numbers[n]
+	if !known {
+		yes = m.matches(v)
+		m.numbers[n] = yes
+	}
+	return yes
+}

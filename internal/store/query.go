@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"time"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/event"
+)
+
+// query is what is asked of the store.
+type query struct {
+	span    span
+	kinds   map[string]bool // of segments; nil is every kind but snapshots
+	match   func(*skepv1.Record) bool
+	clauses []clause
+}
+
+func (s span) has(t int64) bool { return s.from <= t && t <= s.to }
+
+// newQuery asks for what a filter matches between two times; a zero time is no bound.
+func newQuery(from, until time.Time, filter *event.Filter) *query {
+	q := &query{span: span{math.MinInt64, math.MaxInt64}, clauses: clausesOf(filter.Spec())}
+	if !from.IsZero() {
+		q.span.from = from.UnixNano()
+	}
+	if !until.IsZero() {
+		q.span.to = until.UnixNano()
+	}
+	q.kinds = map[string]bool{}
+	for _, k := range event.Kinds() {
+		q.kinds[k.String()] = filter.CursorKinds().Has(k)
+	}
+	q.match = func(r *skepv1.Record) bool { return r.GetKind() != snapshotKind && filter.Match(r) }
+	return q
+}
+
+// clausesFor are the clauses that hold for a kind: records about skep itself match
+// whatever their fields are.
+func (q *query) clausesFor(kind string) []clause {
+	if kind == event.Loss.String() || kind == event.Agent.String() {
+		return nil
+	}
+	return q.clauses
+}
+
+// Past is what the store held at one moment. It must be closed.
+type Past struct {
+	store    *Store
+	position event.Position
+	parts    []part
+}
+
+// part is a log that is open, or a segment.
+type part struct {
+	span    span
+	log     *os.File
+	size    int64
+	segment segment
+}
+
+// Past holds on to what the store has now. Of what is appended to the event log it has
+// all before Position that is not counted as lost, and nothing behind.
+func (s *Store) Past() *Past {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := &Past{store: s, position: s.position}
+	for _, each := range s.periods {
+		if !each.log {
+			for _, segment := range each.segments {
+				p.parts = append(p.parts, part{span: segment.span, segment: segment})
+			}
+			continue
+		}
+		f, err := os.Open(filepath.Join(s.opts.Dir, logName(each.id)))
+		if err != nil {
+			s.opts.Logger.Error("a log of the disk log cannot be read", "error", err)
+			continue
+		}
+		log := part{span: each.span, log: f, size: each.bytes}
+		if s.active(each) {
+			log.span, log.size = s.log.span, s.log.size
+		}
+		p.parts = append(p.parts, log)
+	}
+	return p
+}
+
+// Position is where the event log goes on behind what is stored.
+func (p *Past) Position() event.Position { return p.position }
+
+// Close lets go of the files.
+func (p *Past) Close() {
+	for _, part := range p.parts {
+		if part.log != nil {
+			part.log.Close()
+		}
+	}
+	p.parts = nil
+}
+
+// Oldest is the time of the oldest record; zero if there is none.
+func (p *Past) Oldest() time.Time {
+	all := nothing
+	for _, part := range p.parts {
+		all = all.union(part.span)
+	}
+	if all == nothing {
+		return time.Time{}
+	}
+	return time.Unix(0, all.from)
+}
+
+// Missing is a file that the answer to a query had to do without.
+type Missing struct {
+	File string
+	// Records that it had, 0 if that is not known.
+	Records uint64
+	Err     error
+}
+
+// Read calls emit with the records that match, in the order of their time. What is
+// emitted is not changed any more. Files that could not be read are in missing.
+func (p *Past) Read(ctx context.Context, from, until time.Time, filter *event.Filter, emit func(*skepv1.Record) error) (missing []Missing, err error) {
+	return p.read(ctx, newQuery(from, until, filter), emit)
+}
+
+func (p *Past) read(ctx context.Context, q *query, emit func(*skepv1.Record) error) ([]Missing, error) {
+	m := &merge{past: p, query: q}
+	defer m.close()
+	for i := range p.parts {
+		if part := &p.parts[i]; part.span.meets(q.span) && (part.log != nil || q.kinds[part.segment.kind]) {
+			m.inputs = append(m.inputs, input{part: part, time: part.span.from})
+		}
+	}
+	heap.Init(&m.inputs)
+	for i := 0; len(m.inputs) > 0; i++ {
+		if i%256 == 0 && ctx.Err() != nil {
+			return m.missing, ctx.Err()
+		}
+		r, err := m.step()
+		if err == nil && r != nil {
+			err = emit(r)
+		}
+		if err != nil {
+			return m.missing, err
+		}
+	}
+	return m.missing, nil
+}
+
+// source yields records by time, and io.EOF after the last.
+type source interface {
+	next() (*skepv1.Record, error)
+	close()
+}
+
+// merge makes one stream of many. An input is opened when the stream has come to the time
+// of its first record, so that few are open at once.
+type merge struct {
+	past    *Past
+	query   *query
+	inputs  inputs
+	missing []Missing
+}
+
+type input struct {
+	part   *part
+	time   int64 // of record or, before it is open, of the part
+	source source
+	record *skepv1.Record
+}
+
+// step takes the oldest input one record further; it returns the record that it had.
+func (m *merge) step() (*skepv1.Record, error) {
+	in := &m.inputs[0]
+	out := in.record
+	if in.source == nil {
+		if !m.open(in) {
+			heap.Pop(&m.inputs)
+			return nil, nil
+		}
+	}
+	r, err := in.source.next()
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			m.miss(in.part, err)
+		}
+		in.source.close()
+		heap.Pop(&m.inputs)
+		return out, nil
+	}
+	in.record, in.time = r, timeOf(r)
+	heap.Fix(&m.inputs, 0)
+	return out, nil
+}
+
+func (m *merge) open(in *input) bool {
+	var err error
+	if f := in.part.log; f != nil {
+		in.part.log = nil // the source closes it
+		var s *logSource
+		s, err = openLogSource(f, in.part.size, m.query)
+		in.source = s
+	} else {
+		var s *segmentSource
+		if s, err = openSegment(m.past.store.opts.Dir, in.part.segment, m.query); s == nil && err == nil {
+			return false
+		}
+		in.source = s
+	}
+	if err != nil {
+		m.miss(in.part, err)
+		return false
+	}
+	return true
+}
+
+// miss notes a file that cannot be read, or no further.
+func (m *merge) miss(p *part, err error) {
+	found := Missing{File: p.segment.name, Err: err}
+	var damaged *damagedError
+	switch {
+	case errors.As(err, &damaged):
+		found.Records, found.Err = uint64(damaged.records), damaged.err
+		m.past.store.noteDamaged(p.segment.name, err)
+	case errors.Is(err, fs.ErrNotExist):
+		found.Err = errors.New("it was removed to make room while it was to be read")
+	}
+	if found.File == "" {
+		found.File = "a log"
+	}
+	m.missing = append(m.missing, found)
+}
+
+func (m *merge) close() {
+	for _, in := range m.inputs {
+		if in.source != nil {
+			in.source.close()
+		}
+	}
+}
+
+// noteDamaged counts each damaged segment once.
+func (s *Store) noteDamaged(name string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.damaged[name] {
+		s.damaged[name] = true
+		s.opts.Logger.Error("a segment of the disk log is damaged and is passed over", "error", err)
+	}
+}
+
+// inputs is a heap: the oldest record first.
+type inputs []input
+
+func (h inputs) Len() int { return len(h) }
+
+func (h inputs) Less(i, j int) bool {
+	if h[i].record == nil || h[j].record == nil || h[i].time != h[j].time {
+		return h[i].time < h[j].time
+	}
+	return older(h[i].record, h[j].record)
+}
+
+func (h inputs) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+
+// Push implements heap.Interface.
+func (h *inputs) Push(x any) { *h = append(*h, x.(input)) }
+
+// Pop implements heap.Interface.
+func (h *inputs) Pop() any {
+	last := len(*h) - 1
+	x := (*h)[last]
+	(*h)[last] = input{}
+	*h = (*h)[:last]
+	return x
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/event"
+)
+
+// history is a store that holds a day's records: in segments, in a log, or in both.
+func history(t testing.TB, records []*skepv1.Record, logs, closed int) *Store {
+	t.Helper()
+	dir := t.TempDir()
+	each := len(records) / logs
+	for i := range logs {
+		part := records[i*each : (i+1)*each]
+		writeRecords(t, dir, uint64(i+1), part)
+		if i < closed {
+			closeLog(t, dir, uint64(i+1))
+		}
+	}
+	s, err := New(Options{Dir: dir, Log: event.NewLog(event.LogOptions{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Open()
+	if err := s.Failing(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func closeLog(t testing.TB, dir string, id uint64) {
+	t.Helper()
+	if d, err := CloseLog(t.Context(), dir, id); err != nil || d.any() {
+		t.Fatal(d, err)
+	}
+	if err := os.Remove(filepath.Join(dir, logName(id))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func ask(t testing.TB, s *Store, from, until time.Time, spec *skepv1.Filter) []*skepv1.Record {
+	t.Helper()
+	filter, err := event.Compile(spec, event.FilterDeps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	past := s.Past()
+	defer past.Close()
+	var got []*skepv1.Record
+	missing, err := past.Read(t.Context(), from, until, filter, func(r *skepv1.Record) error {
+		got = append(got, r)
+		return nil
+	})
+	if err != nil || len(missing) > 0 {
+		t.Fatal(missing, err)
+	}
+	return got
+}
+
+// TestReadBack compares what comes back, field by field, with what went in, and what a
+// filter finds with what it finds among the records themselves.
+func TestReadBack(t *testing.T) {
+	d := newDay(20 * time.Millisecond)
+	var records []*skepv1.Record
+	for range 12000 {
+		records = append(records, d.next())
+	}
+	records = append(records, odd()...)
+	sorted := slices.Clone(records)
+	slices.SortStableFunc(sorted, func(a, b *skepv1.Record) int {
+		if older(a, b) {
+			return -1
+		}
+		return 1
+	})
+	some := sorted[5000]
+	for _, shape := range []struct{ logs, closed int }{{1, 0}, {1, 1}, {3, 2}} {
+		s := history(t, records[:len(records)/3*3], shape.logs, shape.closed)
+		for name, spec := range map[string]*skepv1.Filter{
+			"all":       nil,
+			"kind":      {Kinds: []string{"exit", "close"}},
+			"pid":       {Pids: []uint32{some.Process.Pid}},
+			"comm":      {Comms: []string{"curl", "nobody"}},
+			"exe":       {Exes: []string{"/usr/bin/sed"}},
+			"base name": {Exes: []string{"awk"}},
+			"directory": {Exes: []string{"/opt/"}},
+			"container": {Containers: []string{"app-3"}},
+			"id":        {Containers: []string{d.apps[2].Id[:14]}},
+			"address":   {Addrs: []string{"10.42.0.236"}},
+			"prefix":    {Addrs: []string{"10.42.0.232/29"}},
+			"port":      {Ports: []uint32{8080}},
+			"uid":       {Uids: []uint32{7}},
+			"where":     {Where: "exit.code == 1"},
+			"exec_id":   {Where: fmt.Sprintf("process.exec_id == %q", some.Process.ExecId)},
+			"label":     {Where: `"tier" in process.container.labels && process.container.labels.tier == "backend"`},
+			"nothing":   {Comms: []string{"nobody"}},
+			"two":       {Comms: []string{"sed"}, Containers: []string{"app-1"}},
+		} {
+			t.Run(fmt.Sprint(shape, name), func(t *testing.T) {
+				filter, err := event.Compile(spec, event.FilterDeps{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				compare(t, ask(t, s, time.Time{}, time.Time{}, spec), matching(sorted[:], records[:len(records)/3*3], filter.Match))
+			})
+		}
+		from, until := some.Time.AsTime(), some.Time.AsTime().Add(10*time.Second)
+		t.Run(fmt.Sprint(shape, "span"), func(t *testing.T) {
+			compare(t, ask(t, s, from, until, nil), matching(sorted, records[:len(records)/3*3], func(r *skepv1.Record) bool {
+				return !r.Time.AsTime().Before(from) && !r.Time.AsTime().After(until)
+			}))
+		})
+	}
+}
+
+// matching are the records that were stored and match, by time.
+func matching(sorted, stored []*skepv1.Record, match func(*skepv1.Record) bool) (out []*skepv1.Record) {
+	in := map[*skepv1.Record]bool{}
+	for _, r := range stored {
+		in[r] = true
+	}
+	for _, r := range sorted {
+		if in[r] && match(r) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func compare(t *testing.T, got, want []*skepv1.Record) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%d records, want %d", len(got), len(want))
+	}
+	key := func(r *skepv1.Record) string { return fmt.Sprint(timeOf(r), r.Kind, r.Seq) }
+	seen := map[string]*skepv1.Record{}
+	for i, r := range got {
+		seen[key(r)] = r
+		if i > 0 && timeOf(r) < timeOf(got[i-1]) {
+			t.Fatalf("record %d is older than the one before it", i)
+		}
+	}
+	for _, w := range want {
+		if g := seen[key(w)]; !proto.Equal(g, w) {
+			t.Fatalf("got\n%v\nwant\n%v", g, w)
+		}
+	}
+}

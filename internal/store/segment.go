@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress/zstd"
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+const (
+	// batchRows is how many rows are taken apart before they are given to the columns.
+	batchRows = 1024
+	// pageBytes is the size of a column's pages: small, because a query that wants one row
+	// must decode one page of each column.
+	pageBytes = 64 << 10
+	// bloomBits per distinct value: about one wrong guess in a hundred.
+	bloomBits = 10
+	// Keys of a segment's metadata. The body is that of its records, which may have no
+	// columns (fork).
+	kindKey = "skep.kind"
+	bodyKey = "skep.body"
+)
+
+// blooms are the fields, as paths, that get a bloom filter: what one looks for by its
+// exact value, and what is in few segments.
+var blooms = []string{
+	"process.process_id", "process.exec_id", "process.parent_exec_id", "process.comm", "process.exe",
+	"process.container.id", "process.container.name", "process.container.pod",
+	"exec.filename", "connection.community_id", "connection.local.address", "connection.remote.address",
+}
+
+// row is a record on its way from the log into a segment.
+type row struct {
+	time   int64
+	seq    uint64
+	record stored
+}
+
+// CloseLog makes the segments of a period from its log, which stays: removing it is up to
+// the caller and makes the segments count. It needs about three times the log's size in
+// memory and is meant for a process of its own. It returns what of the log was damaged.
+func CloseLog(ctx context.Context, dir string, id uint64) (damage Damage, err error) {
+	path := filepath.Join(dir, logName(id))
+	kinds := map[string][]row{}
+	d, _, err := scanLogFile(path, func(r stored) error {
+		h, err := r.head()
+		if err == nil && segmentKind(h.kind) {
+			kinds[h.kind] = append(kinds[h.kind], row{h.time, h.seq, r})
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return d, err
+	}
+	if err := removeSegments(dir, id); err != nil {
+		return d, err
+	}
+	for kind, rows := range kinds {
+		slices.SortStableFunc(rows, func(a, b row) int {
+			return cmp.Or(cmp.Compare(a.time, b.time), cmp.Compare(a.seq, b.seq))
+		})
+		skipped, err := writeSegment(ctx, dir, kind, id, rows)
+		d.Records += skipped
+		if err != nil {
+			return d, fmt.Errorf("close %s: write %s records: %w", logName(id), kind, err)
+		}
+		delete(kinds, kind)
+	}
+	return d, syncDir(dir)
+}
+
+// segmentKind: a name that is fit for a file's.
+func segmentKind(kind string) bool {
+	return len(kind) > 0 && len(kind) <= 32 && strings.Trim(kind, "abcdefghijklmnopqrstuvwxyz_") == ""
+}
+
+// removeSegments removes what an attempt that did not come to its end has left.
+func removeSegments(dir string, id uint64) error {
+	names, err := filepath.Glob(filepath.Join(dir, fmt.Sprintf("*-%08d-*%s", id, segmentSuffix)))
+	for _, name := range names {
+		err = errors.Join(err, os.Remove(name))
+	}
+	return err
+}
+
+// writeSegment writes the file under another name, which is changed once it is durable.
+func writeSegment(ctx context.Context, dir, kind string, id uint64, rows []row) (skipped uint64, err error) {
+	f, err := os.CreateTemp(dir, tempPrefix+kind)
+	if err != nil {
+		return 0, err
+	}
+	defer os.Remove(f.Name())
+	skipped, err = writeRows(ctx, f, kind, rows)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return skipped, err
+	}
+	name := segmentName(kind, id, span{rows[0].time, rows[len(rows)-1].time})
+	return skipped, os.Rename(f.Name(), filepath.Join(dir, name))
+}
+
+func writeRows(ctx context.Context, out io.Writer, kind string, rows []row) (skipped uint64, err error) {
+	w, err := newRowWriter(out, kind, bodyOf(rows[0].record))
+	if err != nil {
+		return 0, err
+	}
+	var wires []byte // of the rows in the shredder
+	for _, r := range rows {
+		start := len(wires)
+		wires = r.record.wire(wires)
+		if w.shredder.add(wires[start:]) != nil {
+			skipped++
+		}
+		if w.shredder.rows == batchRows {
+			if err := errors.Join(w.flush(), ctx.Err()); err != nil {
+				return skipped, err
+			}
+			wires = wires[:0]
+		}
+	}
+	return skipped, w.close()
+}
+
+// bodyOf is the name of the body that a record has, "" if it has none.
+func bodyOf(r stored) string {
+	bodies := recordType.Oneofs().ByName("body").Fields()
+	name := ""
+	for _, piece := range r.pieces[:r.n] {
+		for len(piece) > 0 {
+			number, _, n := protowire.ConsumeField(piece)
+			if n < 0 {
+				break
+			}
+			if f := bodies.ByNumber(number); f != nil {
+				name = string(f.Name())
+			}
+			piece = piece[n:]
+		}
+	}
+	return name
+}
+
+// rowWriter writes records into a Parquet file.
+type rowWriter struct {
+	shredder *shredder
+	file     *parquet.GenericWriter[any]
+}
+
+func newRowWriter(out io.Writer, kind string, bodies ...string) (*rowWriter, error) {
+	s, err := newSchema(bodies...)
+	if err != nil {
+		return nil, err
+	}
+	options := []parquet.WriterOption{
+		s.parquet, parquet.Compression(&zstd.Codec{Level: zstd.SpeedDefault}), parquet.PageBufferSize(pageBytes),
+		parquet.CreatedBy("skep", "1", ""), parquet.KeyValueMetadata(kindKey, kind), parquet.KeyValueMetadata(bodyKey, strings.Join(bodies, ",")),
+		parquet.SortingWriterConfig(parquet.SortingColumns(parquet.Ascending("time"))),
+		parquet.BloomFilters(s.blooms()...),
+	}
+	config, err := parquet.NewWriterConfig(options...)
+	if err != nil {
+		return nil, err
+	}
+	return &rowWriter{newShredder(s), parquet.NewGenericWriter[any](out, config)}, nil
+}
+
+func (s *schema) blooms() (filters []parquet.BloomFilterColumn) {
+	for _, name := range blooms {
+		path := strings.Split(name, ".")
+		if _, ok := s.parquet.Lookup(path...); ok {
+			filters = append(filters, parquet.SplitBlockFilter(bloomBits, path...))
+		}
+	}
+	return filters
+}
+
+// flush gives the rows to the columns. After it the wire they were taken from may change.
+func (w *rowWriter) flush() error {
+	if w.shredder.rows == 0 {
+		return nil
+	}
+	for i, column := range w.file.ColumnWriters() {
+		if _, err := column.WriteRowValues(w.shredder.columns[i]); err != nil {
+			return err
+		}
+	}
+	w.shredder.clear()
+	return nil
+}
+
+func (w *rowWriter) close() error { return errors.Join(w.flush(), w.file.Close()) }

@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/event"
+)
+
+// Limits on a period. A log that is old is closed early only if that is worth its files.
+const (
+	maxLogBytes = 32 << 20
+	minLogBytes = 1 << 20
+	oldLog      = time.Hour
+	oldestLog   = 24 * time.Hour
+)
+
+const (
+	syncEvery = time.Second
+	// lull is how long the writer lets records gather: they are in memory meanwhile, and
+	// each write costs about as much as thirty of them.
+	lull = 50 * time.Millisecond
+	// retryAfter is how long nothing is tried after the disk has refused.
+	retryAfter = 2 * time.Second
+)
+
+// Options are the parameters of a Store.
+type Options struct {
+	// Dir is the directory of the disk log; it is made.
+	Dir string
+	// MaxBytes and MaxAge bound what is kept; 0 is no bound. The oldest goes first.
+	MaxBytes int64
+	MaxAge   time.Duration
+	// Log is what is stored.
+	Log *event.Log
+	// Close makes the segments of a period, as CloseLog does, which is the default. It is
+	// called from a goroutine of its own.
+	Close func(ctx context.Context, dir string, id uint64) (Damage, error)
+	// Processes returns the process table as records of kind "process": see Snapshots.
+	Processes func() []*skepv1.Record
+	Logger    *slog.Logger
+}
+
+// Store is the disk log of an agent.
+type Store struct {
+	opts Options
+
+	mu       sync.Mutex
+	periods  []*period // oldest first; the last one is that of log, if that is open
+	log      *log
+	cursor   *event.Cursor
+	position event.Position // up to where the event log has been stored, or is lost
+	lastID   uint64
+	read     bool // what is in the directory is known
+	failing  error
+	retryAt  time.Time
+	losses   event.Counts
+	damage   Damage
+	damaged  map[string]bool // segments
+	lastSeq  map[string]map[string]uint64
+
+	sealed chan struct{} // there may be a period to close
+}
+
+// New makes a store. It does no I/O.
+func New(opts Options) (*Store, error) {
+	if opts.Dir == "" || opts.Log == nil {
+		return nil, errors.New("make store: a directory and an event log are needed")
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.Close == nil {
+		opts.Close = CloseLog
+	}
+	return &Store{opts: opts, sealed: make(chan struct{}, 1), damaged: map[string]bool{}}, nil
+}
+
+// Open reads what is there and begins to take records: from now on none that is appended
+// to the event log is missed. A directory that cannot be used is no error: the store
+// counts what it cannot keep, and tries again.
+func (s *Store) Open() {
+	s.cursor = s.opts.Log.Subscribe(event.SubscribeOptions{Who: "disk log"})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.position = s.cursor.Position()
+	if err := s.recover(); err != nil {
+		s.fail(err)
+	}
+}
+
+// open makes sure of a log to write to.
+func (s *Store) open() error {
+	switch {
+	case !s.read:
+		return s.recover()
+	case s.log == nil:
+		return s.begin()
+	}
+	return nil
+}
+
+// recover reads the directory and goes on with the newest log.
+func (s *Store) recover() error {
+	if err := os.MkdirAll(s.opts.Dir, 0o700); err != nil {
+		return fmt.Errorf("make disk log: %w", err)
+	}
+	removeTemporary(s.opts.Dir)
+	var err error
+	if s.periods, err = readCatalog(s.opts.Dir); err != nil {
+		return err
+	}
+	s.read, s.lastSeq = true, map[string]map[string]uint64{}
+	for i, p := range s.periods {
+		s.lastID = max(s.lastID, p.id)
+		if !p.log {
+			continue
+		}
+		good, err := s.scan(p)
+		switch {
+		case err != nil:
+			s.opts.Logger.Error("a log of the disk log cannot be read", "error", err)
+		case i == len(s.periods)-1 && p.bytes < s.logBytes():
+			if err := s.resume(p, good); err != nil {
+				return err
+			}
+		}
+	}
+	s.notifyCloser()
+	return s.begin()
+}
+
+// scan finds out what a log holds, and counts what of it is damaged.
+func (s *Store) scan(p *period) (good int64, err error) {
+	path := filepath.Join(s.opts.Dir, logName(p.id))
+	d, good, err := scanLogFile(path, func(r stored) error {
+		h, err := r.head()
+		if err != nil {
+			return nil
+		}
+		p.span.add(h.time)
+		if s.lastSeq[h.boot] == nil {
+			s.lastSeq[h.boot] = map[string]uint64{}
+		}
+		s.lastSeq[h.boot][h.kind] = max(s.lastSeq[h.boot][h.kind], h.seq)
+		return nil
+	})
+	s.damage.Bytes += d.Bytes
+	s.damage.Records += d.Records
+	if d.any() {
+		s.opts.Logger.Warn("the end of a log was torn, or it is damaged", "log", path, "bytes", d.Bytes, "records", d.Records)
+	}
+	return good, err
+}
+
+// resume goes on writing to a log. A torn end is cut off; damage before whole frames
+// stays, and readers pass over it.
+func (s *Store) resume(p *period, good int64) error {
+	l, err := openLog(s.opts.Dir, p.id, max(good, int64(len(fileMagic))), p.span)
+	if err != nil {
+		return err
+	}
+	s.log = l
+	return s.snapshot()
+}
+
+// begin opens a log if none is open.
+func (s *Store) begin() error {
+	if s.log != nil {
+		return nil
+	}
+	if err := os.MkdirAll(s.opts.Dir, 0o700); err != nil {
+		return fmt.Errorf("make disk log: %w", err)
+	}
+	l, err := openLog(s.opts.Dir, s.lastID+1, 0, nothing)
+	if err != nil {
+		return err
+	}
+	s.lastID++
+	s.log = l
+	s.periods = append(s.periods, &period{id: l.id, log: true, span: nothing})
+	return s.snapshot()
+}
+
+// snapshot writes the process table: each period can be read without those before it.
+func (s *Store) snapshot() error {
+	if s.opts.Processes == nil {
+		return nil
+	}
+	for _, r := range s.opts.Processes() {
+		if err := s.log.addHidden(r); err != nil {
+			s.opts.Logger.Error("a process was not stored", "error", err)
+		}
+		if len(s.log.encoder.buf) >= frameBytes {
+			if err := s.log.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return s.log.flush()
+}
+
+// Run stores records until the event log is closed and read to its end; it does not end
+// before, so that the agent's own stop is stored too. ctx ends what goes on beside it.
+func (s *Store) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	defer cancel()
+	beside.Go(func() { s.sync(ctx) })
+	beside.Go(func() { s.close(ctx) })
+	defer s.cursor.Close()
+	buf := make([]*skepv1.Record, 512)
+	for {
+		n, lost, err := s.cursor.Next(context.WithoutCancel(ctx), buf)
+		s.take(buf[:n], lost)
+		clear(buf)
+		if err != nil {
+			return s.end(err)
+		}
+		if n < len(buf) {
+			time.Sleep(lull)
+		}
+	}
+}
+
+func (s *Store) end(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.log != nil {
+		if err := errors.Join(s.log.file.Sync(), s.log.close()); err != nil {
+			s.fail(err)
+		}
+		s.log = nil
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// take stores a batch.
+func (s *Store) take(records []*skepv1.Record, overtaken event.Counts) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lose(overtaken)
+	if s.ready() {
+		if err := s.write(records); err != nil {
+			s.fail(err)
+		}
+	} else {
+		s.lose(countsOf(records))
+	}
+	if s.failing == nil {
+		s.position = s.cursor.Position()
+	}
+}
+
+// ready says whether there is a log to write to; it tries to open one if it is time to.
+func (s *Store) ready() bool {
+	if s.log != nil && s.failing == nil {
+		return true
+	}
+	if time.Now().Before(s.retryAt) {
+		return false
+	}
+	if err := s.open(); err != nil {
+		s.fail(err)
+		return false
+	}
+	return true
+}
+
+// write appends records and counts those that are lost.
+func (s *Store) write(records []*skepv1.Record) error {
+	for i, r := range records {
+		k, known := event.KindOf(r)
+		if !known {
+			continue
+		}
+		if err := s.log.add(k, r); err != nil {
+			var failed *writeError
+			if !errors.As(err, &failed) {
+				s.opts.Logger.Error("a record was not stored", "kind", r.Kind, "error", err)
+				s.losses[k]++
+				continue
+			}
+			s.lose(countsOf(records[i+1:]))
+			return err
+		}
+	}
+	if err := s.log.flush(); err != nil {
+		return err
+	}
+	if s.failing != nil {
+		s.opts.Logger.Info("the disk log is written again")
+		s.failing = nil
+	}
+	if s.full() {
+		return s.rotate()
+	}
+	return nil
+}
+
+func countsOf(records []*skepv1.Record) (counts event.Counts) {
+	for _, r := range records {
+		if k, ok := event.KindOf(r); ok {
+			counts[k]++
+		}
+	}
+	return counts
+}
+
+func (s *Store) lose(counts event.Counts) {
+	for k, n := range counts {
+		s.losses[k] += n
+	}
+}
+
+// fail notes that the disk has refused, and what was lost by it.
+func (s *Store) fail(err error) {
+	var failed *writeError
+	if errors.As(err, &failed) {
+		s.lose(failed.lost)
+	}
+	if s.failing == nil {
+		s.opts.Logger.Error("the disk log is not written; what happens meanwhile is counted as lost", "directory", s.opts.Dir, "error", err)
+	}
+	s.failing, s.retryAt = err, time.Now().Add(retryAfter)
+}
+
+// logBytes is how large a log may get.
+func (s *Store) logBytes() int64 {
+	if s.opts.MaxBytes == 0 {
+		return maxLogBytes
+	}
+	return min(maxLogBytes, max(minLogBytes, s.opts.MaxBytes/16))
+}
+
+func (s *Store) full() bool {
+	age := time.Since(s.log.opened)
+	return s.log.size >= s.logBytes() || age > oldLog && s.log.size >= minLogBytes || age > oldestLog
+}
+
+// rotate ends the period and begins the next.
+func (s *Store) rotate() error {
+	err := unix.Fdatasync(int(s.log.file.Fd()))
+	if err != nil {
+		err = &writeError{fmt.Errorf("synchronise log: %w", err), s.log.unsynced}
+	}
+	s.seal()
+	return errors.Join(err, s.begin())
+}
+
+// seal gives the log up to be closed.
+func (s *Store) seal() {
+	p := s.periods[len(s.periods)-1]
+	p.span, p.bytes = s.log.span, s.log.size
+	_ = s.log.close() // what matters was said by the synchronisation
+	s.log = nil
+	s.notifyCloser()
+}
+
+// sync makes durable what was written, each second.
+func (s *Store) sync(ctx context.Context) {
+	ticker := time.NewTicker(syncEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			s.syncOnce()
+			s.retain(time.Now())
+		}
+	}
+}
+
+// syncOnce does not hold up the writer: it synchronises a second descriptor of the file.
+func (s *Store) syncOnce() {
+	s.mu.Lock()
+	l := s.log
+	if l == nil || !l.dirty {
+		s.mu.Unlock()
+		return
+	}
+	unsynced := l.unsynced
+	l.unsynced, l.dirty = event.Counts{}, false
+	fd, err := unix.FcntlInt(l.file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	s.mu.Unlock()
+	if err == nil {
+		err = errors.Join(unix.Fdatasync(fd), unix.Close(fd))
+	}
+	if err == nil {
+		return
+	}
+	// The kernel may have dropped the pages: nothing written since the last time is sure.
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail(&writeError{fmt.Errorf("synchronise log: %w", err), unsynced})
+	if s.log == l {
+		s.seal()
+	}
+}
+
+// Losses are the records that were not stored, by kind.
+func (s *Store) Losses() event.Counts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.losses
+}
+
+// Failing is why nothing is stored at the moment; nil if all is well.
+func (s *Store) Failing() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failing
+}
+
+// Last is the last number of each kind of a boot that the logs hold, as they were when
+// the store was opened.
+func (s *Store) Last(boot string) map[string]uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lastSeq[boot]
+}
+
+func (s *Store) notifyCloser() {
+	select {
+	case s.sealed <- struct{}{}:
+	default:
+	}
+}
+
+// bytesOf is the size of a period now.
+func (s *Store) bytesOf(p *period) int64 {
+	if s.log != nil && p.id == s.log.id {
+		return s.log.size
+	}
+	return p.bytes
+}
+
+func (s *Store) active(p *period) bool { return s.log != nil && p.id == s.log.id }
+
+func (s *Store) remaining() time.Duration { return cmp.Or(s.opts.MaxAge, 1<<62) }
