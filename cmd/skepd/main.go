@@ -63,7 +63,7 @@ func command() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(runCommand(), doctorCommand(), removeCommand())
+	root.AddCommand(runCommand(), doctorCommand(), removeCommand(), closeLogCommand())
 	return root
 }
 

@@ -28,6 +28,7 @@ import (
 	"github.com/skep-io/skep/internal/sensor/process"
 	"github.com/skep-io/skep/internal/sensor/tcp"
 	"github.com/skep-io/skep/internal/server"
+	"github.com/skep-io/skep/internal/store"
 )
 
 // How many connections that are over are remembered, and for how long.
@@ -74,6 +75,7 @@ type Agent struct {
 	log        *event.Log
 	sink       *sink
 	costs      *costs
+	store      *store.Store // nil without a disk log
 	server     *server.Server
 	listener   net.Listener
 	audit      io.WriteCloser
@@ -98,7 +100,7 @@ func Run(ctx context.Context, options Options) error {
 // data directory and the socket are known to be usable.
 func (a *Agent) start() error {
 	steps := []func() error{
-		kern.Preflight, a.openData, a.openCgroups, a.openSocket, a.checkMetrics, a.openKernel, a.attach, a.scanExisting, a.scanSockets, a.openServer,
+		kern.Preflight, a.openData, a.openCgroups, a.openSocket, a.checkMetrics, a.openKernel, a.attach, a.scanExisting, a.scanSockets, a.openStore, a.openServer,
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {

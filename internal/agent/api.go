@@ -16,7 +16,12 @@ func (a *Agent) openServer() error {
 	}
 	roles := a.options.Config.Roles
 	a.costs.rates.counts = a.counts
+	var disk server.Store // nil, and not an interface to a nil pointer, without a disk log
+	if a.store != nil {
+		disk = history{a.store}
+	}
 	a.server, err = server.New(server.Deps{
+		Store:       disk,
 		Node:        server.Node{ID: a.node.ID, BootID: a.node.BootID, Name: a.node.Name},
 		Log:         a.log,
 		Processes:   processes{identity.View{Table: a.processes, Clock: a.clock}, a.flows, a.traffic},

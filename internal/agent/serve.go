@@ -34,6 +34,9 @@ func (a *Agent) serve(ctx context.Context) error {
 	run(&feeding, ctx, "rescan processes", a.rescan)
 	run(&feeding, ctx, "measure costs", a.costs.run)
 	run(&reading, readers, "serve API", func(ctx context.Context) error { return a.server.Serve(ctx, a.listener) })
+	if a.store != nil {
+		run(&reading, readers, "keep the disk log", a.store.Run)
+	}
 	if address := a.options.Config.Metrics.Listen; address != "" {
 		run(&reading, readers, "serve metrics", func(ctx context.Context) error { return a.server.ServeMetrics(ctx, address) })
 	}
@@ -78,6 +81,7 @@ const streamGrace = 500 * time.Millisecond
 // endLog closes the log and waits for its readers to come to its end.
 func (a *Agent) endLog() {
 	a.sink.reportMalformed()
+	a.sink.reportStore(true)
 	a.tell(&skepv1.Agent{Event: "stop", Version: a.options.Version})
 	a.log.Close()
 	for end := time.Now().Add(streamGrace); len(a.log.Cursors()) > 0 && time.Now().Before(end); {

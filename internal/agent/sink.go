@@ -20,6 +20,7 @@ import (
 	"github.com/skep-io/skep/internal/kern"
 	"github.com/skep-io/skep/internal/sensor/process"
 	"github.com/skep-io/skep/internal/sensor/tcp"
+	"github.com/skep-io/skep/internal/store"
 )
 
 // headerBytes is the size of abi.EventHeader, which every record starts with.
@@ -45,6 +46,10 @@ type sink struct {
 	malformed  atomic.Uint64 // records that could not be decoded
 	refresh    atomic.Bool   // container metadata came in
 	closesLost atomic.Bool   // records of closes, since the table was last compared with the kernel's
+
+	store       *store.Store // nil without a disk log
+	toldStore   event.Counts // losses of it that are in the stream
+	toldStoreAt time.Time
 
 	malformedBy   error  // what the last one's fault was
 	toldMalformed uint64 // how many of them are in the stream
@@ -208,6 +213,7 @@ func (s *sink) Flush() {
 		s.recorder.clock.update()
 		s.reportMissed()
 		s.reportMalformed()
+		s.reportStore(false)
 	}
 	if s.refresh.CompareAndSwap(true, false) {
 		s.processes.Refresh()

@@ -37,6 +37,9 @@ func (a *Agent) status() *skepv1.GetStatusResponse {
 		AgentCpu:   durationpb.New(ownCPU()),
 		Signals:    signalStatus(a.signals),
 	}
+	if a.store != nil {
+		r.Store = a.store.Status()
+	}
 	interval := now.at.Sub(old.at)
 	r.AgentCpuShare = share(now.cpu-old.cpu, interval)
 	for _, p := range a.kernel.Stats() {
@@ -105,6 +108,11 @@ func (a *Agent) lossCounts() []*skepv1.LossCount {
 		add("restart", name, a.sink.recorder.restart(typ))
 	}
 	add("malformed", "unknown", a.sink.malformed.Load())
+	if a.store != nil {
+		for kind, n := range a.store.Losses() {
+			add("store", event.Kind(kind).String(), n)
+		}
+	}
 	for _, p := range a.kernel.Stats() {
 		add("program_missed", p.Name, p.Missed)
 	}

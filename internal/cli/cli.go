@@ -83,7 +83,7 @@ func (a *app) root() *cobra.Command {
 	flags.DurationVar(&a.timeout, "timeout", 10*time.Second, "give up on an answer of the agent after this long; streams are not limited")
 	_ = root.MarkPersistentFlagFilename("socket") // fails only for a flag that is not there
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
-	root.AddCommand(a.observeCmd(), a.psCmd(), a.connectionsCmd(), a.statusCmd(), a.doctorCmd(),
+	root.AddCommand(a.observeCmd(), a.psCmd(), a.connectionsCmd(), a.exportCmd(), a.statusCmd(), a.doctorCmd(),
 		a.tokenCmd(), a.whoamiCmd(), a.versionCmd(), a.serveCmd(), a.upCmd(), a.configCmd(), a.manCmd())
 	linuxShells(root)
 	return root

@@ -129,6 +129,19 @@ func (f *fakeAgent) ListConnections(_ context.Context, req *skepv1.ListConnectio
 	return &skepv1.ListConnectionsResponse{Connections: sampleConnections()}, nil
 }
 
+func (f *fakeAgent) Export(_ context.Context, req *skepv1.ExportRequest, s *connect.ServerStream[skepv1.ExportResponse]) error {
+	f.note("Export", req)
+	if err := misbehave(req.GetFilter().GetWhere()); err != nil {
+		return err
+	}
+	for _, part := range []string{"PAR1 first half, ", "second half"} {
+		if err := s.Send(&skepv1.ExportResponse{Data: []byte(part), Records: 7}); err != nil {
+			return err
+		}
+	}
+	return s.Send(&skepv1.ExportResponse{Records: 9, Missing: []string{"exec-1.parquet: torn\x1b[31m"}})
+}
+
 func (f *fakeAgent) GetIdentity(_ context.Context, req *skepv1.GetIdentityRequest) (*skepv1.GetIdentityResponse, error) {
 	f.note("GetIdentity", req)
 	return &skepv1.GetIdentityResponse{Uid: 0, User: "root", Role: skepv1.Role_ROLE_ADMIN}, nil

@@ -13,6 +13,7 @@ import (
 	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
@@ -25,7 +26,8 @@ const defaultLast = 20
 type observeFlags struct {
 	filterFlags
 	last    uint32
-	since   time.Duration
+	since   string
+	until   string
 	follow  bool
 	maxRate uint32
 	output  string
@@ -34,11 +36,14 @@ type observeFlags struct {
 const observeLong = `Show records of what happened on this host: processes that started and ended,
 connections that were made and closed.
 
-Without --last, --since or --follow the last 20 matching records are shown, as
-hubble observe does. --follow goes on with what happens from now; alone it
+Without --last, --since, --until or --follow the last 20 matching records are
+shown, as hubble observe does. What memory does not hold any more comes from the
+agent's disk log. --follow goes on with what happens from now; alone it
 shows the last 20 first, as tail does (--last 0: none). A private agent has no
 past, so with one skep waits for what happens: for --last N records (20 if not
 given), or with --follow until Ctrl-C.
+
+` + whenHelp + `
 
 ` + filterHelp + `
 
@@ -61,6 +66,9 @@ const observeExample = `  # Everything, live
   # What root executed in the last five minutes
   skep observe --kind exec --uid root --since 5m
 
+  # What a container did yesterday morning
+  skep observe --container web --since 2026-11-24T08:00 --until 2026-11-24T12:00
+
   # Failed connections to a network, live only
   skep observe -f --last 0 --kind connect --addr 10.0.0.0/8 --where 'connection.error_name != ""'
 
@@ -82,7 +90,7 @@ func (a *app) observeCmd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		req, err := f.request(filter, cmd.Flags().Changed("last"), cmd.Flags().Changed("since"))
+		req, err := f.request(filter, cmd.Flags().Changed("last"), time.Now())
 		if err != nil {
 			return err
 		}
@@ -103,22 +111,38 @@ func (a *app) observeCmd() *cobra.Command {
 	f.registerAddresses(cmd)
 	flags := cmd.Flags()
 	flags.Uint32VarP(&f.last, "last", "n", 0, "of the past, show at most the last `N` matching records")
-	flags.DurationVar(&f.since, "since", 0, "of the past, show what is at most this old, such as 5m")
+	flags.StringVar(&f.since, "since", "", "of the past, show what is at most this old, or happened since this time")
+	flags.StringVar(&f.until, "until", "", "of the past, show what happened until this time")
 	flags.BoolVarP(&f.follow, "follow", "f", false, "go on with what happens from now")
 	flags.Uint32Var(&f.maxRate, "max-rate", 0, "of what happens from now, show at most `N` records a second and count the rest (0: all)")
 	outputFlag(cmd, &f.output, "compact", "compact", "json", "table")
 	return cmd
 }
 
-func (f *observeFlags) request(filter *skepv1.Filter, lastSet, sinceSet bool) (*skepv1.ObserveRequest, error) {
+func (f *observeFlags) request(filter *skepv1.Filter, lastSet bool, now time.Time) (*skepv1.ObserveRequest, error) {
 	req := &skepv1.ObserveRequest{Filter: filter, Last: f.last, Follow: f.follow, MaxRate: f.maxRate}
-	if sinceSet {
-		if f.since <= 0 {
-			return nil, usage("--since %v: must be more than 0, such as 5m", f.since)
+	if f.since != "" {
+		w, err := parseWhen("since", f.since, now)
+		if err != nil {
+			return nil, err
 		}
-		req.Since = durationpb.New(f.since)
+		if w.at.IsZero() {
+			req.Since = durationpb.New(w.age)
+		} else {
+			req.From = timestamppb.New(w.at)
+		}
 	}
-	if !lastSet && !sinceSet {
+	if f.until != "" {
+		w, err := parseWhen("until", f.until, now)
+		switch {
+		case err != nil:
+			return nil, err
+		case f.follow:
+			return nil, usage("--until and --follow exclude each other")
+		}
+		req.Until = timestamppb.New(w.time(now))
+	}
+	if !lastSet && f.since == "" {
 		req.Last = defaultLast
 	}
 	return req, nil

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
@@ -18,6 +19,7 @@ import (
 type psFlags struct {
 	filterFlags
 	tree, exited, connections bool
+	at                        string
 	output                    string
 }
 
@@ -31,6 +33,11 @@ process whose arguments are not known.
 With the pid of a live process, or the process_id or exec_id that a record
 shows: that process with its ancestors, arguments, working directory,
 credentials, namespaces, children, connections and, if it has ended, its exit.
+
+With --at the processes that lived at a time in the past, from the agent's disk
+log, without their connections.
+
+` + whenHelp + `
 
 ` + filterHelp + `
 
@@ -47,6 +54,9 @@ const psExample = `  # Who runs, and below whom
 
   # Everything that nginx started, also what has ended
   skep ps --ancestor-exe nginx --exited
+
+  # What ran at half past ten, and below whom
+  skep ps --at 10:30 --tree
 
   # One process whole
   skep ps 4242`
@@ -66,6 +76,9 @@ func (a *app) psCmd() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if f.at != "" {
+			return a.processesAt(cmd, args, filter, f)
+		}
 		if len(args) == 1 {
 			if !f.empty() || f.tree || f.connections {
 				return usage("a process and a filter, --tree or --connections exclude each other")
@@ -75,20 +88,38 @@ func (a *app) psCmd() *cobra.Command {
 			})(cmd, args)
 		}
 		return a.withAgent(func(ctx context.Context, c *client, _ []string) error {
-			return a.listProcesses(ctx, c, filter, f)
+			return a.listProcesses(ctx, c, &skepv1.ListProcessesRequest{Filter: filter, Exited: f.exited}, f, time.Now())
 		})(cmd, args)
 	}
 	f.register(cmd)
 	flags := cmd.Flags()
 	flags.BoolVarP(&f.tree, "tree", "t", false, "show who started whom; a filter keeps the ancestors of what it selects")
 	flags.BoolVar(&f.exited, "exited", false, "also processes that have ended and are still remembered")
+	flags.StringVar(&f.at, "at", "", "the processes that lived at this time")
 	flags.BoolVarP(&f.connections, "connections", "c", false, "show each process's connections below it")
 	outputFlag(cmd, &f.output, "table", "table", "json")
 	return cmd
 }
 
-func (a *app) listProcesses(ctx context.Context, c *client, filter *skepv1.Filter, f psFlags) error {
-	got, err := c.ListProcesses(ctx, &skepv1.ListProcessesRequest{Filter: filter, Exited: f.exited})
+// processesAt lists the processes of a time in the past.
+func (a *app) processesAt(cmd *cobra.Command, args []string, filter *skepv1.Filter, f psFlags) error {
+	if len(args) > 0 || f.exited || f.connections {
+		return usage("--at and a process, --exited or --connections exclude each other")
+	}
+	now := time.Now()
+	w, err := parseWhen("at", f.at, now)
+	if err != nil {
+		return err
+	}
+	at := w.time(now)
+	return a.withRunningAgent(func(ctx context.Context, c *client, _ []string) error {
+		return a.listProcesses(ctx, c, &skepv1.ListProcessesRequest{Filter: filter, At: timestamppb.New(at)}, f, at)
+	})(cmd, args)
+}
+
+// listProcesses shows a table; ages are those at a time.
+func (a *app) listProcesses(ctx context.Context, c *client, req *skepv1.ListProcessesRequest, f psFlags, now time.Time) error {
+	got, err := c.ListProcesses(ctx, req)
 	if err != nil {
 		return err
 	}
@@ -96,15 +127,15 @@ func (a *app) listProcesses(ctx context.Context, c *client, filter *skepv1.Filte
 	if f.output == "json" {
 		return printJSON(a, rows...)
 	}
-	v := processView{app: a, exited: f.exited, users: userNames{}, now: time.Now()}
+	v := processView{app: a, exited: f.exited, users: userNames{}, now: now}
 	if f.connections {
-		if v.connections, err = connectionsByProcess(ctx, c, filter); err != nil {
+		if v.connections, err = connectionsByProcess(ctx, c, req.Filter); err != nil {
 			return err
 		}
 	}
 	lines := flat(rows)
 	if f.tree {
-		if lines, err = a.treeOf(ctx, c, rows, f); err != nil {
+		if lines, err = a.treeOf(ctx, c, rows, req, f); err != nil {
 			return err
 		}
 	}
@@ -113,10 +144,10 @@ func (a *app) listProcesses(ctx context.Context, c *client, filter *skepv1.Filte
 
 // treeOf arranges rows as a tree. The ancestors that a filter left out are
 // fetched, or the tree would fall apart.
-func (a *app) treeOf(ctx context.Context, c *client, rows []*skepv1.ProcessInfo, f psFlags) ([]psLine, error) {
+func (a *app) treeOf(ctx context.Context, c *client, rows []*skepv1.ProcessInfo, req *skepv1.ListProcessesRequest, f psFlags) ([]psLine, error) {
 	all := rows
 	if !f.empty() {
-		whole, err := c.ListProcesses(ctx, &skepv1.ListProcessesRequest{Exited: f.exited})
+		whole, err := c.ListProcesses(ctx, &skepv1.ListProcessesRequest{Exited: req.Exited, At: req.At})
 		if err != nil {
 			return nil, err
 		}

@@ -100,6 +100,12 @@ func (a *app) statusPage(s *skepv1.GetStatusResponse) string {
 			v.line(t.name, formatCount(t.t.GetEntries())+ofCapacity(t.t.GetCapacity()))
 		}
 	}
+	if st := s.GetStore(); st != nil {
+		v.line("Disk log", storeLine(st, v.now))
+		if st.GetFailing() != "" {
+			v.line("", event.Printable(st.GetFailing()))
+		}
+	}
 	width := a.width()
 	v.table("Records", kindTable(s.GetKinds()), width)
 	v.table("Lost", lossTable(s.GetLosses()), width)
@@ -107,6 +113,20 @@ func (a *app) statusPage(s *skepv1.GetStatusResponse) string {
 	v.table("Programs", programTable(s.GetPrograms()), width)
 	v.table("Signals", signalTable(s.GetSignals()), width)
 	return v.String()
+}
+
+func storeLine(st *skepv1.StoreStatus, now time.Time) string {
+	line := formatBytes(st.GetBytes()) + " of " + formatBytes(st.GetMaxBytes())
+	if st.GetOldest() != nil {
+		line += ", back to " + formatAge(now.Sub(st.GetOldest().AsTime())) + " ago"
+	}
+	if n := st.GetDamagedSegments(); n > 0 {
+		line += fmt.Sprintf(", %d files damaged", n)
+	}
+	if st.GetFailing() != "" {
+		line += ", not being written:"
+	}
+	return line
 }
 
 func ofCapacity(n uint64) string {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // maxSocketPath is sizeof(sockaddr_un.sun_path) less the final NUL, see unix(7).
@@ -33,6 +34,9 @@ func (d *decoder) check(c *Config) {
 		{"log.level", oneOf(c.Log.Level, "debug", "info", "warn", "error")},
 		{"log.format", oneOf(c.Log.Format, "text", "json")},
 		{"history.max_bytes", between(c.History.MaxBytes, 1<<20, 4<<30)},
+		{"store.dir", optional(c.Store.Dir, absolute)},
+		{"store.max_bytes", between(c.Store.MaxBytes, 64<<20, 1<<50)},
+		{"store.max_age", between(c.Store.MaxAge, time.Hour, 10*365*24*time.Hour)},
 		{"rings.critical_bytes", ringSize(c.Rings.CriticalBytes)},
 		{"rings.telemetry_bytes", ringSize(c.Rings.TelemetryBytes)},
 		{"tables.processes", between(c.Tables.Processes, 1024, 4<<20)},

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 )
 
 // DefaultPath is where skepd looks for its configuration.
@@ -32,6 +33,7 @@ type Config struct {
 	Metrics    Metrics    `yaml:"metrics"`
 	Log        Log        `yaml:"log"`
 	History    History    `yaml:"history"`
+	Store      Store      `yaml:"store"`
 	Rings      Rings      `yaml:"rings"`
 	Tables     Tables     `yaml:"tables"`
 	Sensors    Sensors    `yaml:"sensors"`
@@ -54,6 +56,14 @@ type Log struct {
 // History is the recent past that the agent keeps in memory.
 type History struct {
 	MaxBytes Size `yaml:"max_bytes"`
+}
+
+// Store is the disk log; an empty Dir is "store" in the data directory.
+type Store struct {
+	Enabled  bool          `yaml:"enabled"`
+	Dir      string        `yaml:"dir"`
+	MaxBytes Size          `yaml:"max_bytes"`
+	MaxAge   time.Duration `yaml:"max_age"`
 }
 
 // Rings are the kernel ring buffers: powers of two and multiples of a page.
@@ -110,6 +120,7 @@ func Default() Config {
 		BPFFS:   "/sys/fs/bpf/skep",
 		Log:     Log{Level: "info", Format: "text"},
 		History: History{MaxBytes: 16 << 20},
+		Store:   Store{Enabled: true, MaxBytes: 1 << 30, MaxAge: 7 * 24 * time.Hour},
 		Rings:   Rings{CriticalBytes: 4 << 20, TelemetryBytes: 4 << 20},
 		Tables:  Tables{Processes: 32768, Connections: 65536, ExitedProcesses: 4096},
 		Sensors: Sensors{Process: Sensor{Enabled: true}, TCP: Sensor{Enabled: true}},

@@ -46,6 +46,7 @@ type Cursor struct {
 	since time.Time
 
 	next uint64 // position of the next record to read
+	past int    // matching records that it was rewound over for Last
 	seen Counts // records of each kind before next
 	live uint64 // position where the past ended when the cursor was made
 
@@ -72,6 +73,10 @@ func (l *Log) Subscribe(opts SubscribeOptions) *Cursor {
 	}
 	return c
 }
+
+// Past is how many matching records of the past the cursor begins with, if it was asked
+// for the last ones.
+func (c *Cursor) Past() int { return c.past }
 
 // Position is where the cursor is.
 func (c *Cursor) Position() Position { return Position{c.next, c.seen} }

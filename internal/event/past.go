@@ -18,6 +18,14 @@ type view struct {
 	tail   int // records of the last chunk
 }
 
+// Reaches says whether the log still holds all that was appended since a time.
+func (l *Log) Reaches(since time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	oldest := l.chunks[0]
+	return oldest.n > 0 && oldest.records[0].GetTime().AsTime().Add(disorder).Before(since)
+}
+
 func viewOf(chunks []*chunk) view {
 	return view{chunks: slices.Clone(chunks), tail: chunks[len(chunks)-1].n}
 }
@@ -57,6 +65,7 @@ func (c *Cursor) searchBack(from *chunk, n int, wanted *int) (at int, done bool)
 			if from.kinds[i] == Loss && c.opts.UncountedLosses {
 				continue // tells of a gap, and is not what was asked for
 			}
+			c.past++
 			if *wanted--; *wanted == 0 {
 				return at, true
 			}

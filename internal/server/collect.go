@@ -32,6 +32,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	samples.events(status)
 	samples.subscribers(status.GetSubscribers())
 	samples.tables(status)
+	samples.store(status.GetStore())
 	samples.memory(status.GetMemory())
 	samples.programs(status.GetPrograms())
 	samples.signals(status.GetSignals())
@@ -103,6 +104,28 @@ func (s samples) tables(st *skepv1.GetStatusResponse) {
 			s.add(metricTableCapacity, float64(t.GetCapacity()), name)
 		}
 	}
+}
+
+func (s samples) store(st *skepv1.StoreStatus) {
+	if st == nil {
+		return
+	}
+	s.add(metricStoreBytes, float64(st.GetBytes()))
+	s.add(metricStoreMax, float64(st.GetMaxBytes()))
+	s.add(metricStoreMaxAge, st.GetMaxAge().AsDuration().Seconds())
+	if st.GetOldest() != nil {
+		s.add(metricStoreOldest, float64(st.GetOldest().AsTime().UnixNano())/1e9)
+	}
+	s.add(metricStoreSegments, float64(st.GetSegments()))
+	s.add(metricStoreLogs, float64(st.GetLogs()))
+	works := 1.0
+	if st.GetFailing() != "" {
+		works = 0
+	}
+	s.add(metricStoreWorks, works)
+	s.add(metricStoreDamaged, float64(st.GetDamagedSegments()))
+	s.add(metricStoreTorn, float64(st.GetDamagedBytes()))
+	s.add(metricStoreBroken, float64(st.GetDamagedRecords()))
 }
 
 func (s samples) memory(m *skepv1.MemoryStatus) {

@@ -39,6 +39,17 @@ var (
 	metricTableEntries  = gauge("skep_table_entries", "Entries of a table of the agent.", "table")
 	metricTableCapacity = gauge("skep_table_capacity", "Entries that a table of the agent can hold.", "table")
 
+	metricStoreBytes    = gauge("skep_store_bytes", "Size of all files of the disk log.")
+	metricStoreMax      = gauge("skep_store_max_bytes", "What the files of the disk log may be together.")
+	metricStoreMaxAge   = gauge("skep_store_max_age_seconds", "How long records are kept at most.")
+	metricStoreOldest   = gauge("skep_store_oldest_time_seconds", "When the oldest record happened, in seconds since the Unix epoch.")
+	metricStoreSegments = gauge("skep_store_segments", "Parquet files of the disk log.")
+	metricStoreLogs     = gauge("skep_store_logs", "Logs that are not closed into segments yet.")
+	metricStoreWorks    = gauge("skep_store_available", "1 if records are being stored.")
+	metricStoreDamaged  = counter("skep_store_damaged_segments_total", "Segments that were found damaged when they were read.")
+	metricStoreTorn     = counter("skep_store_damaged_bytes_total", "Bytes of logs that were torn by a crash, or are damaged.")
+	metricStoreBroken   = counter("skep_store_damaged_records_total", "Records of logs that could not be read because of damage.")
+
 	metricResident   = gauge("skep_agent_resident_memory_bytes", "Resident memory of the agent's process.")
 	metricKernelMaps = gauge("skep_maps_memory_bytes", "Memory of all BPF maps in the kernel.")
 	metricMapBytes   = gauge("skep_map_memory_bytes", "Memory of a BPF map in the kernel.", "map", "type")
@@ -65,6 +76,8 @@ var allMetrics = []*metric{
 	metricEvents, metricMissed, metricLost, metricEventRate,
 	metricSubscribers, metricDelivered, metricSubscriberLost, metricSubscriberSince,
 	metricTableEntries, metricTableCapacity,
+	metricStoreBytes, metricStoreMax, metricStoreMaxAge, metricStoreOldest, metricStoreSegments, metricStoreLogs, metricStoreWorks,
+	metricStoreDamaged, metricStoreTorn, metricStoreBroken,
 	metricResident, metricKernelMaps, metricMapBytes, metricMapEntries,
 	metricRuns, metricRunTime, metricProgramMissed, metricRunRate, metricRunDuration, metricProgramShare, metricInstructions,
 	metricSignal, metricCalls, metricConnsRefused, metricAuditFailures, metricFilterFailures,

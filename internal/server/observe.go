@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"connectrpc.com/connect"
 
@@ -32,10 +31,11 @@ func (s *Server) Observe(ctx context.Context, req *skepv1.ObserveRequest, stream
 	if err != nil {
 		return err
 	}
-	opts, err := subscription(callerFrom(ctx), req, filter)
+	when, err := windowOf(req)
 	if err != nil {
 		return err
 	}
+	opts := subscription(callerFrom(ctx), req, filter, when)
 	uid := callerFrom(ctx).uid
 	if !s.streams.acquire(uid) {
 		return connect.NewError(connect.CodeResourceExhausted,
@@ -44,11 +44,13 @@ func (s *Server) Observe(ctx context.Context, req *skepv1.ObserveRequest, stream
 	defer s.streams.release(uid)
 	defer func() { s.filterFailures.Add(filter.Failures()) }()
 
-	cursor := s.deps.Log.Subscribe(opts)
-	defer cursor.Close()
 	o := &observation{
-		node: s.deps.Node, kinds: filter.Kinds(), cursor: cursor, send: stream.Send,
+		node: s.deps.Node, kinds: filter.Kinds(), cursor: s.deps.Log.Subscribe(opts), send: stream.Send,
 		buf: make([]*skepv1.Record, maxBatchRecords),
+	}
+	defer func() { o.cursor.Close() }()
+	if err := o.stored(ctx, s, filter, opts, when); err != nil {
+		return finished(ctx, err)
 	}
 	if err := o.past(ctx, !opts.Since.IsZero() || opts.Last > 0); err != nil || !req.GetFollow() {
 		return finished(ctx, err)
@@ -60,22 +62,18 @@ func (s *Server) Observe(ctx context.Context, req *skepv1.ObserveRequest, stream
 }
 
 // subscription is what the log is asked for.
-func subscription(c caller, req *skepv1.ObserveRequest, filter *event.Filter) (event.SubscribeOptions, error) {
+func subscription(c caller, req *skepv1.ObserveRequest, filter *event.Filter, when window) event.SubscribeOptions {
 	opts := event.SubscribeOptions{
 		Who: fmt.Sprintf("%s (pid %d)", c.user, c.peer.pid), Filter: describeFilter(req.GetFilter()),
-		Kinds: filter.CursorKinds(), Match: filter.Match, Last: int(req.GetLast()), UncountedLosses: !filter.WantsOwn(),
+		Kinds: filter.CursorKinds(), Match: filter.Match, Last: int(req.GetLast()), UncountedLosses: !filter.WantsOwn(), Since: when.from,
 	}
 	if c.token != nil {
 		opts.Who = fmt.Sprintf("%s (token %s)", c.user, c.token.shortID())
 	}
-	if req.GetSince() != nil {
-		d := req.GetSince().AsDuration()
-		if req.GetSince().CheckValid() != nil || d < 0 {
-			return opts, connect.NewError(connect.CodeInvalidArgument, errors.New("since must not be negative: it is how old the oldest record may be"))
-		}
-		opts.Since = time.Now().Add(-d)
+	if !when.until.IsZero() {
+		opts.Match = func(r *skepv1.Record) bool { return !r.GetTime().AsTime().After(when.until) && filter.Match(r) }
 	}
-	return opts, nil
+	return opts
 }
 
 func describeFilter(f *skepv1.Filter) string {
@@ -110,6 +108,9 @@ type observation struct {
 	cursor *event.Cursor
 	send   func(*skepv1.ObserveResponse) error
 	buf    []*skepv1.Record
+	// of the disk log, not sent yet
+	batch      []*skepv1.Record
+	batchBytes int
 }
 
 // past sends what was there when the stream began, if it is wanted, and then

@@ -39,12 +39,14 @@ type Connections interface {
 // Node is what every record says about where it comes from.
 type Node struct{ ID, BootID, Name string }
 
-// Deps are what a Server works with. All are needed but Audit and Logger.
+// Deps are what a Server works with. All are needed but Store, Audit and Logger.
 type Deps struct {
 	Node        Node
 	Log         *event.Log
 	Processes   Processes
 	Connections Connections
+	// Store is nil for an agent without a disk log.
+	Store Store
 	// Status and Doctor return a fresh message; the server adds the subscribers.
 	Status func() *skepv1.GetStatusResponse
 	Doctor func() *skepv1.GetDoctorResponse
@@ -67,6 +69,7 @@ type Server struct {
 	// Streams are counted by the user who has them, other calls by the peer.
 	streams  *limiter
 	inFlight *limiter
+	exports  *limiter
 	calls    *callCounts
 	// filterFailures are those of the streams that have ended.
 	filterFailures atomic.Uint64
@@ -98,6 +101,7 @@ func New(deps Deps) (*Server, error) {
 		audit:     newAudit(deps.Audit, deps.Logger),
 		streams:   newLimiter(maxStreamsPerUID),
 		inFlight:  newLimiter(maxCallsPerUID),
+		exports:   newLimiter(1),
 		calls:     newCallCounts(),
 
 		requestTimeout: readRequestTimeout,

@@ -16,7 +16,10 @@ import (
 
 // ListProcesses implements the AgentService. Addresses and ports select the
 // processes that have such a connection.
-func (s *Server) ListProcesses(_ context.Context, req *skepv1.ListProcessesRequest) (*skepv1.ListProcessesResponse, error) {
+func (s *Server) ListProcesses(ctx context.Context, req *skepv1.ListProcessesRequest) (*skepv1.ListProcessesResponse, error) {
+	if req.GetAt() != nil {
+		return s.processesAt(ctx, req)
+	}
 	spec := req.GetFilter()
 	byConnection := &skepv1.Filter{Addrs: spec.GetAddrs(), Ports: spec.GetPorts()}
 	connections, err := s.tableFilter(byConnection)

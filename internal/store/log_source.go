@@ -25,7 +25,6 @@ const (
 // logSource reads the records of a log that match, by time.
 type logSource struct {
 	query  *query
-	file   *os.File
 	frames *frameReader
 	in     entries
 	failed error
@@ -34,10 +33,10 @@ type logSource struct {
 	wire   []byte
 }
 
-// openLogSource reads the first size bytes of a log; the file is closed with the source.
+// openLogSource reads the first size bytes of a log.
 func openLogSource(f *os.File, size int64, q *query) (*logSource, error) {
 	frames, err := newFrameReader(io.NewSectionReader(f, 0, size))
-	return &logSource{query: q, file: f, frames: frames}, err
+	return &logSource{query: q, frames: frames}, err
 }
 
 func (s *logSource) next() (*skepv1.Record, error) {
@@ -74,7 +73,8 @@ func (s *logSource) take(r stored) error {
 	return nil
 }
 
-func (s *logSource) close() { s.file.Close() }
+// close leaves the file to the Past that opened it.
+func (s *logSource) close() {}
 
 func timeOf(r *skepv1.Record) int64 {
 	return r.GetTime().GetSeconds()*1e9 + int64(r.GetTime().GetNanos())

@@ -6,6 +6,7 @@ import (
 	"container/heap"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"math"
@@ -128,6 +129,14 @@ type Missing struct {
 	Err     error
 }
 
+// String is the file and what is wrong with it.
+func (m Missing) String() string {
+	if m.Records > 0 {
+		return fmt.Sprintf("%s (%d records): %v", m.File, m.Records, m.Err)
+	}
+	return fmt.Sprintf("%s: %v", m.File, m.Err)
+}
+
 // Read calls emit with the records that match, in the order of their time. What is
 // emitted is not changed any more. Files that could not be read are in missing.
 func (p *Past) Read(ctx context.Context, from, until time.Time, filter *event.Filter, emit func(*skepv1.Record) error) (missing []Missing, err error) {
@@ -207,7 +216,6 @@ func (m *merge) step() (*skepv1.Record, error) {
 func (m *merge) open(in *input) bool {
 	var err error
 	if f := in.part.log; f != nil {
-		in.part.log = nil // the source closes it
 		var s *logSource
 		s, err = openLogSource(f, in.part.size, m.query)
 		in.source = s

@@ -33,6 +33,7 @@ func history(t testing.TB, records []*skepv1.Record, logs, closed int) *Store {
 		t.Fatal(err)
 	}
 	s.Open()
+	s.take(nil, event.Counts{})
 	if err := s.Failing(); err != nil {
 		t.Fatal(err)
 	}

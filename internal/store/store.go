@@ -51,7 +51,11 @@ type Options struct {
 	Close func(ctx context.Context, dir string, id uint64) (Damage, error)
 	// Processes returns the process table as records of kind "process": see Snapshots.
 	Processes func() []*skepv1.Record
-	Logger    *slog.Logger
+	// BootID is the boot that goes on, and Numbered the last number that each kind had
+	// before the first record of Log: those that the store lacks of them are Gaps.
+	BootID   string
+	Numbered map[string]uint64
+	Logger   *slog.Logger
 }
 
 // Store is the disk log of an agent.
@@ -69,8 +73,9 @@ type Store struct {
 	retryAt  time.Time
 	losses   event.Counts
 	damage   Damage
-	damaged  map[string]bool // segments
-	lastSeq  map[string]map[string]uint64
+	damaged  map[string]bool   // segments
+	lastSeq  map[string]uint64 // of this boot, by kind
+	gaps     []Gap
 
 	sealed chan struct{} // there may be a period to close
 }
@@ -89,17 +94,13 @@ func New(opts Options) (*Store, error) {
 	return &Store{opts: opts, sealed: make(chan struct{}, 1), damaged: map[string]bool{}}, nil
 }
 
-// Open reads what is there and begins to take records: from now on none that is appended
-// to the event log is missed. A directory that cannot be used is no error: the store
-// counts what it cannot keep, and tries again.
+// Open begins to take records: from now on none that is appended to the event log is
+// missed. It does no I/O, which Run begins with.
 func (s *Store) Open() {
-	s.cursor = s.opts.Log.Subscribe(event.SubscribeOptions{Who: "disk log"})
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.cursor = s.opts.Log.Subscribe(event.SubscribeOptions{Who: "disk log"})
 	s.position = s.cursor.Position()
-	if err := s.recover(); err != nil {
-		s.fail(err)
-	}
 }
 
 // open makes sure of a log to write to.
@@ -123,7 +124,7 @@ func (s *Store) recover() error {
 	if s.periods, err = readCatalog(s.opts.Dir); err != nil {
 		return err
 	}
-	s.read, s.lastSeq = true, map[string]map[string]uint64{}
+	s.read, s.lastSeq = true, map[string]uint64{}
 	for i, p := range s.periods {
 		s.lastID = max(s.lastID, p.id)
 		if !p.log {
@@ -139,6 +140,7 @@ func (s *Store) recover() error {
 			}
 		}
 	}
+	s.findGaps()
 	s.notifyCloser()
 	return s.begin()
 }
@@ -152,10 +154,9 @@ func (s *Store) scan(p *period) (good int64, err error) {
 			return nil
 		}
 		p.span.add(h.time)
-		if s.lastSeq[h.boot] == nil {
-			s.lastSeq[h.boot] = map[string]uint64{}
+		if h.boot == s.opts.BootID {
+			s.lastSeq[h.kind] = max(s.lastSeq[h.kind], h.seq)
 		}
-		s.lastSeq[h.boot][h.kind] = max(s.lastSeq[h.boot][h.kind], h.seq)
 		return nil
 	})
 	s.damage.Bytes += d.Bytes
@@ -223,6 +224,7 @@ func (s *Store) Run(ctx context.Context) error {
 	beside.Go(func() { s.sync(ctx) })
 	beside.Go(func() { s.close(ctx) })
 	defer s.cursor.Close()
+	s.take(nil, event.Counts{}) // A directory that cannot be used is no error: it is tried again.
 	buf := make([]*skepv1.Record, 512)
 	for {
 		n, lost, err := s.cursor.Next(context.WithoutCancel(ctx), buf)
@@ -271,7 +273,7 @@ func (s *Store) take(records []*skepv1.Record, overtaken event.Counts) {
 
 // ready says whether there is a log to write to; it tries to open one if it is time to.
 func (s *Store) ready() bool {
-	if s.log != nil && s.failing == nil {
+	if s.read && s.log != nil && s.failing == nil {
 		return true
 	}
 	if time.Now().Before(s.retryAt) {
@@ -428,14 +430,6 @@ func (s *Store) Failing() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.failing
-}
-
-// Last is the last number of each kind of a boot that the logs hold, as they were when
-// the store was opened.
-func (s *Store) Last(boot string) map[string]uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.lastSeq[boot]
 }
 
 func (s *Store) notifyCloser() {

@@ -205,12 +205,16 @@ type ObserveRequest struct {
 	Filter *Filter                `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
 	// Of the past: at most the last N matching records. 0: none unless since is set.
 	Last uint32 `protobuf:"varint,2,opt,name=last,proto3" json:"last,omitempty"`
-	// Of the past: only what is at most this old.
+	// Of the past: only what is at most this old. What memory does not reach comes from the disk log.
 	Since *durationpb.Duration `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
 	// Go on with what happens from now.
 	Follow bool `protobuf:"varint,4,opt,name=follow,proto3" json:"follow,omitempty"`
 	// At most this many records a second, the rest is sampled out and counted. 0: all.
-	MaxRate       uint32 `protobuf:"varint,5,opt,name=max_rate,json=maxRate,proto3" json:"max_rate,omitempty"`
+	MaxRate uint32 `protobuf:"varint,5,opt,name=max_rate,json=maxRate,proto3" json:"max_rate,omitempty"`
+	// As since, but a time. One of the two.
+	From *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=from,proto3" json:"from,omitempty"`
+	// Of the past: nothing that happened after this. Not with follow.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=until,proto3" json:"until,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -278,6 +282,20 @@ func (x *ObserveRequest) GetMaxRate() uint32 {
 		return x.MaxRate
 	}
 	return 0
+}
+
+func (x *ObserveRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *ObserveRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
 }
 
 type ObserveResponse struct {
@@ -400,8 +418,10 @@ type GetStatusResponse struct {
 	AgentCpuShare    float64         `protobuf:"fixed64,16,opt,name=agent_cpu_share,json=agentCpuShare,proto3" json:"agent_cpu_share,omitempty"`
 	ProgramsCpuShare float64         `protobuf:"fixed64,17,opt,name=programs_cpu_share,json=programsCpuShare,proto3" json:"programs_cpu_share,omitempty"`
 	Signals          []*SignalStatus `protobuf:"bytes,18,rep,name=signals,proto3" json:"signals,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// The disk log; absent if there is none.
+	Store         *StoreStatus `protobuf:"bytes,19,opt,name=store,proto3" json:"store,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetStatusResponse) Reset() {
@@ -560,6 +580,144 @@ func (x *GetStatusResponse) GetSignals() []*SignalStatus {
 	return nil
 }
 
+func (x *GetStatusResponse) GetStore() *StoreStatus {
+	if x != nil {
+		return x.Store
+	}
+	return nil
+}
+
+// StoreStatus is how the disk log is.
+type StoreStatus struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Directory string                 `protobuf:"bytes,1,opt,name=directory,proto3" json:"directory,omitempty"`
+	// Of all files, and what they may be together.
+	Bytes    uint64               `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	MaxBytes uint64               `protobuf:"varint,3,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"`
+	MaxAge   *durationpb.Duration `protobuf:"bytes,4,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
+	// Time of the oldest record.
+	Oldest *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=oldest,proto3" json:"oldest,omitempty"`
+	// Parquet files, and logs that are not closed into such yet.
+	Segments uint32 `protobuf:"varint,6,opt,name=segments,proto3" json:"segments,omitempty"`
+	Logs     uint32 `protobuf:"varint,7,opt,name=logs,proto3" json:"logs,omitempty"`
+	// Why nothing is stored at the moment; empty if all is well. What is not stored is in losses, place store.
+	Failing string `protobuf:"bytes,8,opt,name=failing,proto3" json:"failing,omitempty"`
+	// Segments that are damaged: their records are missing from answers. Counted when they are read.
+	DamagedSegments uint32 `protobuf:"varint,9,opt,name=damaged_segments,json=damagedSegments,proto3" json:"damaged_segments,omitempty"`
+	// Bytes of logs that were torn by a crash or are damaged, and records in them that can be counted.
+	DamagedBytes   uint64 `protobuf:"varint,10,opt,name=damaged_bytes,json=damagedBytes,proto3" json:"damaged_bytes,omitempty"`
+	DamagedRecords uint64 `protobuf:"varint,11,opt,name=damaged_records,json=damagedRecords,proto3" json:"damaged_records,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *StoreStatus) Reset() {
+	*x = StoreStatus{}
+	mi := &file_skep_v1_agent_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreStatus) ProtoMessage() {}
+
+func (x *StoreStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_agent_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreStatus.ProtoReflect.Descriptor instead.
+func (*StoreStatus) Descriptor() ([]byte, []int) {
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *StoreStatus) GetDirectory() string {
+	if x != nil {
+		return x.Directory
+	}
+	return ""
+}
+
+func (x *StoreStatus) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *StoreStatus) GetMaxBytes() uint64 {
+	if x != nil {
+		return x.MaxBytes
+	}
+	return 0
+}
+
+func (x *StoreStatus) GetMaxAge() *durationpb.Duration {
+	if x != nil {
+		return x.MaxAge
+	}
+	return nil
+}
+
+func (x *StoreStatus) GetOldest() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Oldest
+	}
+	return nil
+}
+
+func (x *StoreStatus) GetSegments() uint32 {
+	if x != nil {
+		return x.Segments
+	}
+	return 0
+}
+
+func (x *StoreStatus) GetLogs() uint32 {
+	if x != nil {
+		return x.Logs
+	}
+	return 0
+}
+
+func (x *StoreStatus) GetFailing() string {
+	if x != nil {
+		return x.Failing
+	}
+	return ""
+}
+
+func (x *StoreStatus) GetDamagedSegments() uint32 {
+	if x != nil {
+		return x.DamagedSegments
+	}
+	return 0
+}
+
+func (x *StoreStatus) GetDamagedBytes() uint64 {
+	if x != nil {
+		return x.DamagedBytes
+	}
+	return 0
+}
+
+func (x *StoreStatus) GetDamagedRecords() uint64 {
+	if x != nil {
+		return x.DamagedRecords
+	}
+	return 0
+}
+
 type KindStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Kind  string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
@@ -574,7 +732,7 @@ type KindStatus struct {
 
 func (x *KindStatus) Reset() {
 	*x = KindStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[5]
+	mi := &file_skep_v1_agent_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -586,7 +744,7 @@ func (x *KindStatus) String() string {
 func (*KindStatus) ProtoMessage() {}
 
 func (x *KindStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[5]
+	mi := &file_skep_v1_agent_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -599,7 +757,7 @@ func (x *KindStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KindStatus.ProtoReflect.Descriptor instead.
 func (*KindStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{5}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *KindStatus) GetKind() string {
@@ -642,7 +800,7 @@ type LossCount struct {
 
 func (x *LossCount) Reset() {
 	*x = LossCount{}
-	mi := &file_skep_v1_agent_proto_msgTypes[6]
+	mi := &file_skep_v1_agent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -654,7 +812,7 @@ func (x *LossCount) String() string {
 func (*LossCount) ProtoMessage() {}
 
 func (x *LossCount) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[6]
+	mi := &file_skep_v1_agent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -667,7 +825,7 @@ func (x *LossCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LossCount.ProtoReflect.Descriptor instead.
 func (*LossCount) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{6}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *LossCount) GetPlace() string {
@@ -705,7 +863,7 @@ type Subscriber struct {
 
 func (x *Subscriber) Reset() {
 	*x = Subscriber{}
-	mi := &file_skep_v1_agent_proto_msgTypes[7]
+	mi := &file_skep_v1_agent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -717,7 +875,7 @@ func (x *Subscriber) String() string {
 func (*Subscriber) ProtoMessage() {}
 
 func (x *Subscriber) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[7]
+	mi := &file_skep_v1_agent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -730,7 +888,7 @@ func (x *Subscriber) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscriber.ProtoReflect.Descriptor instead.
 func (*Subscriber) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{7}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Subscriber) GetId() uint64 {
@@ -785,7 +943,7 @@ type TableStatus struct {
 
 func (x *TableStatus) Reset() {
 	*x = TableStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[8]
+	mi := &file_skep_v1_agent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -797,7 +955,7 @@ func (x *TableStatus) String() string {
 func (*TableStatus) ProtoMessage() {}
 
 func (x *TableStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[8]
+	mi := &file_skep_v1_agent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -810,7 +968,7 @@ func (x *TableStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableStatus.ProtoReflect.Descriptor instead.
 func (*TableStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{8}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TableStatus) GetEntries() uint64 {
@@ -838,7 +996,7 @@ type MemoryStatus struct {
 
 func (x *MemoryStatus) Reset() {
 	*x = MemoryStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[9]
+	mi := &file_skep_v1_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -850,7 +1008,7 @@ func (x *MemoryStatus) String() string {
 func (*MemoryStatus) ProtoMessage() {}
 
 func (x *MemoryStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[9]
+	mi := &file_skep_v1_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -863,7 +1021,7 @@ func (x *MemoryStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemoryStatus.ProtoReflect.Descriptor instead.
 func (*MemoryStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{9}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *MemoryStatus) GetResidentBytes() uint64 {
@@ -899,7 +1057,7 @@ type MapStatus struct {
 
 func (x *MapStatus) Reset() {
 	*x = MapStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[10]
+	mi := &file_skep_v1_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -911,7 +1069,7 @@ func (x *MapStatus) String() string {
 func (*MapStatus) ProtoMessage() {}
 
 func (x *MapStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[10]
+	mi := &file_skep_v1_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -924,7 +1082,7 @@ func (x *MapStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapStatus.ProtoReflect.Descriptor instead.
 func (*MapStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{10}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *MapStatus) GetName() string {
@@ -976,7 +1134,7 @@ type ProgramStatus struct {
 
 func (x *ProgramStatus) Reset() {
 	*x = ProgramStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[11]
+	mi := &file_skep_v1_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -988,7 +1146,7 @@ func (x *ProgramStatus) String() string {
 func (*ProgramStatus) ProtoMessage() {}
 
 func (x *ProgramStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[11]
+	mi := &file_skep_v1_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1001,7 +1159,7 @@ func (x *ProgramStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgramStatus.ProtoReflect.Descriptor instead.
 func (*ProgramStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{11}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ProgramStatus) GetName() string {
@@ -1093,7 +1251,7 @@ type SignalStatus struct {
 
 func (x *SignalStatus) Reset() {
 	*x = SignalStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[12]
+	mi := &file_skep_v1_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1105,7 +1263,7 @@ func (x *SignalStatus) String() string {
 func (*SignalStatus) ProtoMessage() {}
 
 func (x *SignalStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[12]
+	mi := &file_skep_v1_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1118,7 +1276,7 @@ func (x *SignalStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalStatus.ProtoReflect.Descriptor instead.
 func (*SignalStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{12}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SignalStatus) GetSignal() string {
@@ -1182,7 +1340,7 @@ type RungStatus struct {
 
 func (x *RungStatus) Reset() {
 	*x = RungStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[13]
+	mi := &file_skep_v1_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1194,7 +1352,7 @@ func (x *RungStatus) String() string {
 func (*RungStatus) ProtoMessage() {}
 
 func (x *RungStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[13]
+	mi := &file_skep_v1_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1207,7 +1365,7 @@ func (x *RungStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RungStatus.ProtoReflect.Descriptor instead.
 func (*RungStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{13}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RungStatus) GetName() string {
@@ -1239,7 +1397,7 @@ type GetDoctorRequest struct {
 
 func (x *GetDoctorRequest) Reset() {
 	*x = GetDoctorRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[14]
+	mi := &file_skep_v1_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1251,7 +1409,7 @@ func (x *GetDoctorRequest) String() string {
 func (*GetDoctorRequest) ProtoMessage() {}
 
 func (x *GetDoctorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[14]
+	mi := &file_skep_v1_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1264,7 +1422,7 @@ func (x *GetDoctorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDoctorRequest.ProtoReflect.Descriptor instead.
 func (*GetDoctorRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{14}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{15}
 }
 
 type GetDoctorResponse struct {
@@ -1281,7 +1439,7 @@ type GetDoctorResponse struct {
 
 func (x *GetDoctorResponse) Reset() {
 	*x = GetDoctorResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[15]
+	mi := &file_skep_v1_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1293,7 +1451,7 @@ func (x *GetDoctorResponse) String() string {
 func (*GetDoctorResponse) ProtoMessage() {}
 
 func (x *GetDoctorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[15]
+	mi := &file_skep_v1_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1306,7 +1464,7 @@ func (x *GetDoctorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDoctorResponse.ProtoReflect.Descriptor instead.
 func (*GetDoctorResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{15}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetDoctorResponse) GetKernelRelease() string {
@@ -1357,7 +1515,7 @@ type Check struct {
 
 func (x *Check) Reset() {
 	*x = Check{}
-	mi := &file_skep_v1_agent_proto_msgTypes[16]
+	mi := &file_skep_v1_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1369,7 +1527,7 @@ func (x *Check) String() string {
 func (*Check) ProtoMessage() {}
 
 func (x *Check) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[16]
+	mi := &file_skep_v1_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1382,7 +1540,7 @@ func (x *Check) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Check.ProtoReflect.Descriptor instead.
 func (*Check) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{16}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Check) GetName() string {
@@ -1417,14 +1575,16 @@ type ListProcessesRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Filter *Filter                `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
 	// Also processes that have exited and are still remembered.
-	Exited        bool `protobuf:"varint,2,opt,name=exited,proto3" json:"exited,omitempty"`
+	Exited bool `protobuf:"varint,2,opt,name=exited,proto3" json:"exited,omitempty"`
+	// The processes that were there at this time, from the disk log, without their connections.
+	At            *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListProcessesRequest) Reset() {
 	*x = ListProcessesRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[17]
+	mi := &file_skep_v1_agent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1436,7 +1596,7 @@ func (x *ListProcessesRequest) String() string {
 func (*ListProcessesRequest) ProtoMessage() {}
 
 func (x *ListProcessesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[17]
+	mi := &file_skep_v1_agent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1449,7 +1609,7 @@ func (x *ListProcessesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProcessesRequest.ProtoReflect.Descriptor instead.
 func (*ListProcessesRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{17}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListProcessesRequest) GetFilter() *Filter {
@@ -1466,6 +1626,13 @@ func (x *ListProcessesRequest) GetExited() bool {
 	return false
 }
 
+func (x *ListProcessesRequest) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
 type ListProcessesResponse struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Processes []*ProcessInfo         `protobuf:"bytes,1,rep,name=processes,proto3" json:"processes,omitempty"`
@@ -1477,7 +1644,7 @@ type ListProcessesResponse struct {
 
 func (x *ListProcessesResponse) Reset() {
 	*x = ListProcessesResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[18]
+	mi := &file_skep_v1_agent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1489,7 +1656,7 @@ func (x *ListProcessesResponse) String() string {
 func (*ListProcessesResponse) ProtoMessage() {}
 
 func (x *ListProcessesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[18]
+	mi := &file_skep_v1_agent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1502,7 +1669,7 @@ func (x *ListProcessesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProcessesResponse.ProtoReflect.Descriptor instead.
 func (*ListProcessesResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{18}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListProcessesResponse) GetProcesses() []*ProcessInfo {
@@ -1538,7 +1705,7 @@ type ProcessInfo struct {
 
 func (x *ProcessInfo) Reset() {
 	*x = ProcessInfo{}
-	mi := &file_skep_v1_agent_proto_msgTypes[19]
+	mi := &file_skep_v1_agent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1550,7 +1717,7 @@ func (x *ProcessInfo) String() string {
 func (*ProcessInfo) ProtoMessage() {}
 
 func (x *ProcessInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[19]
+	mi := &file_skep_v1_agent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1563,7 +1730,7 @@ func (x *ProcessInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcessInfo.ProtoReflect.Descriptor instead.
 func (*ProcessInfo) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{19}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ProcessInfo) GetProcess() *Process {
@@ -1640,7 +1807,7 @@ type GetProcessRequest struct {
 
 func (x *GetProcessRequest) Reset() {
 	*x = GetProcessRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[20]
+	mi := &file_skep_v1_agent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1652,7 +1819,7 @@ func (x *GetProcessRequest) String() string {
 func (*GetProcessRequest) ProtoMessage() {}
 
 func (x *GetProcessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[20]
+	mi := &file_skep_v1_agent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1665,7 +1832,7 @@ func (x *GetProcessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProcessRequest.ProtoReflect.Descriptor instead.
 func (*GetProcessRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{20}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetProcessRequest) GetId() string {
@@ -1695,7 +1862,7 @@ type GetProcessResponse struct {
 
 func (x *GetProcessResponse) Reset() {
 	*x = GetProcessResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[21]
+	mi := &file_skep_v1_agent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1707,7 +1874,7 @@ func (x *GetProcessResponse) String() string {
 func (*GetProcessResponse) ProtoMessage() {}
 
 func (x *GetProcessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[21]
+	mi := &file_skep_v1_agent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1720,7 +1887,7 @@ func (x *GetProcessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProcessResponse.ProtoReflect.Descriptor instead.
 func (*GetProcessResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{21}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetProcessResponse) GetProcess() *ProcessInfo {
@@ -1764,7 +1931,7 @@ type ListConnectionsRequest struct {
 
 func (x *ListConnectionsRequest) Reset() {
 	*x = ListConnectionsRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[22]
+	mi := &file_skep_v1_agent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1776,7 +1943,7 @@ func (x *ListConnectionsRequest) String() string {
 func (*ListConnectionsRequest) ProtoMessage() {}
 
 func (x *ListConnectionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[22]
+	mi := &file_skep_v1_agent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1789,7 +1956,7 @@ func (x *ListConnectionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConnectionsRequest.ProtoReflect.Descriptor instead.
 func (*ListConnectionsRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{22}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListConnectionsRequest) GetFilter() *Filter {
@@ -1823,7 +1990,7 @@ type ListConnectionsResponse struct {
 
 func (x *ListConnectionsResponse) Reset() {
 	*x = ListConnectionsResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[23]
+	mi := &file_skep_v1_agent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1835,7 +2002,7 @@ func (x *ListConnectionsResponse) String() string {
 func (*ListConnectionsResponse) ProtoMessage() {}
 
 func (x *ListConnectionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[23]
+	mi := &file_skep_v1_agent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1848,7 +2015,7 @@ func (x *ListConnectionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConnectionsResponse.ProtoReflect.Descriptor instead.
 func (*ListConnectionsResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{23}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListConnectionsResponse) GetConnections() []*ConnectionInfo {
@@ -1883,7 +2050,7 @@ type ConnectionInfo struct {
 
 func (x *ConnectionInfo) Reset() {
 	*x = ConnectionInfo{}
-	mi := &file_skep_v1_agent_proto_msgTypes[24]
+	mi := &file_skep_v1_agent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1895,7 +2062,7 @@ func (x *ConnectionInfo) String() string {
 func (*ConnectionInfo) ProtoMessage() {}
 
 func (x *ConnectionInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[24]
+	mi := &file_skep_v1_agent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1908,7 +2075,7 @@ func (x *ConnectionInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectionInfo.ProtoReflect.Descriptor instead.
 func (*ConnectionInfo) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{24}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ConnectionInfo) GetProcess() *Process {
@@ -1961,7 +2128,7 @@ type GetIdentityRequest struct {
 
 func (x *GetIdentityRequest) Reset() {
 	*x = GetIdentityRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[25]
+	mi := &file_skep_v1_agent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1973,7 +2140,7 @@ func (x *GetIdentityRequest) String() string {
 func (*GetIdentityRequest) ProtoMessage() {}
 
 func (x *GetIdentityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[25]
+	mi := &file_skep_v1_agent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1986,7 +2153,7 @@ func (x *GetIdentityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetIdentityRequest.ProtoReflect.Descriptor instead.
 func (*GetIdentityRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{25}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{26}
 }
 
 type GetIdentityResponse struct {
@@ -2002,7 +2169,7 @@ type GetIdentityResponse struct {
 
 func (x *GetIdentityResponse) Reset() {
 	*x = GetIdentityResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[26]
+	mi := &file_skep_v1_agent_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2014,7 +2181,7 @@ func (x *GetIdentityResponse) String() string {
 func (*GetIdentityResponse) ProtoMessage() {}
 
 func (x *GetIdentityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[26]
+	mi := &file_skep_v1_agent_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2027,7 +2194,7 @@ func (x *GetIdentityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetIdentityResponse.ProtoReflect.Descriptor instead.
 func (*GetIdentityResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{26}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetIdentityResponse) GetUid() uint32 {
@@ -2077,7 +2244,7 @@ type CreateTokenRequest struct {
 
 func (x *CreateTokenRequest) Reset() {
 	*x = CreateTokenRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[27]
+	mi := &file_skep_v1_agent_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2089,7 +2256,7 @@ func (x *CreateTokenRequest) String() string {
 func (*CreateTokenRequest) ProtoMessage() {}
 
 func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[27]
+	mi := &file_skep_v1_agent_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2102,7 +2269,7 @@ func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{27}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CreateTokenRequest) GetRole() Role {
@@ -2130,7 +2297,7 @@ type CreateTokenResponse struct {
 
 func (x *CreateTokenResponse) Reset() {
 	*x = CreateTokenResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[28]
+	mi := &file_skep_v1_agent_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2142,7 +2309,7 @@ func (x *CreateTokenResponse) String() string {
 func (*CreateTokenResponse) ProtoMessage() {}
 
 func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[28]
+	mi := &file_skep_v1_agent_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2155,7 +2322,7 @@ func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{28}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CreateTokenResponse) GetToken() string {
@@ -2179,6 +2346,130 @@ func (x *CreateTokenResponse) GetExpires() *timestamppb.Timestamp {
 	return nil
 }
 
+type ExportRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Filter *Filter                `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Of what happened from and until these times; absent: no bound.
+	From          *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	Until         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportRequest) Reset() {
+	*x = ExportRequest{}
+	mi := &file_skep_v1_agent_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportRequest) ProtoMessage() {}
+
+func (x *ExportRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_agent_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportRequest.ProtoReflect.Descriptor instead.
+func (*ExportRequest) Descriptor() ([]byte, []int) {
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ExportRequest) GetFilter() *Filter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *ExportRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *ExportRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+type ExportResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The next bytes of the file.
+	Data []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	// Records in the file so far.
+	Records uint64 `protobuf:"varint,2,opt,name=records,proto3" json:"records,omitempty"`
+	// Files of the disk log that could not be read, and why; their records are missing.
+	Missing       []string `protobuf:"bytes,3,rep,name=missing,proto3" json:"missing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportResponse) Reset() {
+	*x = ExportResponse{}
+	mi := &file_skep_v1_agent_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportResponse) ProtoMessage() {}
+
+func (x *ExportResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_agent_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportResponse.ProtoReflect.Descriptor instead.
+func (*ExportResponse) Descriptor() ([]byte, []int) {
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ExportResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *ExportResponse) GetRecords() uint64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+func (x *ExportResponse) GetMissing() []string {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
+}
+
 var File_skep_v1_agent_proto protoreflect.FileDescriptor
 
 const file_skep_v1_agent_proto_rawDesc = "" +
@@ -2197,19 +2488,21 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\x05addrs\x18\b \x03(\tR\x05addrs\x12\x14\n" +
 	"\x05ports\x18\t \x03(\rR\x05ports\x12\x14\n" +
 	"\x05where\x18\n" +
-	" \x01(\tR\x05where\"\xb1\x01\n" +
+	" \x01(\tR\x05where\"\x93\x02\n" +
 	"\x0eObserveRequest\x12'\n" +
 	"\x06filter\x18\x01 \x01(\v2\x0f.skep.v1.FilterR\x06filter\x12\x12\n" +
 	"\x04last\x18\x02 \x01(\rR\x04last\x12/\n" +
 	"\x05since\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05since\x12\x16\n" +
 	"\x06follow\x18\x04 \x01(\bR\x06follow\x12\x19\n" +
-	"\bmax_rate\x18\x05 \x01(\rR\amaxRate\"q\n" +
+	"\bmax_rate\x18\x05 \x01(\rR\amaxRate\x12.\n" +
+	"\x04from\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
+	"\x05until\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"q\n" +
 	"\x0fObserveResponse\x12)\n" +
 	"\arecords\x18\x01 \x03(\v2\x0f.skep.v1.RecordR\arecords\x12\x1f\n" +
 	"\vsampled_out\x18\x02 \x01(\x04R\n" +
 	"sampledOut\x12\x12\n" +
 	"\x04live\x18\x03 \x01(\bR\x04live\"\x12\n" +
-	"\x10GetStatusRequest\"\xb7\x06\n" +
+	"\x10GetStatusRequest\"\xe3\x06\n" +
 	"\x11GetStatusResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x17\n" +
 	"\anode_id\x18\x02 \x01(\tR\x06nodeId\x12\x17\n" +
@@ -2231,7 +2524,21 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\tagent_cpu\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\bagentCpu\x12&\n" +
 	"\x0fagent_cpu_share\x18\x10 \x01(\x01R\ragentCpuShare\x12,\n" +
 	"\x12programs_cpu_share\x18\x11 \x01(\x01R\x10programsCpuShare\x12/\n" +
-	"\asignals\x18\x12 \x03(\v2\x15.skep.v1.SignalStatusR\asignals\"d\n" +
+	"\asignals\x18\x12 \x03(\v2\x15.skep.v1.SignalStatusR\asignals\x12*\n" +
+	"\x05store\x18\x13 \x01(\v2\x14.skep.v1.StoreStatusR\x05store\"\x89\x03\n" +
+	"\vStoreStatus\x12\x1c\n" +
+	"\tdirectory\x18\x01 \x01(\tR\tdirectory\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x1b\n" +
+	"\tmax_bytes\x18\x03 \x01(\x04R\bmaxBytes\x122\n" +
+	"\amax_age\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\x122\n" +
+	"\x06oldest\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x06oldest\x12\x1a\n" +
+	"\bsegments\x18\x06 \x01(\rR\bsegments\x12\x12\n" +
+	"\x04logs\x18\a \x01(\rR\x04logs\x12\x18\n" +
+	"\afailing\x18\b \x01(\tR\afailing\x12)\n" +
+	"\x10damaged_segments\x18\t \x01(\rR\x0fdamagedSegments\x12#\n" +
+	"\rdamaged_bytes\x18\n" +
+	" \x01(\x04R\fdamagedBytes\x12'\n" +
+	"\x0fdamaged_records\x18\v \x01(\x04R\x0edamagedRecords\"d\n" +
 	"\n" +
 	"KindStatus\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1a\n" +
@@ -2300,10 +2607,11 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06result\x18\x02 \x01(\tR\x06result\x12\x16\n" +
 	"\x06detail\x18\x03 \x01(\tR\x06detail\x12\x16\n" +
-	"\x06advice\x18\x04 \x01(\tR\x06advice\"W\n" +
+	"\x06advice\x18\x04 \x01(\tR\x06advice\"\x83\x01\n" +
 	"\x14ListProcessesRequest\x12'\n" +
 	"\x06filter\x18\x01 \x01(\v2\x0f.skep.v1.FilterR\x06filter\x12\x16\n" +
-	"\x06exited\x18\x02 \x01(\bR\x06exited\"a\n" +
+	"\x06exited\x18\x02 \x01(\bR\x06exited\x12*\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"a\n" +
 	"\x15ListProcessesResponse\x122\n" +
 	"\tprocesses\x18\x01 \x03(\v2\x14.skep.v1.ProcessInfoR\tprocesses\x12\x14\n" +
 	"\x05total\x18\x02 \x01(\x04R\x05total\"\xd8\x02\n" +
@@ -2354,13 +2662,21 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\x13CreateTokenResponse\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12!\n" +
 	"\x04role\x18\x02 \x01(\x0e2\r.skep.v1.RoleR\x04role\x124\n" +
-	"\aexpires\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires*M\n" +
+	"\aexpires\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\"\x9a\x01\n" +
+	"\rExportRequest\x12'\n" +
+	"\x06filter\x18\x01 \x01(\v2\x0f.skep.v1.FilterR\x06filter\x12.\n" +
+	"\x04from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"X\n" +
+	"\x0eExportResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\x12\x18\n" +
+	"\arecords\x18\x02 \x01(\x04R\arecords\x12\x18\n" +
+	"\amissing\x18\x03 \x03(\tR\amissing*M\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tROLE_VIEW\x10\x01\x12\x10\n" +
 	"\fROLE_OPERATE\x10\x02\x12\x0e\n" +
 	"\n" +
-	"ROLE_ADMIN\x10\x032\xd7\x04\n" +
+	"ROLE_ADMIN\x10\x032\x94\x05\n" +
 	"\fAgentService\x12B\n" +
 	"\tGetStatus\x12\x19.skep.v1.GetStatusRequest\x1a\x1a.skep.v1.GetStatusResponse\x12B\n" +
 	"\tGetDoctor\x12\x19.skep.v1.GetDoctorRequest\x1a\x1a.skep.v1.GetDoctorResponse\x12>\n" +
@@ -2368,7 +2684,8 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\rListProcesses\x12\x1d.skep.v1.ListProcessesRequest\x1a\x1e.skep.v1.ListProcessesResponse\x12E\n" +
 	"\n" +
 	"GetProcess\x12\x1a.skep.v1.GetProcessRequest\x1a\x1b.skep.v1.GetProcessResponse\x12T\n" +
-	"\x0fListConnections\x12\x1f.skep.v1.ListConnectionsRequest\x1a .skep.v1.ListConnectionsResponse\x12H\n" +
+	"\x0fListConnections\x12\x1f.skep.v1.ListConnectionsRequest\x1a .skep.v1.ListConnectionsResponse\x12;\n" +
+	"\x06Export\x12\x16.skep.v1.ExportRequest\x1a\x17.skep.v1.ExportResponse0\x01\x12H\n" +
 	"\vGetIdentity\x12\x1b.skep.v1.GetIdentityRequest\x1a\x1c.skep.v1.GetIdentityResponse\x12H\n" +
 	"\vCreateToken\x12\x1b.skep.v1.CreateTokenRequest\x1a\x1c.skep.v1.CreateTokenResponseB,Z*github.com/skep-io/skep/api/skep/v1;skepv1b\x06proto3"
 
@@ -2385,7 +2702,7 @@ func file_skep_v1_agent_proto_rawDescGZIP() []byte {
 }
 
 var file_skep_v1_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_skep_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_skep_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_skep_v1_agent_proto_goTypes = []any{
 	(Role)(0),                       // 0: skep.v1.Role
 	(*Filter)(nil),                  // 1: skep.v1.Filter
@@ -2393,104 +2710,118 @@ var file_skep_v1_agent_proto_goTypes = []any{
 	(*ObserveResponse)(nil),         // 3: skep.v1.ObserveResponse
 	(*GetStatusRequest)(nil),        // 4: skep.v1.GetStatusRequest
 	(*GetStatusResponse)(nil),       // 5: skep.v1.GetStatusResponse
-	(*KindStatus)(nil),              // 6: skep.v1.KindStatus
-	(*LossCount)(nil),               // 7: skep.v1.LossCount
-	(*Subscriber)(nil),              // 8: skep.v1.Subscriber
-	(*TableStatus)(nil),             // 9: skep.v1.TableStatus
-	(*MemoryStatus)(nil),            // 10: skep.v1.MemoryStatus
-	(*MapStatus)(nil),               // 11: skep.v1.MapStatus
-	(*ProgramStatus)(nil),           // 12: skep.v1.ProgramStatus
-	(*SignalStatus)(nil),            // 13: skep.v1.SignalStatus
-	(*RungStatus)(nil),              // 14: skep.v1.RungStatus
-	(*GetDoctorRequest)(nil),        // 15: skep.v1.GetDoctorRequest
-	(*GetDoctorResponse)(nil),       // 16: skep.v1.GetDoctorResponse
-	(*Check)(nil),                   // 17: skep.v1.Check
-	(*ListProcessesRequest)(nil),    // 18: skep.v1.ListProcessesRequest
-	(*ListProcessesResponse)(nil),   // 19: skep.v1.ListProcessesResponse
-	(*ProcessInfo)(nil),             // 20: skep.v1.ProcessInfo
-	(*GetProcessRequest)(nil),       // 21: skep.v1.GetProcessRequest
-	(*GetProcessResponse)(nil),      // 22: skep.v1.GetProcessResponse
-	(*ListConnectionsRequest)(nil),  // 23: skep.v1.ListConnectionsRequest
-	(*ListConnectionsResponse)(nil), // 24: skep.v1.ListConnectionsResponse
-	(*ConnectionInfo)(nil),          // 25: skep.v1.ConnectionInfo
-	(*GetIdentityRequest)(nil),      // 26: skep.v1.GetIdentityRequest
-	(*GetIdentityResponse)(nil),     // 27: skep.v1.GetIdentityResponse
-	(*CreateTokenRequest)(nil),      // 28: skep.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),     // 29: skep.v1.CreateTokenResponse
-	(*durationpb.Duration)(nil),     // 30: google.protobuf.Duration
-	(*Record)(nil),                  // 31: skep.v1.Record
-	(*timestamppb.Timestamp)(nil),   // 32: google.protobuf.Timestamp
-	(*Process)(nil),                 // 33: skep.v1.Process
-	(*Exit)(nil),                    // 34: skep.v1.Exit
-	(*Exec)(nil),                    // 35: skep.v1.Exec
-	(*Connection)(nil),              // 36: skep.v1.Connection
+	(*StoreStatus)(nil),             // 6: skep.v1.StoreStatus
+	(*KindStatus)(nil),              // 7: skep.v1.KindStatus
+	(*LossCount)(nil),               // 8: skep.v1.LossCount
+	(*Subscriber)(nil),              // 9: skep.v1.Subscriber
+	(*TableStatus)(nil),             // 10: skep.v1.TableStatus
+	(*MemoryStatus)(nil),            // 11: skep.v1.MemoryStatus
+	(*MapStatus)(nil),               // 12: skep.v1.MapStatus
+	(*ProgramStatus)(nil),           // 13: skep.v1.ProgramStatus
+	(*SignalStatus)(nil),            // 14: skep.v1.SignalStatus
+	(*RungStatus)(nil),              // 15: skep.v1.RungStatus
+	(*GetDoctorRequest)(nil),        // 16: skep.v1.GetDoctorRequest
+	(*GetDoctorResponse)(nil),       // 17: skep.v1.GetDoctorResponse
+	(*Check)(nil),                   // 18: skep.v1.Check
+	(*ListProcessesRequest)(nil),    // 19: skep.v1.ListProcessesRequest
+	(*ListProcessesResponse)(nil),   // 20: skep.v1.ListProcessesResponse
+	(*ProcessInfo)(nil),             // 21: skep.v1.ProcessInfo
+	(*GetProcessRequest)(nil),       // 22: skep.v1.GetProcessRequest
+	(*GetProcessResponse)(nil),      // 23: skep.v1.GetProcessResponse
+	(*ListConnectionsRequest)(nil),  // 24: skep.v1.ListConnectionsRequest
+	(*ListConnectionsResponse)(nil), // 25: skep.v1.ListConnectionsResponse
+	(*ConnectionInfo)(nil),          // 26: skep.v1.ConnectionInfo
+	(*GetIdentityRequest)(nil),      // 27: skep.v1.GetIdentityRequest
+	(*GetIdentityResponse)(nil),     // 28: skep.v1.GetIdentityResponse
+	(*CreateTokenRequest)(nil),      // 29: skep.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),     // 30: skep.v1.CreateTokenResponse
+	(*ExportRequest)(nil),           // 31: skep.v1.ExportRequest
+	(*ExportResponse)(nil),          // 32: skep.v1.ExportResponse
+	(*durationpb.Duration)(nil),     // 33: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),   // 34: google.protobuf.Timestamp
+	(*Record)(nil),                  // 35: skep.v1.Record
+	(*Process)(nil),                 // 36: skep.v1.Process
+	(*Exit)(nil),                    // 37: skep.v1.Exit
+	(*Exec)(nil),                    // 38: skep.v1.Exec
+	(*Connection)(nil),              // 39: skep.v1.Connection
 }
 var file_skep_v1_agent_proto_depIdxs = []int32{
 	1,  // 0: skep.v1.ObserveRequest.filter:type_name -> skep.v1.Filter
-	30, // 1: skep.v1.ObserveRequest.since:type_name -> google.protobuf.Duration
-	31, // 2: skep.v1.ObserveResponse.records:type_name -> skep.v1.Record
-	32, // 3: skep.v1.GetStatusResponse.started:type_name -> google.protobuf.Timestamp
-	30, // 4: skep.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
-	6,  // 5: skep.v1.GetStatusResponse.kinds:type_name -> skep.v1.KindStatus
-	7,  // 6: skep.v1.GetStatusResponse.losses:type_name -> skep.v1.LossCount
-	8,  // 7: skep.v1.GetStatusResponse.subscribers:type_name -> skep.v1.Subscriber
-	9,  // 8: skep.v1.GetStatusResponse.processes:type_name -> skep.v1.TableStatus
-	9,  // 9: skep.v1.GetStatusResponse.connections:type_name -> skep.v1.TableStatus
-	9,  // 10: skep.v1.GetStatusResponse.containers:type_name -> skep.v1.TableStatus
-	10, // 11: skep.v1.GetStatusResponse.memory:type_name -> skep.v1.MemoryStatus
-	12, // 12: skep.v1.GetStatusResponse.programs:type_name -> skep.v1.ProgramStatus
-	30, // 13: skep.v1.GetStatusResponse.agent_cpu:type_name -> google.protobuf.Duration
-	13, // 14: skep.v1.GetStatusResponse.signals:type_name -> skep.v1.SignalStatus
-	32, // 15: skep.v1.Subscriber.since:type_name -> google.protobuf.Timestamp
-	11, // 16: skep.v1.MemoryStatus.maps:type_name -> skep.v1.MapStatus
-	14, // 17: skep.v1.SignalStatus.rungs:type_name -> skep.v1.RungStatus
-	17, // 18: skep.v1.GetDoctorResponse.checks:type_name -> skep.v1.Check
-	13, // 19: skep.v1.GetDoctorResponse.signals:type_name -> skep.v1.SignalStatus
-	1,  // 20: skep.v1.ListProcessesRequest.filter:type_name -> skep.v1.Filter
-	20, // 21: skep.v1.ListProcessesResponse.processes:type_name -> skep.v1.ProcessInfo
-	33, // 22: skep.v1.ProcessInfo.process:type_name -> skep.v1.Process
-	32, // 23: skep.v1.ProcessInfo.started:type_name -> google.protobuf.Timestamp
-	32, // 24: skep.v1.ProcessInfo.exited:type_name -> google.protobuf.Timestamp
-	34, // 25: skep.v1.ProcessInfo.exit:type_name -> skep.v1.Exit
-	35, // 26: skep.v1.ProcessInfo.exec:type_name -> skep.v1.Exec
-	20, // 27: skep.v1.GetProcessResponse.process:type_name -> skep.v1.ProcessInfo
-	20, // 28: skep.v1.GetProcessResponse.ancestors:type_name -> skep.v1.ProcessInfo
-	20, // 29: skep.v1.GetProcessResponse.children:type_name -> skep.v1.ProcessInfo
-	25, // 30: skep.v1.GetProcessResponse.connections:type_name -> skep.v1.ConnectionInfo
-	1,  // 31: skep.v1.ListConnectionsRequest.filter:type_name -> skep.v1.Filter
-	25, // 32: skep.v1.ListConnectionsResponse.connections:type_name -> skep.v1.ConnectionInfo
-	33, // 33: skep.v1.ConnectionInfo.process:type_name -> skep.v1.Process
-	36, // 34: skep.v1.ConnectionInfo.connection:type_name -> skep.v1.Connection
-	32, // 35: skep.v1.ConnectionInfo.opened:type_name -> google.protobuf.Timestamp
-	32, // 36: skep.v1.ConnectionInfo.closed:type_name -> google.protobuf.Timestamp
-	32, // 37: skep.v1.ConnectionInfo.counted:type_name -> google.protobuf.Timestamp
-	0,  // 38: skep.v1.GetIdentityResponse.role:type_name -> skep.v1.Role
-	32, // 39: skep.v1.GetIdentityResponse.expires:type_name -> google.protobuf.Timestamp
-	0,  // 40: skep.v1.CreateTokenRequest.role:type_name -> skep.v1.Role
-	30, // 41: skep.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
-	0,  // 42: skep.v1.CreateTokenResponse.role:type_name -> skep.v1.Role
-	32, // 43: skep.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
-	4,  // 44: skep.v1.AgentService.GetStatus:input_type -> skep.v1.GetStatusRequest
-	15, // 45: skep.v1.AgentService.GetDoctor:input_type -> skep.v1.GetDoctorRequest
-	2,  // 46: skep.v1.AgentService.Observe:input_type -> skep.v1.ObserveRequest
-	18, // 47: skep.v1.AgentService.ListProcesses:input_type -> skep.v1.ListProcessesRequest
-	21, // 48: skep.v1.AgentService.GetProcess:input_type -> skep.v1.GetProcessRequest
-	23, // 49: skep.v1.AgentService.ListConnections:input_type -> skep.v1.ListConnectionsRequest
-	26, // 50: skep.v1.AgentService.GetIdentity:input_type -> skep.v1.GetIdentityRequest
-	28, // 51: skep.v1.AgentService.CreateToken:input_type -> skep.v1.CreateTokenRequest
-	5,  // 52: skep.v1.AgentService.GetStatus:output_type -> skep.v1.GetStatusResponse
-	16, // 53: skep.v1.AgentService.GetDoctor:output_type -> skep.v1.GetDoctorResponse
-	3,  // 54: skep.v1.AgentService.Observe:output_type -> skep.v1.ObserveResponse
-	19, // 55: skep.v1.AgentService.ListProcesses:output_type -> skep.v1.ListProcessesResponse
-	22, // 56: skep.v1.AgentService.GetProcess:output_type -> skep.v1.GetProcessResponse
-	24, // 57: skep.v1.AgentService.ListConnections:output_type -> skep.v1.ListConnectionsResponse
-	27, // 58: skep.v1.AgentService.GetIdentity:output_type -> skep.v1.GetIdentityResponse
-	29, // 59: skep.v1.AgentService.CreateToken:output_type -> skep.v1.CreateTokenResponse
-	52, // [52:60] is the sub-list for method output_type
-	44, // [44:52] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	33, // 1: skep.v1.ObserveRequest.since:type_name -> google.protobuf.Duration
+	34, // 2: skep.v1.ObserveRequest.from:type_name -> google.protobuf.Timestamp
+	34, // 3: skep.v1.ObserveRequest.until:type_name -> google.protobuf.Timestamp
+	35, // 4: skep.v1.ObserveResponse.records:type_name -> skep.v1.Record
+	34, // 5: skep.v1.GetStatusResponse.started:type_name -> google.protobuf.Timestamp
+	33, // 6: skep.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
+	7,  // 7: skep.v1.GetStatusResponse.kinds:type_name -> skep.v1.KindStatus
+	8,  // 8: skep.v1.GetStatusResponse.losses:type_name -> skep.v1.LossCount
+	9,  // 9: skep.v1.GetStatusResponse.subscribers:type_name -> skep.v1.Subscriber
+	10, // 10: skep.v1.GetStatusResponse.processes:type_name -> skep.v1.TableStatus
+	10, // 11: skep.v1.GetStatusResponse.connections:type_name -> skep.v1.TableStatus
+	10, // 12: skep.v1.GetStatusResponse.containers:type_name -> skep.v1.TableStatus
+	11, // 13: skep.v1.GetStatusResponse.memory:type_name -> skep.v1.MemoryStatus
+	13, // 14: skep.v1.GetStatusResponse.programs:type_name -> skep.v1.ProgramStatus
+	33, // 15: skep.v1.GetStatusResponse.agent_cpu:type_name -> google.protobuf.Duration
+	14, // 16: skep.v1.GetStatusResponse.signals:type_name -> skep.v1.SignalStatus
+	6,  // 17: skep.v1.GetStatusResponse.store:type_name -> skep.v1.StoreStatus
+	33, // 18: skep.v1.StoreStatus.max_age:type_name -> google.protobuf.Duration
+	34, // 19: skep.v1.StoreStatus.oldest:type_name -> google.protobuf.Timestamp
+	34, // 20: skep.v1.Subscriber.since:type_name -> google.protobuf.Timestamp
+	12, // 21: skep.v1.MemoryStatus.maps:type_name -> skep.v1.MapStatus
+	15, // 22: skep.v1.SignalStatus.rungs:type_name -> skep.v1.RungStatus
+	18, // 23: skep.v1.GetDoctorResponse.checks:type_name -> skep.v1.Check
+	14, // 24: skep.v1.GetDoctorResponse.signals:type_name -> skep.v1.SignalStatus
+	1,  // 25: skep.v1.ListProcessesRequest.filter:type_name -> skep.v1.Filter
+	34, // 26: skep.v1.ListProcessesRequest.at:type_name -> google.protobuf.Timestamp
+	21, // 27: skep.v1.ListProcessesResponse.processes:type_name -> skep.v1.ProcessInfo
+	36, // 28: skep.v1.ProcessInfo.process:type_name -> skep.v1.Process
+	34, // 29: skep.v1.ProcessInfo.started:type_name -> google.protobuf.Timestamp
+	34, // 30: skep.v1.ProcessInfo.exited:type_name -> google.protobuf.Timestamp
+	37, // 31: skep.v1.ProcessInfo.exit:type_name -> skep.v1.Exit
+	38, // 32: skep.v1.ProcessInfo.exec:type_name -> skep.v1.Exec
+	21, // 33: skep.v1.GetProcessResponse.process:type_name -> skep.v1.ProcessInfo
+	21, // 34: skep.v1.GetProcessResponse.ancestors:type_name -> skep.v1.ProcessInfo
+	21, // 35: skep.v1.GetProcessResponse.children:type_name -> skep.v1.ProcessInfo
+	26, // 36: skep.v1.GetProcessResponse.connections:type_name -> skep.v1.ConnectionInfo
+	1,  // 37: skep.v1.ListConnectionsRequest.filter:type_name -> skep.v1.Filter
+	26, // 38: skep.v1.ListConnectionsResponse.connections:type_name -> skep.v1.ConnectionInfo
+	36, // 39: skep.v1.ConnectionInfo.process:type_name -> skep.v1.Process
+	39, // 40: skep.v1.ConnectionInfo.connection:type_name -> skep.v1.Connection
+	34, // 41: skep.v1.ConnectionInfo.opened:type_name -> google.protobuf.Timestamp
+	34, // 42: skep.v1.ConnectionInfo.closed:type_name -> google.protobuf.Timestamp
+	34, // 43: skep.v1.ConnectionInfo.counted:type_name -> google.protobuf.Timestamp
+	0,  // 44: skep.v1.GetIdentityResponse.role:type_name -> skep.v1.Role
+	34, // 45: skep.v1.GetIdentityResponse.expires:type_name -> google.protobuf.Timestamp
+	0,  // 46: skep.v1.CreateTokenRequest.role:type_name -> skep.v1.Role
+	33, // 47: skep.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
+	0,  // 48: skep.v1.CreateTokenResponse.role:type_name -> skep.v1.Role
+	34, // 49: skep.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
+	1,  // 50: skep.v1.ExportRequest.filter:type_name -> skep.v1.Filter
+	34, // 51: skep.v1.ExportRequest.from:type_name -> google.protobuf.Timestamp
+	34, // 52: skep.v1.ExportRequest.until:type_name -> google.protobuf.Timestamp
+	4,  // 53: skep.v1.AgentService.GetStatus:input_type -> skep.v1.GetStatusRequest
+	16, // 54: skep.v1.AgentService.GetDoctor:input_type -> skep.v1.GetDoctorRequest
+	2,  // 55: skep.v1.AgentService.Observe:input_type -> skep.v1.ObserveRequest
+	19, // 56: skep.v1.AgentService.ListProcesses:input_type -> skep.v1.ListProcessesRequest
+	22, // 57: skep.v1.AgentService.GetProcess:input_type -> skep.v1.GetProcessRequest
+	24, // 58: skep.v1.AgentService.ListConnections:input_type -> skep.v1.ListConnectionsRequest
+	31, // 59: skep.v1.AgentService.Export:input_type -> skep.v1.ExportRequest
+	27, // 60: skep.v1.AgentService.GetIdentity:input_type -> skep.v1.GetIdentityRequest
+	29, // 61: skep.v1.AgentService.CreateToken:input_type -> skep.v1.CreateTokenRequest
+	5,  // 62: skep.v1.AgentService.GetStatus:output_type -> skep.v1.GetStatusResponse
+	17, // 63: skep.v1.AgentService.GetDoctor:output_type -> skep.v1.GetDoctorResponse
+	3,  // 64: skep.v1.AgentService.Observe:output_type -> skep.v1.ObserveResponse
+	20, // 65: skep.v1.AgentService.ListProcesses:output_type -> skep.v1.ListProcessesResponse
+	23, // 66: skep.v1.AgentService.GetProcess:output_type -> skep.v1.GetProcessResponse
+	25, // 67: skep.v1.AgentService.ListConnections:output_type -> skep.v1.ListConnectionsResponse
+	32, // 68: skep.v1.AgentService.Export:output_type -> skep.v1.ExportResponse
+	28, // 69: skep.v1.AgentService.GetIdentity:output_type -> skep.v1.GetIdentityResponse
+	30, // 70: skep.v1.AgentService.CreateToken:output_type -> skep.v1.CreateTokenResponse
+	62, // [62:71] is the sub-list for method output_type
+	53, // [53:62] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_skep_v1_agent_proto_init() }
@@ -2505,7 +2836,7 @@ func file_skep_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_skep_v1_agent_proto_rawDesc), len(file_skep_v1_agent_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   29,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -49,6 +49,8 @@ const (
 	// AgentServiceListConnectionsProcedure is the fully-qualified name of the AgentService's
 	// ListConnections RPC.
 	AgentServiceListConnectionsProcedure = "/skep.v1.AgentService/ListConnections"
+	// AgentServiceExportProcedure is the fully-qualified name of the AgentService's Export RPC.
+	AgentServiceExportProcedure = "/skep.v1.AgentService/Export"
 	// AgentServiceGetIdentityProcedure is the fully-qualified name of the AgentService's GetIdentity
 	// RPC.
 	AgentServiceGetIdentityProcedure = "/skep.v1.AgentService/GetIdentity"
@@ -71,6 +73,8 @@ type AgentServiceClient interface {
 	GetProcess(context.Context, *v1.GetProcessRequest) (*v1.GetProcessResponse, error)
 	// The connection table. Role view.
 	ListConnections(context.Context, *v1.ListConnectionsRequest) (*v1.ListConnectionsResponse, error)
+	// What the disk log holds, as one Parquet file. Role view.
+	Export(context.Context, *v1.ExportRequest) (*connect.ServerStreamForClient[v1.ExportResponse], error)
 	// Who the caller is to the agent. Any role.
 	GetIdentity(context.Context, *v1.GetIdentityRequest) (*v1.GetIdentityResponse, error)
 	// A short-lived token with at most the caller's role. Any role but that of another token.
@@ -124,6 +128,12 @@ func NewAgentServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(agentServiceMethods.ByName("ListConnections")),
 			connect.WithClientOptions(opts...),
 		),
+		export: connect.NewClient[v1.ExportRequest, v1.ExportResponse](
+			httpClient,
+			baseURL+AgentServiceExportProcedure,
+			connect.WithSchema(agentServiceMethods.ByName("Export")),
+			connect.WithClientOptions(opts...),
+		),
 		getIdentity: connect.NewClient[v1.GetIdentityRequest, v1.GetIdentityResponse](
 			httpClient,
 			baseURL+AgentServiceGetIdentityProcedure,
@@ -147,6 +157,7 @@ type agentServiceClient struct {
 	listProcesses   *connect.Client[v1.ListProcessesRequest, v1.ListProcessesResponse]
 	getProcess      *connect.Client[v1.GetProcessRequest, v1.GetProcessResponse]
 	listConnections *connect.Client[v1.ListConnectionsRequest, v1.ListConnectionsResponse]
+	export          *connect.Client[v1.ExportRequest, v1.ExportResponse]
 	getIdentity     *connect.Client[v1.GetIdentityRequest, v1.GetIdentityResponse]
 	createToken     *connect.Client[v1.CreateTokenRequest, v1.CreateTokenResponse]
 }
@@ -201,6 +212,11 @@ func (c *agentServiceClient) ListConnections(ctx context.Context, req *v1.ListCo
 	return nil, err
 }
 
+// Export calls skep.v1.AgentService.Export.
+func (c *agentServiceClient) Export(ctx context.Context, req *v1.ExportRequest) (*connect.ServerStreamForClient[v1.ExportResponse], error) {
+	return c.export.CallServerStream(ctx, connect.NewRequest(req))
+}
+
 // GetIdentity calls skep.v1.AgentService.GetIdentity.
 func (c *agentServiceClient) GetIdentity(ctx context.Context, req *v1.GetIdentityRequest) (*v1.GetIdentityResponse, error) {
 	response, err := c.getIdentity.CallUnary(ctx, connect.NewRequest(req))
@@ -233,6 +249,8 @@ type AgentServiceHandler interface {
 	GetProcess(context.Context, *v1.GetProcessRequest) (*v1.GetProcessResponse, error)
 	// The connection table. Role view.
 	ListConnections(context.Context, *v1.ListConnectionsRequest) (*v1.ListConnectionsResponse, error)
+	// What the disk log holds, as one Parquet file. Role view.
+	Export(context.Context, *v1.ExportRequest, *connect.ServerStream[v1.ExportResponse]) error
 	// Who the caller is to the agent. Any role.
 	GetIdentity(context.Context, *v1.GetIdentityRequest) (*v1.GetIdentityResponse, error)
 	// A short-lived token with at most the caller's role. Any role but that of another token.
@@ -282,6 +300,12 @@ func NewAgentServiceHandler(svc AgentServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(agentServiceMethods.ByName("ListConnections")),
 		connect.WithHandlerOptions(opts...),
 	)
+	agentServiceExportHandler := connect.NewServerStreamHandlerSimple(
+		AgentServiceExportProcedure,
+		svc.Export,
+		connect.WithSchema(agentServiceMethods.ByName("Export")),
+		connect.WithHandlerOptions(opts...),
+	)
 	agentServiceGetIdentityHandler := connect.NewUnaryHandlerSimple(
 		AgentServiceGetIdentityProcedure,
 		svc.GetIdentity,
@@ -308,6 +332,8 @@ func NewAgentServiceHandler(svc AgentServiceHandler, opts ...connect.HandlerOpti
 			agentServiceGetProcessHandler.ServeHTTP(w, r)
 		case AgentServiceListConnectionsProcedure:
 			agentServiceListConnectionsHandler.ServeHTTP(w, r)
+		case AgentServiceExportProcedure:
+			agentServiceExportHandler.ServeHTTP(w, r)
 		case AgentServiceGetIdentityProcedure:
 			agentServiceGetIdentityHandler.ServeHTTP(w, r)
 		case AgentServiceCreateTokenProcedure:
@@ -343,6 +369,10 @@ func (UnimplementedAgentServiceHandler) GetProcess(context.Context, *v1.GetProce
 
 func (UnimplementedAgentServiceHandler) ListConnections(context.Context, *v1.ListConnectionsRequest) (*v1.ListConnectionsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("skep.v1.AgentService.ListConnections is not implemented"))
+}
+
+func (UnimplementedAgentServiceHandler) Export(context.Context, *v1.ExportRequest, *connect.ServerStream[v1.ExportResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("skep.v1.AgentService.Export is not implemented"))
 }
 
 func (UnimplementedAgentServiceHandler) GetIdentity(context.Context, *v1.GetIdentityRequest) (*v1.GetIdentityResponse, error) {

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/identity"
+	"github.com/skep-io/skep/internal/server"
+	"github.com/skep-io/skep/internal/store"
+)
+
+// openStore begins the disk log. A private agent has none: it leaves nothing.
+func (a *Agent) openStore() error {
+	cfg := a.options.Config.Store
+	if !cfg.Enabled || a.options.Private {
+		return nil
+	}
+	dir := cfg.Dir
+	if dir == "" {
+		dir = filepath.Join(a.options.Config.DataDir, "store")
+	}
+	numbered := map[string]uint64{}
+	for _, kind := range event.Kinds() {
+		numbered[kind.String()] = a.sink.recorder.seq(kind)
+	}
+	var err error
+	a.store, err = store.New(store.Options{
+		Dir: dir, MaxBytes: int64(cfg.MaxBytes), MaxAge: cfg.MaxAge, Log: a.log, Close: closeLog,
+		Processes: a.snapshot, BootID: a.node.BootID, Numbered: numbered, Logger: a.logger,
+	})
+	if err != nil {
+		return err
+	}
+	a.store.Open()
+	a.sink.store = a.store
+	return nil
+}
+
+// snapshot is the process table as the disk log keeps it.
+func (a *Agent) snapshot() []*skepv1.Record {
+	now := bootNS()
+	origin := &skepv1.Record{
+		NodeId: a.node.ID, BootId: a.node.BootID, NodeName: a.node.Name, Cluster: a.options.Config.Cluster,
+		Time: a.clock.Wall(now), BootNs: now,
+	}
+	return store.Snapshot(identity.View{Table: a.processes, Clock: a.clock}.List(false), origin)
+}
+
+// closeLog closes a log in a process of its own, of the lowest priority: it takes more
+// memory than the agent may, and whatever happens to it does not happen to the agent.
+func closeLog(ctx context.Context, dir string, id uint64) (d store.Damage, err error) {
+	var stderr bytes.Buffer
+	c := exec.CommandContext(ctx, "/proc/self/exe", "close-log", "--dir", dir, strconv.FormatUint(id, 10))
+	c.Stderr = &stderr
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	out, err := c.Output()
+	if err != nil {
+		return d, fmt.Errorf("close log %d: %w: %s", id, err, strings.TrimSpace(stderr.String()))
+	}
+	_, err = fmt.Sscan(string(out), &d.Bytes, &d.Records)
+	return d, err
+}
+
+// history is the disk log as the server sees it.
+type history struct{ *store.Store }
+
+// Past implements server.Store.
+func (h history) Past() server.Past { return past{h.Store.Past()} }
+
+type past struct{ *store.Past }
+
+// Read implements server.Past.
+func (p past) Read(ctx context.Context, from, until time.Time, filter *event.Filter, emit func(*skepv1.Record) error) ([]string, error) {
+	missing, err := p.Past.Read(ctx, from, until, filter, emit)
+	return texts(missing), err
+}
+
+// Last implements server.Past.
+func (p past) Last(ctx context.Context, n int, from, until time.Time, filter *event.Filter) ([]*skepv1.Record, []string, error) {
+	records, missing, err := p.Past.Last(ctx, n, from, until, filter)
+	return records, texts(missing), err
+}
+
+// Export implements server.Past.
+func (p past) Export(ctx context.Context, from, until time.Time, filter *event.Filter, out io.Writer, progress func(uint64)) ([]string, error) {
+	missing, err := p.Past.Export(ctx, from, until, filter, out, progress)
+	return texts(missing), err
+}
+
+func texts(missing []store.Missing) (all []string) {
+	for _, m := range missing {
+		all = append(all, m.String())
+	}
+	return all
+}
+
+// tellStoreAgain is how often it is told that the disk still refuses.
+const tellStoreAgain = time.Minute
+
+// reportStore tells of records that the disk log lacks.
+func (s *sink) reportStore(end bool) {
+	if s.store == nil {
+		return
+	}
+	for _, gap := range s.store.Gaps() {
+		s.recorder.publish(event.Loss, bootNS(), nil, &skepv1.Record{Body: &skepv1.Record_Loss{Loss: &skepv1.Loss{
+			LostKind: gap.Kind, Count: gap.Last - gap.First + 1, Place: "store", FirstSeq: gap.First, LastSeq: gap.Last,
+			Detail: "not in the disk log: an agent before this one ended without writing them, or did not keep one",
+		}}})
+	}
+	now, why := s.store.Losses(), s.store.Failing()
+	// While the disk refuses, what is told is lost there too: that alone is no news.
+	told := s.toldStore
+	told[event.Loss] = now[event.Loss]
+	if now == told || why != nil && !end && time.Since(s.toldStoreAt) < tellStoreAgain {
+		return
+	}
+	detail := "not in the disk log: the disk was too slow"
+	if why != nil {
+		detail = "not in the disk log: " + why.Error()
+	}
+	for kind, n := range now {
+		if lost := n - s.toldStore[kind]; lost > 0 {
+			s.recorder.publish(event.Loss, bootNS(), nil, &skepv1.Record{Body: &skepv1.Record_Loss{Loss: &skepv1.Loss{
+				LostKind: event.Kind(kind).String(), Count: lost, Place: "store", Detail: detail,
+			}}})
+		}
+	}
+	s.toldStore, s.toldStoreAt = now, time.Now()
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/event"
+)
+
+type exportFlags struct {
+	filterFlags
+	since, until string
+	output       string
+}
+
+const exportLong = `Write records of the disk log into a file, or to the standard output (-).
+
+` + whenHelp + `
+
+` + filterHelp + `
+
+Output (-o):
+
+    parquet  one Parquet file with the columns of all kinds, named as in JSON
+    jsonl    one JSON object per line, as "skep observe -o json" prints
+
+The file is there whole or not at all. Where records are missing because a file
+of the disk log is damaged, the standard error says which.
+
+Exit status as in "skep --help".`
+
+const exportExample = `  # Yesterday, for another tool
+  skep export --since 24h yesterday.parquet
+
+  # What a container did in an hour, as lines
+  skep export -o jsonl --since 10:00 --until 11:00 --container web - | jq .kind`
+
+func (a *app) exportCmd() *cobra.Command {
+	var f exportFlags
+	cmd := &cobra.Command{
+		Use:     "export FILE|-",
+		Short:   "Write records of the disk log into a file",
+		Long:    exportLong,
+		Example: exportExample,
+		Args:    cobra.ExactArgs(1),
+		PreRunE: func(*cobra.Command, []string) error { return checkOutput(f.output, "parquet", "jsonl") },
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		req, err := f.request(time.Now())
+		if err != nil {
+			return err
+		}
+		if args[0] == "-" && f.output == "parquet" && a.screen.terminal {
+			return usage("a Parquet file is not for a terminal; name a file, or pipe it")
+		}
+		return a.withRunningAgent(func(ctx context.Context, c *client, args []string) error {
+			return a.export(ctx, c, req, f.output, args[0])
+		})(cmd, args)
+	}
+	f.registerKinds(cmd)
+	f.register(cmd)
+	f.registerAddresses(cmd)
+	cmd.Flags().StringVar(&f.since, "since", "", "what is at most this old, or happened since this time (default: all)")
+	cmd.Flags().StringVar(&f.until, "until", "", "what happened until this time")
+	outputFlag(cmd, &f.output, "parquet", "parquet", "jsonl")
+	return cmd
+}
+
+func (f *exportFlags) request(now time.Time) (*skepv1.ExportRequest, error) {
+	filter, err := f.filter()
+	if err != nil {
+		return nil, err
+	}
+	req := &skepv1.ExportRequest{Filter: filter, From: timestamppb.New(time.Unix(0, 0))}
+	if f.since != "" {
+		w, err := parseWhen("since", f.since, now)
+		if err != nil {
+			return nil, err
+		}
+		req.From = timestamppb.New(w.time(now))
+	}
+	if f.until != "" {
+		w, err := parseWhen("until", f.until, now)
+		if err != nil {
+			return nil, err
+		}
+		req.Until = timestamppb.New(w.time(now))
+	}
+	return req, nil
+}
+
+func (a *app) export(ctx context.Context, c *client, req *skepv1.ExportRequest, output, file string) error {
+	write := func(w io.Writer) error {
+		if output == "jsonl" {
+			return a.exportLines(ctx, c, req, w)
+		}
+		return a.exportParquet(ctx, c, req, w)
+	}
+	if file == "-" {
+		return write(a.out)
+	}
+	out, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	defer os.Remove(out.Name())
+	err = errors.Join(write(out), out.Chmod(0o640), out.Close())
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(out.Name(), file); err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	return nil
+}
+
+func (a *app) exportLines(ctx context.Context, c *client, req *skepv1.ExportRequest, w io.Writer) error {
+	stream, err := c.Observe(ctx, &skepv1.ObserveRequest{Filter: req.Filter, From: req.From, Until: req.Until})
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	out := bufio.NewWriterSize(w, 64<<10)
+	return copyRecords(stream, out, jsonPrinter{a.err}, 0)
+}
+
+func (a *app) exportParquet(ctx context.Context, c *client, req *skepv1.ExportRequest, w io.Writer) error {
+	stream, err := c.Export(ctx, req)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	records := uint64(0)
+	for stream.Receive() {
+		if _, err := w.Write(stream.Msg().GetData()); err != nil {
+			return wrapWrite(err)
+		}
+		records = stream.Msg().GetRecords()
+		for _, file := range stream.Msg().GetMissing() {
+			fmt.Fprintln(a.err, "skep: missing:", event.Printable(file))
+		}
+	}
+	if err := stream.Err(); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.err, "skep: %d records\n", records)
+	return nil
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+	"time"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/event"
+)
+
+// Last returns at most the last n records that match, by time. It goes back period by
+// period until it has enough, so what is recent is found soon.
+func (p *Past) Last(ctx context.Context, n int, from, until time.Time, filter *event.Filter) (found []*skepv1.Record, missing []Missing, err error) {
+	q := newQuery(from, until, filter)
+	whole := q.span
+	for _, begin := range p.begins() {
+		if q.span.from = max(begin, whole.from); q.span.from > q.span.to {
+			continue
+		}
+		recent := ring{size: n - len(found)}
+		gone, err := p.read(ctx, q, recent.add)
+		missing = append(missing, gone...)
+		found = append(recent.records(), found...)
+		if err != nil || len(found) >= n || q.span.from == whole.from {
+			return found, missing, err
+		}
+		q.span.to = q.span.from - 1
+	}
+	return found, missing, nil
+}
+
+// begins are the times at which periods begin, latest first.
+func (p *Past) begins() (all []int64) {
+	for _, part := range p.parts {
+		all = append(all, part.span.from)
+	}
+	slices.SortFunc(all, func(a, b int64) int { return cmp.Compare(b, a) })
+	all = slices.Compact(all)
+	// The parts of a period do not begin at quite the same time.
+	apart := int64(time.Minute)
+	kept, last := all[:0], int64(math.MaxInt64)
+	for i, t := range all {
+		if i == len(all)-1 || last-t > apart {
+			kept, last = append(kept, t), t
+		}
+	}
+	return kept
+}
+
+// ring keeps the last records that it is given.
+type ring struct {
+	size, next int
+	kept       []*skepv1.Record
+}
+
+func (r *ring) add(record *skepv1.Record) error {
+	if len(r.kept) < r.size {
+		r.kept = append(r.kept, record)
+		return nil
+	}
+	r.kept[r.next] = record
+	r.next = (r.next + 1) % r.size
+	return nil
+}
+
+func (r *ring) records() []*skepv1.Record { return slices.Concat(r.kept[r.next:], r.kept[:r.next]) }
