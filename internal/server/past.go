@@ -99,12 +99,13 @@ func (o *observation) stored(ctx context.Context, s *Server, filter *event.Filte
 	return o.sendBatch()
 }
 
-// beyond says whether what is asked for may reach further back than memory does.
+// beyond says whether what is asked for may reach further back than memory does. More of
+// the last records than can be held to find them are those of memory.
 func (w window) beyond(log *event.Log, opts event.SubscribeOptions, c *event.Cursor) bool {
-	if !w.from.IsZero() && log.Reaches(w.from) {
-		return false
+	if w.from.IsZero() {
+		return c.Past() < opts.Last && opts.Last <= maxLast
 	}
-	return !w.from.IsZero() && opts.Last == 0 || c.Past() < opts.Last
+	return !log.Reaches(w.from) && (opts.Last == 0 || c.Past() < opts.Last)
 }
 
 // storedLast sends the last records: those of the disk, and behind them those of memory.

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/skep-io/skep/test/e2e/skepdtest"
+)
+
+// skep runs the command-line program and returns its output.
+func (h *house) skep(args ...string) string {
+	h.t.Helper()
+	c := exec.Command(skepdtest.Build(h.t, "skep"), append([]string{"--socket", h.socket}, args...)...)
+	var stderr bytes.Buffer
+	c.Stderr = &stderr
+	out, err := c.Output()
+	if err != nil {
+		h.t.Fatalf("skep %q: %v: %s", args, err, stderr.String())
+	}
+	return string(out)
+}
+
+// told is what the tests read of a record.
+type told struct {
+	Kind    string
+	Seq     uint64
+	Time    time.Time
+	Process struct{ Pid int }
+	Exec    struct{ Args []string }
+	Loss    struct {
+		Place    string
+		LostKind string `json:"lost_kind"`
+		Count    uint64
+		FirstSeq uint64 `json:"first_seq"`
+	}
+}
+
+func tellings(t *testing.T, text string) (all []told) {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		var r told
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// mark runs processes whose arguments say which they are.
+func mark(t *testing.T, from, to int) {
+	t.Helper()
+	for i := from; i < to; i++ {
+		if err := exec.Command("true", "look-back", strconv.Itoa(i)).Run(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// marks counts the exec records of each marked process, and checks the order of all.
+func marks(t *testing.T, records []told) map[string]int {
+	t.Helper()
+	counts := map[string]int{}
+	for i, r := range records {
+		if i > 0 && r.Time.Before(records[i-1].Time) {
+			t.Errorf("record %d (%s %d) is older than the one before it", i, r.Kind, r.Seq)
+		}
+		if r.Kind == "exec" && len(r.Exec.Args) == 3 && r.Exec.Args[1] == "look-back" {
+			counts[r.Exec.Args[2]]++
+		}
+	}
+	return counts
+}
+
+func wantMarks(t *testing.T, counts map[string]int, from, to int) {
+	t.Helper()
+	for i := from; i < to; i++ {
+		if n := counts[strconv.Itoa(i)]; n != 1 {
+			t.Errorf("process %d is there %d times", i, n)
+		}
+	}
+	if len(counts) != to-from {
+		t.Errorf("%d processes, want %d", len(counts), to-from)
+	}
+}
+
+// TestLookBack: what happened before a restart, and before a kill -9, is found, once and
+// in order; the process table of a time in the past is that of ps at that time.
+func TestLookBack(t *testing.T) {
+	h := newHouse(t)
+	a := h.start()
+	begin := time.Now()
+	old := sleeper(t)
+	mark(t, 0, 200)
+	time.Sleep(100 * time.Millisecond)
+	then, truth := time.Now(), livePids(t)
+	time.Sleep(100 * time.Millisecond)
+	old.Process.Kill()
+	old.Wait()
+	mark(t, 200, 300)
+	time.Sleep(1500 * time.Millisecond)
+	a.kill()
+	mark(t, 300, 320) // the programs go on, and the next agent reads what they saw
+
+	a = h.start()
+	mark(t, 320, 400)
+	a.stop()
+	a = h.start()
+	mark(t, 400, 410)
+	within(t, 10*time.Second, "the last process is shown", func() error {
+		if !strings.Contains(h.skep("observe", "--since", "1h", "--comm", "true", "-o", "json"), `"409"`) {
+			return errors.New("it is not")
+		}
+		return nil
+	})
+	records := tellings(t, h.skep("observe", "--since", begin.Format(time.RFC3339Nano), "-o", "json"))
+	wantMarks(t, marks(t, records), 0, 410)
+	for _, r := range records {
+		if r.Loss.Place == "store" {
+			t.Errorf("lost: %+v", r.Loss)
+		}
+	}
+	wantMarks(t, marks(t, tellings(t, h.skep("export", "-o", "jsonl", "--since", begin.Format(time.RFC3339Nano), "--comm", "true", "-"))), 0, 410)
+	wantMarks(t, marks(t, tellings(t, h.skep("observe", "--last", "1230", "--comm", "true", "-o", "json"))), 0, 410)
+	bounded := marks(t, tellings(t, h.skep("observe", "--since", "1h", "--until", then.Format(time.RFC3339Nano), "-o", "json")))
+	wantMarks(t, bounded, 0, 200)
+	h.wantTree(then, truth, old.Process.Pid)
+
+	file := filepath.Join(h.dir, "export.parquet")
+	h.skep("export", file)
+	if b, err := os.ReadFile(file); err != nil || !bytes.HasPrefix(b, []byte("PAR1")) || !bytes.HasSuffix(b, []byte("PAR1")) {
+		t.Errorf("the export is no Parquet file (%v)", err)
+	}
+	if out := h.skep("status"); !strings.Contains(out, "Disk log") {
+		t.Errorf("status does not speak of the disk log:\n%s", out)
+	}
+}
+
+// livePids are the processes that /proc shows.
+func livePids(t *testing.T) map[int]bool {
+	t.Helper()
+	pids := map[int]bool{}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			pids[pid] = true
+		}
+	}
+	return pids
+}
+
+// wantTree compares the table of a time in the past with what /proc showed then. Other
+// processes of this host may have begun or ended in that instant.
+func (h *house) wantTree(then time.Time, truth map[int]bool, old int) {
+	h.t.Helper()
+	shown := map[int]bool{}
+	for line := range strings.Lines(h.skep("ps", "--at", then.Format(time.RFC3339Nano), "-o", "json")) {
+		var p struct{ Process struct{ Pid int } }
+		if err := json.Unmarshal([]byte(line), &p); err != nil {
+			h.t.Fatal(err)
+		}
+		shown[p.Process.Pid] = true
+	}
+	wrong := 0
+	for pid := range truth {
+		if !shown[pid] {
+			wrong++
+		}
+	}
+	for pid := range shown {
+		if !truth[pid] {
+			wrong++
+		}
+	}
+	if wrong > 3 || !shown[old] || !shown[os.Getpid()] {
+		h.t.Errorf("of %d processes then, %d shown, %d wrong; the one that ended since: %v", len(truth), len(shown), wrong, shown[old])
+	}
+	if now := h.skep("ps", "-o", "json"); strings.Contains(now, fmt.Sprintf(`"pid":%d,`, old)) {
+		h.t.Error("the process that has ended is in the table of now")
+	}
+	if tree := h.skep("ps", "--tree", "--at", then.Format(time.RFC3339Nano)); !strings.Contains(tree, "sleep 3600") {
+		h.t.Errorf("the tree lacks the process:\n%s", tree)
+	}
+}
