@@ -24,8 +24,8 @@ import (
 const (
 	entryPiece  = 1
 	entryRecord = 2
-	// maxPieces is more than a record ever has: its origin and its process.
-	maxPieces = 4
+	// maxPieces is what a record has at most: its origin, its process and its own rest.
+	maxPieces = 3
 )
 
 const (

@@ -3,7 +3,6 @@
 package store
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -56,7 +55,8 @@ func (d *Damage) any() bool { return d.Bytes+d.Records > 0 }
 // frameReader reads the frames of a log one after the other. After a damaged one it goes
 // on at the next that is whole and begins an epoch.
 type frameReader struct {
-	in      *bufio.Reader
+	in      io.Reader // nil once all of it is in the window
+	window  []byte    // read and not yet passed; its memory is not used again
 	damage  Damage
 	good    int64 // bytes up to the end of the last whole frame
 	at      int64
@@ -66,85 +66,92 @@ type frameReader struct {
 // errNoLog is the error for a file that is not a log of this format.
 var errNoLog = errors.New("not a write-ahead log of this version")
 
+// newFrameReader reads a log bit by bit.
 func newFrameReader(r io.Reader) (*frameReader, error) {
-	f := &frameReader{in: bufio.NewReaderSize(r, 64<<10)}
-	var magic [len(fileMagic)]byte
-	if _, err := io.ReadFull(f.in, magic[:]); err != nil || string(magic[:]) != fileMagic {
-		return nil, errNoLog
+	f := &frameReader{in: r}
+	return f, f.begin()
+}
+
+// newFrames reads a log that is in memory; payloads are parts of it.
+func newFrames(log []byte) (*frameReader, error) {
+	f := &frameReader{window: log}
+	return f, f.begin()
+}
+
+func (f *frameReader) begin() error {
+	b, err := f.peek(len(fileMagic))
+	if err != nil {
+		return err
 	}
-	f.at, f.good = int64(len(magic)), int64(len(magic))
-	return f, nil
+	if string(b) != fileMagic {
+		return errNoLog
+	}
+	f.pass(len(fileMagic))
+	f.good = f.at
+	return nil
 }
 
 // next returns the next whole frame's payload, which is the caller's, and whether it
 // begins an epoch. At the end it returns io.EOF; what is left of a torn frame is damage.
 func (f *frameReader) next() (payload []byte, first bool, err error) {
 	for {
-		header, err := f.in.Peek(headerLen)
+		header, err := f.peek(headerLen)
+		if err != nil {
+			return nil, false, err
+		}
 		if len(header) < headerLen {
-			if err != nil && !errors.Is(err, io.EOF) {
-				return nil, false, fmt.Errorf("read log: %w", err)
-			}
-			f.damage.Bytes += uint64(len(header))
+			f.skip(len(header))
 			return nil, false, io.EOF
 		}
 		length := int(binary.LittleEndian.Uint32(header[8:]))
 		if binary.LittleEndian.Uint32(header) != frameMagic || length > maxPayload {
-			if err := f.skip(1); err != nil {
-				return nil, false, err
-			}
+			f.skip(1)
 			continue
 		}
-		payload, flags, ok, err := f.frame(header, length)
+		frame, err := f.peek(headerLen + length)
 		if err != nil {
 			return nil, false, err
 		}
-		if ok && (!f.skipped || flags&epochStart != 0) {
-			f.skipped = false
-			f.good = f.at
-			return payload, flags&epochStart != 0, nil
+		// The length of a frame that is damaged is not to be believed.
+		if len(frame) < headerLen+length || checksum(frame[:12], frame[headerLen:]) != binary.LittleEndian.Uint32(frame[12:]) {
+			f.skip(1)
+			continue
+		}
+		first := binary.LittleEndian.Uint32(frame[4:])&epochStart != 0
+		if f.skipped && !first { // whole, but of a damaged epoch
+			f.skip(len(frame))
+			continue
+		}
+		f.pass(len(frame))
+		f.skipped, f.good = false, f.at
+		return frame[headerLen:], first, nil
+	}
+}
+
+// peek returns the next n bytes, fewer at the end of the log.
+func (f *frameReader) peek(n int) ([]byte, error) {
+	if len(f.window) < n && f.in != nil {
+		f.window = append(make([]byte, 0, max(n, 256<<10)), f.window...)
+		free := f.window[len(f.window):cap(f.window)]
+		got, err := io.ReadFull(f.in, free)
+		f.window = f.window[:len(f.window)+got]
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			f.in = nil
+		} else if err != nil {
+			return nil, fmt.Errorf("read log: %w", err)
 		}
 	}
+	return f.window[:min(n, len(f.window))], nil
 }
 
-// frame tries to read a frame. One that is damaged is passed over byte by byte: its
-// length is not to be believed.
-func (f *frameReader) frame(header []byte, length int) (payload []byte, flags uint32, ok bool, err error) {
-	var kept [headerLen]byte
-	copy(kept[:], header)
-	whole, err := f.peek(headerLen + length)
-	if err != nil {
-		return nil, 0, false, err
-	}
-	if len(whole) < headerLen+length || checksum(kept[:12], whole[headerLen:]) != binary.LittleEndian.Uint32(kept[12:]) {
-		return nil, 0, false, f.skip(1)
-	}
-	flags = binary.LittleEndian.Uint32(kept[4:])
-	if f.skipped && flags&epochStart == 0 { // whole, but of a damaged epoch
-		return nil, flags, false, f.skip(headerLen + length)
-	}
-	payload = append([]byte(nil), whole[headerLen:]...)
-	_, err = f.in.Discard(headerLen + length)
-	f.at += int64(headerLen + length)
-	return payload, flags, true, err
-}
-
-// peek is Peek with a buffer that is made as large as it must be.
-func (f *frameReader) peek(n int) ([]byte, error) {
-	if n > f.in.Size() {
-		f.in = bufio.NewReaderSize(f.in, n)
-	}
-	whole, err := f.in.Peek(n)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("read log: %w", err)
-	}
-	return whole, nil
-}
-
-func (f *frameReader) skip(n int) error {
-	f.skipped = true
-	n, err := f.in.Discard(n)
+func (f *frameReader) pass(n int) {
+	f.window = f.window[n:]
 	f.at += int64(n)
+}
+
+// skip passes over what is damaged.
+func (f *frameReader) skip(n int) {
+	f.pass(n)
+	f.skipped = true
 	f.damage.Bytes += uint64(n)
-	return err
 }

@@ -21,6 +21,10 @@ func scanLog(r io.Reader, visit func(stored) error) (d Damage, good int64, err e
 	if err != nil {
 		return Damage{}, 0, err
 	}
+	return scanFrames(frames, visit)
+}
+
+func scanFrames(frames *frameReader, visit func(stored) error) (d Damage, good int64, err error) {
 	var in entries
 	for {
 		payload, first, err := frames.next()
@@ -55,7 +59,7 @@ func scanLogFile(path string, visit func(stored) error) (Damage, int64, error) {
 
 // head is what places a record in the store.
 type head struct {
-	kind, boot string
+	kind, boot []byte // parts of the record's
 	seq        uint64
 	time       int64 // ns since the epoch
 }
@@ -98,11 +102,9 @@ func (h *head) take(number protowire.Number, typ protowire.Type, value []byte) {
 		h.seq, _ = protowire.ConsumeVarint(value)
 	case typ != protowire.BytesType:
 	case number == kindField:
-		b, _ := protowire.ConsumeBytes(value)
-		h.kind = string(b)
+		h.kind, _ = protowire.ConsumeBytes(value)
 	case number == bootField:
-		b, _ := protowire.ConsumeBytes(value)
-		h.boot = string(b)
+		h.boot, _ = protowire.ConsumeBytes(value)
 	case number == timeField:
 		b, _ := protowire.ConsumeBytes(value)
 		h.time, _ = timestampNS(b)

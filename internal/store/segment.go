@@ -3,6 +3,7 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -40,25 +41,68 @@ var blooms = []string{
 	"exec.filename", "connection.community_id", "connection.local.address", "connection.remote.address",
 }
 
-// row is a record on its way from the log into a segment.
-type row struct {
-	time   int64
-	seq    uint64
-	record stored
+// rows are records of one kind on their way from the log into a segment. There are many,
+// so they are not moved again: the index is sorted.
+type rows struct {
+	chunks [][]stored
+	index  []row
 }
+
+type row struct {
+	time int64
+	seq  uint64
+	at   int // in chunks
+}
+
+const rowChunk = 4096
+
+func (r *rows) add(h head, record stored) {
+	if len(r.index)%rowChunk == 0 {
+		r.chunks = append(r.chunks, make([]stored, 0, rowChunk))
+	}
+	last := len(r.chunks) - 1
+	r.chunks[last] = append(r.chunks[last], record)
+	r.index = append(r.index, row{h.time, h.seq, len(r.index)})
+}
+
+func (r *rows) sort() {
+	slices.SortStableFunc(r.index, func(a, b row) int {
+		return cmp.Or(cmp.Compare(a.time, b.time), cmp.Compare(a.seq, b.seq))
+	})
+}
+
+func (r *rows) record(i int) *stored {
+	at := r.index[i].at
+	return &r.chunks[at/rowChunk][at%rowChunk]
+}
+
+func (r *rows) span() span { return span{r.index[0].time, r.index[len(r.index)-1].time} }
 
 // CloseLog makes the segments of a period from its log, which stays: removing it is up to
 // the caller and makes the segments count. It needs about three times the log's size in
 // memory and is meant for a process of its own. It returns what of the log was damaged.
-func CloseLog(ctx context.Context, dir string, id uint64) (damage Damage, err error) {
-	path := filepath.Join(dir, logName(id))
-	kinds := map[string][]row{}
-	d, _, err := scanLogFile(path, func(r stored) error {
+func CloseLog(ctx context.Context, dir string, id uint64) (d Damage, err error) {
+	whole, err := os.ReadFile(filepath.Join(dir, logName(id)))
+	if err != nil {
+		return d, err
+	}
+	frames, err := newFrames(whole)
+	if err != nil {
+		return d, fmt.Errorf("close %s: %w", logName(id), err)
+	}
+	kinds := map[string]*rows{}
+	d, _, err = scanFrames(frames, func(r stored) error {
 		h, err := r.head()
-		if err == nil && segmentKind(h.kind) {
-			kinds[h.kind] = append(kinds[h.kind], row{h.time, h.seq, r})
+		if err != nil || !segmentKind(h.kind) {
+			return ctx.Err()
 		}
-		return ctx.Err()
+		of := kinds[string(h.kind)]
+		if of == nil {
+			of = &rows{}
+			kinds[string(h.kind)] = of
+		}
+		of.add(h, r)
+		return nil
 	})
 	if err != nil {
 		return d, err
@@ -66,11 +110,9 @@ func CloseLog(ctx context.Context, dir string, id uint64) (damage Damage, err er
 	if err := removeSegments(dir, id); err != nil {
 		return d, err
 	}
-	for kind, rows := range kinds {
-		slices.SortStableFunc(rows, func(a, b row) int {
-			return cmp.Or(cmp.Compare(a.time, b.time), cmp.Compare(a.seq, b.seq))
-		})
-		skipped, err := writeSegment(ctx, dir, kind, id, rows)
+	for kind, of := range kinds {
+		of.sort()
+		skipped, err := writeSegment(ctx, dir, kind, id, of)
 		d.Records += skipped
 		if err != nil {
 			return d, fmt.Errorf("close %s: write %s records: %w", logName(id), kind, err)
@@ -81,8 +123,8 @@ func CloseLog(ctx context.Context, dir string, id uint64) (damage Damage, err er
 }
 
 // segmentKind: a name that is fit for a file's.
-func segmentKind(kind string) bool {
-	return len(kind) > 0 && len(kind) <= 32 && strings.Trim(kind, "abcdefghijklmnopqrstuvwxyz_") == ""
+func segmentKind(kind []byte) bool {
+	return len(kind) > 0 && len(kind) <= 32 && len(bytes.Trim(kind, "abcdefghijklmnopqrstuvwxyz_")) == 0
 }
 
 // removeSegments removes what an attempt that did not come to its end has left.
@@ -95,44 +137,41 @@ func removeSegments(dir string, id uint64) error {
 }
 
 // writeSegment writes the file under another name, which is changed once it is durable.
-func writeSegment(ctx context.Context, dir, kind string, id uint64, rows []row) (skipped uint64, err error) {
+func writeSegment(ctx context.Context, dir, kind string, id uint64, of *rows) (skipped uint64, err error) {
 	f, err := os.CreateTemp(dir, tempPrefix+kind)
 	if err != nil {
 		return 0, err
 	}
 	defer os.Remove(f.Name())
-	skipped, err = writeRows(ctx, f, kind, rows)
+	skipped, err = writeRows(ctx, f, kind, of)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return skipped, err
 	}
-	name := segmentName(kind, id, span{rows[0].time, rows[len(rows)-1].time})
+	name := segmentName(kind, id, of.span())
 	return skipped, os.Rename(f.Name(), filepath.Join(dir, name))
 }
 
-func writeRows(ctx context.Context, out io.Writer, kind string, rows []row) (skipped uint64, err error) {
-	w, err := newRowWriter(out, kind, bodyOf(rows[0].record))
+func writeRows(ctx context.Context, out io.Writer, kind string, of *rows) (skipped uint64, err error) {
+	w, err := newRowWriter(out, kind, bodyOf(of.record(0)))
 	if err != nil {
 		return 0, err
 	}
-	var wires []byte // of the rows in the shredder
-	for _, r := range rows {
-		start := len(wires)
-		wires = r.record.wire(wires)
-		if w.shredder.add(wires[start:]) != nil {
+	for i := range of.index {
+		r := of.record(i)
+		if w.shredder.add(r.pieces[:r.n]...) != nil {
 			skipped++
 		}
 		if w.shredder.rows == batchRows {
 			if err := errors.Join(w.flush(), ctx.Err()); err != nil {
 				return skipped, err
 			}
-			wires = wires[:0]
 		}
 	}
 	return skipped, w.close()
 }
 
 // bodyOf is the name of the body that a record has, "" if it has none.
-func bodyOf(r stored) string {
+func bodyOf(r *stored) string {
 	bodies := recordType.Oneofs().ByName("body").Fields()
 	name := ""
 	for _, piece := range r.pieces[:r.n] {

@@ -31,18 +31,23 @@ type occurrence struct {
 }
 
 func newShredder(s *schema) *shredder {
-	return &shredder{schema: s, columns: make([][]parquet.Value, len(s.leaves)), lengths: make([]int, len(s.leaves))}
+	sh := &shredder{schema: s, columns: make([][]parquet.Value, len(s.leaves)), lengths: make([]int, len(s.leaves))}
+	for i := range sh.columns {
+		sh.columns[i] = make([]parquet.Value, 0, batchRows)
+	}
+	return sh
 }
 
 var errWire = errors.New("not a record")
 
-// add appends a row. If the wire is no record, nothing is appended.
-func (s *shredder) add(wire []byte) error {
+// add appends a row, from pieces of a record's encoding. If they are no record, nothing is
+// appended.
+func (s *shredder) add(wire ...[]byte) error {
 	for i, c := range s.columns {
 		s.lengths[i] = len(c)
 	}
 	s.found, s.more = s.found[:0], s.more[:0]
-	if err := s.message(s.schema.root, wire, 0, 0); err != nil {
+	if err := s.root(wire); err != nil {
 		for i, n := range s.lengths {
 			s.columns[i] = s.columns[i][:n]
 		}
@@ -59,15 +64,34 @@ func (s *shredder) clear() {
 	s.rows = 0
 }
 
+func (s *shredder) root(pieces [][]byte) error {
+	s.begin(s.schema.root)
+	for _, piece := range pieces {
+		if err := s.parse(s.schema.root, piece, 0); err != nil {
+			return err
+		}
+	}
+	return s.fields(s.schema.root, 0, 0, 0, 0)
+}
+
 // message writes the columns of a message that is there.
 func (s *shredder) message(m *message, wire []byte, repetition, definition int) error {
 	base, moreBase := len(s.found), len(s.more)
-	for range m.fields {
-		s.found = append(s.found, occurrence{})
-	}
+	s.begin(m)
 	if err := s.parse(m, wire, base); err != nil {
 		return err
 	}
+	return s.fields(m, base, moreBase, repetition, definition)
+}
+
+func (s *shredder) begin(m *message) {
+	for range m.fields {
+		s.found = append(s.found, occurrence{})
+	}
+}
+
+// fields writes the columns of a message whose values were found from base and moreBase on.
+func (s *shredder) fields(m *message, base, moreBase, repetition, definition int) error {
 	moreEnd := len(s.more)
 	for i, f := range m.fields {
 		if err := s.field(f, s.found[base+i], s.more[moreBase:moreEnd], repetition, definition); err != nil {

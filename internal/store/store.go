@@ -44,6 +44,9 @@ type Options struct {
 	// MaxBytes and MaxAge bound what is kept; 0 is no bound. The oldest goes first.
 	MaxBytes int64
 	MaxAge   time.Duration
+	// LogBytes is the size at which a log is closed. 0 means a sixteenth of MaxBytes, but
+	// from 1 to 32 MiB.
+	LogBytes int64
 	// Log is what is stored.
 	Log *event.Log
 	// Close makes the segments of a period, as CloseLog does, which is the default. It is
@@ -154,8 +157,8 @@ func (s *Store) scan(p *period) (good int64, err error) {
 			return nil
 		}
 		p.span.add(h.time)
-		if h.boot == s.opts.BootID {
-			s.lastSeq[h.kind] = max(s.lastSeq[h.kind], h.seq)
+		if string(h.boot) == s.opts.BootID {
+			s.lastSeq[string(h.kind)] = max(s.lastSeq[string(h.kind)], h.seq)
 		}
 		return nil
 	})
@@ -346,7 +349,10 @@ func (s *Store) fail(err error) {
 
 // logBytes is how large a log may get.
 func (s *Store) logBytes() int64 {
-	if s.opts.MaxBytes == 0 {
+	switch {
+	case s.opts.LogBytes > 0:
+		return s.opts.LogBytes
+	case s.opts.MaxBytes == 0:
 		return maxLogBytes
 	}
 	return min(maxLogBytes, max(minLogBytes, s.opts.MaxBytes/16))

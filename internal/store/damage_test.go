@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/event"
+)
+
+func someRecords(n int) []*skepv1.Record {
+	d := newDay(20 * time.Millisecond)
+	records := make([]*skepv1.Record, n)
+	for i := range records {
+		records[i] = d.next()
+	}
+	return records
+}
+
+// byKey finds records again.
+func byKey(records []*skepv1.Record) map[string]*skepv1.Record {
+	m := map[string]*skepv1.Record{}
+	for _, r := range records {
+		m[r.Kind+stamp(timeOf(r))+string(rune(r.Seq))] = r
+	}
+	return m
+}
+
+// TestTornTail: of a log that was cut anywhere, all records of whole frames come back,
+// and the rest is counted; a writer goes on behind them.
+func TestTornTail(t *testing.T) {
+	dir := t.TempDir()
+	records := someRecords(3000)
+	writeRecords(t, dir, 1, records[:1000])
+	whole, err := os.ReadFile(filepath.Join(dir, logName(1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		cut := len(fileMagic) + rand.IntN(len(whole)-len(fileMagic))
+		n := 0
+		d, good, err := scanLog(bytes.NewReader(whole[:cut]), func(stored) error { n++; return nil })
+		if err != nil || good > int64(cut) || int64(d.Bytes) != int64(cut)-good || d.Records != 0 {
+			t.Fatalf("cut at %d: whole up to %d, %+v, %v", cut, good, d, err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, logName(1)), whole[:len(whole)-1], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := stillStore(t, dir)
+	before := len(ask(t, s, time.Time{}, time.Time{}, nil))
+	if torn := s.Status().DamagedBytes; torn == 0 || before == 0 || before >= 1000 {
+		t.Errorf("%d bytes torn, %d of 1000 records", torn, before)
+	}
+	s.take(records[1000:2000], event.Counts{})
+	if err := s.end(nil); err != nil {
+		t.Fatal(err)
+	}
+	s = stillStore(t, dir)
+	if got := len(ask(t, s, time.Time{}, time.Time{}, nil)); got != before+1000 || s.Status().DamagedBytes != 0 {
+		t.Errorf("%d records after going on, want %d; %v", got, before+1000, s.Status())
+	}
+}
+
+// TestDamagedLog: damage in the middle of a log costs an epoch at most.
+func TestDamagedLog(t *testing.T) {
+	dir := t.TempDir()
+	records := someRecords(20000)
+	writeRecords(t, dir, 1, records)
+	whole, err := os.ReadFile(filepath.Join(dir, logName(1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := byKey(records)
+	for range 20 {
+		bad := bytes.Clone(whole)
+		bad[len(fileMagic)+rand.IntN(len(bad)-len(fileMagic))] ^= 1 << rand.IntN(8)
+		n := 0
+		d, _, err := scanLog(bytes.NewReader(bad), func(r stored) error {
+			got := &skepv1.Record{}
+			if err := proto.Unmarshal(r.wire(nil), got); err != nil {
+				t.Fatal(err)
+			}
+			if key := got.Kind + stamp(timeOf(got)) + string(rune(got.Seq)); !proto.Equal(got, want[key]) {
+				t.Fatalf("wrong record %v", got)
+			}
+			n++
+			return nil
+		})
+		if err != nil || !d.any() || d.Bytes > epochBytes+2*frameBytes {
+			t.Fatalf("%+v, %v", d, err)
+		}
+		if n < 20000-4000 || n >= 20000 {
+			t.Fatalf("%d of 20000 records came back", n)
+		}
+	}
+}
+
+// TestDamagedSegment: of a store with a damaged segment all others answer; what it says
+// itself is right, and that it is damaged is in the answer and in the status.
+func TestDamagedSegment(t *testing.T) {
+	records := someRecords(9000)
+	s := history(t, records, 3, 3)
+	want := byKey(records)
+	execs := 0
+	for _, r := range records {
+		if r.Kind == "exec" {
+			execs++
+		}
+	}
+	name := s.periods[1].segments[0].name
+	for _, segment := range s.periods[1].segments {
+		if segment.kind == "exec" {
+			name = segment.name
+		}
+	}
+	path := filepath.Join(s.opts.Dir, name)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damages := map[string][]byte{"empty": {}, "cut": whole[:len(whole)/2], "other": bytes.Repeat([]byte("PAR1"), 1000)}
+	for range 60 {
+		bad := bytes.Clone(whole)
+		for range 1 + rand.IntN(8) {
+			bad[rand.IntN(len(bad))] ^= byte(1 + rand.IntN(255))
+		}
+		damages["random "+string(rune('a'+len(damages)))] = bad
+	}
+	told := 0
+	for how, bad := range damages {
+		if err := os.WriteFile(path, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, missing := askAll(t, s, &skepv1.Filter{Kinds: []string{"exec"}})
+		for _, r := range got {
+			if w := want[r.Kind+stamp(timeOf(r))+string(rune(r.Seq))]; !proto.Equal(r, w) {
+				t.Fatalf("%s: a wrong record came back: %v\nwant %v", how, r, w)
+			}
+		}
+		switch {
+		case len(missing) > 0 && (missing[0].File != name || !strings.Contains(missing[0].String(), name)):
+			t.Errorf("%s: missing is %v", how, missing)
+		case len(missing) == 0 && len(got) != execs:
+			t.Errorf("%s: %d of %d records came back and nothing is said", how, len(got), execs)
+		case len(missing) > 0:
+			told++
+		}
+		if len(got) < execs/2 {
+			t.Errorf("%s: only %d of %d records", how, len(got), execs)
+		}
+	}
+	if told < len(damages)/2 || s.Status().DamagedSegments != 1 {
+		t.Errorf("%d of %d damages noticed, status %v", told, len(damages), s.Status())
+	}
+}
+
+func askAll(t *testing.T, s *Store, spec *skepv1.Filter) (got []*skepv1.Record, missing []Missing) {
+	t.Helper()
+	filter, err := event.Compile(spec, event.FilterDeps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	past := s.Past()
+	defer past.Close()
+	missing, err = past.Read(t.Context(), time.Time{}, time.Time{}, filter, func(r *skepv1.Record) error {
+		got = append(got, r)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got, missing
+}
