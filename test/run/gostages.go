@@ -17,7 +17,7 @@ import (
 var alone = []string{"internal/agent", "internal/kern", "internal/sensor", "test/e2e", "test/house"}
 
 // raced are the packages where goroutines meet.
-var raced = []string{"internal/event", "internal/server", "internal/identity", "internal/flow"}
+var raced = []string{"internal/event", "internal/server", "internal/identity", "internal/flow", "internal/store"}
 
 const packageTimeout = "-timeout=10m"
 
@@ -49,6 +49,15 @@ func raceTests(ctx context.Context, t *tally) error {
 	}
 	args := slices.Concat([]string{"-race", "-p=2", packageTimeout}, packages)
 	return goTest(ctx, t, []string{"CGO_ENABLED=1"}, args...)
+}
+
+// duckdbTests are a module of their own: the driver of DuckDB needs cgo.
+func duckdbTests(ctx context.Context, t *tally) error {
+	if err := need("gcc", "g++"); err != nil {
+		t.check("gcc", func() error { return err })
+		return nil
+	}
+	return goTestIn(ctx, t, "test/duckdb", []string{"CGO_ENABLED=1"}, packageTimeout, "./...")
 }
 
 // matrixTests are the tests of test/vm that boot guests; its others are in unit.

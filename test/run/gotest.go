@@ -18,8 +18,13 @@ const module = "github.com/skep-io/skep/"
 // goTest runs "go test -json" and adds a result for every test. Results are never
 // taken from the cache: the go command does not see what a test asks the kernel.
 func goTest(ctx context.Context, t *tally, env []string, args ...string) error {
+	return goTestIn(ctx, t, "", env, args...)
+}
+
+// goTestIn is goTest in the module of a directory, "" for this one.
+func goTestIn(ctx context.Context, t *tally, dir string, env []string, args ...string) error {
 	c := command(ctx, append([]string{"go", "test", "-json", "-count=1"}, args...)...)
-	c.Env = append(os.Environ(), env...)
+	c.Dir, c.Env = dir, append(os.Environ(), env...)
 	var stderr bytes.Buffer
 	c.Stderr = &stderr
 	stdout, err := c.StdoutPipe()

@@ -20,6 +20,7 @@ var debian = []struct{ provides, name string }{
 	{"/usr/include/bpf/bpf_helpers.h", "libbpf-dev"},
 	{"/usr/include/linux/bpf.h", "linux-libc-dev"},
 	{"gcc", "gcc"},
+	{"g++", "g++"},
 	{"/usr/include/stdlib.h", "libc6-dev"},
 	{"qemu-system-x86_64", "qemu-system-x86"},
 	{"busybox", "busybox-static"},

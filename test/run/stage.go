@@ -34,6 +34,7 @@ func stages() []stage {
 		{name: "unit", what: "tests that may run side by side", run: unitTests},
 		{name: "kernel", what: "tests that load BPF programs or measure the host, one package at a time", run: kernelTests},
 		{name: "race", what: "the race detector on the packages with the most concurrency", run: raceTests},
+		{name: "duckdb", what: "DuckDB reads the segments of the disk log (a module of its own, with cgo)", run: duckdbTests},
 		{name: "vm", what: "the kernel matrix in QEMU", run: matrixTests},
 		{name: "fuzz", what: "every fuzz target for $FUZZTIME (10s)", onRequest: true, run: fuzz},
 	}
