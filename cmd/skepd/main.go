@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -27,22 +26,12 @@ import (
 func main() {
 	// Whoever reads the log may go away; that is no reason to die (Go's default on stderr).
 	signal.Ignore(syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(context.Background(), stopSignals()...)
+	ctx, reload, stop := signals(context.Background())
 	defer stop()
-	if err := command().ExecuteContext(ctx); err != nil {
+	if err := command(reload).ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "skepd:", err)
 		os.Exit(1)
 	}
-}
-
-// stopSignals end the agent cleanly. SIGHUP means that its terminal went away, unless
-// it was started to survive that (nohup).
-func stopSignals() []os.Signal {
-	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
-	if !signal.Ignored(syscall.SIGHUP) {
-		signals = append(signals, syscall.SIGHUP)
-	}
-	return signals
 }
 
 // flags are those of every subcommand that reads the configuration.
@@ -54,7 +43,7 @@ type flags struct {
 	force                   map[string]string
 }
 
-func command() *cobra.Command {
+func command(reload <-chan struct{}) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "skepd",
 		Short:         "The agent of skep: sees every process and connection of this host",
@@ -63,7 +52,7 @@ func command() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(runCommand(), doctorCommand(), removeCommand(), closeLogCommand())
+	root.AddCommand(runCommand(reload), doctorCommand(), removeCommand(), closeLogCommand())
 	return root
 }
 
@@ -94,20 +83,23 @@ func (f *flags) load() (config.Config, error) {
 	return cfg, nil
 }
 
-func runCommand() *cobra.Command {
+func runCommand(reload <-chan struct{}) *cobra.Command {
 	var f flags
 	c := &cobra.Command{
 		Use:   "run",
-		Short: "Run the agent in the foreground until SIGTERM, SIGINT or SIGHUP",
-		Long: `Run the agent in the foreground until SIGTERM, SIGINT or SIGHUP. Further
-signals change nothing: a stop takes at most some seconds.
+		Short: "Run the agent in the foreground until SIGTERM or SIGINT",
+		Long: `Run the agent in the foreground until SIGTERM or SIGINT, or until its terminal
+goes away. Further signals change nothing: a stop takes at most some seconds.
+
+SIGHUP reads the configuration again. What can change while the agent runs does,
+without a record lost; what cannot is named in the log and stays as it was.
 
 The BPF programs are pinned and go on when the agent ends: the next one takes
 over and reads what happened meanwhile. "skepd remove" takes them away.
 
 Exit status: 0 after a clean stop, 1 if the agent could not start or go on.`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return f.run(c.Context()) },
+		RunE: func(c *cobra.Command, _ []string) error { return f.run(c.Context(), reload) },
 	}
 	f.add(c)
 	c.Flags().BoolVar(&f.private, "private", false, "pin nothing: nothing is left when the agent ends, however it ends")
@@ -117,7 +109,7 @@ Exit status: 0 after a clean stop, 1 if the agent could not start or go on.`,
 	return c
 }
 
-func (f *flags) run(ctx context.Context) error {
+func (f *flags) run(ctx context.Context, reload <-chan struct{}) error {
 	if err := checkReadyFD(f.readyFD); err != nil {
 		return err
 	}
@@ -126,13 +118,10 @@ func (f *flags) run(ctx context.Context) error {
 		f.failed(err)
 		return err
 	}
-	// Most of the live heap is the log, which is bounded. Collecting less often halves the
-	// agent's CPU under load; the soft limit keeps the peak where the default pacing has it.
-	debug.SetGCPercent(400)
-	debug.SetMemoryLimit(int64(cfg.History.MaxBytes) + 48<<20)
+	level := new(slog.LevelVar)
 	err = agent.Run(ctx, agent.Options{
 		Config: cfg, Version: version.String(), Private: f.private, Ephemeral: f.ephemeral, Force: f.force,
-		Ready: f.ready, Logger: logger(cfg.Log),
+		Load: f.load, Reload: reload, Ready: f.ready, Level: level, Logger: logger(cfg.Log, level),
 	})
 	if err != nil {
 		f.failed(err)
@@ -155,7 +144,7 @@ func doctorCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out, err := proto.Marshal(agent.Doctor(cfg, f.force, logger(cfg.Log)))
+			out, err := proto.Marshal(agent.Doctor(cfg, f.force, logger(cfg.Log, new(slog.LevelVar))))
 			if err != nil {
 				return fmt.Errorf("encode report: %w", err)
 			}
@@ -186,8 +175,8 @@ func removeCommand() *cobra.Command {
 	return c
 }
 
-func logger(cfg config.Log) *slog.Logger {
-	var level slog.Level
+// logger's level may be changed later.
+func logger(cfg config.Log, level *slog.LevelVar) *slog.Logger {
 	_ = level.UnmarshalText([]byte(strings.ToUpper(cfg.Level))) // checked when the file was read
 	options := &slog.HandlerOptions{Level: level}
 	if cfg.Format == "json" {

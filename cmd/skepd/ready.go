@@ -31,7 +31,10 @@ func checkReadyFD(fd int) error {
 }
 
 // ready tells whoever started the agent that it answers.
-func (f *flags) ready() { f.tell([]byte{1}) }
+func (f *flags) ready() {
+	f.tell([]byte{1})
+	notifyManager()
+}
 
 func (f *flags) failed(err error) { f.tell([]byte(err.Error())) }
 

@@ -15,8 +15,10 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/config"
 	"github.com/skep-io/skep/internal/event"
@@ -25,6 +27,7 @@ import (
 	"github.com/skep-io/skep/internal/identity/cgroup"
 	"github.com/skep-io/skep/internal/identity/container"
 	"github.com/skep-io/skep/internal/kern"
+	"github.com/skep-io/skep/internal/redact"
 	"github.com/skep-io/skep/internal/sensor/process"
 	"github.com/skep-io/skep/internal/sensor/tcp"
 	"github.com/skep-io/skep/internal/server"
@@ -48,6 +51,11 @@ type Options struct {
 	Ephemeral bool
 	// Force names the only rung to try, by signal (for tests).
 	Force map[string]string
+	// Load reads the configuration again, and Reload says when to.
+	Load   func() (config.Config, error)
+	Reload <-chan struct{}
+	// Level is that of Logger.
+	Level *slog.LevelVar
 	// Ready is called once the agent answers on its socket.
 	Ready  func()
 	Logger *slog.Logger
@@ -68,6 +76,7 @@ type Agent struct {
 	signals    []kern.Signal
 	attachedNS uint64 // boot time at which all programs were attached
 	places     *placer
+	secrets    *redact.Redactor
 	processes  *identity.Table
 	flows      *flow.Table
 	traffic    *traffic
@@ -79,12 +88,16 @@ type Agent struct {
 	server     *server.Server
 	listener   net.Listener
 	audit      io.WriteCloser
+	metrics    *metrics
+	inForce    atomic.Pointer[config.Config] // after reloads
 	scanNeeded chan struct{}
 }
 
 // Run starts an agent and runs it until ctx ends.
 func Run(ctx context.Context, options Options) error {
 	a := &Agent{options: options, logger: options.Logger, started: time.Now(), scanNeeded: make(chan struct{}, 1)}
+	a.inForce.Store(&options.Config)
+	limitMemory(&options.Config)
 	if err := a.start(); err != nil {
 		return errors.Join(err, a.abort())
 	}
@@ -100,13 +113,22 @@ func Run(ctx context.Context, options Options) error {
 // data directory and the socket are known to be usable.
 func (a *Agent) start() error {
 	steps := []func() error{
-		kern.Preflight, a.openData, a.openCgroups, a.openSocket, a.checkMetrics, a.openKernel, a.attach, a.scanExisting, a.scanSockets, a.openStore, a.openServer,
+		kern.Preflight, a.openRedact, a.openData, a.openCgroups, a.openSocket, a.openMetrics, a.openKernel, a.attach, a.scanExisting, a.scanSockets, a.openStore, a.openServer,
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+func (a *Agent) openRedact() error {
+	rules, err := a.options.Config.Redact.Rules()
+	if err != nil {
+		return fmt.Errorf("compile redact: %w", err)
+	}
+	a.secrets = redact.New(rules)
 	return nil
 }
 
@@ -125,7 +147,7 @@ func (a *Agent) openCgroups() error {
 		return fmt.Errorf("scan cgroups: %w", err)
 	}
 	a.places = newPlacer(a.index, a.containers)
-	a.processes = identity.New(identity.NewNames(a.node), a.places, a.options.Config.Tables.ExitedProcesses)
+	a.processes = identity.New(identity.NewNames(a.node), a.places, a.options.Config.Tables.ExitedProcesses, a.secrets)
 	return nil
 }
 
@@ -192,7 +214,7 @@ func (a *Agent) attach() error {
 	a.log = event.NewLog(event.LogOptions{Bytes: int(a.options.Config.History.MaxBytes)})
 	a.sink = &sink{
 		kernel: a.kernel, processes: a.processes, flows: a.flows, containers: a.containers, places: a.places,
-		logger: a.logger, rescan: a.requestScan,
+		secrets: a.secrets, logger: a.logger, news: make(chan *skepv1.Agent), rescan: a.requestScan,
 		recorder: &recorder{node: a.node, cluster: a.options.Config.Cluster, clock: a.clock, state: state, log: a.log},
 	}
 	a.costs = newCosts(a.kernel)
@@ -336,6 +358,9 @@ func (a *Agent) abort() error {
 	if a.listener != nil {
 		errs = append(errs, a.listener.Close())
 	}
+	if a.metrics != nil && a.metrics.listener != nil {
+		errs = append(errs, a.metrics.listener.Close())
+	}
 	if a.reader != nil {
 		errs = append(errs, a.reader.Close())
 	}
@@ -356,17 +381,4 @@ func (a *Agent) openSocket() error {
 	var err error
 	a.listener, err = server.Listen(a.options.Config.Socket, a.logger)
 	return err
-}
-
-// checkMetrics finds out before anything is attached whether the address can be had.
-func (a *Agent) checkMetrics() error {
-	address := a.options.Config.Metrics.Listen
-	if address == "" {
-		return nil
-	}
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return fmt.Errorf("serve metrics: %w; set metrics.listen in skep.yaml to another address, or to none", err)
-	}
-	return l.Close()
 }

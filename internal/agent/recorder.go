@@ -60,6 +60,11 @@ func (r *recorder) publish(kind event.Kind, bootNS uint64, process *skepv1.Proce
 	r.log.Append(kind, record)
 }
 
+// tell publishes a change in the agent itself.
+func (r *recorder) tell(body *skepv1.Agent) {
+	r.publish(event.Agent, bootNS(), nil, &skepv1.Record{Body: &skepv1.Record_Agent{Agent: body}})
+}
+
 func (r *recorder) add(word int, n uint64) { r.state.Set(word, r.state.Get(word)+n) }
 
 // seq is the last number of a kind that was given to a record or to a loss.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
-	"github.com/skep-io/skep/internal/event"
 )
 
 // serve runs the parts until ctx ends or one of them fails. What feeds the log ends
@@ -33,13 +32,13 @@ func (a *Agent) serve(ctx context.Context) error {
 	run(&feeding, ctx, "resolve containers", a.containers.Run)
 	run(&feeding, ctx, "rescan processes", a.rescan)
 	run(&feeding, ctx, "measure costs", a.costs.run)
+	a.metrics.done = readers.Done()
+	run(&feeding, ctx, "reload configuration", a.reloads)
 	run(&reading, readers, "serve API", func(ctx context.Context) error { return a.server.Serve(ctx, a.listener) })
 	if a.store != nil {
 		run(&reading, readers, "keep the disk log", a.store.Run)
 	}
-	if address := a.options.Config.Metrics.Listen; address != "" {
-		run(&reading, readers, "serve metrics", func(ctx context.Context) error { return a.server.ServeMetrics(ctx, address) })
-	}
+	run(&reading, readers, "serve metrics", func(ctx context.Context) error { return a.metrics.run(ctx, a.server) })
 	feeding.Wait()
 	a.endLog()
 	stopReaders()
@@ -71,9 +70,7 @@ func (a *Agent) announce() {
 	a.log.Flush()
 }
 
-func (a *Agent) tell(body *skepv1.Agent) {
-	a.sink.recorder.publish(event.Agent, bootNS(), nil, &skepv1.Record{Body: &skepv1.Record_Agent{Agent: body}})
-}
+func (a *Agent) tell(body *skepv1.Agent) { a.sink.recorder.tell(body) }
 
 // streamGrace is how long streams get to deliver what is in the log when the agent stops.
 const streamGrace = 500 * time.Millisecond

@@ -18,6 +18,7 @@ import (
 	"github.com/skep-io/skep/internal/identity"
 	"github.com/skep-io/skep/internal/identity/container"
 	"github.com/skep-io/skep/internal/kern"
+	"github.com/skep-io/skep/internal/redact"
 	"github.com/skep-io/skep/internal/sensor/process"
 	"github.com/skep-io/skep/internal/sensor/tcp"
 	"github.com/skep-io/skep/internal/store"
@@ -35,8 +36,10 @@ type sink struct {
 	flows      *flow.Table
 	containers *container.Table
 	places     *placer
+	secrets    *redact.Redactor
 	logger     *slog.Logger
 	rescan     func()
+	news       chan *skepv1.Agent // changes in the agent, from other goroutines
 
 	losses     kern.Losses
 	second     time.Time
@@ -119,12 +122,12 @@ func (s *sink) fork(raw []byte) error {
 }
 
 func (s *sink) exec(raw []byte) error {
-	e, err := process.DecodeExec(raw)
+	e, err := process.DecodeExec(raw, s.secrets)
 	if err != nil {
 		return err
 	}
 	if e.NoPaths {
-		identity.FillFromProc(e.Process.ID, e.Body)
+		identity.FillFromProc(e.Process.ID, e.Body, s.secrets)
 	}
 	p := s.processes.Exec(&e.Process, e.Comm, e.Body)
 	s.recorder.publish(event.Exec, e.BootNS, p, &skepv1.Record{Body: &skepv1.Record_Exec{Exec: e.Body}})
@@ -214,6 +217,11 @@ func (s *sink) Flush() {
 		s.reportMissed()
 		s.reportMalformed()
 		s.reportStore(false)
+	}
+	select {
+	case body := <-s.news:
+		s.recorder.tell(body)
+	default:
 	}
 	if s.refresh.CompareAndSwap(true, false) {
 		s.processes.Refresh()

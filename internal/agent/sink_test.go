@@ -29,7 +29,7 @@ func newTestSink() *sink {
 	node := identity.Node{ID: "6f1c9e2a-0000-4000-8000-000000000000", BootID: "01234567-0000-4000-8000-000000000000", Name: "test"}
 	index.Add(1, "/")
 	return &sink{
-		processes: identity.New(identity.NewNames(node), places, 4096), containers: containers, places: places,
+		processes: identity.New(identity.NewNames(node), places, 4096, nil), containers: containers, places: places,
 		logger:   slog.New(slog.NewTextHandler(io.Discard, nil)),
 		recorder: &recorder{node: node, clock: newClock(), state: &words{}, log: event.NewLog(event.LogOptions{})},
 	}

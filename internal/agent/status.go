@@ -36,6 +36,8 @@ func (a *Agent) status() *skepv1.GetStatusResponse {
 		Memory:     a.memory(),
 		AgentCpu:   durationpb.New(ownCPU()),
 		Signals:    signalStatus(a.signals),
+
+		ArgsRedacted: a.secrets.Count(),
 	}
 	if a.store != nil {
 		r.Store = a.store.Status()

@@ -43,6 +43,9 @@ func (d *decoder) check(c *Config) {
 		{"tables.connections", between(c.Tables.Connections, 1024, 4<<20)},
 		{"tables.exited_processes", between(c.Tables.ExitedProcesses, 0, 1<<20)},
 		{"containers.sockets", each(c.Containers.Sockets, socketPath)},
+		{"redact.names", atMost(len(c.Redact.Names), 256)},
+		{"redact.args", atMost(len(c.Redact.Args), 256)},
+		{"redact", redactRules(c.Redact)},
 		{"roles.view_group", optional(c.Roles.ViewGroup, accountName)},
 		{"roles.operate_group", optional(c.Roles.OperateGroup, accountName)},
 		{"roles.web_user", optional(c.Roles.WebUser, userNameOrID)},
@@ -60,6 +63,18 @@ func between[T cmp.Ordered](v, low, high T) error {
 		return fmt.Errorf("must be from %v to %v, not %v", low, high, v)
 	}
 	return nil
+}
+
+func atMost(n, limit int) error {
+	if n > limit {
+		return fmt.Errorf("has %d items, the limit is %d", n, limit)
+	}
+	return nil
+}
+
+func redactRules(r Redact) error {
+	_, err := r.Rules()
+	return err
 }
 
 func oneOf(v string, allowed ...string) error {

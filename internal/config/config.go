@@ -15,6 +15,8 @@ import (
 	"io/fs"
 	"os"
 	"time"
+
+	"github.com/skep-io/skep/internal/redact"
 )
 
 // DefaultPath is where skepd looks for its configuration.
@@ -38,6 +40,7 @@ type Config struct {
 	Tables     Tables     `yaml:"tables"`
 	Sensors    Sensors    `yaml:"sensors"`
 	Containers Containers `yaml:"containers"`
+	Redact     Redact     `yaml:"redact"`
 	Roles      Roles      `yaml:"roles"`
 	Audit      Audit      `yaml:"audit"`
 }
@@ -95,6 +98,18 @@ type Containers struct {
 	Sockets []string `yaml:"sockets"`
 }
 
+// Redact says what is a secret in a command line: see package redact.
+type Redact struct {
+	Defaults bool     `yaml:"defaults"`
+	Names    []string `yaml:"names" secret:"true"`
+	Args     []string `yaml:"args" secret:"true"`
+}
+
+// Rules compiles it. Whatever Load has returned compiles.
+func (r Redact) Rules() (*redact.Rules, error) {
+	return redact.Compile(redact.Options{Defaults: r.Defaults, Names: r.Names, Args: r.Args})
+}
+
 // Roles names the groups and the user that get a role besides uid 0.
 type Roles struct {
 	ViewGroup    string `yaml:"view_group"`
@@ -130,7 +145,8 @@ func Default() Config {
 			"/run/crio/crio.sock",
 			"/run/podman/podman.sock",
 		}},
-		Roles: Roles{ViewGroup: "skep", OperateGroup: "skep-operators", WebUser: "skep-web"},
+		Redact: Redact{Defaults: true, Names: []string{}, Args: []string{}},
+		Roles:  Roles{ViewGroup: "skep", OperateGroup: "skep-operators", WebUser: "skep-web"},
 	}
 }
 

@@ -111,6 +111,14 @@ func (l *Log) Close() {
 	l.wake()
 }
 
+// SetBudget changes the memory that the records may use, in bytes. A smaller one is in
+// force when the chunk that is being filled is full.
+func (l *Log) SetBudget(bytes int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.budget = cmp.Or(bytes, DefaultLogBytes)
+}
+
 // LogStats says how full a log is.
 type LogStats struct {
 	Records  uint64 // held now

@@ -12,6 +12,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/abi"
+	"github.com/skep-io/skep/internal/redact"
 )
 
 // sleeper runs a process with the given arguments and returns its directory in /proc.
@@ -52,7 +53,7 @@ func TestLongCommandLine(t *testing.T) {
 	}
 	dir := sleeper(t, many...)
 	body := &skepv1.Exec{}
-	if size := allocated(func() { readArgs(dir, body) }); size > 128<<10 {
+	if size := allocated(func() { readArgs(dir, body, nil) }); size > 128<<10 {
 		t.Errorf("reading it took %d bytes", size)
 	}
 	if got := len(strings.Join(body.Args, " ")); got != maxArgs || !body.ArgsTruncated {
@@ -66,10 +67,23 @@ func TestManyArguments(t *testing.T) {
 		cut         bool
 	}{{1021, 1024, false}, {1022, 1024, true}, {3000, 1024, true}} {
 		body := &skepv1.Exec{}
-		readArgs(sleeper(t, make([]string, c.extra)...), body) // behind "sh", "-c" and the script
+		readArgs(sleeper(t, make([]string, c.extra)...), body, nil) // behind "sh", "-c" and the script
 		if len(body.Args) != c.want || body.ArgsTruncated != c.cut {
 			t.Errorf("%d: %d arguments, truncated %t", c.extra+3, len(body.Args), body.ArgsTruncated)
 		}
+	}
+}
+
+// TestSecretsFromProc: what is read of a process that was there before is clean too.
+func TestSecretsFromProc(t *testing.T) {
+	rules, err := redact.Compile(redact.Options{Defaults: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := &skepv1.Exec{}
+	readArgs(sleeper(t, "--password", "hunter2", "a\xff"), body, redact.New(rules))
+	if text := strings.Join(body.Args, "|") + string(body.ArgsRaw); strings.Contains(text, "hunter2") || strings.Count(text, redact.Mark) != 2 || body.ArgsRedacted != 1 {
+		t.Errorf("%q, %d redacted", text, body.ArgsRedacted)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/abi"
+	"github.com/skep-io/skep/internal/redact"
 )
 
 // What is kept of a command line: as many bytes and arguments as of an exec that was seen.
@@ -107,14 +108,14 @@ func (t *Table) addExisting(p *abi.Process, seen sight) {
 
 // readProc reconstructs the last exec of a process from /proc; nil for a kernel thread
 // or one that has gone.
-func readProc(id abi.ExecID) (*skepv1.Exec, string) {
+func readProc(id abi.ExecID, secrets *redact.Redactor) (*skepv1.Exec, string) {
 	dir := "/proc/" + strconv.Itoa(int(id.Tgid)) + "/"
 	comm, err := readBounded(dir+"comm", maxProcFile)
 	if err != nil {
 		return nil, ""
 	}
 	name := valid(strings.TrimSuffix(string(comm), "\n"))
-	body := readImage(dir)
+	body := readImage(dir, secrets)
 	// Last: if it is still the same process now, all of the above was about it.
 	if !startedAt(dir, id.StartNS) {
 		return nil, ""
@@ -171,7 +172,7 @@ func readStat(dir string) (comm string, ticks uint64, ok bool) {
 	return valid(string(stat[begin+1 : end])), ticks, err == nil
 }
 
-func readImage(dir string) *skepv1.Exec {
+func readImage(dir string, secrets *redact.Redactor) *skepv1.Exec {
 	path, err := os.Readlink(dir + "exe")
 	if err != nil {
 		return nil
@@ -193,7 +194,7 @@ func readImage(dir string) *skepv1.Exec {
 	if cwd, err := os.Readlink(dir + "cwd"); err == nil {
 		body.Cwd = valid(cwd)
 	}
-	readArgs(dir, body)
+	readArgs(dir, body, secrets)
 	readStatus(dir, body)
 	body.Namespaces = readNamespaces(dir)
 	return body
@@ -201,8 +202,8 @@ func readImage(dir string) *skepv1.Exec {
 
 // FillFromProc completes an exec whose names could not be read in the kernel, if the
 // process still lives and still is that image: by its inode, as /proc does not count execs.
-func FillFromProc(id abi.ExecID, body *skepv1.Exec) {
-	found, _ := readProc(id)
+func FillFromProc(id abi.ExecID, body *skepv1.Exec, secrets *redact.Redactor) {
+	found, _ := readProc(id, secrets)
 	if found == nil || found.File.Inode != body.File.GetInode() {
 		return
 	}
@@ -213,7 +214,8 @@ func FillFromProc(id abi.ExecID, body *skepv1.Exec) {
 		body.Cwd = found.Cwd
 	}
 	if len(body.Args) == 0 {
-		body.Args, body.ArgsRaw, body.ArgsTruncated = found.Args, found.ArgsRaw, found.ArgsTruncated
+		body.Args, body.ArgsRaw = found.Args, found.ArgsRaw
+		body.ArgsTruncated, body.ArgsRedacted = found.ArgsTruncated, found.ArgsRedacted
 	}
 	if body.NsPid == 0 { // in a pid namespace below the initial one
 		body.NsPid, body.Namespaces.Pid = found.NsPid, found.Namespaces.Pid
@@ -222,7 +224,7 @@ func FillFromProc(id abi.ExecID, body *skepv1.Exec) {
 
 // readArgs takes the arguments from /proc/PID/cmdline. Of more than maxArgs bytes or
 // maxArgCount arguments the rest is left out, and ArgsTruncated set.
-func readArgs(dir string, body *skepv1.Exec) {
+func readArgs(dir string, body *skepv1.Exec, secrets *redact.Redactor) {
 	line, err := readBounded(dir+"cmdline", maxArgs+1)
 	if err != nil || len(line) == 0 {
 		return
@@ -234,6 +236,8 @@ func readArgs(dir string, body *skepv1.Exec) {
 	if front, cut := firstArgs(line); cut {
 		line, body.ArgsTruncated = front, true
 	}
+	line, redacted := secrets.Args(line)
+	body.ArgsRedacted = uint32(redacted)
 	if !utf8.Valid(line) {
 		body.ArgsRaw = bytes.Clone(line)
 	}

@@ -137,7 +137,7 @@ func self(t *testing.T) abi.ExecID {
 
 // TestFillFromProc: names come from /proc only while it shows the image that was exec'd.
 func TestFillFromProc(t *testing.T) {
-	found, _ := readProc(self(t))
+	found, _ := readProc(self(t), nil)
 	for _, c := range []struct {
 		name  string
 		id    abi.ExecID
@@ -149,7 +149,7 @@ func TestFillFromProc(t *testing.T) {
 		{"another process", abi.ExecID{Tgid: self(t).Tgid, StartNS: self(t).StartNS + 5e9}, found.File.Inode, false},
 	} {
 		body := &skepv1.Exec{File: &skepv1.File{Inode: c.inode, Device: "kernel's"}, Args: []string{"kernel's"}, Namespaces: &skepv1.Namespaces{}}
-		FillFromProc(c.id, body)
+		FillFromProc(c.id, body, nil)
 		f := body.File
 		if filled := f.Path == found.File.Path && f.PathSource == "proc" && body.Cwd == found.Cwd; filled != c.fills {
 			t.Errorf("%s: %v", c.name, body)
@@ -163,7 +163,7 @@ func TestFillFromProc(t *testing.T) {
 // TestExistingSelf: what /proc says of this test is what it says of itself.
 func TestExistingSelf(t *testing.T) {
 	id := self(t)
-	body, comm := readProc(id)
+	body, comm := readProc(id, nil)
 	if body == nil || comm == "" {
 		t.Fatalf("nothing of process %d", id.Tgid)
 	}
@@ -179,7 +179,7 @@ func TestExistingSelf(t *testing.T) {
 	if want := fmt.Sprintf("%d:%d", unix.Major(stat.Dev), unix.Minor(stat.Dev)); body.File.Inode != stat.Ino || body.File.Device != want {
 		t.Errorf("executable is %v, want inode %d of %s", body.File, stat.Ino, want)
 	}
-	if other, comm := readProc(abi.ExecID{Tgid: id.Tgid, StartNS: id.StartNS + 5e9}); other != nil || comm != "" {
+	if other, comm := readProc(abi.ExecID{Tgid: id.Tgid, StartNS: id.StartNS + 5e9}, nil); other != nil || comm != "" {
 		t.Errorf("another process of that pid: %v", other)
 	}
 }

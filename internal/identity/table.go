@@ -32,6 +32,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/abi"
+	"github.com/skep-io/skep/internal/redact"
 )
 
 // Place is where in the host a process lives.
@@ -92,9 +93,11 @@ type entry struct {
 type images struct{ latest *entry }
 
 // New makes an empty table that remembers up to `keep` dead entries, of 8 MiB at most.
-func New(names Names, cgroups Cgroups, keep int) *Table {
+// Secrets are taken out of the arguments that it reads from /proc.
+func New(names Names, cgroups Cgroups, keep int, secrets *redact.Redactor) *Table {
 	return &Table{
-		names: names, cgroups: cgroups, keep: keep, keepBytes: deadBudget, read: readProc,
+		names: names, cgroups: cgroups, keep: keep, keepBytes: deadBudget,
+		read: func(id abi.ExecID) (*skepv1.Exec, string) { return readProc(id, secrets) },
 		live: map[uint32]*entry{}, entries: map[abi.ExecID]*entry{}, started: map[string]abi.ExecID{},
 	}
 }

@@ -27,7 +27,7 @@ var testNode = Node{ID: "11111111-0000", BootID: "22222222-0000"}
 
 func newTable(keep int) (*Table, places) {
 	p := places{}
-	return New(NewNames(testNode), p, keep), p
+	return New(NewNames(testNode), p, keep, nil), p
 }
 
 // proc is an image: tgid, start, exec and the parent's three.

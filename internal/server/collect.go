@@ -79,6 +79,7 @@ func (s samples) events(st *skepv1.GetStatusResponse) {
 		s.add(metricMissed, float64(k.GetLost()), k.GetKind())
 		s.add(metricEventRate, k.GetRate(), k.GetKind())
 	}
+	s.add(metricRedacted, float64(st.GetArgsRedacted()))
 	for _, l := range st.GetLosses() {
 		s.add(metricLost, float64(l.GetCount()), l.GetPlace(), l.GetKind())
 	}

@@ -31,6 +31,8 @@ var (
 	metricLost      = counter("skep_events_lost_total", "Events that were lost, by place.", "place", "kind")
 	metricEventRate = gauge("skep_events_per_second", "Events received a second over the last ten seconds.", "kind")
 
+	metricRedacted = counter("skep_args_redacted_total", "Arguments of processes in which a secret was replaced.")
+
 	metricSubscribers     = gauge("skep_subscribers", "Readers of the event stream.")
 	metricDelivered       = counter("skep_subscriber_delivered_total", "Records delivered to a reader.", "subscriber", "who")
 	metricSubscriberLost  = counter("skep_subscriber_lost_total", "Records that a reader was too slow for.", "subscriber", "who")
@@ -73,7 +75,7 @@ var (
 
 var allMetrics = []*metric{
 	metricInfo, metricStart, metricUptime, metricAgentCPU, metricAgentShare, metricProgramsShare,
-	metricEvents, metricMissed, metricLost, metricEventRate,
+	metricEvents, metricMissed, metricLost, metricEventRate, metricRedacted,
 	metricSubscribers, metricDelivered, metricSubscriberLost, metricSubscriberSince,
 	metricTableEntries, metricTableCapacity,
 	metricStoreBytes, metricStoreMax, metricStoreMaxAge, metricStoreOldest, metricStoreSegments, metricStoreLogs, metricStoreWorks,

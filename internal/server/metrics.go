@@ -4,8 +4,6 @@ package server
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"sync"
@@ -24,17 +22,10 @@ func (s *Server) MetricsHandler() http.Handler {
 	})
 }
 
-// ServeMetrics answers GET /metrics on a TCP address until ctx is done. There
+// ServeMetrics answers GET /metrics until ctx is done, and closes the listener. There
 // is no default address: whoever reaches the port reads the numbers, whatever
 // the role, which an administrator has to want. 127.0.0.1:7538 is the port to use.
-func (s *Server) ServeMetrics(ctx context.Context, address string) error {
-	if address == "" { // which net.Listen takes for every interface
-		return errors.New("serve metrics: no address is given")
-	}
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return fmt.Errorf("serve metrics: %w; choose another address or leave it empty", err)
-	}
+func (s *Server) ServeMetrics(ctx context.Context, l net.Listener) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", s.MetricsHandler())
 	server := &http.Server{

@@ -186,21 +186,14 @@ func TestCallsAreCounted(t *testing.T) {
 
 func TestServeMetrics(t *testing.T) {
 	a := startAgent(t)
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := free.Addr().String()
-	if err := a.ServeMetrics(t.Context(), address); err == nil || !strings.Contains(err.Error(), "choose another address") {
-		t.Errorf("a taken address: %v", err)
-	}
-	if err := a.ServeMetrics(t.Context(), ""); err == nil {
-		t.Error("no address was taken for all of them")
-	}
-	free.Close()
+	address := l.Addr().String()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- a.ServeMetrics(ctx, address) }()
+	go func() { done <- a.ServeMetrics(ctx, l) }()
 	var body []byte
 	waitFor(t, "the metrics", func() bool {
 		res, err := http.Get("http://" + address + "/metrics")

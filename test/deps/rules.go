@@ -38,8 +38,13 @@ var layers = []rule{
 		example: "internal/kern -> internal/event",
 	},
 	{
+		who: []string{"internal/redact"}, mayNot: ours,
+		why:     "redact is bytes in, bytes out: whatever decodes a command line cleans it there, and depends on nothing more for it",
+		example: "internal/redact -> internal/event",
+	},
+	{
 		who: []string{"internal/event/...", "internal/identity/..."}, mayNot: ours,
-		may:     []string{"internal/abi", "internal/kern", "internal/event/...", "internal/identity/..."},
+		may:     []string{"internal/abi", "internal/redact", "internal/kern", "internal/event/...", "internal/identity/..."},
 		why:     "event and identity are where capabilities meet: they know none of them",
 		example: "internal/identity -> internal/sensor/process",
 	},

@@ -419,7 +419,9 @@ type GetStatusResponse struct {
 	ProgramsCpuShare float64         `protobuf:"fixed64,17,opt,name=programs_cpu_share,json=programsCpuShare,proto3" json:"programs_cpu_share,omitempty"`
 	Signals          []*SignalStatus `protobuf:"bytes,18,rep,name=signals,proto3" json:"signals,omitempty"`
 	// The disk log; absent if there is none.
-	Store         *StoreStatus `protobuf:"bytes,19,opt,name=store,proto3" json:"store,omitempty"`
+	Store *StoreStatus `protobuf:"bytes,19,opt,name=store,proto3" json:"store,omitempty"`
+	// Arguments in which a secret was replaced since the agent started.
+	ArgsRedacted  uint64 `protobuf:"varint,40,opt,name=args_redacted,json=argsRedacted,proto3" json:"args_redacted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -585,6 +587,13 @@ func (x *GetStatusResponse) GetStore() *StoreStatus {
 		return x.Store
 	}
 	return nil
+}
+
+func (x *GetStatusResponse) GetArgsRedacted() uint64 {
+	if x != nil {
+		return x.ArgsRedacted
+	}
+	return 0
 }
 
 // StoreStatus is how the disk log is.
@@ -2502,7 +2511,7 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\vsampled_out\x18\x02 \x01(\x04R\n" +
 	"sampledOut\x12\x12\n" +
 	"\x04live\x18\x03 \x01(\bR\x04live\"\x12\n" +
-	"\x10GetStatusRequest\"\xe3\x06\n" +
+	"\x10GetStatusRequest\"\x88\a\n" +
 	"\x11GetStatusResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x17\n" +
 	"\anode_id\x18\x02 \x01(\tR\x06nodeId\x12\x17\n" +
@@ -2525,7 +2534,8 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\x0fagent_cpu_share\x18\x10 \x01(\x01R\ragentCpuShare\x12,\n" +
 	"\x12programs_cpu_share\x18\x11 \x01(\x01R\x10programsCpuShare\x12/\n" +
 	"\asignals\x18\x12 \x03(\v2\x15.skep.v1.SignalStatusR\asignals\x12*\n" +
-	"\x05store\x18\x13 \x01(\v2\x14.skep.v1.StoreStatusR\x05store\"\x89\x03\n" +
+	"\x05store\x18\x13 \x01(\v2\x14.skep.v1.StoreStatusR\x05store\x12#\n" +
+	"\rargs_redacted\x18( \x01(\x04R\fargsRedacted\"\x89\x03\n" +
 	"\vStoreStatus\x12\x1c\n" +
 	"\tdirectory\x18\x01 \x01(\tR\tdirectory\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x1b\n" +

@@ -611,8 +611,10 @@ type Exec struct {
 	CgroupId uint64 `protobuf:"varint,18,opt,name=cgroup_id,json=cgroupId,proto3" json:"cgroup_id,omitempty"`
 	Cgroup   string `protobuf:"bytes,19,opt,name=cgroup,proto3" json:"cgroup,omitempty"`
 	// Session id (initial pid namespace) and controlling terminal, such as pts/3.
-	Session       uint32 `protobuf:"varint,20,opt,name=session,proto3" json:"session,omitempty"`
-	Tty           string `protobuf:"bytes,21,opt,name=tty,proto3" json:"tty,omitempty"`
+	Session uint32 `protobuf:"varint,20,opt,name=session,proto3" json:"session,omitempty"`
+	Tty     string `protobuf:"bytes,21,opt,name=tty,proto3" json:"tty,omitempty"`
+	// Arguments in which a secret was replaced by "[redacted]", before the record was made.
+	ArgsRedacted  uint32 `protobuf:"varint,22,opt,name=args_redacted,json=argsRedacted,proto3" json:"args_redacted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -792,6 +794,13 @@ func (x *Exec) GetTty() string {
 		return x.Tty
 	}
 	return ""
+}
+
+func (x *Exec) GetArgsRedacted() uint32 {
+	if x != nil {
+		return x.ArgsRedacted
+	}
+	return 0
 }
 
 // File is an executable file, named twice: by path and by object.
@@ -1803,7 +1812,7 @@ func (x *Loss) GetDetail() string {
 // Agent is a change in the agent itself.
 type Agent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// start, adopt, stop.
+	// start, adopt, reload, stop.
 	Event   string `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
 	Version string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
 	// Adopt: records that waited in the ring, and that did not fit.
@@ -1938,7 +1947,7 @@ const file_skep_v1_record_proto_rawDesc = "" +
 	"\x0ePodLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x06\n" +
-	"\x04Fork\"\x91\x05\n" +
+	"\x04Fork\"\xb6\x05\n" +
 	"\x04Exec\x12\x12\n" +
 	"\x04args\x18\x01 \x03(\tR\x04args\x12%\n" +
 	"\x0eargs_truncated\x18\x02 \x01(\bR\rargsTruncated\x12\x19\n" +
@@ -1963,7 +1972,8 @@ const file_skep_v1_record_proto_rawDesc = "" +
 	"\tcgroup_id\x18\x12 \x01(\x04R\bcgroupId\x12\x16\n" +
 	"\x06cgroup\x18\x13 \x01(\tR\x06cgroup\x12\x18\n" +
 	"\asession\x18\x14 \x01(\rR\asession\x12\x10\n" +
-	"\x03tty\x18\x15 \x01(\tR\x03tty\"\x90\x01\n" +
+	"\x03tty\x18\x15 \x01(\tR\x03tty\x12#\n" +
+	"\rargs_redacted\x18\x16 \x01(\rR\fargsRedacted\"\x90\x01\n" +
 	"\x04File\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x14\n" +

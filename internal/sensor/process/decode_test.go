@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/skep-io/skep/internal/abi"
+	"github.com/skep-io/skep/internal/redact"
 )
 
 // bytesOf is the memory of a fixed record, as the kernel side would write it.
@@ -36,7 +37,7 @@ func typicalExec() []byte {
 }
 
 func TestDecodeExec(t *testing.T) {
-	e, err := DecodeExec(typicalExec())
+	e, err := DecodeExec(typicalExec(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,6 +56,24 @@ func TestDecodeExec(t *testing.T) {
 	}
 }
 
+// TestDecodeExecRedacts: neither form of the arguments has the secret.
+func TestDecodeExecRedacts(t *testing.T) {
+	rules, err := redact.Compile(redact.Options{Defaults: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := DecodeExec(execRecord(abi.ExecHead{}, "x\x00--token\x00hunter2\xff\x00a\xff\x00", "/x\x00", "x\x00", ""), redact.New(rules))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(e.Body.Args, "|"); got != "x|--token|[redacted]|a\uFFFD" || e.Body.ArgsRedacted != 1 {
+		t.Errorf("args: %s, %d redacted", got, e.Body.ArgsRedacted)
+	}
+	if got := string(e.Body.ArgsRaw); got != "x\x00--token\x00[redacted]\x00a\xff" {
+		t.Errorf("raw args: %q", got)
+	}
+}
+
 func TestDecodeExecFlags(t *testing.T) {
 	for flag, is := range map[uint32]func(*Exec) bool{
 		execSetuid: func(e *Exec) bool { return e.Body.Setuid }, execSetgid: func(e *Exec) bool { return e.Body.Setgid },
@@ -68,7 +87,7 @@ func TestDecodeExecFlags(t *testing.T) {
 			if set {
 				h.Flags = flag
 			}
-			e, err := DecodeExec(execRecord(h, "a\x00", "/s\x00", "", ""))
+			e, err := DecodeExec(execRecord(h, "a\x00", "/s\x00", "", ""), nil)
 			if err != nil || is(e) != set {
 				t.Errorf("flag %d set %t: %v %v", flag, set, e, err)
 			}
@@ -79,7 +98,7 @@ func TestDecodeExecFlags(t *testing.T) {
 // TestMemfd: the name alone makes none.
 func TestMemfd(t *testing.T) {
 	for flags, want := range map[uint16]bool{pathUnreachable | pathPseudo: true, pathComplete: false, pathUnreachable: false} {
-		e, err := DecodeExec(execRecord(abi.ExecHead{Flags: execUnlinked, ExePathFlags: flags}, "", "", "memfd:x\x00", ""))
+		e, err := DecodeExec(execRecord(abi.ExecHead{Flags: execUnlinked, ExePathFlags: flags}, "", "", "memfd:x\x00", ""), nil)
 		if err != nil || e.Body.Memfd != want || e.Body.File.Path != "/memfd:x" {
 			t.Errorf("flags %d: %v %v", flags, e.Body, err)
 		}
@@ -89,7 +108,7 @@ func TestMemfd(t *testing.T) {
 func TestDecodeExecTooShort(t *testing.T) {
 	whole := typicalExec()
 	for n := range whole {
-		if _, err := DecodeExec(whole[:n]); err == nil {
+		if _, err := DecodeExec(whole[:n], nil); err == nil {
 			t.Fatalf("%d bytes of %d are decoded", n, len(whole))
 		}
 	}
@@ -234,7 +253,7 @@ func FuzzDecodeExec(f *testing.F) {
 	f.Add(typicalExec())
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		e, err := DecodeExec(raw)
+		e, err := DecodeExec(raw, nil)
 		if err != nil {
 			return
 		}
@@ -305,7 +324,7 @@ func BenchmarkDecodeExec(b *testing.B) {
 	raw := typicalExec()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := DecodeExec(raw); err != nil {
+		if _, err := DecodeExec(raw, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/abi"
+	"github.com/skep-io/skep/internal/redact"
 )
 
 // Exec is a decoded EVENT_EXEC.
@@ -44,8 +45,9 @@ const (
 	execNoPaths       = 64
 )
 
-// DecodeExec decodes EVENT_EXEC.
-func DecodeExec(raw []byte) (*Exec, error) {
+// DecodeExec decodes EVENT_EXEC. Secrets are taken out of the arguments here, so that
+// nothing behind it has them.
+func DecodeExec(raw []byte, secrets *redact.Redactor) (*Exec, error) {
 	var r abi.ExecHead
 	if err := copyFixed(raw, unsafe.Pointer(&r), unsafe.Sizeof(r)); err != nil {
 		return nil, err
@@ -74,9 +76,10 @@ func DecodeExec(raw []byte) (*Exec, error) {
 	body.Cwd = joinPath(texts[3], r.CwdPathFlags)
 	body.NsPid, body.Session, body.Tty = r.NSPid, r.Session, terminal(r.TTY[:])
 	body.CgroupId = r.Process.CgroupID
+	clean, redacted := secrets.Args(texts[0])
 	var cut bool
-	body.Args, body.ArgsRaw, cut = arguments(texts[0])
-	body.ArgsTruncated = body.ArgsTruncated || cut
+	body.Args, body.ArgsRaw, cut = arguments(clean)
+	body.ArgsTruncated, body.ArgsRedacted = body.ArgsTruncated || cut, uint32(redacted)
 	// The name alone proves nothing: anyone may call a file so.
 	body.Memfd = r.ExePathFlags&pathPseudo != 0 && strings.HasPrefix(body.File.Path, "/memfd:")
 	if r.Flags&execScript != 0 {

@@ -57,7 +57,7 @@ func TestOpenConnections(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(1500 * time.Millisecond) // for the last acknowledgement, and for an answer that is younger than it
-			text := h.skep(t, "connections", "--port", port, "-o", "json", "--where", `connection.direction != "listen"`)
+			text := h.skep("connections", "--port", port, "-o", "json", "--where", `connection.direction != "listen"`)
 			elapsed := time.Since(started)
 			conns := parseConnections(t, text)
 			if len(conns) != 2 {
@@ -94,15 +94,6 @@ func firstLine(t *testing.T, c *exec.Cmd) string {
 		t.Fatal(err)
 	}
 	return line
-}
-
-func (h *house) skep(t *testing.T, args ...string) string {
-	t.Helper()
-	out, err := exec.Command(skepdtest.Build(t, "skep"), append([]string{"--socket", h.socket}, args...)...).Output()
-	if err != nil {
-		t.Fatalf("skep %q: %v", args, err)
-	}
-	return string(out)
 }
 
 func parseConnections(t *testing.T, text string) (all []*skepv1.ConnectionInfo) {

@@ -107,6 +107,19 @@ func (h *house) command(verb string, more ...string) *exec.Cmd {
 	return exec.Command(skepdtest.Build(h.t, "skepd"), h.args(verb, more...)...)
 }
 
+// skep runs the command-line program and returns its output.
+func (h *house) skep(args ...string) string {
+	h.t.Helper()
+	c := exec.Command(skepdtest.Build(h.t, "skep"), append([]string{"--socket", h.socket}, args...)...)
+	var stderr bytes.Buffer
+	c.Stderr = &stderr
+	out, err := c.Output()
+	if err != nil {
+		h.t.Fatalf("skep %q: %v: %s", args, err, stderr.String())
+	}
+	return string(out)
+}
+
 // agent is a running skepd.
 type agent struct {
 	skepv1connect.AgentServiceClient
@@ -132,7 +145,9 @@ func (h *house) startAs(c *exec.Cmd) *agent {
 	if c.Stderr == nil {
 		c.Stderr = log
 	}
-	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	if c.SysProcAttr == nil {
+		c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	}
 	a := &agent{AgentServiceClient: skepdtest.Client(h.t, h.socket), house: h, command: c, log: log.Name()}
 	if err := skepdtest.Launch(c); err != nil {
 		h.t.Fatalf("%v\n%s", err, a.text())

@@ -22,8 +22,8 @@ func TestStopUnderLoad(t *testing.T) {
 		{"SIGTERM", []os.Signal{syscall.SIGTERM}},
 		{"SIGTERM twice", []os.Signal{syscall.SIGTERM, syscall.SIGTERM}},
 		{"SIGINT", []os.Signal{syscall.SIGINT}},
-		{"SIGHUP", []os.Signal{syscall.SIGHUP}},
 		{"SIGPIPE is nothing", []os.Signal{syscall.SIGPIPE, syscall.SIGTERM}},
+		{"SIGHUP is a reload", []os.Signal{syscall.SIGHUP, syscall.SIGTERM}},
 		{"all of them", []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGTERM}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -15,21 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/skep-io/skep/test/e2e/skepdtest"
 )
-
-// skep runs the command-line program and returns its output.
-func (h *house) skep(args ...string) string {
-	h.t.Helper()
-	c := exec.Command(skepdtest.Build(h.t, "skep"), append([]string{"--socket", h.socket}, args...)...)
-	var stderr bytes.Buffer
-	c.Stderr = &stderr
-	out, err := c.Output()
-	if err != nil {
-		h.t.Fatalf("skep %q: %v: %s", args, err, stderr.String())
-	}
-	return string(out)
-}
 
 // told is what the tests read of a record.
 type told struct {
