@@ -24,8 +24,14 @@ build: ## Build bin/skepd and bin/skep; needs nothing but Go
 
 .PHONY: install
 PREFIX ?= /usr/local
-install: ## Copy bin/skepd and bin/skep to PREFIX/bin (default /usr/local)
+install: ## Copy bin/skepd and bin/skep to PREFIX/bin (default /usr/local); bin/skep install also makes the service
 	install -D -t $(PREFIX)/bin bin/skepd bin/skep
+
+.PHONY: dist
+# Until there is a tag, the version is what internal/version says.
+DIST_VERSION = $(if $(VERSION),$(VERSION),$(shell sed -n 's/^.*number = "\(.*\)"$$/\1/p' internal/version/version.go))
+dist: ## Make the release in dist/: tarballs, debs and rpms for amd64 and arm64, SHA256SUMS
+	go run ./packaging -o dist -version '$(DIST_VERSION)' -ldflags '$(LDFLAGS)'
 
 ##@ Test
 .PHONY: test lint check-generated arm64 fuzz bench runner
@@ -66,7 +72,7 @@ proto-baseline: ## Make today's proto files the ones that must not be broken
 	$(BUF) build --exclude-source-info -o proto/baseline.binpb
 
 clean: ## Remove what was built
-	rm -rf bin
+	rm -rf bin dist
 
 help: ## Show this
 	@awk 'BEGIN { FS = ":.*## " } \

@@ -43,6 +43,11 @@ var layers = []rule{
 		example: "internal/redact -> internal/event",
 	},
 	{
+		who: []string{"internal/install"}, mayNot: ours, may: []string{"internal/config"},
+		why:     "install lays files and asks programs of the system: what is in the kernel it leaves to skepd remove",
+		example: "internal/install -> internal/kern",
+	},
+	{
 		who: []string{"internal/event/...", "internal/identity/..."}, mayNot: ours,
 		may:     []string{"internal/abi", "internal/redact", "internal/kern", "internal/event/...", "internal/identity/..."},
 		why:     "event and identity are where capabilities meet: they know none of them",

@@ -46,6 +46,7 @@ var debian = []struct{ provides, name string }{
 	{"nc", "netcat-openbsd"},
 	{"setcap", "libcap2-bin"},
 	{"su", "util-linux"},
+	{"systemd-analyze", "systemd"},
 }
 
 // installPackages makes sure of them. Without root, tests that miss one are skipped.

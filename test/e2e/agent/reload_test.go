@@ -70,7 +70,7 @@ func TestReloadLosesNothing(t *testing.T) {
 	for i := range 20 {
 		level, address := []string{"debug", "info"}[i%2], addresses[i%2]
 		detail := a.reload(agents, i+1, base+fmt.Sprintf("log: {level: %s}\nmetrics: {listen: '%s'}\nhistory: {max_bytes: %dMiB}\nredact: {args: [secret%d]}\n",
-			level, address, 16+i%2, i))
+			level, address, 17+i%2, i))
 		for _, key := range []string{"redact.args", "metrics.listen", "history.max_bytes"} {
 			if !strings.Contains(detail, key) {
 				t.Errorf("reload %d changed %q, which has no %s", i+1, detail, key)

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package install
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/skep-io/skep/internal/config"
+)
+
+// programs is a directory with something to install.
+func programs(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range Programs {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func describe(p Plan) string {
+	var text strings.Builder
+	p.Describe(&text)
+	return text.String()
+}
+
+// TestRoot: below another root files are laid, and nothing else is touched.
+func TestRoot(t *testing.T) {
+	root := t.TempDir()
+	o := Options{From: programs(t), Root: root, Prefix: "/usr", Systemd: true}
+	p, err := Install(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := describe(p); strings.Contains(text, "group") || strings.Contains(text, "systemctl") {
+		t.Errorf("the plan is\n%s", text)
+	}
+	if err := p.Run(io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	for path, mode := range map[string]os.FileMode{
+		"usr/bin/skepd": 0o755, "usr/lib/systemd/system/skepd.service": 0o644, "etc/skep/skep.yaml": 0o600,
+	} {
+		info, err := os.Stat(filepath.Join(root, path))
+		if err != nil || info.Mode() != mode {
+			t.Errorf("%s: %v, %v, want mode %v", path, info, err, mode)
+		}
+	}
+	unit, err := os.ReadFile(filepath.Join(root, "usr/lib/systemd/system/skepd.service"))
+	if err != nil || !strings.Contains(string(unit), "\nExecStart=/usr/bin/skepd run\n") {
+		t.Errorf("the unit does not start it where it will be: %v", err)
+	}
+	o.Config = config.Default()
+	if err := Uninstall(o).Run(io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(root, "usr/bin/skepd")); err == nil {
+		t.Error("skepd is left")
+	}
+	if _, err := os.Stat(filepath.Join(root, "etc/skep/skep.yaml")); err != nil {
+		t.Errorf("the configuration is gone: %v", err)
+	}
+}
+
+// broken fails.
+type broken struct{}
+
+func (broken) String() string { return "fail" }
+func (broken) do() error      { return errors.New("it failed") }
+func (broken) undo() error    { return errors.New("a step that failed is not undone") }
+
+func TestUndo(t *testing.T) {
+	dir := t.TempDir()
+	old := filepath.Join(dir, "old")
+	if err := os.WriteFile(old, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := Plan{
+		&file{path: filepath.Join(dir, "new"), text: []byte("x"), mode: 0o600},
+		&file{path: old, text: []byte("x"), mode: 0o600, keep: true},
+		broken{},
+		&file{path: filepath.Join(dir, "never"), text: []byte("x"), mode: 0o600},
+	}
+	if err := p.Run(io.Discard); err == nil || err.Error() != "it failed" {
+		t.Errorf("got %v", err)
+	}
+	entries, _ := os.ReadDir(dir)
+	if text, _ := os.ReadFile(old); len(entries) != 1 || string(text) != "precious" {
+		t.Errorf("left: %v, old: %s", entries, text)
+	}
+}
+
+// TestPurgeIsCareful: a data_dir that was set to something else is not removed.
+func TestPurgeIsCareful(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "thesis"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := (&purge{dir, "node_id"}).do(); err == nil || !strings.Contains(err.Error(), "by hand") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "thesis")); err != nil {
+		t.Error("it is gone")
+	}
+}
+
+func TestMissingPrograms(t *testing.T) {
+	p, err := Install(Options{From: t.TempDir(), Root: t.TempDir(), Prefix: "/usr"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Run(io.Discard); err == nil || !strings.Contains(err.Error(), "beside each other") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package install
+
+import (
+	"bytes"
+	"compress/gzip"
+	"debug/elf"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// dist is the one file of the release that matches.
+func dist(t *testing.T, pattern string) string {
+	t.Helper()
+	found, _ := filepath.Glob(filepath.Join(os.Getenv("SKEP_INSTALL_TEST_ROOT"), "dist", pattern))
+	if len(found) != 1 {
+		t.Fatalf("%s: found %v", pattern, found)
+	}
+	return found[0]
+}
+
+// TestDeb goes through the life of the package, with an agent that was killed in between.
+func TestDeb(t *testing.T) {
+	needRoot(t)
+	before := left(t)
+	deb := dist(t, "*.deb")
+	info := sh(t, "dpkg-deb -I "+deb)
+	for _, want := range []string{"Package: skep", "Version: 0.1.0~test", "Architecture: " + runtime.GOARCH} {
+		if !strings.Contains(info, want) {
+			t.Errorf("dpkg-deb -I has no %q:\n%s", want, info)
+		}
+	}
+	for line := range strings.Lines(sh(t, "dpkg-deb -c "+deb)) {
+		if !strings.Contains(line, "root/root") || !strings.Contains(line, "2023-11-1") {
+			t.Errorf("not root's, or not of the commit's time: %s", line)
+		}
+	}
+	sh(t, "dpkg -i "+deb)
+	sh(t, "getent group skep skep-operators && getent passwd skep-web")
+	if out := sh(t, "dpkg -V skep"); out != "" {
+		t.Errorf("changed files: %s", out)
+	}
+	if out := sh(t, "systemd-analyze verify /usr/lib/systemd/system/skepd.service 2>&1 | grep -e skep || true"); out != "" {
+		t.Errorf("systemd does not like the unit: %s", out)
+	}
+	agent := start(t, "/usr/bin/skepd", "run")
+	sh(t, "/usr/bin/skep status")
+	if err := agent.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = agent.Wait()      // killed
+	sh(t, "dpkg -i "+deb) // an upgrade keeps the kernel side
+	if _, err := os.Stat("/sys/fs/bpf/skep"); err != nil {
+		t.Errorf("after an upgrade: %v", err)
+	}
+	sh(t, "dpkg -r skep")
+	if _, err := os.Stat("/sys/fs/bpf/skep"); err == nil {
+		t.Error("pins are left")
+	}
+	wantSame(t, before)
+	sh(t, "test -e /etc/skep/skep.yaml && test -e /var/lib/skep/node_id && ! test -e /usr/bin/skepd")
+	sh(t, "dpkg -P skep")
+	for _, path := range []string{"/etc/skep", "/var/lib/skep"} {
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("%s is left after a purge", path)
+		}
+	}
+	fails(t, "getent group skep skep-operators skep-web")
+}
+
+func TestTarball(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir()
+	sh(t, "tar -xzf "+dist(t, "*.tar.gz")+" -C "+dir+" && cd "+dir+"/skep-* && ./skep install --prefix /opt/skep && /opt/skep/bin/skep version")
+	for _, name := range []string{"LICENSE", "README.md", "share/man/man1/skep.1", "share/bash-completion/completions/skep"} {
+		if found, _ := filepath.Glob(dir + "/skep-*/" + name); len(found) != 1 {
+			t.Errorf("%s is not in it", name)
+		}
+	}
+	sh(t, "/opt/skep/bin/skep uninstall --prefix /opt/skep --purge")
+}
+
+// TestRPM looks into the payload, a gzipped cpio archive behind the headers.
+func TestRPM(t *testing.T) {
+	needRoot(t)
+	text, err := os.ReadFile(dist(t, "*.rpm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(text, []byte{0x1f, 0x8b, 0x08})
+	if !bytes.HasPrefix(text, []byte{0xed, 0xab, 0xee, 0xdb}) || at < 0 {
+		t.Fatal("not an rpm, or not gzipped")
+	}
+	z, err := gzip.NewReader(bytes.NewReader(text[at:]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"/usr/bin/skepd\x00", "/usr/bin/skep\x00", "/usr/lib/systemd/system/skepd.service\x00", "/etc/skep/skep.yaml\x00"} {
+		if !bytes.Contains(payload, []byte(name)) {
+			t.Errorf("%q is not in it", name)
+		}
+	}
+	if !bytes.Contains(text[:at], []byte("skep uninstall --packaged")) {
+		t.Error("the header has no script that takes it off")
+	}
+}
+
+// TestRelease makes the release again, for all architectures: the same bytes, the right
+// machine, no interpreter.
+func TestRelease(t *testing.T) {
+	needRoot(t)
+	again := t.TempDir()
+	if err := pack(again, "amd64,arm64"); err != nil {
+		t.Fatal(err)
+	}
+	sh(t, "cd "+again+" && sha256sum --check SHA256SUMS")
+	first, err := os.ReadFile(dist(t, "SHA256SUMS"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := os.ReadFile(again + "/SHA256SUMS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(second), "\n"); n != 6 {
+		t.Errorf("%d files, want 6", n)
+	}
+	for line := range strings.Lines(string(first)) {
+		if !strings.Contains(string(second), line) {
+			t.Errorf("made twice, it is not the same: %s", line)
+		}
+	}
+	for arch, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
+		sh(t, "cd "+again+" && mkdir "+arch+" && tar -xzf skep-*-linux-"+arch+".tar.gz --strip-components=1 -C "+arch)
+		for _, name := range []string{"skep", "skepd"} {
+			f, err := elf.Open(filepath.Join(again, arch, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.Machine != machine || f.Section(".interp") != nil {
+				t.Errorf("%s for %s: machine %v, static: %v", name, arch, f.Machine, f.Section(".interp") == nil)
+			}
+			f.Close()
+		}
+	}
+}
