@@ -89,6 +89,7 @@ type Agent struct {
 	listener   net.Listener
 	audit      io.WriteCloser
 	metrics    *metrics
+	outputs    *outputs
 	inForce    atomic.Pointer[config.Config] // after reloads
 	scanNeeded chan struct{}
 }
@@ -113,7 +114,7 @@ func Run(ctx context.Context, options Options) error {
 // data directory and the socket are known to be usable.
 func (a *Agent) start() error {
 	steps := []func() error{
-		kern.Preflight, a.openRedact, a.openData, a.openCgroups, a.openSocket, a.openMetrics, a.openKernel, a.attach, a.scanExisting, a.scanSockets, a.openStore, a.openServer,
+		kern.Preflight, a.openRedact, a.openData, a.openCgroups, a.openSocket, a.openMetrics, a.openKernel, a.attach, a.scanExisting, a.scanSockets, a.openStore, a.openServer, a.openShip,
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {

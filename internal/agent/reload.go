@@ -26,6 +26,7 @@ var parts = []part{
 	{"redact", func(to, from *config.Config) { to.Redact = from.Redact }, (*Agent).applyRedact},
 	{"log.level", func(to, from *config.Config) { to.Log.Level = from.Log.Level }, (*Agent).applyLogLevel},
 	{"metrics", func(to, from *config.Config) { to.Metrics = from.Metrics }, (*Agent).applyMetrics},
+	{"ship", func(to, from *config.Config) { to.Ship = from.Ship }, (*Agent).applyShip},
 	{"history", func(to, from *config.Config) { to.History = from.History }, (*Agent).applyHistory},
 }
 

@@ -38,6 +38,7 @@ func (a *Agent) serve(ctx context.Context) error {
 	if a.store != nil {
 		run(&reading, readers, "keep the disk log", a.store.Run)
 	}
+	run(&reading, readers, "ship records", a.outputs.run)
 	run(&reading, readers, "serve metrics", func(ctx context.Context) error { return a.metrics.run(ctx, a.server) })
 	feeding.Wait()
 	a.endLog()

@@ -39,6 +39,7 @@ type sink struct {
 	secrets    *redact.Redactor
 	logger     *slog.Logger
 	rescan     func()
+	outputs    *outputs
 	news       chan *skepv1.Agent // changes in the agent, from other goroutines
 
 	losses     kern.Losses
@@ -217,6 +218,7 @@ func (s *sink) Flush() {
 		s.reportMissed()
 		s.reportMalformed()
 		s.reportStore(false)
+		s.reportShipped()
 	}
 	select {
 	case body := <-s.news:

@@ -37,7 +37,7 @@ func (a *Agent) status() *skepv1.GetStatusResponse {
 		AgentCpu:   durationpb.New(ownCPU()),
 		Signals:    signalStatus(a.signals),
 
-		ArgsRedacted: a.secrets.Count(),
+		ArgsRedacted: a.secrets.Count(), Outputs: a.outputs.status(),
 	}
 	if a.store != nil {
 		r.Store = a.store.Status()
@@ -109,6 +109,7 @@ func (a *Agent) lossCounts() []*skepv1.LossCount {
 		}
 		add("restart", name, a.sink.recorder.restart(typ))
 	}
+	a.outputs.losses(add)
 	add("malformed", "unknown", a.sink.malformed.Load())
 	if a.store != nil {
 		for kind, n := range a.store.Losses() {

@@ -109,6 +109,7 @@ func (a *app) statusPage(s *skepv1.GetStatusResponse) string {
 	width := a.width()
 	v.table("Records", kindTable(s.GetKinds()), width)
 	v.table("Lost", lossTable(s.GetLosses()), width)
+	v.table("Outputs", outputTable(s.GetOutputs()), width)
 	v.table("Subscribers", subscriberTable(s.GetSubscribers(), v.now), width)
 	v.table("Programs", programTable(s.GetPrograms()), width)
 	v.table("Signals", signalTable(s.GetSignals()), width)
@@ -177,6 +178,16 @@ func subscriberTable(subscribers []*skepv1.Subscriber, now time.Time) *table {
 	for _, s := range subscribers {
 		t.add(text(strconv.FormatUint(s.GetId(), 10)), text(event.Printable(s.GetWho())), text(formatAge(now.Sub(s.GetSince().AsTime()))),
 			text(formatCount(s.GetDelivered())), lostCell(s.GetLost()), text(event.Printable(s.GetFilter())))
+	}
+	return t
+}
+
+func outputTable(outputs []*skepv1.OutputStatus) *table {
+	t := &table{columns: []column{{title: "NAME"}, {title: "TYPE"}, {title: "DELIVERED", right: true}, {title: "LOST", right: true},
+		{title: "FAILURES", right: true}, {title: "TARGET"}, {title: "LAST ERROR"}}}
+	for _, o := range outputs {
+		t.add(text(event.Printable(o.GetName())), text(event.Printable(o.GetType())), text(formatCount(o.GetDelivered())), lostCell(o.GetLost()),
+			text(formatCount(o.GetFailures())), text(event.Printable(o.GetTarget())), text(event.Printable(or(o.GetLastError(), "-"))))
 	}
 	return t
 }

@@ -5,6 +5,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -50,6 +51,9 @@ func (d *decoder) check(c *Config) {
 		{"roles.operate_group", optional(c.Roles.OperateGroup, accountName)},
 		{"roles.web_user", optional(c.Roles.WebUser, userNameOrID)},
 		{"audit.path", optional(c.Audit.Path, absolute)},
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Ship)) {
+		d.checkOutput("ship."+name, c.Ship[name])
 	}
 	for _, r := range rules {
 		if r.err != nil {

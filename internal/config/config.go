@@ -16,6 +16,7 @@ import (
 	"os"
 	"time"
 
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/redact"
 )
 
@@ -41,8 +42,10 @@ type Config struct {
 	Sensors    Sensors    `yaml:"sensors"`
 	Containers Containers `yaml:"containers"`
 	Redact     Redact     `yaml:"redact"`
-	Roles      Roles      `yaml:"roles"`
-	Audit      Audit      `yaml:"audit"`
+	// Ship has the outputs by their names.
+	Ship  map[string]Output `yaml:"ship"`
+	Roles Roles             `yaml:"roles"`
+	Audit Audit             `yaml:"audit"`
 }
 
 // Metrics is the Prometheus listener; an empty Listen is none.
@@ -110,6 +113,49 @@ func (r Redact) Rules() (*redact.Rules, error) {
 	return redact.Compile(redact.Options{Defaults: r.Defaults, Names: r.Names, Args: r.Args})
 }
 
+// Output is where records are sent on; just one of File, Syslog and OTLP is set.
+type Output struct {
+	Kinds      []string   `yaml:"kinds"`
+	Exes       []string   `yaml:"exes"`
+	Containers []string   `yaml:"containers"`
+	Where      string     `yaml:"where"`
+	File       ShipFile   `yaml:"file"`
+	Syslog     ShipSyslog `yaml:"syslog"`
+	OTLP       ShipOTLP   `yaml:"otlp"`
+}
+
+// ShipFile is a file of JSON lines that is rotated.
+type ShipFile struct {
+	Path     string `yaml:"path"`
+	MaxBytes Size   `yaml:"max_bytes"`
+	Keep     int    `yaml:"keep"`
+}
+
+// ShipSyslog is a receiver of syslog: unix, udp or tcp.
+type ShipSyslog struct {
+	Address  string `yaml:"address"`
+	Facility string `yaml:"facility"`
+}
+
+// ShipOTLP is a receiver of OTLP over HTTP; metrics are pushed every Metrics, 0 for never.
+type ShipOTLP struct {
+	Endpoint string            `yaml:"endpoint" secret:"url"`
+	Headers  map[string]string `yaml:"headers" secret:"true"`
+	Metrics  time.Duration     `yaml:"metrics"`
+}
+
+// setDefaults implements defaulter.
+func (o *Output) setDefaults() {
+	o.File = ShipFile{MaxBytes: 64 << 20, Keep: 4}
+	o.Syslog = ShipSyslog{Facility: "daemon"}
+	o.OTLP = ShipOTLP{Metrics: time.Minute}
+}
+
+// Filter is what the output wants, as in the API.
+func (o *Output) Filter() *skepv1.Filter {
+	return &skepv1.Filter{Kinds: o.Kinds, Exes: o.Exes, Containers: o.Containers, Where: o.Where}
+}
+
 // Roles names the groups and the user that get a role besides uid 0.
 type Roles struct {
 	ViewGroup    string `yaml:"view_group"`
@@ -145,6 +191,7 @@ func Default() Config {
 			"/run/crio/crio.sock",
 			"/run/podman/podman.sock",
 		}},
+		Ship:   map[string]Output{},
 		Redact: Redact{Defaults: true, Names: []string{}, Args: []string{}},
 		Roles:  Roles{ViewGroup: "skep", OperateGroup: "skep-operators", WebUser: "skep-web"},
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -140,8 +141,12 @@ func (d *decoder) decode(n ast.Node, path string, into any) {
 	}
 	d.at[path] = where(n)
 	v := reflect.ValueOf(into).Elem()
-	if v.Kind() == reflect.Struct {
+	switch v.Kind() {
+	case reflect.Struct:
 		d.mapping(n, path, v)
+		return
+	case reflect.Map:
+		d.named(n, path, v)
 		return
 	}
 	if err := set(n, into); err != nil {
@@ -172,6 +177,38 @@ func (d *decoder) mapping(n ast.Node, path string, v reflect.Value) {
 		d.decode(entries.Value(), join(path, key), field.Addr().Interface())
 	}
 }
+
+// defaulter is a type of named things that have defaults of their own.
+type defaulter interface{ setDefaults() }
+
+// named fills a map of things that have names of the user's choice.
+func (d *decoder) named(n ast.Node, path string, v reflect.Value) {
+	m, ok := n.(ast.MapNode)
+	if !ok {
+		d.fault(where(n), "%s must be a mapping from names", path)
+		return
+	}
+	v.Set(reflect.MakeMap(v.Type()))
+	for entries := m.MapRange(); entries.Next(); {
+		at, key := where(entries.Key()), text(entries.Key())
+		if !names.MatchString(key) {
+			d.fault(at, "%s: a name has 1 to 64 letters, digits, dashes or underscores, not %q", path, key)
+			continue
+		}
+		if v.MapIndex(reflect.ValueOf(key)).IsValid() {
+			d.fault(at, "key %q is there twice", key)
+			continue
+		}
+		into := reflect.New(v.Type().Elem())
+		if t, ok := into.Interface().(defaulter); ok {
+			t.setDefaults()
+		}
+		d.decode(entries.Value(), join(path, key), into.Interface())
+		v.SetMapIndex(reflect.ValueOf(key), into.Elem())
+	}
+}
+
+var names = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // set stores a scalar or a list of strings.
 func set(n ast.Node, into any) error {

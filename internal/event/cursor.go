@@ -80,6 +80,18 @@ func (c *Cursor) Past() int { return c.past }
 
 // Position is where the cursor is.
 func (c *Cursor) Position() Position { return Position{c.next, c.seen} }
+// Succeed makes a reader with other options that goes on where this one stands, and closes
+// this one. Options about the past mean nothing to it.
+func (c *Cursor) Succeed(opts SubscribeOptions) *Cursor {
+	opts.Kinds = cmp.Or(opts.Kinds, AllKinds)
+	next := &Cursor{log: c.log, opts: opts, id: c.id, since: c.since, next: c.next, seen: c.seen, live: c.live}
+	next.delivered.Store(c.delivered.Load())
+	next.lost.Store(c.lost.Load())
+	c.log.mu.Lock()
+	defer c.log.mu.Unlock()
+	c.log.cursors[c.id] = next
+	return next
+}
 
 // Close removes the reader from the log.
 func (c *Cursor) Close() {

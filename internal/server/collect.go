@@ -31,6 +31,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	samples.agent(status)
 	samples.events(status)
 	samples.subscribers(status.GetSubscribers())
+	samples.outputs(status.GetOutputs())
 	samples.tables(status)
 	samples.store(status.GetStore())
 	samples.memory(status.GetMemory())
@@ -92,6 +93,14 @@ func (s samples) subscribers(list []*skepv1.Subscriber) {
 		s.add(metricDelivered, float64(sub.GetDelivered()), id, sub.GetWho())
 		s.add(metricSubscriberLost, float64(sub.GetLost()), id, sub.GetWho())
 		s.add(metricSubscriberSince, float64(sub.GetSince().AsTime().UnixNano())/1e9, id, sub.GetWho())
+	}
+}
+
+func (s samples) outputs(list []*skepv1.OutputStatus) {
+	for _, o := range list {
+		s.add(metricShipped, float64(o.GetDelivered()), o.GetName(), o.GetType())
+		s.add(metricShipLost, float64(o.GetLost()), o.GetName(), o.GetType())
+		s.add(metricShipFailures, float64(o.GetFailures()), o.GetName(), o.GetType())
 	}
 }
 

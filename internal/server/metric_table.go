@@ -38,6 +38,10 @@ var (
 	metricSubscriberLost  = counter("skep_subscriber_lost_total", "Records that a reader was too slow for.", "subscriber", "who")
 	metricSubscriberSince = gauge("skep_subscriber_start_time_seconds", "When a reader came, in seconds since the Unix epoch.", "subscriber", "who")
 
+	metricShipped      = counter("skep_ship_delivered_total", "Records that an output has delivered.", "output", "type")
+	metricShipLost     = counter("skep_ship_lost_total", "Records that an output has lost: overtaken by the log, or refused by the receiver.", "output", "type")
+	metricShipFailures = counter("skep_ship_failures_total", "Attempts of an output that failed and were made again.", "output", "type")
+
 	metricTableEntries  = gauge("skep_table_entries", "Entries of a table of the agent.", "table")
 	metricTableCapacity = gauge("skep_table_capacity", "Entries that a table of the agent can hold.", "table")
 
@@ -77,6 +81,7 @@ var allMetrics = []*metric{
 	metricInfo, metricStart, metricUptime, metricAgentCPU, metricAgentShare, metricProgramsShare,
 	metricEvents, metricMissed, metricLost, metricEventRate, metricRedacted,
 	metricSubscribers, metricDelivered, metricSubscriberLost, metricSubscriberSince,
+	metricShipped, metricShipLost, metricShipFailures,
 	metricTableEntries, metricTableCapacity,
 	metricStoreBytes, metricStoreMax, metricStoreMaxAge, metricStoreOldest, metricStoreSegments, metricStoreLogs, metricStoreWorks,
 	metricStoreDamaged, metricStoreTorn, metricStoreBroken,

@@ -15,11 +15,16 @@ import (
 
 // MetricsHandler serves the numbers of the status in the formats of Prometheus.
 func (s *Server) MetricsHandler() http.Handler {
-	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(&collector{server: s})
-	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+	return promhttp.HandlerFor(s.Gatherer(), promhttp.HandlerOpts{
 		MaxRequestsInFlight: 4, Timeout: 10 * time.Second,
 	})
+}
+
+// Gatherer collects the numbers of the status as metrics.
+func (s *Server) Gatherer() prometheus.Gatherer {
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(&collector{server: s})
+	return registry
 }
 
 // ServeMetrics answers GET /metrics until ctx is done, and closes the listener. There

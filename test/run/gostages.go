@@ -17,7 +17,7 @@ import (
 var alone = []string{"internal/agent", "internal/kern", "internal/sensor", "test/e2e", "test/house"}
 
 // raced are the packages where goroutines meet.
-var raced = []string{"internal/event", "internal/server", "internal/identity", "internal/flow", "internal/store"}
+var raced = []string{"internal/event", "internal/server", "internal/identity", "internal/flow", "internal/store", "internal/ship", "internal/redact"}
 
 const packageTimeout = "-timeout=10m"
 

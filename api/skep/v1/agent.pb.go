@@ -421,7 +421,9 @@ type GetStatusResponse struct {
 	// The disk log; absent if there is none.
 	Store *StoreStatus `protobuf:"bytes,19,opt,name=store,proto3" json:"store,omitempty"`
 	// Arguments in which a secret was replaced since the agent started.
-	ArgsRedacted  uint64 `protobuf:"varint,40,opt,name=args_redacted,json=argsRedacted,proto3" json:"args_redacted,omitempty"`
+	ArgsRedacted uint64 `protobuf:"varint,40,opt,name=args_redacted,json=argsRedacted,proto3" json:"args_redacted,omitempty"`
+	// Where records are sent on.
+	Outputs       []*OutputStatus `protobuf:"bytes,41,rep,name=outputs,proto3" json:"outputs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -594,6 +596,13 @@ func (x *GetStatusResponse) GetArgsRedacted() uint64 {
 		return x.ArgsRedacted
 	}
 	return 0
+}
+
+func (x *GetStatusResponse) GetOutputs() []*OutputStatus {
+	if x != nil {
+		return x.Outputs
+	}
+	return nil
 }
 
 // StoreStatus is how the disk log is.
@@ -942,6 +951,103 @@ func (x *Subscriber) GetFilter() string {
 	return ""
 }
 
+// OutputStatus is one entry of "ship" in the configuration.
+type OutputStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// file, syslog, otlp.
+	Type      string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	Target    string `protobuf:"bytes,3,opt,name=target,proto3" json:"target,omitempty"`
+	Delivered uint64 `protobuf:"varint,4,opt,name=delivered,proto3" json:"delivered,omitempty"`
+	// Matching records that never came there, also counted as losses of place "ship:NAME".
+	Lost uint64 `protobuf:"varint,5,opt,name=lost,proto3" json:"lost,omitempty"`
+	// Attempts that failed and were made again.
+	Failures uint64 `protobuf:"varint,6,opt,name=failures,proto3" json:"failures,omitempty"`
+	// Why the last attempt failed; empty while it delivers.
+	LastError     string `protobuf:"bytes,7,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutputStatus) Reset() {
+	*x = OutputStatus{}
+	mi := &file_skep_v1_agent_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutputStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutputStatus) ProtoMessage() {}
+
+func (x *OutputStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_agent_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutputStatus.ProtoReflect.Descriptor instead.
+func (*OutputStatus) Descriptor() ([]byte, []int) {
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *OutputStatus) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *OutputStatus) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *OutputStatus) GetTarget() string {
+	if x != nil {
+		return x.Target
+	}
+	return ""
+}
+
+func (x *OutputStatus) GetDelivered() uint64 {
+	if x != nil {
+		return x.Delivered
+	}
+	return 0
+}
+
+func (x *OutputStatus) GetLost() uint64 {
+	if x != nil {
+		return x.Lost
+	}
+	return 0
+}
+
+func (x *OutputStatus) GetFailures() uint64 {
+	if x != nil {
+		return x.Failures
+	}
+	return 0
+}
+
+func (x *OutputStatus) GetLastError() string {
+	if x != nil {
+		return x.LastError
+	}
+	return ""
+}
+
 type TableStatus struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Entries       uint64                 `protobuf:"varint,1,opt,name=entries,proto3" json:"entries,omitempty"`
@@ -952,7 +1058,7 @@ type TableStatus struct {
 
 func (x *TableStatus) Reset() {
 	*x = TableStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[9]
+	mi := &file_skep_v1_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -964,7 +1070,7 @@ func (x *TableStatus) String() string {
 func (*TableStatus) ProtoMessage() {}
 
 func (x *TableStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[9]
+	mi := &file_skep_v1_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -977,7 +1083,7 @@ func (x *TableStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableStatus.ProtoReflect.Descriptor instead.
 func (*TableStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{9}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *TableStatus) GetEntries() uint64 {
@@ -1005,7 +1111,7 @@ type MemoryStatus struct {
 
 func (x *MemoryStatus) Reset() {
 	*x = MemoryStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[10]
+	mi := &file_skep_v1_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1017,7 +1123,7 @@ func (x *MemoryStatus) String() string {
 func (*MemoryStatus) ProtoMessage() {}
 
 func (x *MemoryStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[10]
+	mi := &file_skep_v1_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1030,7 +1136,7 @@ func (x *MemoryStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemoryStatus.ProtoReflect.Descriptor instead.
 func (*MemoryStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{10}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *MemoryStatus) GetResidentBytes() uint64 {
@@ -1066,7 +1172,7 @@ type MapStatus struct {
 
 func (x *MapStatus) Reset() {
 	*x = MapStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[11]
+	mi := &file_skep_v1_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1078,7 +1184,7 @@ func (x *MapStatus) String() string {
 func (*MapStatus) ProtoMessage() {}
 
 func (x *MapStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[11]
+	mi := &file_skep_v1_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1091,7 +1197,7 @@ func (x *MapStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapStatus.ProtoReflect.Descriptor instead.
 func (*MapStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{11}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *MapStatus) GetName() string {
@@ -1143,7 +1249,7 @@ type ProgramStatus struct {
 
 func (x *ProgramStatus) Reset() {
 	*x = ProgramStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[12]
+	mi := &file_skep_v1_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1155,7 +1261,7 @@ func (x *ProgramStatus) String() string {
 func (*ProgramStatus) ProtoMessage() {}
 
 func (x *ProgramStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[12]
+	mi := &file_skep_v1_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1168,7 +1274,7 @@ func (x *ProgramStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgramStatus.ProtoReflect.Descriptor instead.
 func (*ProgramStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{12}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ProgramStatus) GetName() string {
@@ -1260,7 +1366,7 @@ type SignalStatus struct {
 
 func (x *SignalStatus) Reset() {
 	*x = SignalStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[13]
+	mi := &file_skep_v1_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1272,7 +1378,7 @@ func (x *SignalStatus) String() string {
 func (*SignalStatus) ProtoMessage() {}
 
 func (x *SignalStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[13]
+	mi := &file_skep_v1_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1285,7 +1391,7 @@ func (x *SignalStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalStatus.ProtoReflect.Descriptor instead.
 func (*SignalStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{13}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SignalStatus) GetSignal() string {
@@ -1349,7 +1455,7 @@ type RungStatus struct {
 
 func (x *RungStatus) Reset() {
 	*x = RungStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[14]
+	mi := &file_skep_v1_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1361,7 +1467,7 @@ func (x *RungStatus) String() string {
 func (*RungStatus) ProtoMessage() {}
 
 func (x *RungStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[14]
+	mi := &file_skep_v1_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1374,7 +1480,7 @@ func (x *RungStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RungStatus.ProtoReflect.Descriptor instead.
 func (*RungStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{14}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RungStatus) GetName() string {
@@ -1406,7 +1512,7 @@ type GetDoctorRequest struct {
 
 func (x *GetDoctorRequest) Reset() {
 	*x = GetDoctorRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[15]
+	mi := &file_skep_v1_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1418,7 +1524,7 @@ func (x *GetDoctorRequest) String() string {
 func (*GetDoctorRequest) ProtoMessage() {}
 
 func (x *GetDoctorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[15]
+	mi := &file_skep_v1_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1431,7 +1537,7 @@ func (x *GetDoctorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDoctorRequest.ProtoReflect.Descriptor instead.
 func (*GetDoctorRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{15}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{16}
 }
 
 type GetDoctorResponse struct {
@@ -1448,7 +1554,7 @@ type GetDoctorResponse struct {
 
 func (x *GetDoctorResponse) Reset() {
 	*x = GetDoctorResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[16]
+	mi := &file_skep_v1_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1460,7 +1566,7 @@ func (x *GetDoctorResponse) String() string {
 func (*GetDoctorResponse) ProtoMessage() {}
 
 func (x *GetDoctorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[16]
+	mi := &file_skep_v1_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1473,7 +1579,7 @@ func (x *GetDoctorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDoctorResponse.ProtoReflect.Descriptor instead.
 func (*GetDoctorResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{16}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetDoctorResponse) GetKernelRelease() string {
@@ -1524,7 +1630,7 @@ type Check struct {
 
 func (x *Check) Reset() {
 	*x = Check{}
-	mi := &file_skep_v1_agent_proto_msgTypes[17]
+	mi := &file_skep_v1_agent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1536,7 +1642,7 @@ func (x *Check) String() string {
 func (*Check) ProtoMessage() {}
 
 func (x *Check) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[17]
+	mi := &file_skep_v1_agent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1549,7 +1655,7 @@ func (x *Check) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Check.ProtoReflect.Descriptor instead.
 func (*Check) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{17}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Check) GetName() string {
@@ -1593,7 +1699,7 @@ type ListProcessesRequest struct {
 
 func (x *ListProcessesRequest) Reset() {
 	*x = ListProcessesRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[18]
+	mi := &file_skep_v1_agent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1605,7 +1711,7 @@ func (x *ListProcessesRequest) String() string {
 func (*ListProcessesRequest) ProtoMessage() {}
 
 func (x *ListProcessesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[18]
+	mi := &file_skep_v1_agent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1618,7 +1724,7 @@ func (x *ListProcessesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProcessesRequest.ProtoReflect.Descriptor instead.
 func (*ListProcessesRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{18}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListProcessesRequest) GetFilter() *Filter {
@@ -1653,7 +1759,7 @@ type ListProcessesResponse struct {
 
 func (x *ListProcessesResponse) Reset() {
 	*x = ListProcessesResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[19]
+	mi := &file_skep_v1_agent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1665,7 +1771,7 @@ func (x *ListProcessesResponse) String() string {
 func (*ListProcessesResponse) ProtoMessage() {}
 
 func (x *ListProcessesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[19]
+	mi := &file_skep_v1_agent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1678,7 +1784,7 @@ func (x *ListProcessesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProcessesResponse.ProtoReflect.Descriptor instead.
 func (*ListProcessesResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{19}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListProcessesResponse) GetProcesses() []*ProcessInfo {
@@ -1714,7 +1820,7 @@ type ProcessInfo struct {
 
 func (x *ProcessInfo) Reset() {
 	*x = ProcessInfo{}
-	mi := &file_skep_v1_agent_proto_msgTypes[20]
+	mi := &file_skep_v1_agent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1726,7 +1832,7 @@ func (x *ProcessInfo) String() string {
 func (*ProcessInfo) ProtoMessage() {}
 
 func (x *ProcessInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[20]
+	mi := &file_skep_v1_agent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1739,7 +1845,7 @@ func (x *ProcessInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcessInfo.ProtoReflect.Descriptor instead.
 func (*ProcessInfo) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{20}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ProcessInfo) GetProcess() *Process {
@@ -1816,7 +1922,7 @@ type GetProcessRequest struct {
 
 func (x *GetProcessRequest) Reset() {
 	*x = GetProcessRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[21]
+	mi := &file_skep_v1_agent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1828,7 +1934,7 @@ func (x *GetProcessRequest) String() string {
 func (*GetProcessRequest) ProtoMessage() {}
 
 func (x *GetProcessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[21]
+	mi := &file_skep_v1_agent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1841,7 +1947,7 @@ func (x *GetProcessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProcessRequest.ProtoReflect.Descriptor instead.
 func (*GetProcessRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{21}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetProcessRequest) GetId() string {
@@ -1871,7 +1977,7 @@ type GetProcessResponse struct {
 
 func (x *GetProcessResponse) Reset() {
 	*x = GetProcessResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[22]
+	mi := &file_skep_v1_agent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1883,7 +1989,7 @@ func (x *GetProcessResponse) String() string {
 func (*GetProcessResponse) ProtoMessage() {}
 
 func (x *GetProcessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[22]
+	mi := &file_skep_v1_agent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1896,7 +2002,7 @@ func (x *GetProcessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProcessResponse.ProtoReflect.Descriptor instead.
 func (*GetProcessResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{22}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetProcessResponse) GetProcess() *ProcessInfo {
@@ -1940,7 +2046,7 @@ type ListConnectionsRequest struct {
 
 func (x *ListConnectionsRequest) Reset() {
 	*x = ListConnectionsRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[23]
+	mi := &file_skep_v1_agent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1952,7 +2058,7 @@ func (x *ListConnectionsRequest) String() string {
 func (*ListConnectionsRequest) ProtoMessage() {}
 
 func (x *ListConnectionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[23]
+	mi := &file_skep_v1_agent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1965,7 +2071,7 @@ func (x *ListConnectionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConnectionsRequest.ProtoReflect.Descriptor instead.
 func (*ListConnectionsRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{23}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListConnectionsRequest) GetFilter() *Filter {
@@ -1999,7 +2105,7 @@ type ListConnectionsResponse struct {
 
 func (x *ListConnectionsResponse) Reset() {
 	*x = ListConnectionsResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[24]
+	mi := &file_skep_v1_agent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2011,7 +2117,7 @@ func (x *ListConnectionsResponse) String() string {
 func (*ListConnectionsResponse) ProtoMessage() {}
 
 func (x *ListConnectionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[24]
+	mi := &file_skep_v1_agent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2024,7 +2130,7 @@ func (x *ListConnectionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConnectionsResponse.ProtoReflect.Descriptor instead.
 func (*ListConnectionsResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{24}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListConnectionsResponse) GetConnections() []*ConnectionInfo {
@@ -2059,7 +2165,7 @@ type ConnectionInfo struct {
 
 func (x *ConnectionInfo) Reset() {
 	*x = ConnectionInfo{}
-	mi := &file_skep_v1_agent_proto_msgTypes[25]
+	mi := &file_skep_v1_agent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2071,7 +2177,7 @@ func (x *ConnectionInfo) String() string {
 func (*ConnectionInfo) ProtoMessage() {}
 
 func (x *ConnectionInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[25]
+	mi := &file_skep_v1_agent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2084,7 +2190,7 @@ func (x *ConnectionInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectionInfo.ProtoReflect.Descriptor instead.
 func (*ConnectionInfo) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{25}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ConnectionInfo) GetProcess() *Process {
@@ -2137,7 +2243,7 @@ type GetIdentityRequest struct {
 
 func (x *GetIdentityRequest) Reset() {
 	*x = GetIdentityRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[26]
+	mi := &file_skep_v1_agent_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2149,7 +2255,7 @@ func (x *GetIdentityRequest) String() string {
 func (*GetIdentityRequest) ProtoMessage() {}
 
 func (x *GetIdentityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[26]
+	mi := &file_skep_v1_agent_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2162,7 +2268,7 @@ func (x *GetIdentityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetIdentityRequest.ProtoReflect.Descriptor instead.
 func (*GetIdentityRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{26}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{27}
 }
 
 type GetIdentityResponse struct {
@@ -2178,7 +2284,7 @@ type GetIdentityResponse struct {
 
 func (x *GetIdentityResponse) Reset() {
 	*x = GetIdentityResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[27]
+	mi := &file_skep_v1_agent_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2190,7 +2296,7 @@ func (x *GetIdentityResponse) String() string {
 func (*GetIdentityResponse) ProtoMessage() {}
 
 func (x *GetIdentityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[27]
+	mi := &file_skep_v1_agent_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2203,7 +2309,7 @@ func (x *GetIdentityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetIdentityResponse.ProtoReflect.Descriptor instead.
 func (*GetIdentityResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{27}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GetIdentityResponse) GetUid() uint32 {
@@ -2253,7 +2359,7 @@ type CreateTokenRequest struct {
 
 func (x *CreateTokenRequest) Reset() {
 	*x = CreateTokenRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[28]
+	mi := &file_skep_v1_agent_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2265,7 +2371,7 @@ func (x *CreateTokenRequest) String() string {
 func (*CreateTokenRequest) ProtoMessage() {}
 
 func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[28]
+	mi := &file_skep_v1_agent_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2278,7 +2384,7 @@ func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{28}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CreateTokenRequest) GetRole() Role {
@@ -2306,7 +2412,7 @@ type CreateTokenResponse struct {
 
 func (x *CreateTokenResponse) Reset() {
 	*x = CreateTokenResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[29]
+	mi := &file_skep_v1_agent_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2318,7 +2424,7 @@ func (x *CreateTokenResponse) String() string {
 func (*CreateTokenResponse) ProtoMessage() {}
 
 func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[29]
+	mi := &file_skep_v1_agent_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2331,7 +2437,7 @@ func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{29}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CreateTokenResponse) GetToken() string {
@@ -2367,7 +2473,7 @@ type ExportRequest struct {
 
 func (x *ExportRequest) Reset() {
 	*x = ExportRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[30]
+	mi := &file_skep_v1_agent_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2379,7 +2485,7 @@ func (x *ExportRequest) String() string {
 func (*ExportRequest) ProtoMessage() {}
 
 func (x *ExportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[30]
+	mi := &file_skep_v1_agent_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2392,7 +2498,7 @@ func (x *ExportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportRequest.ProtoReflect.Descriptor instead.
 func (*ExportRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{30}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ExportRequest) GetFilter() *Filter {
@@ -2430,7 +2536,7 @@ type ExportResponse struct {
 
 func (x *ExportResponse) Reset() {
 	*x = ExportResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[31]
+	mi := &file_skep_v1_agent_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2442,7 +2548,7 @@ func (x *ExportResponse) String() string {
 func (*ExportResponse) ProtoMessage() {}
 
 func (x *ExportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[31]
+	mi := &file_skep_v1_agent_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2455,7 +2561,7 @@ func (x *ExportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportResponse.ProtoReflect.Descriptor instead.
 func (*ExportResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{31}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ExportResponse) GetData() []byte {
@@ -2511,7 +2617,7 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\vsampled_out\x18\x02 \x01(\x04R\n" +
 	"sampledOut\x12\x12\n" +
 	"\x04live\x18\x03 \x01(\bR\x04live\"\x12\n" +
-	"\x10GetStatusRequest\"\x88\a\n" +
+	"\x10GetStatusRequest\"\xb9\a\n" +
 	"\x11GetStatusResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x17\n" +
 	"\anode_id\x18\x02 \x01(\tR\x06nodeId\x12\x17\n" +
@@ -2535,7 +2641,8 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\x12programs_cpu_share\x18\x11 \x01(\x01R\x10programsCpuShare\x12/\n" +
 	"\asignals\x18\x12 \x03(\v2\x15.skep.v1.SignalStatusR\asignals\x12*\n" +
 	"\x05store\x18\x13 \x01(\v2\x14.skep.v1.StoreStatusR\x05store\x12#\n" +
-	"\rargs_redacted\x18( \x01(\x04R\fargsRedacted\"\x89\x03\n" +
+	"\rargs_redacted\x18( \x01(\x04R\fargsRedacted\x12/\n" +
+	"\aoutputs\x18) \x03(\v2\x15.skep.v1.OutputStatusR\aoutputs\"\x89\x03\n" +
 	"\vStoreStatus\x12\x1c\n" +
 	"\tdirectory\x18\x01 \x01(\tR\tdirectory\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x1b\n" +
@@ -2566,7 +2673,16 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1c\n" +
 	"\tdelivered\x18\x04 \x01(\x04R\tdelivered\x12\x12\n" +
 	"\x04lost\x18\x05 \x01(\x04R\x04lost\x12\x16\n" +
-	"\x06filter\x18\x06 \x01(\tR\x06filter\"C\n" +
+	"\x06filter\x18\x06 \x01(\tR\x06filter\"\xbb\x01\n" +
+	"\fOutputStatus\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type\x12\x16\n" +
+	"\x06target\x18\x03 \x01(\tR\x06target\x12\x1c\n" +
+	"\tdelivered\x18\x04 \x01(\x04R\tdelivered\x12\x12\n" +
+	"\x04lost\x18\x05 \x01(\x04R\x04lost\x12\x1a\n" +
+	"\bfailures\x18\x06 \x01(\x04R\bfailures\x12\x1d\n" +
+	"\n" +
+	"last_error\x18\a \x01(\tR\tlastError\"C\n" +
 	"\vTableStatus\x12\x18\n" +
 	"\aentries\x18\x01 \x01(\x04R\aentries\x12\x1a\n" +
 	"\bcapacity\x18\x02 \x01(\x04R\bcapacity\"\x89\x01\n" +
@@ -2712,7 +2828,7 @@ func file_skep_v1_agent_proto_rawDescGZIP() []byte {
 }
 
 var file_skep_v1_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_skep_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_skep_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_skep_v1_agent_proto_goTypes = []any{
 	(Role)(0),                       // 0: skep.v1.Role
 	(*Filter)(nil),                  // 1: skep.v1.Filter
@@ -2724,114 +2840,116 @@ var file_skep_v1_agent_proto_goTypes = []any{
 	(*KindStatus)(nil),              // 7: skep.v1.KindStatus
 	(*LossCount)(nil),               // 8: skep.v1.LossCount
 	(*Subscriber)(nil),              // 9: skep.v1.Subscriber
-	(*TableStatus)(nil),             // 10: skep.v1.TableStatus
-	(*MemoryStatus)(nil),            // 11: skep.v1.MemoryStatus
-	(*MapStatus)(nil),               // 12: skep.v1.MapStatus
-	(*ProgramStatus)(nil),           // 13: skep.v1.ProgramStatus
-	(*SignalStatus)(nil),            // 14: skep.v1.SignalStatus
-	(*RungStatus)(nil),              // 15: skep.v1.RungStatus
-	(*GetDoctorRequest)(nil),        // 16: skep.v1.GetDoctorRequest
-	(*GetDoctorResponse)(nil),       // 17: skep.v1.GetDoctorResponse
-	(*Check)(nil),                   // 18: skep.v1.Check
-	(*ListProcessesRequest)(nil),    // 19: skep.v1.ListProcessesRequest
-	(*ListProcessesResponse)(nil),   // 20: skep.v1.ListProcessesResponse
-	(*ProcessInfo)(nil),             // 21: skep.v1.ProcessInfo
-	(*GetProcessRequest)(nil),       // 22: skep.v1.GetProcessRequest
-	(*GetProcessResponse)(nil),      // 23: skep.v1.GetProcessResponse
-	(*ListConnectionsRequest)(nil),  // 24: skep.v1.ListConnectionsRequest
-	(*ListConnectionsResponse)(nil), // 25: skep.v1.ListConnectionsResponse
-	(*ConnectionInfo)(nil),          // 26: skep.v1.ConnectionInfo
-	(*GetIdentityRequest)(nil),      // 27: skep.v1.GetIdentityRequest
-	(*GetIdentityResponse)(nil),     // 28: skep.v1.GetIdentityResponse
-	(*CreateTokenRequest)(nil),      // 29: skep.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),     // 30: skep.v1.CreateTokenResponse
-	(*ExportRequest)(nil),           // 31: skep.v1.ExportRequest
-	(*ExportResponse)(nil),          // 32: skep.v1.ExportResponse
-	(*durationpb.Duration)(nil),     // 33: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),   // 34: google.protobuf.Timestamp
-	(*Record)(nil),                  // 35: skep.v1.Record
-	(*Process)(nil),                 // 36: skep.v1.Process
-	(*Exit)(nil),                    // 37: skep.v1.Exit
-	(*Exec)(nil),                    // 38: skep.v1.Exec
-	(*Connection)(nil),              // 39: skep.v1.Connection
+	(*OutputStatus)(nil),            // 10: skep.v1.OutputStatus
+	(*TableStatus)(nil),             // 11: skep.v1.TableStatus
+	(*MemoryStatus)(nil),            // 12: skep.v1.MemoryStatus
+	(*MapStatus)(nil),               // 13: skep.v1.MapStatus
+	(*ProgramStatus)(nil),           // 14: skep.v1.ProgramStatus
+	(*SignalStatus)(nil),            // 15: skep.v1.SignalStatus
+	(*RungStatus)(nil),              // 16: skep.v1.RungStatus
+	(*GetDoctorRequest)(nil),        // 17: skep.v1.GetDoctorRequest
+	(*GetDoctorResponse)(nil),       // 18: skep.v1.GetDoctorResponse
+	(*Check)(nil),                   // 19: skep.v1.Check
+	(*ListProcessesRequest)(nil),    // 20: skep.v1.ListProcessesRequest
+	(*ListProcessesResponse)(nil),   // 21: skep.v1.ListProcessesResponse
+	(*ProcessInfo)(nil),             // 22: skep.v1.ProcessInfo
+	(*GetProcessRequest)(nil),       // 23: skep.v1.GetProcessRequest
+	(*GetProcessResponse)(nil),      // 24: skep.v1.GetProcessResponse
+	(*ListConnectionsRequest)(nil),  // 25: skep.v1.ListConnectionsRequest
+	(*ListConnectionsResponse)(nil), // 26: skep.v1.ListConnectionsResponse
+	(*ConnectionInfo)(nil),          // 27: skep.v1.ConnectionInfo
+	(*GetIdentityRequest)(nil),      // 28: skep.v1.GetIdentityRequest
+	(*GetIdentityResponse)(nil),     // 29: skep.v1.GetIdentityResponse
+	(*CreateTokenRequest)(nil),      // 30: skep.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),     // 31: skep.v1.CreateTokenResponse
+	(*ExportRequest)(nil),           // 32: skep.v1.ExportRequest
+	(*ExportResponse)(nil),          // 33: skep.v1.ExportResponse
+	(*durationpb.Duration)(nil),     // 34: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),   // 35: google.protobuf.Timestamp
+	(*Record)(nil),                  // 36: skep.v1.Record
+	(*Process)(nil),                 // 37: skep.v1.Process
+	(*Exit)(nil),                    // 38: skep.v1.Exit
+	(*Exec)(nil),                    // 39: skep.v1.Exec
+	(*Connection)(nil),              // 40: skep.v1.Connection
 }
 var file_skep_v1_agent_proto_depIdxs = []int32{
 	1,  // 0: skep.v1.ObserveRequest.filter:type_name -> skep.v1.Filter
-	33, // 1: skep.v1.ObserveRequest.since:type_name -> google.protobuf.Duration
-	34, // 2: skep.v1.ObserveRequest.from:type_name -> google.protobuf.Timestamp
-	34, // 3: skep.v1.ObserveRequest.until:type_name -> google.protobuf.Timestamp
-	35, // 4: skep.v1.ObserveResponse.records:type_name -> skep.v1.Record
-	34, // 5: skep.v1.GetStatusResponse.started:type_name -> google.protobuf.Timestamp
-	33, // 6: skep.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
+	34, // 1: skep.v1.ObserveRequest.since:type_name -> google.protobuf.Duration
+	35, // 2: skep.v1.ObserveRequest.from:type_name -> google.protobuf.Timestamp
+	35, // 3: skep.v1.ObserveRequest.until:type_name -> google.protobuf.Timestamp
+	36, // 4: skep.v1.ObserveResponse.records:type_name -> skep.v1.Record
+	35, // 5: skep.v1.GetStatusResponse.started:type_name -> google.protobuf.Timestamp
+	34, // 6: skep.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
 	7,  // 7: skep.v1.GetStatusResponse.kinds:type_name -> skep.v1.KindStatus
 	8,  // 8: skep.v1.GetStatusResponse.losses:type_name -> skep.v1.LossCount
 	9,  // 9: skep.v1.GetStatusResponse.subscribers:type_name -> skep.v1.Subscriber
-	10, // 10: skep.v1.GetStatusResponse.processes:type_name -> skep.v1.TableStatus
-	10, // 11: skep.v1.GetStatusResponse.connections:type_name -> skep.v1.TableStatus
-	10, // 12: skep.v1.GetStatusResponse.containers:type_name -> skep.v1.TableStatus
-	11, // 13: skep.v1.GetStatusResponse.memory:type_name -> skep.v1.MemoryStatus
-	13, // 14: skep.v1.GetStatusResponse.programs:type_name -> skep.v1.ProgramStatus
-	33, // 15: skep.v1.GetStatusResponse.agent_cpu:type_name -> google.protobuf.Duration
-	14, // 16: skep.v1.GetStatusResponse.signals:type_name -> skep.v1.SignalStatus
+	11, // 10: skep.v1.GetStatusResponse.processes:type_name -> skep.v1.TableStatus
+	11, // 11: skep.v1.GetStatusResponse.connections:type_name -> skep.v1.TableStatus
+	11, // 12: skep.v1.GetStatusResponse.containers:type_name -> skep.v1.TableStatus
+	12, // 13: skep.v1.GetStatusResponse.memory:type_name -> skep.v1.MemoryStatus
+	14, // 14: skep.v1.GetStatusResponse.programs:type_name -> skep.v1.ProgramStatus
+	34, // 15: skep.v1.GetStatusResponse.agent_cpu:type_name -> google.protobuf.Duration
+	15, // 16: skep.v1.GetStatusResponse.signals:type_name -> skep.v1.SignalStatus
 	6,  // 17: skep.v1.GetStatusResponse.store:type_name -> skep.v1.StoreStatus
-	33, // 18: skep.v1.StoreStatus.max_age:type_name -> google.protobuf.Duration
-	34, // 19: skep.v1.StoreStatus.oldest:type_name -> google.protobuf.Timestamp
-	34, // 20: skep.v1.Subscriber.since:type_name -> google.protobuf.Timestamp
-	12, // 21: skep.v1.MemoryStatus.maps:type_name -> skep.v1.MapStatus
-	15, // 22: skep.v1.SignalStatus.rungs:type_name -> skep.v1.RungStatus
-	18, // 23: skep.v1.GetDoctorResponse.checks:type_name -> skep.v1.Check
-	14, // 24: skep.v1.GetDoctorResponse.signals:type_name -> skep.v1.SignalStatus
-	1,  // 25: skep.v1.ListProcessesRequest.filter:type_name -> skep.v1.Filter
-	34, // 26: skep.v1.ListProcessesRequest.at:type_name -> google.protobuf.Timestamp
-	21, // 27: skep.v1.ListProcessesResponse.processes:type_name -> skep.v1.ProcessInfo
-	36, // 28: skep.v1.ProcessInfo.process:type_name -> skep.v1.Process
-	34, // 29: skep.v1.ProcessInfo.started:type_name -> google.protobuf.Timestamp
-	34, // 30: skep.v1.ProcessInfo.exited:type_name -> google.protobuf.Timestamp
-	37, // 31: skep.v1.ProcessInfo.exit:type_name -> skep.v1.Exit
-	38, // 32: skep.v1.ProcessInfo.exec:type_name -> skep.v1.Exec
-	21, // 33: skep.v1.GetProcessResponse.process:type_name -> skep.v1.ProcessInfo
-	21, // 34: skep.v1.GetProcessResponse.ancestors:type_name -> skep.v1.ProcessInfo
-	21, // 35: skep.v1.GetProcessResponse.children:type_name -> skep.v1.ProcessInfo
-	26, // 36: skep.v1.GetProcessResponse.connections:type_name -> skep.v1.ConnectionInfo
-	1,  // 37: skep.v1.ListConnectionsRequest.filter:type_name -> skep.v1.Filter
-	26, // 38: skep.v1.ListConnectionsResponse.connections:type_name -> skep.v1.ConnectionInfo
-	36, // 39: skep.v1.ConnectionInfo.process:type_name -> skep.v1.Process
-	39, // 40: skep.v1.ConnectionInfo.connection:type_name -> skep.v1.Connection
-	34, // 41: skep.v1.ConnectionInfo.opened:type_name -> google.protobuf.Timestamp
-	34, // 42: skep.v1.ConnectionInfo.closed:type_name -> google.protobuf.Timestamp
-	34, // 43: skep.v1.ConnectionInfo.counted:type_name -> google.protobuf.Timestamp
-	0,  // 44: skep.v1.GetIdentityResponse.role:type_name -> skep.v1.Role
-	34, // 45: skep.v1.GetIdentityResponse.expires:type_name -> google.protobuf.Timestamp
-	0,  // 46: skep.v1.CreateTokenRequest.role:type_name -> skep.v1.Role
-	33, // 47: skep.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
-	0,  // 48: skep.v1.CreateTokenResponse.role:type_name -> skep.v1.Role
-	34, // 49: skep.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
-	1,  // 50: skep.v1.ExportRequest.filter:type_name -> skep.v1.Filter
-	34, // 51: skep.v1.ExportRequest.from:type_name -> google.protobuf.Timestamp
-	34, // 52: skep.v1.ExportRequest.until:type_name -> google.protobuf.Timestamp
-	4,  // 53: skep.v1.AgentService.GetStatus:input_type -> skep.v1.GetStatusRequest
-	16, // 54: skep.v1.AgentService.GetDoctor:input_type -> skep.v1.GetDoctorRequest
-	2,  // 55: skep.v1.AgentService.Observe:input_type -> skep.v1.ObserveRequest
-	19, // 56: skep.v1.AgentService.ListProcesses:input_type -> skep.v1.ListProcessesRequest
-	22, // 57: skep.v1.AgentService.GetProcess:input_type -> skep.v1.GetProcessRequest
-	24, // 58: skep.v1.AgentService.ListConnections:input_type -> skep.v1.ListConnectionsRequest
-	31, // 59: skep.v1.AgentService.Export:input_type -> skep.v1.ExportRequest
-	27, // 60: skep.v1.AgentService.GetIdentity:input_type -> skep.v1.GetIdentityRequest
-	29, // 61: skep.v1.AgentService.CreateToken:input_type -> skep.v1.CreateTokenRequest
-	5,  // 62: skep.v1.AgentService.GetStatus:output_type -> skep.v1.GetStatusResponse
-	17, // 63: skep.v1.AgentService.GetDoctor:output_type -> skep.v1.GetDoctorResponse
-	3,  // 64: skep.v1.AgentService.Observe:output_type -> skep.v1.ObserveResponse
-	20, // 65: skep.v1.AgentService.ListProcesses:output_type -> skep.v1.ListProcessesResponse
-	23, // 66: skep.v1.AgentService.GetProcess:output_type -> skep.v1.GetProcessResponse
-	25, // 67: skep.v1.AgentService.ListConnections:output_type -> skep.v1.ListConnectionsResponse
-	32, // 68: skep.v1.AgentService.Export:output_type -> skep.v1.ExportResponse
-	28, // 69: skep.v1.AgentService.GetIdentity:output_type -> skep.v1.GetIdentityResponse
-	30, // 70: skep.v1.AgentService.CreateToken:output_type -> skep.v1.CreateTokenResponse
-	62, // [62:71] is the sub-list for method output_type
-	53, // [53:62] is the sub-list for method input_type
-	53, // [53:53] is the sub-list for extension type_name
-	53, // [53:53] is the sub-list for extension extendee
-	0,  // [0:53] is the sub-list for field type_name
+	10, // 18: skep.v1.GetStatusResponse.outputs:type_name -> skep.v1.OutputStatus
+	34, // 19: skep.v1.StoreStatus.max_age:type_name -> google.protobuf.Duration
+	35, // 20: skep.v1.StoreStatus.oldest:type_name -> google.protobuf.Timestamp
+	35, // 21: skep.v1.Subscriber.since:type_name -> google.protobuf.Timestamp
+	13, // 22: skep.v1.MemoryStatus.maps:type_name -> skep.v1.MapStatus
+	16, // 23: skep.v1.SignalStatus.rungs:type_name -> skep.v1.RungStatus
+	19, // 24: skep.v1.GetDoctorResponse.checks:type_name -> skep.v1.Check
+	15, // 25: skep.v1.GetDoctorResponse.signals:type_name -> skep.v1.SignalStatus
+	1,  // 26: skep.v1.ListProcessesRequest.filter:type_name -> skep.v1.Filter
+	35, // 27: skep.v1.ListProcessesRequest.at:type_name -> google.protobuf.Timestamp
+	22, // 28: skep.v1.ListProcessesResponse.processes:type_name -> skep.v1.ProcessInfo
+	37, // 29: skep.v1.ProcessInfo.process:type_name -> skep.v1.Process
+	35, // 30: skep.v1.ProcessInfo.started:type_name -> google.protobuf.Timestamp
+	35, // 31: skep.v1.ProcessInfo.exited:type_name -> google.protobuf.Timestamp
+	38, // 32: skep.v1.ProcessInfo.exit:type_name -> skep.v1.Exit
+	39, // 33: skep.v1.ProcessInfo.exec:type_name -> skep.v1.Exec
+	22, // 34: skep.v1.GetProcessResponse.process:type_name -> skep.v1.ProcessInfo
+	22, // 35: skep.v1.GetProcessResponse.ancestors:type_name -> skep.v1.ProcessInfo
+	22, // 36: skep.v1.GetProcessResponse.children:type_name -> skep.v1.ProcessInfo
+	27, // 37: skep.v1.GetProcessResponse.connections:type_name -> skep.v1.ConnectionInfo
+	1,  // 38: skep.v1.ListConnectionsRequest.filter:type_name -> skep.v1.Filter
+	27, // 39: skep.v1.ListConnectionsResponse.connections:type_name -> skep.v1.ConnectionInfo
+	37, // 40: skep.v1.ConnectionInfo.process:type_name -> skep.v1.Process
+	40, // 41: skep.v1.ConnectionInfo.connection:type_name -> skep.v1.Connection
+	35, // 42: skep.v1.ConnectionInfo.opened:type_name -> google.protobuf.Timestamp
+	35, // 43: skep.v1.ConnectionInfo.closed:type_name -> google.protobuf.Timestamp
+	35, // 44: skep.v1.ConnectionInfo.counted:type_name -> google.protobuf.Timestamp
+	0,  // 45: skep.v1.GetIdentityResponse.role:type_name -> skep.v1.Role
+	35, // 46: skep.v1.GetIdentityResponse.expires:type_name -> google.protobuf.Timestamp
+	0,  // 47: skep.v1.CreateTokenRequest.role:type_name -> skep.v1.Role
+	34, // 48: skep.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
+	0,  // 49: skep.v1.CreateTokenResponse.role:type_name -> skep.v1.Role
+	35, // 50: skep.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
+	1,  // 51: skep.v1.ExportRequest.filter:type_name -> skep.v1.Filter
+	35, // 52: skep.v1.ExportRequest.from:type_name -> google.protobuf.Timestamp
+	35, // 53: skep.v1.ExportRequest.until:type_name -> google.protobuf.Timestamp
+	4,  // 54: skep.v1.AgentService.GetStatus:input_type -> skep.v1.GetStatusRequest
+	17, // 55: skep.v1.AgentService.GetDoctor:input_type -> skep.v1.GetDoctorRequest
+	2,  // 56: skep.v1.AgentService.Observe:input_type -> skep.v1.ObserveRequest
+	20, // 57: skep.v1.AgentService.ListProcesses:input_type -> skep.v1.ListProcessesRequest
+	23, // 58: skep.v1.AgentService.GetProcess:input_type -> skep.v1.GetProcessRequest
+	25, // 59: skep.v1.AgentService.ListConnections:input_type -> skep.v1.ListConnectionsRequest
+	32, // 60: skep.v1.AgentService.Export:input_type -> skep.v1.ExportRequest
+	28, // 61: skep.v1.AgentService.GetIdentity:input_type -> skep.v1.GetIdentityRequest
+	30, // 62: skep.v1.AgentService.CreateToken:input_type -> skep.v1.CreateTokenRequest
+	5,  // 63: skep.v1.AgentService.GetStatus:output_type -> skep.v1.GetStatusResponse
+	18, // 64: skep.v1.AgentService.GetDoctor:output_type -> skep.v1.GetDoctorResponse
+	3,  // 65: skep.v1.AgentService.Observe:output_type -> skep.v1.ObserveResponse
+	21, // 66: skep.v1.AgentService.ListProcesses:output_type -> skep.v1.ListProcessesResponse
+	24, // 67: skep.v1.AgentService.GetProcess:output_type -> skep.v1.GetProcessResponse
+	26, // 68: skep.v1.AgentService.ListConnections:output_type -> skep.v1.ListConnectionsResponse
+	33, // 69: skep.v1.AgentService.Export:output_type -> skep.v1.ExportResponse
+	29, // 70: skep.v1.AgentService.GetIdentity:output_type -> skep.v1.GetIdentityResponse
+	31, // 71: skep.v1.AgentService.CreateToken:output_type -> skep.v1.CreateTokenResponse
+	63, // [63:72] is the sub-list for method output_type
+	54, // [54:63] is the sub-list for method input_type
+	54, // [54:54] is the sub-list for extension type_name
+	54, // [54:54] is the sub-list for extension extendee
+	0,  // [0:54] is the sub-list for field type_name
 }
 
 func init() { file_skep_v1_agent_proto_init() }
@@ -2846,7 +2964,7 @@ func file_skep_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_skep_v1_agent_proto_rawDesc), len(file_skep_v1_agent_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   32,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

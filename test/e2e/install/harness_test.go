@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -38,23 +39,53 @@ func fails(t *testing.T, command string) string {
 
 func skep(t *testing.T) string { return skepdtest.Build(t, "skep") }
 
-// left is what bpftool finds in the kernel that no process holds, and what tc finds.
+// object is a line of bpftool's.
+type object struct {
+	ID     int    `json:"id"`
+	Name   string `json:"name"`
+	ProgID int    `json:"prog_id"` // of a link
+	MapIDs []int  `json:"map_ids"` // of a program
+}
+
+func bpftool(t *testing.T, kind string) map[int]object {
+	t.Helper()
+	var list []object
+	if err := json.Unmarshal([]byte(sh(t, "bpftool -j "+kind+" show")), &list); err != nil {
+		t.Fatalf("bpftool %s: %v", kind, err)
+	}
+	byID := map[int]object{}
+	for _, o := range list {
+		byID[o.ID] = o
+	}
+	return byID
+}
+
+// left is what bpftool finds in the kernel that no process holds, directly or by a link or
+// program, so that other tests' agents do not count; and what tc finds.
 func left(t *testing.T) map[string]bool {
 	t.Helper()
+	links, progs, maps := bpftool(t, "link"), bpftool(t, "prog"), bpftool(t, "map")
+	dropProg := func(id int) {
+		for _, m := range progs[id].MapIDs {
+			delete(maps, m)
+		}
+		delete(progs, id)
+	}
+	for _, h := range held() {
+		switch h.kind {
+		case "link":
+			dropProg(links[h.id].ProgID)
+			delete(links, h.id)
+		case "prog":
+			dropProg(h.id)
+		case "map":
+			delete(maps, h.id)
+		}
+	}
 	found := map[string]bool{}
-	for _, kind := range []string{"prog", "link", "map"} {
-		var objects []struct {
-			ID   int              `json:"id"`
-			Name string           `json:"name"`
-			Pids []map[string]any `json:"pids"`
-		}
-		if err := json.Unmarshal([]byte(sh(t, "bpftool -j "+kind+" show")), &objects); err != nil {
-			t.Fatalf("bpftool %s: %v", kind, err)
-		}
-		for _, o := range objects {
-			if len(o.Pids) == 0 && !heldBy(kind, o.ID) {
-				found[fmt.Sprint(kind, " ", o.ID, " ", o.Name)] = true
-			}
+	for kind, objects := range map[string]map[int]object{"link": links, "prog": progs, "map": maps} {
+		for id, o := range objects {
+			found[fmt.Sprint(kind, " ", id, " ", o.Name)] = true
 		}
 	}
 	for line := range strings.Lines(sh(t, "tc qdisc show")) {
@@ -63,17 +94,28 @@ func left(t *testing.T) map[string]bool {
 	return found
 }
 
-// heldBy asks /proc: bpftool's own way to find holders does not work on all kernels. A map
-// or program that is held by another object only shows no holder; see wantSame.
-func heldBy(kind string, id int) bool {
-	want := fmt.Sprintf("\n%s_id:\t%d\n", kind, id)
+type reference struct {
+	kind string
+	id   int
+}
+
+// held lists what processes hold, by /proc: bpftool's own way does not work on all kernels.
+func held() (all []reference) {
 	files, _ := filepath.Glob("/proc/[0-9]*/fdinfo/*")
 	for _, file := range files {
-		if text, err := os.ReadFile(file); err == nil && strings.Contains("\n"+string(text), want) {
-			return true
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(text)) {
+			key, value, _ := strings.Cut(line, ":")
+			kind, ok := strings.CutSuffix(key, "_id")
+			if id, err := strconv.Atoi(strings.TrimSpace(value)); ok && err == nil {
+				all = append(all, reference{kind, id})
+			}
 		}
 	}
-	return false
+	return all
 }
 
 // wantSame waits until nothing is left that was not there before.
