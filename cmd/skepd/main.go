@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -118,10 +119,12 @@ func (f *flags) run(ctx context.Context, reload <-chan struct{}) error {
 		f.failed(err)
 		return err
 	}
-	level := new(slog.LevelVar)
+	level, tail := new(slog.LevelVar), &agent.Tail{}
 	err = agent.Run(ctx, agent.Options{
 		Config: cfg, Version: version.String(), Private: f.private, Ephemeral: f.ephemeral, Force: f.force,
-		Load: f.load, Reload: reload, Ready: f.ready, Level: level, Logger: logger(cfg.Log, level),
+		Load: f.load, Reload: reload, Ready: f.ready, Level: level, Tail: tail,
+		// The tail first: nobody may read the other one.
+		Logger: logger(cfg.Log, level, io.MultiWriter(tail, os.Stderr)),
 	})
 	if err != nil {
 		f.failed(err)
@@ -144,7 +147,7 @@ func doctorCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out, err := proto.Marshal(agent.Doctor(cfg, f.force, logger(cfg.Log, new(slog.LevelVar))))
+			out, err := proto.Marshal(agent.Doctor(cfg, f.force, logger(cfg.Log, new(slog.LevelVar), os.Stderr)))
 			if err != nil {
 				return fmt.Errorf("encode report: %w", err)
 			}
@@ -176,11 +179,11 @@ func removeCommand() *cobra.Command {
 }
 
 // logger's level may be changed later.
-func logger(cfg config.Log, level *slog.LevelVar) *slog.Logger {
+func logger(cfg config.Log, level *slog.LevelVar, out io.Writer) *slog.Logger {
 	_ = level.UnmarshalText([]byte(strings.ToUpper(cfg.Level))) // checked when the file was read
 	options := &slog.HandlerOptions{Level: level}
 	if cfg.Format == "json" {
-		return slog.New(slog.NewJSONHandler(os.Stderr, options))
+		return slog.New(slog.NewJSONHandler(out, options))
 	}
-	return slog.New(slog.NewTextHandler(os.Stderr, options))
+	return slog.New(slog.NewTextHandler(out, options))
 }

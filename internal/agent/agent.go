@@ -56,6 +56,8 @@ type Options struct {
 	Reload <-chan struct{}
 	// Level is that of Logger.
 	Level *slog.LevelVar
+	// Tail has the last lines of Logger; it may be nil.
+	Tail *Tail
 	// Ready is called once the agent answers on its socket.
 	Ready  func()
 	Logger *slog.Logger

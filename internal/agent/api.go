@@ -28,6 +28,7 @@ func (a *Agent) openServer() error {
 		Connections: connections{a.flows, a.traffic},
 		Status:      a.status,
 		Doctor:      func() *skepv1.GetDoctorResponse { return doctor(a.signals, a.hierarchy, a.options.Config.BPFFS) },
+		Diagnostics: a.diagnostics,
 		Logger:      a.logger,
 		Audit:       a.audit,
 		TokenKey:    key,

@@ -142,6 +142,11 @@ func (f *fakeAgent) Export(_ context.Context, req *skepv1.ExportRequest, s *conn
 	return s.Send(&skepv1.ExportResponse{Records: 9, Missing: []string{"exec-1.parquet: torn\x1b[31m"}})
 }
 
+func (f *fakeAgent) GetDiagnostics(_ context.Context, req *skepv1.GetDiagnosticsRequest) (*skepv1.GetDiagnosticsResponse, error) {
+	f.note("GetDiagnostics", req)
+	return &skepv1.GetDiagnosticsResponse{Config: "cluster: east\n", Log: "level=ERROR url=https://u:hunter2@h/\n", Build: "go go1.26\n", KernelCommandLine: "quiet"}, nil
+}
+
 func (f *fakeAgent) GetIdentity(_ context.Context, req *skepv1.GetIdentityRequest) (*skepv1.GetIdentityResponse, error) {
 	f.note("GetIdentity", req)
 	return &skepv1.GetIdentityResponse{Uid: 0, User: "root", Role: skepv1.Role_ROLE_ADMIN}, nil

@@ -139,7 +139,7 @@ type ShipSyslog struct {
 
 // ShipOTLP is a receiver of OTLP over HTTP; metrics are pushed every Metrics, 0 for never.
 type ShipOTLP struct {
-	Endpoint string            `yaml:"endpoint" secret:"url"`
+	Endpoint string            `yaml:"endpoint"`
 	Headers  map[string]string `yaml:"headers" secret:"true"`
 	Metrics  time.Duration     `yaml:"metrics"`
 }

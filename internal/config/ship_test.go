@@ -43,7 +43,7 @@ func TestShip(t *testing.T) {
 		"ship: {a: {otlp: {endpoint: 'ftp://h'}}}":                           "ship.a.otlp.endpoint must be a URL",
 		"ship: {a: {otlp: {endpoint: 'http://h', headers: {X: \"a\\nb\"}}}}": "without control characters",
 		"ship: {a: {otlp: {endpoint: 'http://h', metrics: 1ms}}}":            "ship.a.otlp.metrics must be from",
-		"redact: {args: ['(']}":                                              "redact args: \"(\" is not a regular expression",
+		"redact: {args: ['(']}":                                              "redact args: item 1 is not a regular expression (RE2 syntax): missing closing )",
 	} {
 		if _, err := Parse("f", []byte(in)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s\n got %v\nwant %s", in, err, want)

@@ -80,6 +80,7 @@ func (c *Cursor) Past() int { return c.past }
 
 // Position is where the cursor is.
 func (c *Cursor) Position() Position { return Position{c.next, c.seen} }
+
 // Succeed makes a reader with other options that goes on where this one stands, and closes
 // this one. Options about the past mean nothing to it.
 func (c *Cursor) Succeed(opts SubscribeOptions) *Cursor {

@@ -4,6 +4,7 @@ package redact
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"regexp"
 	"regexp/syntax"
@@ -49,10 +50,10 @@ func Compile(o Options) (*Rules, error) {
 		r.names[name] = true
 		words = append(words, longestPart(name))
 	}
-	for _, pattern := range o.Args {
+	for i, pattern := range o.Args {
 		compiled, literals, err := compilePattern(pattern)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("args: item %d %w", i+1, err)
 		}
 		r.patterns = append(r.patterns, compiled)
 		if literals == nil {
@@ -71,16 +72,25 @@ func Compile(o Options) (*Rules, error) {
 func compilePattern(pattern string) (*regexp.Regexp, []string, error) {
 	compiled, err := regexp.Compile(pattern)
 	if err != nil {
-		return nil, nil, fmt.Errorf("args: %q is not a regular expression (RE2 syntax): %w", pattern, err)
+		return nil, nil, fmt.Errorf("is not a regular expression (RE2 syntax): %s", fault(err))
 	}
 	if compiled.MatchString("") {
-		return nil, nil, fmt.Errorf("args: %q matches the empty text, so it says nothing about what is secret", pattern)
+		return nil, nil, errors.New("matches the empty text, so it says nothing about what is secret")
 	}
 	tree, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
-		return nil, nil, fmt.Errorf("args: %q is not a regular expression (RE2 syntax): %w", pattern, err)
+		return nil, nil, fmt.Errorf("is not a regular expression (RE2 syntax): %s", fault(err))
 	}
 	return compiled, literals(tree.Simplify()), nil
+}
+
+// fault is what is wrong without the pattern itself, which may be the secret.
+func fault(err error) string {
+	var e *syntax.Error
+	if errors.As(err, &e) {
+		return e.Code.String()
+	}
+	return "it cannot be parsed"
 }
 
 // Args replaces the secrets in NUL-joined arguments. n is the number of arguments that had

@@ -34,6 +34,11 @@ func (s *Server) GetDoctor(context.Context, *skepv1.GetDoctorRequest) (*skepv1.G
 	return s.deps.Doctor(), nil
 }
 
+// GetDiagnostics implements the AgentService.
+func (s *Server) GetDiagnostics(context.Context, *skepv1.GetDiagnosticsRequest) (*skepv1.GetDiagnosticsResponse, error) {
+	return s.deps.Diagnostics(), nil
+}
+
 // GetProcess implements the AgentService.
 func (s *Server) GetProcess(_ context.Context, req *skepv1.GetProcessRequest) (*skepv1.GetProcessResponse, error) {
 	if (req.GetId() == "") == (req.GetPid() == 0) {

@@ -73,6 +73,9 @@ func newAgent(t testing.TB, change ...func(*Deps)) *agent {
 		Node: Node{ID: "node-1", BootID: "boot-1", Name: "host-1"}, Log: a.log, Processes: (*processTable)(a), Connections: (*connectionTable)(a),
 		Status: func() *skepv1.GetStatusResponse { return a.status() },
 		Doctor: func() *skepv1.GetDoctorResponse { return &skepv1.GetDoctorResponse{Ok: true} },
+		Diagnostics: func() *skepv1.GetDiagnosticsResponse {
+			return &skepv1.GetDiagnosticsResponse{Config: "cluster: east\n"}
+		},
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Audit: a.audit, TokenKey: key,
 		Roles: RoleConfig{ViewGroup: fmt.Sprint(viewGID), OperateGroup: fmt.Sprint(operateGID), WebUser: fmt.Sprint(webUID)},
 	}

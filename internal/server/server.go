@@ -50,7 +50,9 @@ type Deps struct {
 	// Status and Doctor return a fresh message; the server adds the subscribers.
 	Status func() *skepv1.GetStatusResponse
 	Doctor func() *skepv1.GetDoctorResponse
-	Logger *slog.Logger
+	// Diagnostics returns a fresh message without secrets.
+	Diagnostics func() *skepv1.GetDiagnosticsResponse
+	Logger      *slog.Logger
 	// Audit takes one line of JSON per Write; nil discards them.
 	Audit io.Writer
 	// TokenKey signs tokens, 32 bytes or more: see LoadTokenKey. Changing it
@@ -81,8 +83,8 @@ var _ skepv1connect.AgentServiceHandler = (*Server)(nil)
 // New makes a server. It does no I/O.
 func New(deps Deps) (*Server, error) {
 	switch {
-	case deps.Log == nil, deps.Processes == nil, deps.Connections == nil, deps.Status == nil, deps.Doctor == nil:
-		return nil, errors.New("make server: Log, Processes, Connections, Status and Doctor are all needed")
+	case deps.Log == nil, deps.Processes == nil, deps.Connections == nil, deps.Status == nil, deps.Doctor == nil, deps.Diagnostics == nil:
+		return nil, errors.New("make server: Log, Processes, Connections, Status, Doctor and Diagnostics are all needed")
 	case len(deps.TokenKey) < minTokenKey:
 		return nil, fmt.Errorf("make server: the token key has %d bytes, it needs %d", len(deps.TokenKey), minTokenKey)
 	}

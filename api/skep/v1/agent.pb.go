@@ -2235,6 +2235,113 @@ func (x *ConnectionInfo) GetCounted() *timestamppb.Timestamp {
 	return nil
 }
 
+type GetDiagnosticsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDiagnosticsRequest) Reset() {
+	*x = GetDiagnosticsRequest{}
+	mi := &file_skep_v1_agent_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDiagnosticsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDiagnosticsRequest) ProtoMessage() {}
+
+func (x *GetDiagnosticsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_agent_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDiagnosticsRequest.ProtoReflect.Descriptor instead.
+func (*GetDiagnosticsRequest) Descriptor() ([]byte, []int) {
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{27}
+}
+
+type GetDiagnosticsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// skep.yaml as it is in force, with secrets replaced.
+	Config string `protobuf:"bytes,1,opt,name=config,proto3" json:"config,omitempty"`
+	// The last lines of the agent's log, at most 256 KiB.
+	Log string `protobuf:"bytes,2,opt,name=log,proto3" json:"log,omitempty"`
+	// The agent's Go version, modules and build settings.
+	Build             string `protobuf:"bytes,3,opt,name=build,proto3" json:"build,omitempty"`
+	KernelCommandLine string `protobuf:"bytes,4,opt,name=kernel_command_line,json=kernelCommandLine,proto3" json:"kernel_command_line,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *GetDiagnosticsResponse) Reset() {
+	*x = GetDiagnosticsResponse{}
+	mi := &file_skep_v1_agent_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDiagnosticsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDiagnosticsResponse) ProtoMessage() {}
+
+func (x *GetDiagnosticsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_agent_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDiagnosticsResponse.ProtoReflect.Descriptor instead.
+func (*GetDiagnosticsResponse) Descriptor() ([]byte, []int) {
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *GetDiagnosticsResponse) GetConfig() string {
+	if x != nil {
+		return x.Config
+	}
+	return ""
+}
+
+func (x *GetDiagnosticsResponse) GetLog() string {
+	if x != nil {
+		return x.Log
+	}
+	return ""
+}
+
+func (x *GetDiagnosticsResponse) GetBuild() string {
+	if x != nil {
+		return x.Build
+	}
+	return ""
+}
+
+func (x *GetDiagnosticsResponse) GetKernelCommandLine() string {
+	if x != nil {
+		return x.KernelCommandLine
+	}
+	return ""
+}
+
 type GetIdentityRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -2243,7 +2350,7 @@ type GetIdentityRequest struct {
 
 func (x *GetIdentityRequest) Reset() {
 	*x = GetIdentityRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[27]
+	mi := &file_skep_v1_agent_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2255,7 +2362,7 @@ func (x *GetIdentityRequest) String() string {
 func (*GetIdentityRequest) ProtoMessage() {}
 
 func (x *GetIdentityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[27]
+	mi := &file_skep_v1_agent_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2268,7 +2375,7 @@ func (x *GetIdentityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetIdentityRequest.ProtoReflect.Descriptor instead.
 func (*GetIdentityRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{27}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{29}
 }
 
 type GetIdentityResponse struct {
@@ -2284,7 +2391,7 @@ type GetIdentityResponse struct {
 
 func (x *GetIdentityResponse) Reset() {
 	*x = GetIdentityResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[28]
+	mi := &file_skep_v1_agent_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2296,7 +2403,7 @@ func (x *GetIdentityResponse) String() string {
 func (*GetIdentityResponse) ProtoMessage() {}
 
 func (x *GetIdentityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[28]
+	mi := &file_skep_v1_agent_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2309,7 +2416,7 @@ func (x *GetIdentityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetIdentityResponse.ProtoReflect.Descriptor instead.
 func (*GetIdentityResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{28}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *GetIdentityResponse) GetUid() uint32 {
@@ -2359,7 +2466,7 @@ type CreateTokenRequest struct {
 
 func (x *CreateTokenRequest) Reset() {
 	*x = CreateTokenRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[29]
+	mi := &file_skep_v1_agent_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2371,7 +2478,7 @@ func (x *CreateTokenRequest) String() string {
 func (*CreateTokenRequest) ProtoMessage() {}
 
 func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[29]
+	mi := &file_skep_v1_agent_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2384,7 +2491,7 @@ func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{29}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CreateTokenRequest) GetRole() Role {
@@ -2412,7 +2519,7 @@ type CreateTokenResponse struct {
 
 func (x *CreateTokenResponse) Reset() {
 	*x = CreateTokenResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[30]
+	mi := &file_skep_v1_agent_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2424,7 +2531,7 @@ func (x *CreateTokenResponse) String() string {
 func (*CreateTokenResponse) ProtoMessage() {}
 
 func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[30]
+	mi := &file_skep_v1_agent_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2437,7 +2544,7 @@ func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{30}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *CreateTokenResponse) GetToken() string {
@@ -2473,7 +2580,7 @@ type ExportRequest struct {
 
 func (x *ExportRequest) Reset() {
 	*x = ExportRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[31]
+	mi := &file_skep_v1_agent_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2485,7 +2592,7 @@ func (x *ExportRequest) String() string {
 func (*ExportRequest) ProtoMessage() {}
 
 func (x *ExportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[31]
+	mi := &file_skep_v1_agent_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2498,7 +2605,7 @@ func (x *ExportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportRequest.ProtoReflect.Descriptor instead.
 func (*ExportRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{31}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ExportRequest) GetFilter() *Filter {
@@ -2536,7 +2643,7 @@ type ExportResponse struct {
 
 func (x *ExportResponse) Reset() {
 	*x = ExportResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[32]
+	mi := &file_skep_v1_agent_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2548,7 +2655,7 @@ func (x *ExportResponse) String() string {
 func (*ExportResponse) ProtoMessage() {}
 
 func (x *ExportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[32]
+	mi := &file_skep_v1_agent_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2561,7 +2668,7 @@ func (x *ExportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportResponse.ProtoReflect.Descriptor instead.
 func (*ExportResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{32}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ExportResponse) GetData() []byte {
@@ -2774,7 +2881,13 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\x05state\x18\x03 \x01(\tR\x05state\x122\n" +
 	"\x06opened\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x06opened\x122\n" +
 	"\x06closed\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x06closed\x124\n" +
-	"\acounted\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acounted\"\x14\n" +
+	"\acounted\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acounted\"\x17\n" +
+	"\x15GetDiagnosticsRequest\"\x88\x01\n" +
+	"\x16GetDiagnosticsResponse\x12\x16\n" +
+	"\x06config\x18\x01 \x01(\tR\x06config\x12\x10\n" +
+	"\x03log\x18\x02 \x01(\tR\x03log\x12\x14\n" +
+	"\x05build\x18\x03 \x01(\tR\x05build\x12.\n" +
+	"\x13kernel_command_line\x18\x04 \x01(\tR\x11kernelCommandLine\"\x14\n" +
 	"\x12GetIdentityRequest\"\xaf\x01\n" +
 	"\x13GetIdentityResponse\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\rR\x03uid\x12\x12\n" +
@@ -2802,7 +2915,7 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\tROLE_VIEW\x10\x01\x12\x10\n" +
 	"\fROLE_OPERATE\x10\x02\x12\x0e\n" +
 	"\n" +
-	"ROLE_ADMIN\x10\x032\x94\x05\n" +
+	"ROLE_ADMIN\x10\x032\xe7\x05\n" +
 	"\fAgentService\x12B\n" +
 	"\tGetStatus\x12\x19.skep.v1.GetStatusRequest\x1a\x1a.skep.v1.GetStatusResponse\x12B\n" +
 	"\tGetDoctor\x12\x19.skep.v1.GetDoctorRequest\x1a\x1a.skep.v1.GetDoctorResponse\x12>\n" +
@@ -2811,7 +2924,8 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\n" +
 	"GetProcess\x12\x1a.skep.v1.GetProcessRequest\x1a\x1b.skep.v1.GetProcessResponse\x12T\n" +
 	"\x0fListConnections\x12\x1f.skep.v1.ListConnectionsRequest\x1a .skep.v1.ListConnectionsResponse\x12;\n" +
-	"\x06Export\x12\x16.skep.v1.ExportRequest\x1a\x17.skep.v1.ExportResponse0\x01\x12H\n" +
+	"\x06Export\x12\x16.skep.v1.ExportRequest\x1a\x17.skep.v1.ExportResponse0\x01\x12Q\n" +
+	"\x0eGetDiagnostics\x12\x1e.skep.v1.GetDiagnosticsRequest\x1a\x1f.skep.v1.GetDiagnosticsResponse\x12H\n" +
 	"\vGetIdentity\x12\x1b.skep.v1.GetIdentityRequest\x1a\x1c.skep.v1.GetIdentityResponse\x12H\n" +
 	"\vCreateToken\x12\x1b.skep.v1.CreateTokenRequest\x1a\x1c.skep.v1.CreateTokenResponseB,Z*github.com/skep-io/skep/api/skep/v1;skepv1b\x06proto3"
 
@@ -2828,7 +2942,7 @@ func file_skep_v1_agent_proto_rawDescGZIP() []byte {
 }
 
 var file_skep_v1_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_skep_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_skep_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_skep_v1_agent_proto_goTypes = []any{
 	(Role)(0),                       // 0: skep.v1.Role
 	(*Filter)(nil),                  // 1: skep.v1.Filter
@@ -2858,28 +2972,30 @@ var file_skep_v1_agent_proto_goTypes = []any{
 	(*ListConnectionsRequest)(nil),  // 25: skep.v1.ListConnectionsRequest
 	(*ListConnectionsResponse)(nil), // 26: skep.v1.ListConnectionsResponse
 	(*ConnectionInfo)(nil),          // 27: skep.v1.ConnectionInfo
-	(*GetIdentityRequest)(nil),      // 28: skep.v1.GetIdentityRequest
-	(*GetIdentityResponse)(nil),     // 29: skep.v1.GetIdentityResponse
-	(*CreateTokenRequest)(nil),      // 30: skep.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),     // 31: skep.v1.CreateTokenResponse
-	(*ExportRequest)(nil),           // 32: skep.v1.ExportRequest
-	(*ExportResponse)(nil),          // 33: skep.v1.ExportResponse
-	(*durationpb.Duration)(nil),     // 34: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),   // 35: google.protobuf.Timestamp
-	(*Record)(nil),                  // 36: skep.v1.Record
-	(*Process)(nil),                 // 37: skep.v1.Process
-	(*Exit)(nil),                    // 38: skep.v1.Exit
-	(*Exec)(nil),                    // 39: skep.v1.Exec
-	(*Connection)(nil),              // 40: skep.v1.Connection
+	(*GetDiagnosticsRequest)(nil),   // 28: skep.v1.GetDiagnosticsRequest
+	(*GetDiagnosticsResponse)(nil),  // 29: skep.v1.GetDiagnosticsResponse
+	(*GetIdentityRequest)(nil),      // 30: skep.v1.GetIdentityRequest
+	(*GetIdentityResponse)(nil),     // 31: skep.v1.GetIdentityResponse
+	(*CreateTokenRequest)(nil),      // 32: skep.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),     // 33: skep.v1.CreateTokenResponse
+	(*ExportRequest)(nil),           // 34: skep.v1.ExportRequest
+	(*ExportResponse)(nil),          // 35: skep.v1.ExportResponse
+	(*durationpb.Duration)(nil),     // 36: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),   // 37: google.protobuf.Timestamp
+	(*Record)(nil),                  // 38: skep.v1.Record
+	(*Process)(nil),                 // 39: skep.v1.Process
+	(*Exit)(nil),                    // 40: skep.v1.Exit
+	(*Exec)(nil),                    // 41: skep.v1.Exec
+	(*Connection)(nil),              // 42: skep.v1.Connection
 }
 var file_skep_v1_agent_proto_depIdxs = []int32{
 	1,  // 0: skep.v1.ObserveRequest.filter:type_name -> skep.v1.Filter
-	34, // 1: skep.v1.ObserveRequest.since:type_name -> google.protobuf.Duration
-	35, // 2: skep.v1.ObserveRequest.from:type_name -> google.protobuf.Timestamp
-	35, // 3: skep.v1.ObserveRequest.until:type_name -> google.protobuf.Timestamp
-	36, // 4: skep.v1.ObserveResponse.records:type_name -> skep.v1.Record
-	35, // 5: skep.v1.GetStatusResponse.started:type_name -> google.protobuf.Timestamp
-	34, // 6: skep.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
+	36, // 1: skep.v1.ObserveRequest.since:type_name -> google.protobuf.Duration
+	37, // 2: skep.v1.ObserveRequest.from:type_name -> google.protobuf.Timestamp
+	37, // 3: skep.v1.ObserveRequest.until:type_name -> google.protobuf.Timestamp
+	38, // 4: skep.v1.ObserveResponse.records:type_name -> skep.v1.Record
+	37, // 5: skep.v1.GetStatusResponse.started:type_name -> google.protobuf.Timestamp
+	36, // 6: skep.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
 	7,  // 7: skep.v1.GetStatusResponse.kinds:type_name -> skep.v1.KindStatus
 	8,  // 8: skep.v1.GetStatusResponse.losses:type_name -> skep.v1.LossCount
 	9,  // 9: skep.v1.GetStatusResponse.subscribers:type_name -> skep.v1.Subscriber
@@ -2888,65 +3004,67 @@ var file_skep_v1_agent_proto_depIdxs = []int32{
 	11, // 12: skep.v1.GetStatusResponse.containers:type_name -> skep.v1.TableStatus
 	12, // 13: skep.v1.GetStatusResponse.memory:type_name -> skep.v1.MemoryStatus
 	14, // 14: skep.v1.GetStatusResponse.programs:type_name -> skep.v1.ProgramStatus
-	34, // 15: skep.v1.GetStatusResponse.agent_cpu:type_name -> google.protobuf.Duration
+	36, // 15: skep.v1.GetStatusResponse.agent_cpu:type_name -> google.protobuf.Duration
 	15, // 16: skep.v1.GetStatusResponse.signals:type_name -> skep.v1.SignalStatus
 	6,  // 17: skep.v1.GetStatusResponse.store:type_name -> skep.v1.StoreStatus
 	10, // 18: skep.v1.GetStatusResponse.outputs:type_name -> skep.v1.OutputStatus
-	34, // 19: skep.v1.StoreStatus.max_age:type_name -> google.protobuf.Duration
-	35, // 20: skep.v1.StoreStatus.oldest:type_name -> google.protobuf.Timestamp
-	35, // 21: skep.v1.Subscriber.since:type_name -> google.protobuf.Timestamp
+	36, // 19: skep.v1.StoreStatus.max_age:type_name -> google.protobuf.Duration
+	37, // 20: skep.v1.StoreStatus.oldest:type_name -> google.protobuf.Timestamp
+	37, // 21: skep.v1.Subscriber.since:type_name -> google.protobuf.Timestamp
 	13, // 22: skep.v1.MemoryStatus.maps:type_name -> skep.v1.MapStatus
 	16, // 23: skep.v1.SignalStatus.rungs:type_name -> skep.v1.RungStatus
 	19, // 24: skep.v1.GetDoctorResponse.checks:type_name -> skep.v1.Check
 	15, // 25: skep.v1.GetDoctorResponse.signals:type_name -> skep.v1.SignalStatus
 	1,  // 26: skep.v1.ListProcessesRequest.filter:type_name -> skep.v1.Filter
-	35, // 27: skep.v1.ListProcessesRequest.at:type_name -> google.protobuf.Timestamp
+	37, // 27: skep.v1.ListProcessesRequest.at:type_name -> google.protobuf.Timestamp
 	22, // 28: skep.v1.ListProcessesResponse.processes:type_name -> skep.v1.ProcessInfo
-	37, // 29: skep.v1.ProcessInfo.process:type_name -> skep.v1.Process
-	35, // 30: skep.v1.ProcessInfo.started:type_name -> google.protobuf.Timestamp
-	35, // 31: skep.v1.ProcessInfo.exited:type_name -> google.protobuf.Timestamp
-	38, // 32: skep.v1.ProcessInfo.exit:type_name -> skep.v1.Exit
-	39, // 33: skep.v1.ProcessInfo.exec:type_name -> skep.v1.Exec
+	39, // 29: skep.v1.ProcessInfo.process:type_name -> skep.v1.Process
+	37, // 30: skep.v1.ProcessInfo.started:type_name -> google.protobuf.Timestamp
+	37, // 31: skep.v1.ProcessInfo.exited:type_name -> google.protobuf.Timestamp
+	40, // 32: skep.v1.ProcessInfo.exit:type_name -> skep.v1.Exit
+	41, // 33: skep.v1.ProcessInfo.exec:type_name -> skep.v1.Exec
 	22, // 34: skep.v1.GetProcessResponse.process:type_name -> skep.v1.ProcessInfo
 	22, // 35: skep.v1.GetProcessResponse.ancestors:type_name -> skep.v1.ProcessInfo
 	22, // 36: skep.v1.GetProcessResponse.children:type_name -> skep.v1.ProcessInfo
 	27, // 37: skep.v1.GetProcessResponse.connections:type_name -> skep.v1.ConnectionInfo
 	1,  // 38: skep.v1.ListConnectionsRequest.filter:type_name -> skep.v1.Filter
 	27, // 39: skep.v1.ListConnectionsResponse.connections:type_name -> skep.v1.ConnectionInfo
-	37, // 40: skep.v1.ConnectionInfo.process:type_name -> skep.v1.Process
-	40, // 41: skep.v1.ConnectionInfo.connection:type_name -> skep.v1.Connection
-	35, // 42: skep.v1.ConnectionInfo.opened:type_name -> google.protobuf.Timestamp
-	35, // 43: skep.v1.ConnectionInfo.closed:type_name -> google.protobuf.Timestamp
-	35, // 44: skep.v1.ConnectionInfo.counted:type_name -> google.protobuf.Timestamp
+	39, // 40: skep.v1.ConnectionInfo.process:type_name -> skep.v1.Process
+	42, // 41: skep.v1.ConnectionInfo.connection:type_name -> skep.v1.Connection
+	37, // 42: skep.v1.ConnectionInfo.opened:type_name -> google.protobuf.Timestamp
+	37, // 43: skep.v1.ConnectionInfo.closed:type_name -> google.protobuf.Timestamp
+	37, // 44: skep.v1.ConnectionInfo.counted:type_name -> google.protobuf.Timestamp
 	0,  // 45: skep.v1.GetIdentityResponse.role:type_name -> skep.v1.Role
-	35, // 46: skep.v1.GetIdentityResponse.expires:type_name -> google.protobuf.Timestamp
+	37, // 46: skep.v1.GetIdentityResponse.expires:type_name -> google.protobuf.Timestamp
 	0,  // 47: skep.v1.CreateTokenRequest.role:type_name -> skep.v1.Role
-	34, // 48: skep.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
+	36, // 48: skep.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
 	0,  // 49: skep.v1.CreateTokenResponse.role:type_name -> skep.v1.Role
-	35, // 50: skep.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
+	37, // 50: skep.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
 	1,  // 51: skep.v1.ExportRequest.filter:type_name -> skep.v1.Filter
-	35, // 52: skep.v1.ExportRequest.from:type_name -> google.protobuf.Timestamp
-	35, // 53: skep.v1.ExportRequest.until:type_name -> google.protobuf.Timestamp
+	37, // 52: skep.v1.ExportRequest.from:type_name -> google.protobuf.Timestamp
+	37, // 53: skep.v1.ExportRequest.until:type_name -> google.protobuf.Timestamp
 	4,  // 54: skep.v1.AgentService.GetStatus:input_type -> skep.v1.GetStatusRequest
 	17, // 55: skep.v1.AgentService.GetDoctor:input_type -> skep.v1.GetDoctorRequest
 	2,  // 56: skep.v1.AgentService.Observe:input_type -> skep.v1.ObserveRequest
 	20, // 57: skep.v1.AgentService.ListProcesses:input_type -> skep.v1.ListProcessesRequest
 	23, // 58: skep.v1.AgentService.GetProcess:input_type -> skep.v1.GetProcessRequest
 	25, // 59: skep.v1.AgentService.ListConnections:input_type -> skep.v1.ListConnectionsRequest
-	32, // 60: skep.v1.AgentService.Export:input_type -> skep.v1.ExportRequest
-	28, // 61: skep.v1.AgentService.GetIdentity:input_type -> skep.v1.GetIdentityRequest
-	30, // 62: skep.v1.AgentService.CreateToken:input_type -> skep.v1.CreateTokenRequest
-	5,  // 63: skep.v1.AgentService.GetStatus:output_type -> skep.v1.GetStatusResponse
-	18, // 64: skep.v1.AgentService.GetDoctor:output_type -> skep.v1.GetDoctorResponse
-	3,  // 65: skep.v1.AgentService.Observe:output_type -> skep.v1.ObserveResponse
-	21, // 66: skep.v1.AgentService.ListProcesses:output_type -> skep.v1.ListProcessesResponse
-	24, // 67: skep.v1.AgentService.GetProcess:output_type -> skep.v1.GetProcessResponse
-	26, // 68: skep.v1.AgentService.ListConnections:output_type -> skep.v1.ListConnectionsResponse
-	33, // 69: skep.v1.AgentService.Export:output_type -> skep.v1.ExportResponse
-	29, // 70: skep.v1.AgentService.GetIdentity:output_type -> skep.v1.GetIdentityResponse
-	31, // 71: skep.v1.AgentService.CreateToken:output_type -> skep.v1.CreateTokenResponse
-	63, // [63:72] is the sub-list for method output_type
-	54, // [54:63] is the sub-list for method input_type
+	34, // 60: skep.v1.AgentService.Export:input_type -> skep.v1.ExportRequest
+	28, // 61: skep.v1.AgentService.GetDiagnostics:input_type -> skep.v1.GetDiagnosticsRequest
+	30, // 62: skep.v1.AgentService.GetIdentity:input_type -> skep.v1.GetIdentityRequest
+	32, // 63: skep.v1.AgentService.CreateToken:input_type -> skep.v1.CreateTokenRequest
+	5,  // 64: skep.v1.AgentService.GetStatus:output_type -> skep.v1.GetStatusResponse
+	18, // 65: skep.v1.AgentService.GetDoctor:output_type -> skep.v1.GetDoctorResponse
+	3,  // 66: skep.v1.AgentService.Observe:output_type -> skep.v1.ObserveResponse
+	21, // 67: skep.v1.AgentService.ListProcesses:output_type -> skep.v1.ListProcessesResponse
+	24, // 68: skep.v1.AgentService.GetProcess:output_type -> skep.v1.GetProcessResponse
+	26, // 69: skep.v1.AgentService.ListConnections:output_type -> skep.v1.ListConnectionsResponse
+	35, // 70: skep.v1.AgentService.Export:output_type -> skep.v1.ExportResponse
+	29, // 71: skep.v1.AgentService.GetDiagnostics:output_type -> skep.v1.GetDiagnosticsResponse
+	31, // 72: skep.v1.AgentService.GetIdentity:output_type -> skep.v1.GetIdentityResponse
+	33, // 73: skep.v1.AgentService.CreateToken:output_type -> skep.v1.CreateTokenResponse
+	64, // [64:74] is the sub-list for method output_type
+	54, // [54:64] is the sub-list for method input_type
 	54, // [54:54] is the sub-list for extension type_name
 	54, // [54:54] is the sub-list for extension extendee
 	0,  // [0:54] is the sub-list for field type_name
@@ -2964,7 +3082,7 @@ func file_skep_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_skep_v1_agent_proto_rawDesc), len(file_skep_v1_agent_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   33,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -51,6 +51,9 @@ const (
 	AgentServiceListConnectionsProcedure = "/skep.v1.AgentService/ListConnections"
 	// AgentServiceExportProcedure is the fully-qualified name of the AgentService's Export RPC.
 	AgentServiceExportProcedure = "/skep.v1.AgentService/Export"
+	// AgentServiceGetDiagnosticsProcedure is the fully-qualified name of the AgentService's
+	// GetDiagnostics RPC.
+	AgentServiceGetDiagnosticsProcedure = "/skep.v1.AgentService/GetDiagnostics"
 	// AgentServiceGetIdentityProcedure is the fully-qualified name of the AgentService's GetIdentity
 	// RPC.
 	AgentServiceGetIdentityProcedure = "/skep.v1.AgentService/GetIdentity"
@@ -75,6 +78,8 @@ type AgentServiceClient interface {
 	ListConnections(context.Context, *v1.ListConnectionsRequest) (*v1.ListConnectionsResponse, error)
 	// What the disk log holds, as one Parquet file. Role view.
 	Export(context.Context, *v1.ExportRequest) (*connect.ServerStreamForClient[v1.ExportResponse], error)
+	// What helps to find a fault: configuration, log, build. Without secrets. Role view.
+	GetDiagnostics(context.Context, *v1.GetDiagnosticsRequest) (*v1.GetDiagnosticsResponse, error)
 	// Who the caller is to the agent. Any role.
 	GetIdentity(context.Context, *v1.GetIdentityRequest) (*v1.GetIdentityResponse, error)
 	// A short-lived token with at most the caller's role. Any role but that of another token.
@@ -134,6 +139,12 @@ func NewAgentServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(agentServiceMethods.ByName("Export")),
 			connect.WithClientOptions(opts...),
 		),
+		getDiagnostics: connect.NewClient[v1.GetDiagnosticsRequest, v1.GetDiagnosticsResponse](
+			httpClient,
+			baseURL+AgentServiceGetDiagnosticsProcedure,
+			connect.WithSchema(agentServiceMethods.ByName("GetDiagnostics")),
+			connect.WithClientOptions(opts...),
+		),
 		getIdentity: connect.NewClient[v1.GetIdentityRequest, v1.GetIdentityResponse](
 			httpClient,
 			baseURL+AgentServiceGetIdentityProcedure,
@@ -158,6 +169,7 @@ type agentServiceClient struct {
 	getProcess      *connect.Client[v1.GetProcessRequest, v1.GetProcessResponse]
 	listConnections *connect.Client[v1.ListConnectionsRequest, v1.ListConnectionsResponse]
 	export          *connect.Client[v1.ExportRequest, v1.ExportResponse]
+	getDiagnostics  *connect.Client[v1.GetDiagnosticsRequest, v1.GetDiagnosticsResponse]
 	getIdentity     *connect.Client[v1.GetIdentityRequest, v1.GetIdentityResponse]
 	createToken     *connect.Client[v1.CreateTokenRequest, v1.CreateTokenResponse]
 }
@@ -217,6 +229,15 @@ func (c *agentServiceClient) Export(ctx context.Context, req *v1.ExportRequest) 
 	return c.export.CallServerStream(ctx, connect.NewRequest(req))
 }
 
+// GetDiagnostics calls skep.v1.AgentService.GetDiagnostics.
+func (c *agentServiceClient) GetDiagnostics(ctx context.Context, req *v1.GetDiagnosticsRequest) (*v1.GetDiagnosticsResponse, error) {
+	response, err := c.getDiagnostics.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // GetIdentity calls skep.v1.AgentService.GetIdentity.
 func (c *agentServiceClient) GetIdentity(ctx context.Context, req *v1.GetIdentityRequest) (*v1.GetIdentityResponse, error) {
 	response, err := c.getIdentity.CallUnary(ctx, connect.NewRequest(req))
@@ -251,6 +272,8 @@ type AgentServiceHandler interface {
 	ListConnections(context.Context, *v1.ListConnectionsRequest) (*v1.ListConnectionsResponse, error)
 	// What the disk log holds, as one Parquet file. Role view.
 	Export(context.Context, *v1.ExportRequest, *connect.ServerStream[v1.ExportResponse]) error
+	// What helps to find a fault: configuration, log, build. Without secrets. Role view.
+	GetDiagnostics(context.Context, *v1.GetDiagnosticsRequest) (*v1.GetDiagnosticsResponse, error)
 	// Who the caller is to the agent. Any role.
 	GetIdentity(context.Context, *v1.GetIdentityRequest) (*v1.GetIdentityResponse, error)
 	// A short-lived token with at most the caller's role. Any role but that of another token.
@@ -306,6 +329,12 @@ func NewAgentServiceHandler(svc AgentServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(agentServiceMethods.ByName("Export")),
 		connect.WithHandlerOptions(opts...),
 	)
+	agentServiceGetDiagnosticsHandler := connect.NewUnaryHandlerSimple(
+		AgentServiceGetDiagnosticsProcedure,
+		svc.GetDiagnostics,
+		connect.WithSchema(agentServiceMethods.ByName("GetDiagnostics")),
+		connect.WithHandlerOptions(opts...),
+	)
 	agentServiceGetIdentityHandler := connect.NewUnaryHandlerSimple(
 		AgentServiceGetIdentityProcedure,
 		svc.GetIdentity,
@@ -334,6 +363,8 @@ func NewAgentServiceHandler(svc AgentServiceHandler, opts ...connect.HandlerOpti
 			agentServiceListConnectionsHandler.ServeHTTP(w, r)
 		case AgentServiceExportProcedure:
 			agentServiceExportHandler.ServeHTTP(w, r)
+		case AgentServiceGetDiagnosticsProcedure:
+			agentServiceGetDiagnosticsHandler.ServeHTTP(w, r)
 		case AgentServiceGetIdentityProcedure:
 			agentServiceGetIdentityHandler.ServeHTTP(w, r)
 		case AgentServiceCreateTokenProcedure:
@@ -373,6 +404,10 @@ func (UnimplementedAgentServiceHandler) ListConnections(context.Context, *v1.Lis
 
 func (UnimplementedAgentServiceHandler) Export(context.Context, *v1.ExportRequest, *connect.ServerStream[v1.ExportResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("skep.v1.AgentService.Export is not implemented"))
+}
+
+func (UnimplementedAgentServiceHandler) GetDiagnostics(context.Context, *v1.GetDiagnosticsRequest) (*v1.GetDiagnosticsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("skep.v1.AgentService.GetDiagnostics is not implemented"))
 }
 
 func (UnimplementedAgentServiceHandler) GetIdentity(context.Context, *v1.GetIdentityRequest) (*v1.GetIdentityResponse, error) {
