@@ -18,7 +18,7 @@ func FuzzArgs(f *testing.F) {
 		f.Add([]byte(strings.ReplaceAll(line, "|", "\x00")), `\d{4}`)
 	}
 	for _, seed := range []string{
-		"sh\x00-c\x00mysql -p\"a b\" 'x", "curl\x00-sSu\x00u:p\x00http://u:p@h", "{\"password\":\"\\\"", "-----BEGIN PRIVATE KEY-----", "\x00\x00--token\x00", "bearer ", "a\\", "xfreerdp /p:",
+		"sh\x00-c\x00mysql -p\"a b\" 'x", "curl\x00-sSu\x00u:p\x00http://u:p@h", "{\"password\":\"\\\"", "-----BEGIN SSH2 PRIVATE KEY-----", "\x00\x00--token\x00", "bearer ", "a\\", "xfreerdp /p:",
 	} {
 		f.Add([]byte(seed), "")
 	}

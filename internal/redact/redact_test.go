@@ -87,8 +87,8 @@ func TestDefaults(t *testing.T) {
 		// Shapes.
 		{"x|echo ghp_0123456789abcdefABCD", "x|echo ghp_[redacted]"},
 		{"x|my_ghp_0123456789abcdefABCD|ghp_short", "x|my_ghp_0123456789abcdefABCD|ghp_short"},
-		{"x|-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----", "x|-----BEGIN RSA PRIVATE KEY-----[redacted]-----END RSA PRIVATE KEY-----"},
-		{"x|-----BEGIN PRIVATE KEY-----\nabc", "x|-----BEGIN PRIVATE KEY-----[redacted]"},
+		{"x|-----BEGIN SSH2 ENCRYPTED PRIVATE KEY-----\nabc\n-----END SSH2 ENCRYPTED PRIVATE KEY-----", "x|-----BEGIN SSH2 ENCRYPTED PRIVATE KEY-----[redacted]-----END SSH2 ENCRYPTED PRIVATE KEY-----"},
+		{"x|-----BEGIN SSH2 PRIVATE KEY-----\nabc", "x|-----BEGIN SSH2 PRIVATE KEY-----[redacted]"},
 		{"x|-----BEGIN CERTIFICATE-----\nabc", "x|-----BEGIN CERTIFICATE-----\nabc"},
 		// Nothing to do.
 		{"", ""}, {"|", "|"}, {"ls|-la||x|", "ls|-la||x|"},
