@@ -39,6 +39,7 @@ func main() {
 type flags struct {
 	config, socket, dataDir string
 	private, ephemeral      bool
+	noShip                  bool
 	readyFD                 int
 	webUID                  int
 	force                   map[string]string
@@ -78,6 +79,9 @@ func (f *flags) load() (config.Config, error) {
 	if f.dataDir != "" {
 		cfg.DataDir = f.dataDir
 	}
+	if f.noShip {
+		cfg.Ship = nil
+	}
 	if f.webUID > 0 {
 		cfg.Roles.WebUser = strconv.Itoa(f.webUID)
 	}
@@ -105,6 +109,7 @@ Exit status: 0 after a clean stop, 1 if the agent could not start or go on.`,
 	f.add(c)
 	c.Flags().BoolVar(&f.private, "private", false, "pin nothing: nothing is left when the agent ends, however it ends")
 	c.Flags().BoolVar(&f.ephemeral, "ephemeral", false, "take the pinned programs away at a clean stop")
+	c.Flags().BoolVar(&f.noShip, "no-ship", false, "send nothing on, whatever the configuration says")
 	c.Flags().IntVar(&f.readyFD, "ready-fd", -1, "write one byte to this file descriptor once the agent answers")
 	c.Flags().IntVar(&f.webUID, "web-uid", 0, "user id of skep serve, which gets role view")
 	return c

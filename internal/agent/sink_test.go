@@ -14,6 +14,7 @@ import (
 	"github.com/skep-io/skep/internal/identity"
 	"github.com/skep-io/skep/internal/identity/cgroup"
 	"github.com/skep-io/skep/internal/identity/container"
+	"github.com/skep-io/skep/internal/redact"
 )
 
 // words is a state without a kernel.
@@ -28,7 +29,12 @@ func newTestSink() *sink {
 	places := newPlacer(index, containers)
 	node := identity.Node{ID: "6f1c9e2a-0000-4000-8000-000000000000", BootID: "01234567-0000-4000-8000-000000000000", Name: "test"}
 	index.Add(1, "/")
+	rules, err := redact.Compile(redact.Options{Defaults: true})
+	if err != nil {
+		panic(err) // the built-in rules compile
+	}
 	return &sink{
+		secrets:   redact.New(rules),
 		processes: identity.New(identity.NewNames(node), places, 4096, nil), containers: containers, places: places,
 		logger:   slog.New(slog.NewTextHandler(io.Discard, nil)),
 		recorder: &recorder{node: node, clock: newClock(), state: &words{}, log: event.NewLog(event.LogOptions{})},

@@ -132,7 +132,8 @@ func (a *app) uninstall(f *installFlags) error {
 		return err
 	}
 	if o.Config, err = config.Find(""); err != nil {
-		return fmt.Errorf("%w; mend it, or move it away, so that it is known what to remove", err)
+		fmt.Fprintf(a.err, "skep: %s\nskep: this configuration has faults: what the defaults name is removed\n", message(err))
+		o.Config, o.Defaults = config.Default(), true
 	}
 	plan := install.Uninstall(o)
 	if f.dryRun {

@@ -203,6 +203,8 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(DefaultYAML))
 	f.Add([]byte("a: &a [*a, *a]\n"))
 	f.Add([]byte("rings: {critical_bytes: 16MiB}\n? [x]\n: y\n"))
+	f.Add([]byte("ship: {a: {kinds: [exec], where: 'process.uid == 0', syslog: {address: 'udp://h:514'}}, b: {otlp: {endpoint: 'http://h', headers: {X: y}}}}"))
+	f.Add([]byte("redact: {names: [pin], args: ['(a|b)c+']}"))
 	f.Add([]byte("---\n---\n"))
 	f.Add([]byte("log: {level: \"\\u001b[31m\"}"))
 	f.Fuzz(func(t *testing.T, data []byte) {

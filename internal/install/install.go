@@ -53,6 +53,8 @@ type Options struct {
 	Web bool
 	// Config is the configuration in force, for Uninstall.
 	Config config.Config
+	// Defaults: the file has faults, and Config is the default one.
+	Defaults bool
 	// Purge makes Uninstall remove configuration, data and accounts.
 	Purge bool
 }
@@ -166,7 +168,7 @@ func Uninstall(o Options) Plan {
 		p = append(p, disable("skep-web.service"), disable("skepd.service"))
 	}
 	if o.live() {
-		p = append(p, &kernelSide{o.program("skepd"), o.Config})
+		p = append(p, &kernelSide{o.program("skepd"), o.Config, o.Defaults})
 	}
 	if o.From != "" {
 		for _, name := range unitNames {

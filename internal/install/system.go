@@ -147,8 +147,9 @@ func either(commands ...[]string) error {
 // kernelSide is what outlives an agent in the kernel. It is removed by the skepd that
 // is about to be removed itself.
 type kernelSide struct {
-	skepd  string
-	config config.Config
+	skepd    string
+	config   config.Config
+	defaults bool
 }
 
 func (k *kernelSide) String() string {
@@ -162,6 +163,9 @@ func (k *kernelSide) do() error {
 	if conn, err := net.DialTimeout("unix", k.config.Socket, time.Second); err == nil {
 		conn.Close()
 		return errors.New("remove the kernel side: an agent still answers at " + k.config.Socket + "; stop it first")
+	}
+	if k.defaults {
+		return run(k.skepd, "remove", "--config", "/dev/null")
 	}
 	return run(k.skepd, "remove")
 }

@@ -57,7 +57,8 @@ func TestInstallAndRemove(t *testing.T) {
 		t.Fatalf("nothing outlives the agent, so nothing is proved: %v", err)
 	}
 
-	sh(t, "/usr/local/bin/skep uninstall")
+	sh(t, "cp "+config.DefaultPath+" /etc/skep/good && echo 'sokcet: x' > "+config.DefaultPath)
+	sh(t, "/usr/local/bin/skep uninstall && mv /etc/skep/good "+config.DefaultPath) // a fault must not keep it here
 	if _, err := os.Stat("/sys/fs/bpf/skep"); err == nil {
 		t.Error("pins are left")
 	}
