@@ -38,7 +38,7 @@ func fakeSkepd(args []string) int {
 	}
 	flags := map[string]string{}
 	for i := 1; i < len(args); i++ {
-		if args[i] != "--private" && args[i] != "--ephemeral" {
+		if args[i] != "--private" && args[i] != "--no-ship" && args[i] != "--ephemeral" {
 			flags[args[i]] = args[i+1]
 			i++
 		}
