@@ -14,7 +14,7 @@ import (
 // had is told at once.
 func (a *Agent) openMetrics() error {
 	l, err := listenMetrics(a.options.Config.Metrics.Listen)
-	a.metrics = &metrics{listener: l, moves: make(chan net.Listener)}
+	a.metrics = &metrics{listener: l, moves: make(chan net.Listener), ended: make(chan struct{})}
 	return err
 }
 
@@ -34,14 +34,14 @@ func listenMetrics(address string) (net.Listener, error) {
 type metrics struct {
 	listener net.Listener
 	moves    chan net.Listener
-	done     <-chan struct{} // of run's context
+	ended    chan struct{} // when run is
 }
 
 // move returns once the listener is in use. The old one is closed then.
 func (m *metrics) move(l net.Listener) {
 	select {
 	case m.moves <- l:
-	case <-m.done:
+	case <-m.ended:
 		if l != nil {
 			l.Close()
 		}
@@ -49,6 +49,7 @@ func (m *metrics) move(l net.Listener) {
 }
 
 func (m *metrics) run(ctx context.Context, s *server.Server) error {
+	defer close(m.ended)
 	for {
 		next, err := m.serve(ctx, s)
 		if err != nil || ctx.Err() != nil {

@@ -32,7 +32,6 @@ func (a *Agent) serve(ctx context.Context) error {
 	run(&feeding, ctx, "resolve containers", a.containers.Run)
 	run(&feeding, ctx, "rescan processes", a.rescan)
 	run(&feeding, ctx, "measure costs", a.costs.run)
-	a.metrics.done = readers.Done()
 	run(&feeding, ctx, "reload configuration", a.reloads)
 	run(&reading, readers, "serve API", func(ctx context.Context) error { return a.server.Serve(ctx, a.listener) })
 	if a.store != nil {
