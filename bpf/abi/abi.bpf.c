@@ -3,6 +3,7 @@
  * Never loaded: names every struct and enum that crosses to user space, so that
  * its BTF holds them all and internal/abi can be generated from it.
  */
+#include "../dns/record.h"
 #include "../process/record.h"
 #include "../tcp/record.h"
 
@@ -30,3 +31,5 @@ EXPORT(struct, tcp_socket);
 EXPORT(struct, tcp_traffic);
 EXPORT(struct, tcp_count);
 EXPORT(struct, tcp_record);
+EXPORT(enum, dns_flag);
+EXPORT(struct, dns_record);

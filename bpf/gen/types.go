@@ -97,4 +97,4 @@ func goName(c string) string {
 	return b.String()
 }
 
-var initialism = map[string]bool{"id": true, "uid": true, "gid": true, "ns": true, "rss": true, "rtt": true, "tty": true, "oom": true}
+var initialism = map[string]bool{"id": true, "uid": true, "gid": true, "ns": true, "rss": true, "rtt": true, "tty": true, "oom": true, "dns": true}

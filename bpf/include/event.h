@@ -26,6 +26,7 @@ enum event_type {
 	EVENT_LISTEN = 19,
 	EVENT_ESTABLISHED = 20,
 	EVENT_UNLISTEN = 21,
+	EVENT_DNS = 24,
 	EVENT_TYPES = 32,
 };
 

@@ -109,3 +109,25 @@ static __always_inline void describe(struct process *p, struct task_struct *task
 	p->cgroup_id = cgroup_id(task);
 	p->uid = effective_uid(task);
 }
+
+#define PF_KTHREAD 0x00200000
+
+/* Typed where the helper for it exists (5.11). */
+static __always_inline struct task_struct *current_task(void)
+{
+	return cfg_typed ? bpf_get_current_task_btf() : (struct task_struct *)bpf_get_current_task();
+}
+
+static __always_inline bool kernel_thread(struct task_struct *task)
+{
+	return LOAD(task, flags) & PF_KTHREAD;
+}
+
+static __always_inline __u32 current_netns(void)
+{
+	struct task_struct *task = current_task();
+	struct nsproxy *proxy = LOAD(task, nsproxy);
+	struct net *net = LOAD(proxy, net_ns);
+
+	return LOAD(net, ns.inum);
+}

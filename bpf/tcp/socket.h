@@ -2,6 +2,7 @@
 /* Where the sensor keeps what it knows of a socket. */
 #pragma once
 
+#include "packet.h"
 #include "record.h"
 
 /* Socket storage, freed by the kernel with the socket; else (5.10) the hash below. */
@@ -10,11 +11,7 @@ const volatile bool cfg_socket_storage = true;
 /* The processor lets later loads pass atomic additions. */
 const volatile bool cfg_weak_order = false;
 
-#define AF_INET 2
-#define AF_INET6 10
-#define IPPROTO_TCP 6
 #define SOCK_STREAM 1
-#define PF_KTHREAD 0x00200000
 
 /* States and errors are the kernel's own numbers, part of its ABI. */
 enum tcp_state {
@@ -168,19 +165,13 @@ static __always_inline bool is_tcp(struct sock *sk)
 	return sk->sk_protocol == IPPROTO_TCP && (family == AF_INET || family == AF_INET6);
 }
 
-/* Typed where the helper for it exists (5.11). */
-static __always_inline struct task_struct *current_task(void)
-{
-	return cfg_typed ? bpf_get_current_task_btf() : (struct task_struct *)bpf_get_current_task();
-}
-
 /*
  * The lock's owner is a process; a softirq that meets it leaves its work to
  * that process. So this tells whether the current task acts on the socket.
  */
 static __always_inline bool in_process(struct sock *sk)
 {
-	return sk->sk_lock.owned && !(LOAD(current_task(), flags) & PF_KTHREAD);
+	return sk->sk_lock.owned && !kernel_thread(current_task());
 }
 
 static __always_inline void set_owner(struct tcp_socket *s, enum tcp_source source)
@@ -221,14 +212,6 @@ static __always_inline void full_barrier(struct tcp_socket *s)
 static __always_inline bool waits(struct tcp_socket *s)
 {
 	return s->flags & TCP_PASSIVE && s->accept == TCP_ACCEPT_NONE;
-}
-
-static __always_inline void map_v4(__be32 to[4], __be32 address)
-{
-	to[0] = 0;
-	to[1] = 0;
-	to[2] = bpf_htonl(0xffff);
-	to[3] = address;
 }
 
 static __always_inline void copy_v6(__be32 to[4], const struct in6_addr *from)

@@ -186,15 +186,6 @@ int accept_exit(__u64 *ctx)
 	return 0;
 }
 
-static __always_inline __u32 current_netns(void)
-{
-	struct task_struct *task = current_task();
-	struct nsproxy *proxy = LOAD(task, nsproxy);
-	struct net *net = LOAD(proxy, net_ns);
-
-	return LOAD(net, ns.inum);
-}
-
 /*
  * connect(2), before anything is looked up. SYN_SENT follows; where it does not,
  * this is all there is of the attempt.

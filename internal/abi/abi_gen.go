@@ -43,6 +43,30 @@ type Credentials struct {
 	Ambient     uint64
 }
 
+type DNSFlag uint32
+
+const (
+	DNSIncoming DNSFlag = 1
+)
+
+type DNSRecord struct {
+	_          structs.HostLayout
+	Header     EventHeader
+	Owner      ExecID
+	Socket     uint64
+	Local      [4]uint32
+	Remote     [4]uint32
+	LocalPort  uint16
+	RemotePort uint16
+	Netns      uint32
+	Sequence   uint32
+	Length     uint32
+	Captured   uint16
+	Protocol   uint8
+	Flags      uint8
+	Pad        uint32
+}
+
 type EventHeader struct {
 	_       structs.HostLayout
 	Type    uint16
@@ -68,6 +92,7 @@ const (
 	EventListen       EventType = 19
 	EventEstablished  EventType = 20
 	EventUnlisten     EventType = 21
+	EventDNS          EventType = 24
 	EventTypes        EventType = 32
 )
 

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dns
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/skep-io/skep/internal/abi"
+	"github.com/skep-io/skep/internal/kern"
+	"github.com/skep-io/skep/internal/sensor/process"
+)
+
+// packet is one record with a payload of its own.
+type packet struct {
+	abi.DNSRecord
+	payload []byte
+}
+
+func (p *packet) incoming() bool { return p.Flags&uint8(abi.DNSIncoming) != 0 }
+
+// watch is a running sensor, on a private kernel side, and what has arrived from it.
+type watch struct {
+	t       testing.TB
+	kernel  *kern.Kernel
+	reader  *kern.Reader
+	rung    string
+	packets []packet
+}
+
+func (w *watch) Critical([]byte) {}
+func (w *watch) Flush()          {}
+
+func (w *watch) Telemetry(raw []byte) {
+	head, payload, err := Decode(raw)
+	if err != nil {
+		w.t.Error(err)
+		return
+	}
+	w.packets = append(w.packets, packet{head, slices.Clone(payload)})
+}
+
+// start attaches the sensor on the named rung ("" for the best), and what tells it exec ids.
+func start(t testing.TB, rung string) *watch {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: loads BPF programs")
+	}
+	options := kern.Options{Cgroup2: cgroup2(t)}
+	if rung != "" {
+		options.Force = map[string]string{"dns": rung}
+	}
+	kernel, err := kern.Open(options, process.Sensor(), Sensor())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { kernel.Close() })
+	processes := process.Sensor()
+	processes.Ladders = slices.DeleteFunc(processes.Ladders, func(l kern.Ladder) bool { return l.Signal == "cgroup" || l.Signal == "oom" })
+	if _, err := kernel.Attach(processes); err != nil {
+		t.Fatal(err)
+	}
+	signals, err := kernel.Attach(Sensor())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if signals[0].Rung == nil {
+		for _, r := range signals[0].Reports {
+			t.Logf("rung %s: %s: %s", r.Name, r.State, r.Reason)
+		}
+		t.Fatalf("rung %q does not work here", rung)
+	}
+	reader, err := kernel.Reader()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { reader.Close() })
+	return &watch{t: t, kernel: kernel, reader: reader, rung: signals[0].Rung.Name}
+}
+
+// until reads the rings until match has found what it wants in the packets.
+func (w *watch) until(t testing.TB, what string, match func([]packet) bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		w.reader.Pass(w)
+		if match(w.packets) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("no %s in %d packets", what, len(w.packets))
+		}
+	}
+}
+
+func cgroup2(t testing.TB) string {
+	t.Helper()
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if f := strings.Fields(line); len(f) > 2 && f[2] == "cgroup2" && f[1] == filepath.Clean(f[1]) {
+			return f[1]
+		}
+	}
+	t.Fatal("cgroup2 is not mounted")
+	return ""
+}
