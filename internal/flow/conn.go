@@ -24,6 +24,7 @@ type conn struct {
 	// Made once and shared by all records of the connection.
 	community     string
 	local, remote *skepv1.Endpoint
+	remoteName    string
 
 	last     *abi.TcpRecord // once closed or failed
 	closedNS uint64
@@ -56,7 +57,7 @@ func (c *conn) is(flag abi.TcpFlag) bool { return c.socket.Flags&uint16(flag) !=
 
 // fill writes what is known of the connection, but its peer and direction.
 func (c *conn) fill(to *skepv1.Connection) {
-	to.CommunityId, to.Local, to.Remote = c.community, c.local, c.remote
+	to.CommunityId, to.Local, to.Remote, to.RemoteName = c.community, c.local, c.remote, c.remoteName
 	to.Family, to.V4Mapped = c.family()
 	to.Netns = c.socket.Ends.Netns
 	to.OwnerSource = sourceNames[abi.TcpSource(c.socket.Source)%abi.TcpSources]

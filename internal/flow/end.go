@@ -19,6 +19,9 @@ type End struct {
 // EndOf is the end that an address and port name.
 func EndOf(a netip.AddrPort) End { return End{Address: a.Addr().As16(), Port: a.Port()} }
 
+// EndAt is the end at an address as it lies in the kernel's memory, and a port.
+func EndAt(address *[4]uint32, port uint16) End { return End{words(address), port} }
+
 // Addr is the address as it is written: IPv4 where it is one.
 func (e *End) Addr() netip.Addr { return netip.AddrFrom16(e.Address).Unmap() }
 

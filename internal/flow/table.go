@@ -3,6 +3,7 @@
 package flow
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 
@@ -19,6 +20,8 @@ type Options struct {
 	ClosedFor time.Duration
 	// Wall turns CLOCK_BOOTTIME nanoseconds into wall time.
 	Wall func(bootNS uint64) time.Time
+	// Name tells by which name a process knows an address at a boot time, "" for none.
+	Name func(netns uint32, address netip.Addr, processID string, bootNS uint64) string
 }
 
 // Resolve names the process of an exec id, or returns nil.
@@ -99,8 +102,7 @@ func (t *Table) connect(e *abi.TcpRecord, resolve Resolve) *skepv1.Record {
 	}
 	c := t.open[e.Socket.ID] // only if a scan met it in SYN_SENT
 	t.leave(c)
-	c = newConn(e)
-	c.process = owner(e, resolve)
+	c = t.newConn(e, resolve)
 	t.bury(c, e)
 	return t.record("connect", c, e)
 }
@@ -125,8 +127,7 @@ func (t *Table) close(e *abi.TcpRecord, resolve Resolve) *skepv1.Record {
 	c := t.open[e.Socket.ID]
 	t.leave(c)
 	if c == nil {
-		c = newConn(e)
-		c.process = owner(e, resolve)
+		c = t.newConn(e, resolve)
 	}
 	c.socket = e.Socket
 	t.bury(c, e)
@@ -154,13 +155,22 @@ func owner(e *abi.TcpRecord, resolve Resolve) *skepv1.Process {
 	return resolve(e.Socket.Owner)
 }
 
+// newConn makes a connection with its owner, and the name that it was made by.
+func (t *Table) newConn(e *abi.TcpRecord, resolve Resolve) *conn {
+	c := newConn(e)
+	c.process = owner(e, resolve)
+	if t.options.Name != nil && c.remote != nil && !c.is(abi.TcpPassive) {
+		c.remoteName = t.options.Name(c.socket.Ends.Netns, c.pair.remote.Addr(), c.process.GetProcessId(), e.Header.BootNS)
+	}
+	return c
+}
+
 // enter makes the socket known, unless the table is full: then it is only made.
 func (t *Table) enter(e *abi.TcpRecord, resolve Resolve) *conn {
 	if c := t.open[e.Socket.ID]; c != nil {
 		return c
 	}
-	c := newConn(e)
-	c.process = owner(e, resolve)
+	c := t.newConn(e, resolve)
 	if len(t.open) >= t.options.MaxOpen {
 		t.untracked++
 		return c

@@ -1356,7 +1356,7 @@ type SignalStatus struct {
 	Available bool                   `protobuf:"varint,4,opt,name=available,proto3" json:"available,omitempty"`
 	// Rungs above the one in use, best first, with the reason each one is not used.
 	Rungs []*RungStatus `protobuf:"bytes,5,rep,name=rungs,proto3" json:"rungs,omitempty"`
-	// What the rung in use cannot do that the best one can.
+	// What the rung in use cannot do: that the best one can, or that none can.
 	Limits []string `protobuf:"bytes,6,rep,name=limits,proto3" json:"limits,omitempty"`
 	// What to change to get a better rung.
 	Advice        string `protobuf:"bytes,7,opt,name=advice,proto3" json:"advice,omitempty"`

@@ -35,7 +35,7 @@ type Record struct {
 	NodeId string `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
 	// The kernel's boot UUID (/proc/sys/kernel/random/boot_id).
 	BootId string `protobuf:"bytes,2,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
-	// What happened: fork, exec, exit, oom, connect, accept, close, listen, loss, agent.
+	// What happened: fork, exec, exit, oom, connect, accept, close, listen, dns, loss, agent.
 	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Counts up by one per (node_id, boot_id, kind); a gap is a loss, and a
 	// record of kind "loss" names it.
@@ -51,7 +51,7 @@ type Record struct {
 	Namespace string `protobuf:"bytes,9,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	Pod       string `protobuf:"bytes,10,opt,name=pod,proto3" json:"pod,omitempty"`
 	// The process that the record is about. For fork it is the new child; for
-	// a connection its owner.
+	// a connection its owner, for dns who asks.
 	Process *Process `protobuf:"bytes,11,opt,name=process,proto3" json:"process,omitempty"`
 	// Types that are valid to be assigned to Body:
 	//
@@ -62,6 +62,7 @@ type Record struct {
 	//	*Record_Connection
 	//	*Record_Loss
 	//	*Record_Agent
+	//	*Record_Dns
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -244,6 +245,15 @@ func (x *Record) GetAgent() *Agent {
 	return nil
 }
 
+func (x *Record) GetDns() *Dns {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Dns); ok {
+			return x.Dns
+		}
+	}
+	return nil
+}
+
 type isRecord_Body interface {
 	isRecord_Body()
 }
@@ -277,6 +287,10 @@ type Record_Agent struct {
 	Agent *Agent `protobuf:"bytes,26,opt,name=agent,proto3,oneof"`
 }
 
+type Record_Dns struct {
+	Dns *Dns `protobuf:"bytes,27,opt,name=dns,proto3,oneof"`
+}
+
 func (*Record_Fork) isRecord_Body() {}
 
 func (*Record_Exec) isRecord_Body() {}
@@ -290,6 +304,8 @@ func (*Record_Connection) isRecord_Body() {}
 func (*Record_Loss) isRecord_Body() {}
 
 func (*Record_Agent) isRecord_Body() {}
+
+func (*Record_Dns) isRecord_Body() {}
 
 // Process identifies a process and says in short what it is.
 type Process struct {
@@ -1517,6 +1533,10 @@ type Connection struct {
 	Peer *Peer `protobuf:"bytes,11,opt,name=peer,proto3" json:"peer,omitempty"`
 	// Listen: the backlog.
 	Backlog uint32 `protobuf:"varint,12,opt,name=backlog,proto3" json:"backlog,omitempty"`
+	// Of an outbound connection: the name that was asked for when the remote address was
+	// the answer, where the agent has seen that: by this process if it asked, else by the
+	// last in its network namespace.
+	RemoteName string `protobuf:"bytes,13,opt,name=remote_name,json=remoteName,proto3" json:"remote_name,omitempty"`
 	// Of a close; in tables also of an open connection, as ConnectionInfo.counted says.
 	// Payload bytes: sent once (without retransmissions), received in order.
 	BytesSent        uint64 `protobuf:"varint,20,opt,name=bytes_sent,json=bytesSent,proto3" json:"bytes_sent,omitempty"`
@@ -1651,6 +1671,13 @@ func (x *Connection) GetBacklog() uint32 {
 	return 0
 }
 
+func (x *Connection) GetRemoteName() string {
+	if x != nil {
+		return x.RemoteName
+	}
+	return ""
+}
+
 func (x *Connection) GetBytesSent() uint64 {
 	if x != nil {
 		return x.BytesSent
@@ -1721,13 +1748,335 @@ func (x *Connection) GetPreexisting() bool {
 	return false
 }
 
+// Dns is a DNS query of a process on this host, and what came of it. The record's time is
+// that of the answer; latency_ns before it the query was sent.
+type Dns struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// answered; unanswered, after 5 s; unmatched, an answer to no query that was seen;
+	// abandoned, where the agent stopped waiting: it ended, or had too many to wait for.
+	Outcome string `protobuf:"bytes,1,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// The question: a name without its final dot ("." is the root), in presentation format
+	// (RFC 4343: \DDD for what is not printable); its type, such as AAAA; its class, if that
+	// is not IN.
+	Name  string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Type  string `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
+	Class string `protobuf:"bytes,4,opt,name=class,proto3" json:"class,omitempty"`
+	// Response code, such as NOERROR or NXDOMAIN. Empty without an answer.
+	Rcode string `protobuf:"bytes,5,opt,name=rcode,proto3" json:"rcode,omitempty"`
+	// The answer section.
+	Answers []*DnsAnswer `protobuf:"bytes,6,rep,name=answers,proto3" json:"answers,omitempty"`
+	// How many records of the answer section are not in answers, and why.
+	AnswersOmitted uint32 `protobuf:"varint,7,opt,name=answers_omitted,json=answersOmitted,proto3" json:"answers_omitted,omitempty"`
+	Undecoded      string `protobuf:"bytes,8,opt,name=undecoded,proto3" json:"undecoded,omitempty"`
+	// From the query's way out of its socket to the answer's way into it, by the kernel's
+	// clock; of a query without an answer, how long was waited for one.
+	LatencyNs uint64 `protobuf:"varint,9,opt,name=latency_ns,json=latencyNs,proto3" json:"latency_ns,omitempty"`
+	// Both ends as the process knows them: the server before its address is translated.
+	Client *Endpoint `protobuf:"bytes,10,opt,name=client,proto3" json:"client,omitempty"`
+	Server *Endpoint `protobuf:"bytes,11,opt,name=server,proto3" json:"server,omitempty"`
+	// "udp" or "tcp".
+	Protocol string `protobuf:"bytes,12,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	// Community ID v1 of the 5-tuple (seed 0).
+	CommunityId string `protobuf:"bytes,13,opt,name=community_id,json=communityId,proto3" json:"community_id,omitempty"`
+	// Inode number of the network namespace that was asked from; 0 of an unmatched answer.
+	Netns uint32 `protobuf:"varint,14,opt,name=netns,proto3" json:"netns,omitempty"`
+	// The message's id.
+	Id uint32 `protobuf:"varint,15,opt,name=id,proto3" json:"id,omitempty"`
+	// Operation, if it is not QUERY.
+	Opcode           string `protobuf:"bytes,16,opt,name=opcode,proto3" json:"opcode,omitempty"`
+	RecursionDesired bool   `protobuf:"varint,17,opt,name=recursion_desired,json=recursionDesired,proto3" json:"recursion_desired,omitempty"`
+	// Of the answer.
+	RecursionAvailable bool `protobuf:"varint,18,opt,name=recursion_available,json=recursionAvailable,proto3" json:"recursion_available,omitempty"`
+	Authoritative      bool `protobuf:"varint,19,opt,name=authoritative,proto3" json:"authoritative,omitempty"`
+	AuthenticData      bool `protobuf:"varint,20,opt,name=authentic_data,json=authenticData,proto3" json:"authentic_data,omitempty"`
+	// The server has cut its answer short: a client asks again over TCP.
+	Truncated bool `protobuf:"varint,21,opt,name=truncated,proto3" json:"truncated,omitempty"`
+	// Sizes of both messages.
+	QueryBytes  uint32 `protobuf:"varint,22,opt,name=query_bytes,json=queryBytes,proto3" json:"query_bytes,omitempty"`
+	AnswerBytes uint32 `protobuf:"varint,23,opt,name=answer_bytes,json=answerBytes,proto3" json:"answer_bytes,omitempty"`
+	// How often the same query was sent again before its answer came.
+	Retransmits   uint32 `protobuf:"varint,24,opt,name=retransmits,proto3" json:"retransmits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Dns) Reset() {
+	*x = Dns{}
+	mi := &file_skep_v1_record_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Dns) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Dns) ProtoMessage() {}
+
+func (x *Dns) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_record_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Dns.ProtoReflect.Descriptor instead.
+func (*Dns) Descriptor() ([]byte, []int) {
+	return file_skep_v1_record_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Dns) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *Dns) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Dns) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *Dns) GetClass() string {
+	if x != nil {
+		return x.Class
+	}
+	return ""
+}
+
+func (x *Dns) GetRcode() string {
+	if x != nil {
+		return x.Rcode
+	}
+	return ""
+}
+
+func (x *Dns) GetAnswers() []*DnsAnswer {
+	if x != nil {
+		return x.Answers
+	}
+	return nil
+}
+
+func (x *Dns) GetAnswersOmitted() uint32 {
+	if x != nil {
+		return x.AnswersOmitted
+	}
+	return 0
+}
+
+func (x *Dns) GetUndecoded() string {
+	if x != nil {
+		return x.Undecoded
+	}
+	return ""
+}
+
+func (x *Dns) GetLatencyNs() uint64 {
+	if x != nil {
+		return x.LatencyNs
+	}
+	return 0
+}
+
+func (x *Dns) GetClient() *Endpoint {
+	if x != nil {
+		return x.Client
+	}
+	return nil
+}
+
+func (x *Dns) GetServer() *Endpoint {
+	if x != nil {
+		return x.Server
+	}
+	return nil
+}
+
+func (x *Dns) GetProtocol() string {
+	if x != nil {
+		return x.Protocol
+	}
+	return ""
+}
+
+func (x *Dns) GetCommunityId() string {
+	if x != nil {
+		return x.CommunityId
+	}
+	return ""
+}
+
+func (x *Dns) GetNetns() uint32 {
+	if x != nil {
+		return x.Netns
+	}
+	return 0
+}
+
+func (x *Dns) GetId() uint32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Dns) GetOpcode() string {
+	if x != nil {
+		return x.Opcode
+	}
+	return ""
+}
+
+func (x *Dns) GetRecursionDesired() bool {
+	if x != nil {
+		return x.RecursionDesired
+	}
+	return false
+}
+
+func (x *Dns) GetRecursionAvailable() bool {
+	if x != nil {
+		return x.RecursionAvailable
+	}
+	return false
+}
+
+func (x *Dns) GetAuthoritative() bool {
+	if x != nil {
+		return x.Authoritative
+	}
+	return false
+}
+
+func (x *Dns) GetAuthenticData() bool {
+	if x != nil {
+		return x.AuthenticData
+	}
+	return false
+}
+
+func (x *Dns) GetTruncated() bool {
+	if x != nil {
+		return x.Truncated
+	}
+	return false
+}
+
+func (x *Dns) GetQueryBytes() uint32 {
+	if x != nil {
+		return x.QueryBytes
+	}
+	return 0
+}
+
+func (x *Dns) GetAnswerBytes() uint32 {
+	if x != nil {
+		return x.AnswerBytes
+	}
+	return 0
+}
+
+func (x *Dns) GetRetransmits() uint32 {
+	if x != nil {
+		return x.Retransmits
+	}
+	return 0
+}
+
+// DnsAnswer is one resource record.
+type DnsAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As Dns.name and Dns.type.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	Ttl  uint32 `protobuf:"varint,3,opt,name=ttl,proto3" json:"ttl,omitempty"`
+	// In presentation format, as in a zone file; a lone name without its final dot. At most
+	// 1,024 bytes.
+	Data          string `protobuf:"bytes,4,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DnsAnswer) Reset() {
+	*x = DnsAnswer{}
+	mi := &file_skep_v1_record_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DnsAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DnsAnswer) ProtoMessage() {}
+
+func (x *DnsAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_record_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DnsAnswer.ProtoReflect.Descriptor instead.
+func (*DnsAnswer) Descriptor() ([]byte, []int) {
+	return file_skep_v1_record_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *DnsAnswer) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DnsAnswer) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *DnsAnswer) GetTtl() uint32 {
+	if x != nil {
+		return x.Ttl
+	}
+	return 0
+}
+
+func (x *DnsAnswer) GetData() string {
+	if x != nil {
+		return x.Data
+	}
+	return ""
+}
+
 // Loss says what is missing from the stream it appears in.
 type Loss struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Kind of the lost records, and how many.
 	LostKind string `protobuf:"bytes,1,opt,name=lost_kind,json=lostKind,proto3" json:"lost_kind,omitempty"`
 	Count    uint64 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
-	// Where: ring_full, table_full, subscriber, restart, program_missed, malformed, store, ship:NAME.
+	// Where: ring_full, table_full, subscriber, restart, program_missed, malformed, undecoded, store, ship:NAME.
 	Place string `protobuf:"bytes,3,opt,name=place,proto3" json:"place,omitempty"`
 	// Lost sequence numbers, inclusive; both 0 where they are not known.
 	FirstSeq      uint64 `protobuf:"varint,4,opt,name=first_seq,json=firstSeq,proto3" json:"first_seq,omitempty"`
@@ -1739,7 +2088,7 @@ type Loss struct {
 
 func (x *Loss) Reset() {
 	*x = Loss{}
-	mi := &file_skep_v1_record_proto_msgTypes[14]
+	mi := &file_skep_v1_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1751,7 +2100,7 @@ func (x *Loss) String() string {
 func (*Loss) ProtoMessage() {}
 
 func (x *Loss) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_record_proto_msgTypes[14]
+	mi := &file_skep_v1_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1764,7 +2113,7 @@ func (x *Loss) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Loss.ProtoReflect.Descriptor instead.
 func (*Loss) Descriptor() ([]byte, []int) {
-	return file_skep_v1_record_proto_rawDescGZIP(), []int{14}
+	return file_skep_v1_record_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Loss) GetLostKind() string {
@@ -1825,7 +2174,7 @@ type Agent struct {
 
 func (x *Agent) Reset() {
 	*x = Agent{}
-	mi := &file_skep_v1_record_proto_msgTypes[15]
+	mi := &file_skep_v1_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1837,7 +2186,7 @@ func (x *Agent) String() string {
 func (*Agent) ProtoMessage() {}
 
 func (x *Agent) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_record_proto_msgTypes[15]
+	mi := &file_skep_v1_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1850,7 +2199,7 @@ func (x *Agent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Agent.ProtoReflect.Descriptor instead.
 func (*Agent) Descriptor() ([]byte, []int) {
-	return file_skep_v1_record_proto_rawDescGZIP(), []int{15}
+	return file_skep_v1_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Agent) GetEvent() string {
@@ -1892,7 +2241,7 @@ var File_skep_v1_record_proto protoreflect.FileDescriptor
 
 const file_skep_v1_record_proto_rawDesc = "" +
 	"\n" +
-	"\x14skep/v1/record.proto\x12\askep.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x04\n" +
+	"\x14skep/v1/record.proto\x12\askep.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfb\x04\n" +
 	"\x06Record\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x17\n" +
 	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x12\x12\n" +
@@ -1914,7 +2263,8 @@ const file_skep_v1_record_proto_rawDesc = "" +
 	"connection\x18\x18 \x01(\v2\x13.skep.v1.ConnectionH\x00R\n" +
 	"connection\x12#\n" +
 	"\x04loss\x18\x19 \x01(\v2\r.skep.v1.LossH\x00R\x04loss\x12&\n" +
-	"\x05agent\x18\x1a \x01(\v2\x0e.skep.v1.AgentH\x00R\x05agentB\x06\n" +
+	"\x05agent\x18\x1a \x01(\v2\x0e.skep.v1.AgentH\x00R\x05agent\x12 \n" +
+	"\x03dns\x18\x1b \x01(\v2\f.skep.v1.DnsH\x00R\x03dnsB\x06\n" +
 	"\x04body\"\xad\x02\n" +
 	"\aProcess\x12\x1d\n" +
 	"\n" +
@@ -2037,7 +2387,7 @@ const file_skep_v1_record_proto_rawDesc = "" +
 	"\x03pid\x18\x03 \x01(\rR\x03pid\x12\x12\n" +
 	"\x04comm\x18\x04 \x01(\tR\x04comm\x12\x10\n" +
 	"\x03exe\x18\x05 \x01(\tR\x03exe\x12!\n" +
-	"\fcontainer_id\x18\x06 \x01(\tR\vcontainerId\"\xd6\x05\n" +
+	"\fcontainer_id\x18\x06 \x01(\tR\vcontainerId\"\xf7\x05\n" +
 	"\n" +
 	"Connection\x12!\n" +
 	"\fcommunity_id\x18\x01 \x01(\tR\vcommunityId\x12'\n" +
@@ -2053,7 +2403,9 @@ const file_skep_v1_record_proto_rawDesc = "" +
 	"error_name\x18\n" +
 	" \x01(\tR\terrorName\x12!\n" +
 	"\x04peer\x18\v \x01(\v2\r.skep.v1.PeerR\x04peer\x12\x18\n" +
-	"\abacklog\x18\f \x01(\rR\abacklog\x12\x1d\n" +
+	"\abacklog\x18\f \x01(\rR\abacklog\x12\x1f\n" +
+	"\vremote_name\x18\r \x01(\tR\n" +
+	"remoteName\x12\x1d\n" +
 	"\n" +
 	"bytes_sent\x18\x14 \x01(\x04R\tbytesSent\x12%\n" +
 	"\x0ebytes_received\x18\x15 \x01(\x04R\rbytesReceived\x12#\n" +
@@ -2066,7 +2418,40 @@ const file_skep_v1_record_proto_rawDesc = "" +
 	"\vduration_ns\x18\x1b \x01(\x04R\n" +
 	"durationNs\x12!\n" +
 	"\fclose_reason\x18\x1c \x01(\tR\vcloseReason\x12 \n" +
-	"\vpreexisting\x18\x1d \x01(\bR\vpreexisting\"\x9f\x01\n" +
+	"\vpreexisting\x18\x1d \x01(\bR\vpreexisting\"\x89\x06\n" +
+	"\x03Dns\x12\x18\n" +
+	"\aoutcome\x18\x01 \x01(\tR\aoutcome\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04type\x18\x03 \x01(\tR\x04type\x12\x14\n" +
+	"\x05class\x18\x04 \x01(\tR\x05class\x12\x14\n" +
+	"\x05rcode\x18\x05 \x01(\tR\x05rcode\x12,\n" +
+	"\aanswers\x18\x06 \x03(\v2\x12.skep.v1.DnsAnswerR\aanswers\x12'\n" +
+	"\x0fanswers_omitted\x18\a \x01(\rR\x0eanswersOmitted\x12\x1c\n" +
+	"\tundecoded\x18\b \x01(\tR\tundecoded\x12\x1d\n" +
+	"\n" +
+	"latency_ns\x18\t \x01(\x04R\tlatencyNs\x12)\n" +
+	"\x06client\x18\n" +
+	" \x01(\v2\x11.skep.v1.EndpointR\x06client\x12)\n" +
+	"\x06server\x18\v \x01(\v2\x11.skep.v1.EndpointR\x06server\x12\x1a\n" +
+	"\bprotocol\x18\f \x01(\tR\bprotocol\x12!\n" +
+	"\fcommunity_id\x18\r \x01(\tR\vcommunityId\x12\x14\n" +
+	"\x05netns\x18\x0e \x01(\rR\x05netns\x12\x0e\n" +
+	"\x02id\x18\x0f \x01(\rR\x02id\x12\x16\n" +
+	"\x06opcode\x18\x10 \x01(\tR\x06opcode\x12+\n" +
+	"\x11recursion_desired\x18\x11 \x01(\bR\x10recursionDesired\x12/\n" +
+	"\x13recursion_available\x18\x12 \x01(\bR\x12recursionAvailable\x12$\n" +
+	"\rauthoritative\x18\x13 \x01(\bR\rauthoritative\x12%\n" +
+	"\x0eauthentic_data\x18\x14 \x01(\bR\rauthenticData\x12\x1c\n" +
+	"\ttruncated\x18\x15 \x01(\bR\ttruncated\x12\x1f\n" +
+	"\vquery_bytes\x18\x16 \x01(\rR\n" +
+	"queryBytes\x12!\n" +
+	"\fanswer_bytes\x18\x17 \x01(\rR\vanswerBytes\x12 \n" +
+	"\vretransmits\x18\x18 \x01(\rR\vretransmits\"Y\n" +
+	"\tDnsAnswer\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type\x12\x10\n" +
+	"\x03ttl\x18\x03 \x01(\rR\x03ttl\x12\x12\n" +
+	"\x04data\x18\x04 \x01(\tR\x04data\"\x9f\x01\n" +
 	"\x04Loss\x12\x1b\n" +
 	"\tlost_kind\x18\x01 \x01(\tR\blostKind\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x04R\x05count\x12\x14\n" +
@@ -2093,7 +2478,7 @@ func file_skep_v1_record_proto_rawDescGZIP() []byte {
 	return file_skep_v1_record_proto_rawDescData
 }
 
-var file_skep_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_skep_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_skep_v1_record_proto_goTypes = []any{
 	(*Record)(nil),                // 0: skep.v1.Record
 	(*Process)(nil),               // 1: skep.v1.Process
@@ -2109,37 +2494,43 @@ var file_skep_v1_record_proto_goTypes = []any{
 	(*Endpoint)(nil),              // 11: skep.v1.Endpoint
 	(*Peer)(nil),                  // 12: skep.v1.Peer
 	(*Connection)(nil),            // 13: skep.v1.Connection
-	(*Loss)(nil),                  // 14: skep.v1.Loss
-	(*Agent)(nil),                 // 15: skep.v1.Agent
-	nil,                           // 16: skep.v1.Container.LabelsEntry
-	nil,                           // 17: skep.v1.Container.PodLabelsEntry
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(*Dns)(nil),                   // 14: skep.v1.Dns
+	(*DnsAnswer)(nil),             // 15: skep.v1.DnsAnswer
+	(*Loss)(nil),                  // 16: skep.v1.Loss
+	(*Agent)(nil),                 // 17: skep.v1.Agent
+	nil,                           // 18: skep.v1.Container.LabelsEntry
+	nil,                           // 19: skep.v1.Container.PodLabelsEntry
+	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
 }
 var file_skep_v1_record_proto_depIdxs = []int32{
-	18, // 0: skep.v1.Record.time:type_name -> google.protobuf.Timestamp
+	20, // 0: skep.v1.Record.time:type_name -> google.protobuf.Timestamp
 	1,  // 1: skep.v1.Record.process:type_name -> skep.v1.Process
 	3,  // 2: skep.v1.Record.fork:type_name -> skep.v1.Fork
 	4,  // 3: skep.v1.Record.exec:type_name -> skep.v1.Exec
 	9,  // 4: skep.v1.Record.exit:type_name -> skep.v1.Exit
 	10, // 5: skep.v1.Record.oom:type_name -> skep.v1.Oom
 	13, // 6: skep.v1.Record.connection:type_name -> skep.v1.Connection
-	14, // 7: skep.v1.Record.loss:type_name -> skep.v1.Loss
-	15, // 8: skep.v1.Record.agent:type_name -> skep.v1.Agent
-	2,  // 9: skep.v1.Process.container:type_name -> skep.v1.Container
-	16, // 10: skep.v1.Container.labels:type_name -> skep.v1.Container.LabelsEntry
-	17, // 11: skep.v1.Container.pod_labels:type_name -> skep.v1.Container.PodLabelsEntry
-	5,  // 12: skep.v1.Exec.file:type_name -> skep.v1.File
-	6,  // 13: skep.v1.Exec.credentials:type_name -> skep.v1.Credentials
-	7,  // 14: skep.v1.Exec.capabilities:type_name -> skep.v1.Capabilities
-	8,  // 15: skep.v1.Exec.namespaces:type_name -> skep.v1.Namespaces
-	11, // 16: skep.v1.Connection.local:type_name -> skep.v1.Endpoint
-	11, // 17: skep.v1.Connection.remote:type_name -> skep.v1.Endpoint
-	12, // 18: skep.v1.Connection.peer:type_name -> skep.v1.Peer
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	16, // 7: skep.v1.Record.loss:type_name -> skep.v1.Loss
+	17, // 8: skep.v1.Record.agent:type_name -> skep.v1.Agent
+	14, // 9: skep.v1.Record.dns:type_name -> skep.v1.Dns
+	2,  // 10: skep.v1.Process.container:type_name -> skep.v1.Container
+	18, // 11: skep.v1.Container.labels:type_name -> skep.v1.Container.LabelsEntry
+	19, // 12: skep.v1.Container.pod_labels:type_name -> skep.v1.Container.PodLabelsEntry
+	5,  // 13: skep.v1.Exec.file:type_name -> skep.v1.File
+	6,  // 14: skep.v1.Exec.credentials:type_name -> skep.v1.Credentials
+	7,  // 15: skep.v1.Exec.capabilities:type_name -> skep.v1.Capabilities
+	8,  // 16: skep.v1.Exec.namespaces:type_name -> skep.v1.Namespaces
+	11, // 17: skep.v1.Connection.local:type_name -> skep.v1.Endpoint
+	11, // 18: skep.v1.Connection.remote:type_name -> skep.v1.Endpoint
+	12, // 19: skep.v1.Connection.peer:type_name -> skep.v1.Peer
+	15, // 20: skep.v1.Dns.answers:type_name -> skep.v1.DnsAnswer
+	11, // 21: skep.v1.Dns.client:type_name -> skep.v1.Endpoint
+	11, // 22: skep.v1.Dns.server:type_name -> skep.v1.Endpoint
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_skep_v1_record_proto_init() }
@@ -2155,6 +2546,7 @@ func file_skep_v1_record_proto_init() {
 		(*Record_Connection)(nil),
 		(*Record_Loss)(nil),
 		(*Record_Agent)(nil),
+		(*Record_Dns)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2162,7 +2554,7 @@ func file_skep_v1_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_skep_v1_record_proto_rawDesc), len(file_skep_v1_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
