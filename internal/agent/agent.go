@@ -23,11 +23,13 @@ import (
 	"github.com/skep-io/skep/internal/config"
 	"github.com/skep-io/skep/internal/event"
 	"github.com/skep-io/skep/internal/flow"
+	flowdns "github.com/skep-io/skep/internal/flow/dns"
 	"github.com/skep-io/skep/internal/identity"
 	"github.com/skep-io/skep/internal/identity/cgroup"
 	"github.com/skep-io/skep/internal/identity/container"
 	"github.com/skep-io/skep/internal/kern"
 	"github.com/skep-io/skep/internal/redact"
+	"github.com/skep-io/skep/internal/sensor/dns"
 	"github.com/skep-io/skep/internal/sensor/process"
 	"github.com/skep-io/skep/internal/sensor/tcp"
 	"github.com/skep-io/skep/internal/server"
@@ -161,6 +163,7 @@ func (a *Agent) openKernel() error {
 	}
 	constants["cfg_probe_read"] = kern.Lockdown() != "confidentiality"
 	cfg := a.options.Config
+	constants[dns.PortsConstant] = dns.Ports(cfg.Sensors.DNS.Ports)
 	constants["cfg_critical_wakeup"] = uint64(cfg.Rings.CriticalBytes) / 8
 	constants["cfg_telemetry_wakeup"] = uint64(cfg.Rings.TelemetryBytes) / 8
 	options := kern.Options{
@@ -188,6 +191,9 @@ func (a *Agent) sensors() []kern.Sensor {
 	if a.options.Config.Sensors.TCP.Enabled {
 		sensors = append(sensors, tcp.Sensor())
 	}
+	if a.options.Config.Sensors.DNS.Enabled {
+		sensors = append(sensors, dns.Sensor())
+	}
 	return sensors
 }
 
@@ -210,9 +216,11 @@ func (a *Agent) attach() error {
 		return err
 	}
 	a.clock = newClock()
+	names := flowdns.NewNames()
 	a.flows = flow.New(flow.Options{
 		MaxOpen: a.options.Config.Tables.Connections, MaxClosed: maxClosed, ClosedFor: closedFor,
 		Wall: func(bootNS uint64) time.Time { return a.clock.Wall(bootNS).AsTime() },
+		Name: names.Of,
 	})
 	a.log = event.NewLog(event.LogOptions{Bytes: int(a.options.Config.History.MaxBytes)})
 	a.sink = &sink{
@@ -220,6 +228,7 @@ func (a *Agent) attach() error {
 		secrets: a.secrets, logger: a.logger, news: make(chan *skepv1.Agent), rescan: a.requestScan,
 		recorder: &recorder{node: a.node, cluster: a.options.Config.Cluster, clock: a.clock, state: state, log: a.log},
 	}
+	a.sink.queries = flowdns.New(names, a.sink.publishDNS)
 	a.costs = newCosts(a.kernel)
 	a.traffic = newTraffic(a.kernel, a.signals, a.logger)
 	return nil

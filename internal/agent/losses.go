@@ -15,6 +15,7 @@ import (
 var kinds = map[abi.EventType]event.Kind{
 	abi.EventFork: event.Fork, abi.EventExec: event.Exec, abi.EventExit: event.Exit, abi.EventOOM: event.Oom,
 	abi.EventConnect: event.Connect, abi.EventAccept: event.Accept, abi.EventClose: event.Close, abi.EventListen: event.Listen,
+	abi.EventDNS: event.Dns,
 }
 
 // types is kinds the other way round; EventNone for a kind that is not on the rings.
@@ -115,9 +116,23 @@ func (s *sink) reportMalformed() {
 	s.toldMalformed = now
 }
 
-func (s *sink) tellLoss(n uint64, place, detail string) {
+// reportUndecoded tells of DNS messages that are shown in part or not at all, because of
+// what stands in them.
+func (s *sink) reportUndecoded() {
+	now, reason := s.queries.Undecoded()
+	if n := now - s.undecoded.Swap(now); n > 0 {
+		s.tellLossOf(event.Dns.String(), n, placeUndecoded, reason)
+	}
+}
+
+// placeUndecoded is where messages are lost that are not what they should be.
+const placeUndecoded = "undecoded"
+
+func (s *sink) tellLoss(n uint64, place, detail string) { s.tellLossOf("unknown", n, place, detail) }
+
+func (s *sink) tellLossOf(kind string, n uint64, place, detail string) {
 	s.recorder.publish(event.Loss, bootNS(), nil, &skepv1.Record{Body: &skepv1.Record_Loss{Loss: &skepv1.Loss{
-		LostKind: "unknown", Count: n, Place: place, Detail: detail,
+		LostKind: kind, Count: n, Place: place, Detail: detail,
 	}}})
 }
 

@@ -77,8 +77,10 @@ const streamGrace = 500 * time.Millisecond
 
 // endLog closes the log and waits for its readers to come to its end.
 func (a *Agent) endLog() {
+	a.sink.queries.Abandon(bootNS())
 	a.sink.reportMalformed()
 	a.sink.reportStore(true)
+	a.sink.reportUndecoded()
 	a.tell(&skepv1.Agent{Event: "stop", Version: a.options.Version})
 	a.log.Close()
 	for end := time.Now().Add(streamGrace); len(a.log.Cursors()) > 0 && time.Now().Before(end); {

@@ -15,10 +15,12 @@ import (
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/event"
 	"github.com/skep-io/skep/internal/flow"
+	flowdns "github.com/skep-io/skep/internal/flow/dns"
 	"github.com/skep-io/skep/internal/identity"
 	"github.com/skep-io/skep/internal/identity/container"
 	"github.com/skep-io/skep/internal/kern"
 	"github.com/skep-io/skep/internal/redact"
+	"github.com/skep-io/skep/internal/sensor/dns"
 	"github.com/skep-io/skep/internal/sensor/process"
 	"github.com/skep-io/skep/internal/sensor/tcp"
 	"github.com/skep-io/skep/internal/store"
@@ -34,6 +36,7 @@ type sink struct {
 	recorder   *recorder
 	processes  *identity.Table
 	flows      *flow.Table
+	queries    *flowdns.Table
 	containers *container.Table
 	places     *placer
 	secrets    *redact.Redactor
@@ -48,6 +51,7 @@ type sink struct {
 	drained    uint64        // records in that pass
 	adoptLost  uint64        // and losses that were counted before it
 	malformed  atomic.Uint64 // records that could not be decoded
+	undecoded  atomic.Uint64 // DNS messages that could not be decoded, as told in the stream
 	refresh    atomic.Bool   // container metadata came in
 	closesLost atomic.Bool   // records of closes, since the table was last compared with the kernel's
 
@@ -107,6 +111,8 @@ func (s *sink) record(raw []byte) error {
 		return s.attach(raw)
 	case abi.EventConnect, abi.EventAccept, abi.EventEstablished, abi.EventClose, abi.EventListen, abi.EventUnlisten:
 		return s.tcp(typ, raw)
+	case abi.EventDNS:
+		return s.dns(raw)
 	default:
 		return fmt.Errorf("decode record: unknown type %d", typ)
 	}
@@ -203,6 +209,19 @@ func (s *sink) tcp(typ abi.EventType, raw []byte) error {
 	return nil
 }
 
+func (s *sink) dns(raw []byte) error {
+	head, payload, err := dns.Decode(raw)
+	if err != nil {
+		return err
+	}
+	s.queries.Apply(&head, payload, s.processes.Process)
+	return nil
+}
+
+func (s *sink) publishDNS(bootNS uint64, r *skepv1.Record) {
+	s.recorder.publish(event.Dns, bootNS, r.Process, r)
+}
+
 // Flush implements kern.Sink.
 func (s *sink) Flush() {
 	lost, lifecycle := s.reportLosses()
@@ -219,12 +238,14 @@ func (s *sink) Flush() {
 		s.reportMalformed()
 		s.reportStore(false)
 		s.reportShipped()
+		s.reportUndecoded()
 	}
 	select {
 	case body := <-s.news:
 		s.recorder.tell(body)
 	default:
 	}
+	s.queries.Expire(bootNS())
 	if s.refresh.CompareAndSwap(true, false) {
 		s.processes.Refresh()
 	}

@@ -116,6 +116,7 @@ func (a *Agent) lossCounts() []*skepv1.LossCount {
 			add("store", event.Kind(kind).String(), n)
 		}
 	}
+	add(placeUndecoded, event.Dns.String(), a.sink.undecoded.Load())
 	for _, p := range a.kernel.Stats() {
 		add("program_missed", p.Name, p.Missed)
 	}

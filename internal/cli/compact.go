@@ -114,6 +114,8 @@ func kindColour(kind string) colour {
 		return cyan
 	case "close", "listen":
 		return magenta
+	case "dns":
+		return bold
 	case "oom", "loss":
 		return loud
 	}

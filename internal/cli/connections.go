@@ -96,7 +96,7 @@ func (a *app) connectionTable(conns []*skepv1.ConnectionInfo, now time.Time) *ta
 
 func (e essence) connectionRow(i *skepv1.ConnectionInfo, now time.Time) []cell {
 	c, p := i.GetConnection(), i.GetProcess()
-	remote, arrow := endpoint(c.GetRemote()), e.to[1:len(e.to)-1]
+	remote, arrow := namedEndpoint(c), e.to[1:len(e.to)-1]
 	switch c.GetDirection() {
 	case "listen":
 		remote, arrow = "", ""
@@ -121,6 +121,15 @@ func trafficCells(i *skepv1.ConnectionInfo) []cell {
 	segments := strconv.FormatUint(uint64(c.GetSegmentsSent()), 10) + "/" + strconv.FormatUint(uint64(c.GetSegmentsReceived()), 10)
 	return []cell{text(formatBytes(c.GetBytesSent())), text(formatBytes(c.GetBytesReceived())), text(segments), rtt,
 		text(strconv.FormatUint(uint64(c.GetRetransmits()), 10))}
+}
+
+// namedEndpoint is the remote end by its name, if it has one: an address and a long name
+// do not both fit a column, and -o json has both.
+func namedEndpoint(c *skepv1.Connection) string {
+	if name := c.GetRemoteName(); name != "" {
+		return event.Printable(name) + ":" + strconv.FormatUint(uint64(c.GetRemote().GetPort()), 10)
+	}
+	return endpoint(c.GetRemote())
 }
 
 func stateCell(i *skepv1.ConnectionInfo) cell {
@@ -175,6 +184,9 @@ func (e essence) summary(i *skepv1.ConnectionInfo) string {
 		return line
 	}
 	line += e.arrow(c) + endpoint(c.GetRemote())
+	if name := c.GetRemoteName(); name != "" {
+		line += " " + event.Printable(name)
+	}
 	if p := c.GetPeer(); p.GetPid() != 0 {
 		line += " (" + peerName(p) + ")"
 	}

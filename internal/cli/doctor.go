@@ -32,7 +32,7 @@ const doctorExample = `  # Can it run here?
   sudo skep doctor
 
   # Signals that are not on their best rung
-  skep doctor -o json | jq -r '.signals[] | select(.limits) | .signal'`
+  skep doctor -o json | jq -r '.signals[] | select(.advice) | .signal'`
 
 func (a *app) doctorCmd() *cobra.Command {
 	var output string
@@ -144,7 +144,7 @@ func (v *sheet) signal(s *skepv1.SignalStatus) {
 	switch {
 	case !s.GetAvailable():
 		mark, rung = v.screen.paint(loud, "none"), "no rung works here"
-	case len(s.GetLimits()) > 0:
+	case len(s.GetLimits()) > 0 && !onBestRung(s):
 		mark = v.screen.paint(yellow, "less")
 	}
 	fmt.Fprintf(v, "  %s  %s: %s\n", mark, event.Printable(strings.TrimSpace(s.GetSignal()+" "+intent(s))), event.Printable(rung))
@@ -157,6 +157,10 @@ func (v *sheet) signal(s *skepv1.SignalStatus) {
 		fmt.Fprintf(v, "        cannot: %s\n", event.Printable(l))
 	}
 	v.advice(s.GetAdvice())
+}
+
+func onBestRung(s *skepv1.SignalStatus) bool {
+	return len(s.GetRungs()) > 0 && s.GetRung() == s.GetRungs()[0].GetName()
 }
 
 func intent(s *skepv1.SignalStatus) string {

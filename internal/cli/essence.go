@@ -38,6 +38,8 @@ func (e essence) record(dst []byte, r *skepv1.Record) []byte {
 		return e.oom(dst, b.Oom)
 	case *skepv1.Record_Connection:
 		return e.connection(dst, b.Connection, r.GetKind())
+	case *skepv1.Record_Dns:
+		return e.dns(dst, b.Dns)
 	case *skepv1.Record_Loss:
 		return e.loss(dst, b.Loss)
 	case *skepv1.Record_Agent:
@@ -129,6 +131,10 @@ func (e essence) connection(dst []byte, c *skepv1.Connection, kind string) []byt
 	}
 	dst = append(dst, e.arrow(c)...)
 	dst = appendEndpoint(dst, c.GetRemote())
+	if name := c.GetRemoteName(); name != "" {
+		dst = append(dst, ' ')
+		dst = e.append(dst, bold, event.Printable(name))
+	}
 	dst = e.peer(dst, c.GetPeer())
 	if kind == "close" {
 		dst = e.traffic(dst, c)

@@ -34,7 +34,7 @@ type observeFlags struct {
 }
 
 const observeLong = `Show records of what happened on this host: processes that started and ended,
-connections that were made and closed.
+connections that were made and closed, names that were asked for.
 
 Without --last, --since, --until or --follow the last 20 matching records are
 shown, as hubble observe does. What memory does not hold any more comes from the
@@ -71,6 +71,9 @@ const observeExample = `  # Everything, live
 
   # Failed connections to a network, live only
   skep observe -f --last 0 --kind connect --addr 10.0.0.0/8 --where 'connection.error_name != ""'
+
+  # Which processes asked for a name, and what they got
+  skep observe --kind dns --where 'dns.name == "example.org"'
 
   # Everything below sshd, for a program to read
   skep observe -f --ancestor-exe sshd -o json | jq .exec.args`

@@ -43,6 +43,7 @@ func (d *decoder) check(c *Config) {
 		{"tables.processes", between(c.Tables.Processes, 1024, 4<<20)},
 		{"tables.connections", between(c.Tables.Connections, 1024, 4<<20)},
 		{"tables.exited_processes", between(c.Tables.ExitedProcesses, 0, 1<<20)},
+		{"sensors.dns.ports", serverPorts(c.Sensors.DNS.Ports)},
 		{"containers.sockets", each(c.Containers.Sockets, socketPath)},
 		{"redact.names", atMost(len(c.Redact.Names), 256)},
 		{"redact.args", atMost(len(c.Redact.Args), 256)},
@@ -95,6 +96,21 @@ func ringSize(s Size) error {
 	}
 	if s&(s-1) != 0 || int(s)%os.Getpagesize() != 0 {
 		return fmt.Errorf("must be a power of two and a multiple of the page size (%d), not %v", os.Getpagesize(), s)
+	}
+	return nil
+}
+
+// maxDNSPorts is how many the kernel side compares a packet with.
+const maxDNSPorts = 4
+
+func serverPorts(ports []int) error {
+	if len(ports) < 1 || len(ports) > maxDNSPorts {
+		return fmt.Errorf("must be a list of 1 to %d ports; set sensors.dns.enabled to false for none", maxDNSPorts)
+	}
+	for _, p := range ports {
+		if err := between(p, 1, 65535); err != nil {
+			return err
+		}
 	}
 	return nil
 }

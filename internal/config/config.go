@@ -89,11 +89,18 @@ type Tables struct {
 type Sensors struct {
 	Process Sensor `yaml:"process"`
 	TCP     Sensor `yaml:"tcp"`
+	DNS     DNS    `yaml:"dns"`
 }
 
 // Sensor is one sensor's settings.
 type Sensor struct {
 	Enabled bool `yaml:"enabled"`
+}
+
+// DNS is the DNS sensor's settings: the ports that servers are asked at.
+type DNS struct {
+	Enabled bool  `yaml:"enabled"`
+	Ports   []int `yaml:"ports"`
 }
 
 // Containers lists the runtime sockets to ask for names, images and labels.
@@ -184,7 +191,7 @@ func Default() Config {
 		Store:   Store{Enabled: true, MaxBytes: 1 << 30, MaxAge: 7 * 24 * time.Hour},
 		Rings:   Rings{CriticalBytes: 4 << 20, TelemetryBytes: 4 << 20},
 		Tables:  Tables{Processes: 32768, Connections: 65536, ExitedProcesses: 4096},
-		Sensors: Sensors{Process: Sensor{Enabled: true}, TCP: Sensor{Enabled: true}},
+		Sensors: Sensors{Process: Sensor{Enabled: true}, TCP: Sensor{Enabled: true}, DNS: DNS{Enabled: true, Ports: []int{53}}},
 		Containers: Containers{Sockets: []string{
 			"/run/containerd/containerd.sock",
 			"/run/docker.sock",

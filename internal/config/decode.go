@@ -210,10 +210,13 @@ func (d *decoder) named(n ast.Node, path string, v reflect.Value) {
 
 var names = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-// set stores a scalar or a list of strings.
+// set stores a scalar or a list.
 func set(n ast.Node, into any) error {
-	if list, ok := into.(*[]string); ok {
+	switch list := into.(type) {
+	case *[]string:
 		return setStrings(n, list)
+	case *[]int:
+		return setInts(n, list)
 	}
 	switch n.Type() {
 	case ast.SequenceType:
@@ -286,6 +289,21 @@ func setInt(n ast.Node, into *int) error {
 		return fmt.Errorf("must be a whole number, not %q", text(n))
 	}
 	*into = i
+	return nil
+}
+
+func setInts(n ast.Node, into *[]int) error {
+	seq, ok := n.(*ast.SequenceNode)
+	if !ok {
+		return errors.New("must be a list such as [53]")
+	}
+	list := make([]int, len(seq.Values))
+	for i, item := range seq.Values {
+		if setInt(item, &list[i]) != nil {
+			return fmt.Errorf("must be a list of whole numbers; item %d (line %d) is not one", i+1, where(item).line)
+		}
+	}
+	*into = list
 	return nil
 }
 

@@ -21,13 +21,10 @@ func matchPorts(ports []uint32) (predicate, error) {
 	}
 	set, err := setOf(ports)
 	return func(r *skepv1.Record) bool {
-		c := r.GetConnection()
-		if c == nil {
-			return false
-		}
-		_, local := set[c.GetLocal().GetPort()]
-		_, remote := set[c.GetRemote().GetPort()]
-		return local && c.GetLocal() != nil || remote && c.GetRemote() != nil
+		a, b := ends(r)
+		_, first := set[a.GetPort()]
+		_, second := set[b.GetPort()]
+		return first && a != nil || second && b != nil
 	}, err
 }
 
@@ -47,9 +44,20 @@ func matchAddrs(values []string) (predicate, error) {
 		nets = append(nets, p)
 	}
 	return func(r *skepv1.Record) bool {
-		c := r.GetConnection()
-		return c != nil && (within(c.GetLocal(), nets) || within(c.GetRemote(), nets))
+		a, b := ends(r)
+		return within(a, nets) || within(b, nets)
 	}, nil
+}
+
+// ends are those of a connection or of a DNS query; nil for other records.
+func ends(r *skepv1.Record) (a, b *skepv1.Endpoint) {
+	switch body := r.GetBody().(type) {
+	case *skepv1.Record_Connection:
+		return body.Connection.GetLocal(), body.Connection.GetRemote()
+	case *skepv1.Record_Dns:
+		return body.Dns.GetClient(), body.Dns.GetServer()
+	}
+	return nil, nil
 }
 
 // parsePrefix reads an address or a prefix. An IPv4-mapped address is taken as

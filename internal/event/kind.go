@@ -22,6 +22,7 @@ const (
 	Accept
 	Close
 	Listen
+	Dns
 	Loss
 	Agent
 	// NumKinds is the number of kinds.
@@ -33,7 +34,7 @@ type Counts = [NumKinds]uint64
 
 var kindNames = [NumKinds]string{
 	Fork: "fork", Exec: "exec", Exit: "exit", Oom: "oom",
-	Connect: "connect", Accept: "accept", Close: "close", Listen: "listen",
+	Connect: "connect", Accept: "accept", Close: "close", Listen: "listen", Dns: "dns",
 	Loss: "loss", Agent: "agent",
 }
 
@@ -88,6 +89,8 @@ func lookupKind(name string) (Kind, bool) {
 		return Close, true
 	case "listen":
 		return Listen, true
+	case "dns":
+		return Dns, true
 	case "loss":
 		return Loss, true
 	case "agent":

@@ -15,6 +15,7 @@ const (
 	connectionSize = int(unsafe.Sizeof(skepv1.Connection{})) + 2*int(unsafe.Sizeof(skepv1.Endpoint{}))
 	execSize       = int(unsafe.Sizeof(skepv1.Exec{})) + int(unsafe.Sizeof(skepv1.File{})) +
 		int(unsafe.Sizeof(skepv1.Credentials{})) + int(unsafe.Sizeof(skepv1.Capabilities{})) + int(unsafe.Sizeof(skepv1.Namespaces{}))
+	dnsSize    = int(unsafe.Sizeof(skepv1.Dns{})) + 2*int(unsafe.Sizeof(skepv1.Endpoint{}))
 	stringSize = int(unsafe.Sizeof(""))
 )
 
@@ -31,6 +32,8 @@ func Size(r *skepv1.Record) int {
 		size += processBytes(r.GetProcess())
 	case *skepv1.Record_Connection:
 		size += connectionBytes(body.Connection)
+	case *skepv1.Record_Dns:
+		size += dnsBytes(body.Dns)
 	case *skepv1.Record_Exit:
 		size += int(unsafe.Sizeof(skepv1.Exit{}))
 	default:
@@ -53,9 +56,17 @@ func execBytes(e *skepv1.Exec) int {
 }
 
 func connectionBytes(c *skepv1.Connection) int {
-	size := connectionSize + len(c.GetCommunityId()) + len(c.GetLocal().GetAddress()) + len(c.GetRemote().GetAddress())
+	size := connectionSize + len(c.GetCommunityId()) + len(c.GetLocal().GetAddress()) + len(c.GetRemote().GetAddress()) + len(c.GetRemoteName())
 	if c.GetPeer() != nil {
 		size += int(unsafe.Sizeof(skepv1.Peer{})) + len(c.GetPeer().GetExe())
+	}
+	return size
+}
+
+func dnsBytes(d *skepv1.Dns) int {
+	size := dnsSize + len(d.GetName()) + len(d.GetCommunityId()) + len(d.GetClient().GetAddress()) + len(d.GetServer().GetAddress())
+	for _, a := range d.GetAnswers() {
+		size += int(unsafe.Sizeof(skepv1.DnsAnswer{})) + 8 + len(a.GetName()) + len(a.GetData())
 	}
 	return size
 }

@@ -58,6 +58,7 @@ type Rung struct {
 	Over map[string]string
 	// Config sets `const volatile` variables for this rung only.
 	Config map[string]any
-	// Limits say what this rung cannot do that the best one can.
+	// Limits say what this rung cannot do: what the best one can, or what a user might
+	// expect and none can.
 	Limits []string `json:"-"`
 }
