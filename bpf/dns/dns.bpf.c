@@ -149,7 +149,7 @@ static __always_inline void find_sender(struct exec_id *owner, struct __sk_buff 
 	}
 }
 
-/* Room for a payload. A record takes the smallest that it fits into. */
+/* Room for a payload, powers of two. A record takes the smallest that it fits into. */
 #define ROOM_SMALL 128
 #define ROOM_MEDIUM 512
 #define ROOM_LARGE 4096
@@ -162,11 +162,12 @@ static __always_inline void emit_packet(struct __sk_buff *skb, const struct dns_
 		count_loss(LOSS_RING_FULL, EVENT_DNS);
 		return;
 	}
-	__u64 length = BOUND(head->length, room);
+	__u64 last = (head->length < room ? head->length : room) - 1;
 
-	asm volatile("" : "+r"(length));
-	if (!length)
-		length = room;
+	asm volatile("" : "+r"(last));
+	/* Changes nothing, and lets verifiers before 6.8 know that it is from 1 to room. */
+	__u64 length = (last & (room - 1)) + 1;
+
 	*r = *head;
 	r->header.length = sizeof(*r) + room;
 	r->captured = length;

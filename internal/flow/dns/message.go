@@ -136,6 +136,8 @@ func (m *message) keep(rr dns.RR) {
 		a.Data = bare(rr.Ns)
 	case *dns.PTR:
 		a.Data = bare(rr.Ptr)
+	case *dns.RFC3597:
+		a.Data = fmt.Sprintf(`\# %d %s`, len(rr.Rdata)/2, rr.Rdata)
 	default:
 		if h.Rdlength > 0 {
 			a.Data = strings.TrimPrefix(rr.String(), h.String())

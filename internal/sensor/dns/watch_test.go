@@ -47,10 +47,15 @@ func (w *watch) Telemetry(raw []byte) {
 // start attaches the sensor on the named rung ("" for the best), and what tells it exec ids.
 func start(t testing.TB, rung string) *watch {
 	t.Helper()
+	return startWith(t, rung, kern.Options{})
+}
+
+func startWith(t testing.TB, rung string, options kern.Options) *watch {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: loads BPF programs")
 	}
-	options := kern.Options{Cgroup2: cgroup2(t)}
+	options.Cgroup2 = cgroup2(t)
 	if rung != "" {
 		options.Force = map[string]string{"dns": rung}
 	}
