@@ -218,6 +218,8 @@ func sampleRecords() []*skepv1.Record {
 			r.Body = &skepv1.Record_Oom{Oom: b}
 		case *skepv1.Connection:
 			r.Body = &skepv1.Record_Connection{Connection: b}
+		case *skepv1.Dns:
+			r.Body = &skepv1.Record_Dns{Dns: b}
 		case *skepv1.Loss:
 			r.Body = &skepv1.Record_Loss{Loss: b}
 		case *skepv1.Agent:
@@ -230,6 +232,11 @@ func sampleRecords() []*skepv1.Record {
 	closed.Direction = "inbound"
 	closed.BytesSent, closed.BytesReceived, closed.RttUs, closed.Retransmits, closed.DurationNs, closed.CloseReason = 1536, 34<<20, 1250, 2, 1_500_000_000, "reset"
 	listen.Direction, listen.Remote, listen.Backlog = "listen", nil, 511
+	failed.RemoteName = "a." + hostile
+	answered := &skepv1.Dns{Outcome: "answered", Name: "a." + hostile, Type: "AAAA", Rcode: "NOERROR", LatencyNs: 1_234_567, Protocol: "tcp",
+		Server: &skepv1.Endpoint{Address: "2001:db8::53", Port: 53}, AnswersOmitted: 2, Undecoded: "x", Retransmits: 1, Answers: []*skepv1.DnsAnswer{
+			{Type: "CNAME", Data: hostile}, {Type: "AAAA", Data: "2001:db8::1"}, {Type: "AAAA", Data: "2001:db8::2"}, {Type: "AAAA", Data: "2001:db8::3"}, {Type: "AAAA", Data: "2001:db8::4"}}}
+	unanswered := &skepv1.Dns{Outcome: "unanswered", Name: "example.org", Type: "A", LatencyNs: 5e9, Server: &skepv1.Endpoint{Address: "10.0.0.53", Port: 53}, Protocol: "udp"}
 	return []*skepv1.Record{
 		with(record("fork", curl), &skepv1.Fork{}),
 		with(record("exec", curl), &skepv1.Exec{Args: []string{"curl", "-s", "it's here", ""}, File: &skepv1.File{Path: "/usr/bin/curl"}}),
@@ -242,6 +249,8 @@ func sampleRecords() []*skepv1.Record {
 		with(record("accept", web), closed),
 		with(record("close", web), closed),
 		with(record("listen", web), listen),
+		with(record("dns", curl), answered),
+		with(record("dns", web), unanswered),
 		with(record("loss", nil), &skepv1.Loss{LostKind: "close", Count: 1234567, Place: "ring_full", FirstSeq: 5, LastSeq: 1234571}),
 		with(record("agent", nil), &skepv1.Agent{Event: "adopt", Version: "v0.1.0", Drained: 12, Lost: 3}),
 	}
@@ -278,9 +287,12 @@ func sampleConnections() []*skepv1.ConnectionInfo {
 	counted, none := sampleConnection(), sampleConnection()
 	counted.BytesSent, counted.SegmentsSent, counted.SegmentsReceived, counted.RttUs, counted.Retransmits = 1536, 12, 9, 1250, 2
 	none.Remote = &skepv1.Endpoint{Address: "2001:db8::2", Port: 443}
+	named := sampleConnection()
+	named.RemoteName = "db.example"
 	return []*skepv1.ConnectionInfo{
 		{Process: sampleProcess(100, "sh"), Connection: counted, State: "ESTABLISHED", Opened: timestamppb.New(sampleTime), Counted: timestamppb.New(sampleTime)},
 		{Process: sampleProcess(100, "sh"), Connection: none, State: "ESTABLISHED", Opened: timestamppb.New(sampleTime)},
+		{Process: sampleProcess(100, "sh"), Connection: named, State: "ESTABLISHED", Opened: timestamppb.New(sampleTime)},
 		{Process: sampleProcess(100, "ev\x1bil"), Connection: listen, State: "LISTEN", Opened: timestamppb.New(sampleTime)},
 	}
 }

@@ -49,6 +49,8 @@ func TestWhere(t *testing.T) {
 		{`record.namespace == ""`, execRecord(1), true},
 		{`process.container.namespace == "shop"`, execRecord(1), true},
 		{`seq >= 7`, execRecord(7), true},
+		{`dns.name == "example.org" && dns.answers.exists(a, a.data == "2001:db8::5")`, dnsRecord(1), true},
+		{`dns.rcode == "NXDOMAIN" || dns.latency_ns > 1000 * 1000 * 1000`, dnsRecord(1), false},
 		{`process.pid == 0`, &skepv1.Record{Kind: "exit"}, true}, // an absent message reads as empty
 	} {
 		f := where(t, c.expression)
@@ -71,7 +73,12 @@ func TestWhereKnowsEveryField(t *testing.T) {
 				name = "record.namespace"
 			}
 			checked++
-			if err := compileError(name + " == " + literal(f)); err != nil {
+			expression := name + " == " + literal(f)
+			if f.IsList() && f.Message() != nil { // a condition on one of them, as a user would write it
+				expression = "size(" + name + ") == 0"
+				name += "[0]"
+			}
+			if err := compileError(expression); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 			if f.Message() != nil && !f.IsMap() && f.Message().ParentFile().Package() == "skep.v1" {

@@ -65,6 +65,17 @@ func closeRecord(seq uint64) *skepv1.Record {
 	return r
 }
 
+func dnsRecord(seq uint64) *skepv1.Record {
+	r := envelope(Dns, seq)
+	r.Process = sampleProcess()
+	r.Body = &skepv1.Record_Dns{Dns: &skepv1.Dns{
+		Outcome: "answered", Name: "example.org", Type: "AAAA", Rcode: "NOERROR", LatencyNs: 1234567,
+		Answers: []*skepv1.DnsAnswer{{Name: "example.org", Type: "CNAME", Ttl: 60, Data: "www.example.org"}, {Name: "www.example.org", Type: "AAAA", Data: "2001:db8::5"}},
+		Client:  &skepv1.Endpoint{Address: "10.1.2.3", Port: 43210}, Server: &skepv1.Endpoint{Address: "2001:db8::53", Port: 53}, Protocol: "udp",
+	}}
+	return r
+}
+
 func lossRecord(lost string) *skepv1.Record {
 	r := envelope(Loss, 1)
 	r.Body = &skepv1.Record_Loss{Loss: &skepv1.Loss{LostKind: lost, Count: 3, Place: "ring_full"}}

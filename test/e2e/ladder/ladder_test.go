@@ -19,16 +19,18 @@ import (
 // want is the rung that each kernel of the matrix must use, by SKEP_KERNEL. A change here
 // is a change in what skep can do there: say so in the documents.
 var want = map[string]map[string]string{
-	"5.10":          rungs("tp_btf_pid", "fexit_hash"),
-	"6.1":           rungs("tp_btf", "fexit"),
-	"6.12":          rungs("tp_btf", "fexit"),
-	"6.12-nobpf":    rungs("tp_btf", "fexit"),
-	"6.12-lockdown": rungs("tp_btf", "fexit"),
-	"7.2":           rungs("tp_btf", "fexit"),
+	"5.10":          rungs("tp_btf_pid", "fexit_hash", "cgroup_skb_probe"),
+	"6.1":           rungs("tp_btf", "fexit", "cgroup_skb"),
+	"6.12":          rungs("tp_btf", "fexit", "cgroup_skb"),
+	"6.12-nobpf":    rungs("tp_btf", "fexit", "cgroup_skb"),
+	"6.12-lockdown": rungs("tp_btf", "fexit", "cgroup_skb"),
+	"7.2":           rungs("tp_btf", "fexit", "cgroup_skb"),
 }
 
-func rungs(oom, tcp string) map[string]string {
-	return map[string]string{"cgroup": "tp_btf", "fork": "tp_btf", "exec": "tp_btf", "exit": "tp_btf", "oom": oom, "tcp": tcp, "traffic": "iter"}
+func rungs(oom, tcp, dns string) map[string]string {
+	return map[string]string{
+		"cgroup": "tp_btf", "fork": "tp_btf", "exec": "tp_btf", "exit": "tp_btf", "oom": oom, "tcp": tcp, "traffic": "iter", "dns": dns,
+	}
 }
 
 func TestMain(m *testing.M) { os.Exit(skepdtest.Main(m)) }

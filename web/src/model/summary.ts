@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Connection, Exec, Exit, Record as Rec } from '../api/skep/v1/record_pb';
+import type { Connection, Dns, Exec, Exit, Record as Rec } from '../api/skep/v1/record_pb';
 import { bytes, count, endpoint, nanos } from './format';
 import { baseName, commandLine } from './text';
 
@@ -17,6 +17,8 @@ export function summary(r: Rec): string {
       return `killed for memory: ${bytes(r.body.value.usageBytes)} used of ${bytes(r.body.value.limitBytes)} in ${r.body.value.cgroup || 'the whole host'}`;
     case 'connection':
       return ofConnection(r.kind, r.body.value);
+    case 'dns':
+      return ofDns(r.body.value);
     case 'loss':
       return `${count(r.body.value.count)} ${r.body.value.lostKind} records lost: ${r.body.value.place} ${r.body.value.detail}`.trim();
     case 'agent':
@@ -42,11 +44,19 @@ function ofConnection(kind: string, c: Connection): string {
   if (kind === 'listen') return `on ${endpoint(c.local)}, backlog ${c.backlog}`;
   const arrow = c.direction === 'inbound' ? '←' : '→';
   const peer = c.peer?.comm || c.peer?.exe ? ` (${c.peer.comm || baseName(c.peer.exe)} ${c.peer.pid})` : '';
-  const ends = `${endpoint(c.local)} ${arrow} ${endpoint(c.remote)}${peer}`;
+  const name = c.remoteName && ` ${c.remoteName}`;
+  const ends = `${endpoint(c.local)} ${arrow} ${endpoint(c.remote)}${name}${peer}`;
   if (c.errorName) return `${ends} failed: ${c.errorName}`;
   if (kind !== 'close') return ends;
   const retrans = c.retransmits ? `, ${c.retransmits} retransmits` : '';
   return `${ends}  sent ${bytes(c.bytesSent)}, received ${bytes(c.bytesReceived)}${retrans}, ${c.closeReason} after ${nanos(c.durationNs)}`;
+}
+
+function ofDns(d: Dns): string {
+  const asked = `${d.type} ${d.name} → ${endpoint(d.server)}`;
+  if (!d.rcode) return `${asked} ${d.outcome} after ${nanos(d.latencyNs)}`;
+  const answers = d.answers.map((a) => (a.type === d.type ? a.data : `${a.type}=${a.data}`)).join(' ');
+  return `${asked} ${d.rcode} ${answers} in ${nanos(d.latencyNs)}`;
 }
 
 /** Whether a record deserves the eye. */
@@ -56,6 +66,8 @@ export function alarming(r: Rec): boolean {
       return r.body.value.signal !== 0 || r.body.value.code !== 0;
     case 'connection':
       return r.body.value.errorName !== '';
+    case 'dns':
+      return r.body.value.outcome === 'unanswered' || r.body.value.rcode === 'SERVFAIL';
     case 'loss':
     case 'oom':
       return true;
