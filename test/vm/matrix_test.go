@@ -58,6 +58,7 @@ func suites() []suite {
 			kernels: []string{"6.12-nobpf", "6.12-lockdown"}},
 		{pkg: "./test/e2e/process", args: []string{"-test.run=TestConfidentiality"}, programs: agentPrograms, env: agentEnv,
 			kernels: []string{"6.12-lockdown"}},
+		{pkg: "./internal/sensor/dns", kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
 		{pkg: "./internal/kern", kernels: []string{"6.1", "7.2"}},
 		// Not what no kernel does differently; all of it takes nine minutes on a busy machine.
 		{pkg: "./test/e2e/agent", args: []string{"-test.run=TestForeign|TestNobody|TestLosses|TestTable|TestConnectionsHeal|TestPrivate|TestEphemeral|" +

@@ -41,6 +41,7 @@ type Table struct {
 	waiting queue // for an answer
 	told    queue // to have none, but a late one
 	streams streams
+	sweptNS uint64 // when silent streams were last looked for
 
 	undecoded uint64
 	reason    string // of the last one
@@ -185,8 +186,9 @@ func (t *Table) Expire(nowNS uint64) {
 	for q := t.told.first; q != nil && q.head.Header.BootNS+uint64(lateFor) <= nowNS; q = t.told.first {
 		t.forget(q)
 	}
-	if nowNS > uint64(silentFor) {
+	if nowNS > t.sweptNS+uint64(silentFor) {
 		t.streams.expire(nowNS - uint64(silentFor))
+		t.sweptNS = nowNS
 	}
 }
 

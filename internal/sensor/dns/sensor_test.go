@@ -5,6 +5,7 @@ package dns
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -13,6 +14,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/features"
 
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/kern"
@@ -50,8 +55,11 @@ func TestDialogues(t *testing.T) {
 // needRung skips a rung only where the kernel has not what it is made of.
 func needRung(t *testing.T, rung string) {
 	t.Helper()
-	if os.Getenv("SKEP_KERNEL") == "5.10" && rung == "cgroup_skb" {
-		t.Skip("needs a typed pointer to the current task in cgroup programs (after 5.10)")
+	if rung != "cgroup_skb" {
+		return
+	}
+	if err := features.HaveProgramHelper(ebpf.CGroupSKB, asm.FnGetCurrentTaskBtf); errors.Is(err, ebpf.ErrNotSupported) {
+		t.Skipf("needs a typed pointer to the current task in cgroup_skb programs: %v", err)
 	}
 }
 
