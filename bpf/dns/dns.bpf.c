@@ -16,11 +16,11 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* Ports of servers. 0: none. */
 const volatile __u16 cfg_dns_ports[4] = {53};
 
-/* What is known of a socket: for TCP its owner, for UDP whom its last unconnected send names. */
+/* What is known of a socket: for TCP its owner, for UDP whom an unconnected send asks. */
 struct dns_socket {
 	struct exec_id owner;
 	__be32 asked[4];
-	__u16 asked_port; /* 0: nobody that listens for DNS */
+	__u16 asked_port; /* 0: that has left, or there was none */
 };
 
 struct {
@@ -237,6 +237,7 @@ static __always_inline bool datagram_ends(struct dns_record *r, struct __sk_buff
 	if (s && s->asked_port) {
 		__builtin_memcpy(r->remote, s->asked, sizeof(r->remote));
 		r->remote_port = s->asked_port;
+		s->asked_port = 0; /* the next datagram may go elsewhere */
 		return true;
 	}
 	__builtin_memcpy(r->remote, p->destination, sizeof(r->remote));
@@ -281,6 +282,9 @@ int dns_ingress(struct __sk_buff *skb)
 
 	if (!read_packet(skb, &p) || !serves_dns(p.source_port))
 		return 1;
+	/* Anybody may send from that port to any socket: to be DNS, the socket has asked before. */
+	if (!port && !storage(skb, 0))
+		return 1;
 	struct dns_record r = {};
 
 	__builtin_memcpy(r.remote, p.source, sizeof(r.remote));
@@ -297,16 +301,17 @@ static __always_inline int on_sendmsg(struct bpf_sock_addr *ctx, const __be32 ad
 {
 	struct bpf_sock *sk = ctx->sk;
 	__u16 port = bpf_ntohs(ctx->user_port);
-	bool dns = serves_dns(port);
 
-	if (!sk)
+	if (!sk || !serves_dns(port))
 		return 1;
-	struct dns_socket *s = bpf_sk_storage_get(&dns_sockets, sk, 0, dns ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+	struct dns_socket *s = bpf_sk_storage_get(&dns_sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 
-	if (!s)
-		return 1; /* of a query, the packet's own destination is shown */
-	s->asked_port = dns ? port : 0;
+	if (!s) {
+		count_loss(LOSS_TABLE_FULL, EVENT_DNS); /* its answer will not be recognised */
+		return 1;
+	}
 	__builtin_memcpy(s->asked, address, sizeof(s->asked));
+	s->asked_port = port;
 	return 1;
 }
 

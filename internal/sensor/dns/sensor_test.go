@@ -188,6 +188,23 @@ func TestSizes(t *testing.T) {
 func TestOthers(t *testing.T) {
 	ownNetwork(t)
 	w := start(t, "")
+	// Somebody sends from a server's port to a socket that has asked nobody.
+	stranger, err := net.DialUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 2), Port: 53}, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 5302})
+	if err != nil {
+		t.Fatal(err)
+	}
+	deaf, err := net.ListenPacket("udp4", "127.0.0.1:5302")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer deaf.Close()
+	if _, err := stranger.Write([]byte(reply)); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := deaf.ReadFrom(make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	stranger.Close()
 	for _, network := range []string{"udp", "tcp"} {
 		serve(t, network, "[::]:5300")
 		serve(t, network, "[::]:53")
