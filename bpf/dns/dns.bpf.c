@@ -102,14 +102,6 @@ static __always_inline bool read_packet(struct __sk_buff *skb, struct packet *p)
 	return known && read_ports(skb, p);
 }
 
-/* The lock's owner is a process; a softirq that meets it leaves its work to that process. */
-static __always_inline bool in_process(struct bpf_sock *sk)
-{
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-
-	return tp && tp->inet_conn.icsk_inet.sk.sk_lock.owned && !kernel_thread(current_task());
-}
-
 static __always_inline struct dns_socket *storage(struct __sk_buff *skb, __u64 flags)
 {
 	struct bpf_sock *sk = skb->sk;
@@ -120,32 +112,39 @@ static __always_inline struct dns_socket *storage(struct __sk_buff *skb, __u64 f
 	return sk ? bpf_sk_storage_get(&dns_sockets, sk, 0, flags) : 0;
 }
 
-/*
- * Who sends. A datagram leaves in its sender's system call. A segment may also leave in
- * softirq, where the current task is anyone: the last process that acted on the socket
- * is remembered, beginning with connect(2) and its SYN.
- */
-static __always_inline void find_sender(struct exec_id *owner, struct __sk_buff *skb, struct packet *p)
+/* A datagram leaves in its sender's system call. */
+static __always_inline void find_sender(struct dns_record *r)
 {
-	if (p->protocol == IPPROTO_UDP) {
-		struct task_struct *task = current_task();
+	r->netns = current_netns();
+	if (!kernel_thread(current_task()))
+		find_exec_id(&r->owner, current_task());
+}
 
-		if (!kernel_thread(task))
-			find_exec_id(owner, task);
-		return;
-	}
+/*
+ * A segment may leave in softirq too, where the current task is anyone. The lock's owner
+ * is a process; a softirq that meets it leaves its work to that process. So the last
+ * process that acted on the socket is remembered, beginning with connect(2) and its SYN.
+ */
+static __always_inline void find_writer(struct dns_record *r, struct __sk_buff *skb)
+{
 	struct bpf_sock *sk = skb->sk;
-	bool acting = sk && in_process(sk);
+	struct tcp_sock *tp = sk ? bpf_skc_to_tcp_sock(sk) : 0;
+
+	if (!tp)
+		return;
+	struct sock *tcp = &tp->inet_conn.icsk_inet.sk;
+	bool acting = tcp->sk_lock.owned && !kernel_thread(current_task());
 	struct dns_socket *s = storage(skb, acting ? BPF_SK_STORAGE_GET_F_CREATE : 0);
 
+	r->netns = tcp->__sk_common.skc_net.net->ns.inum;
 	if (acting) {
-		find_exec_id(owner, current_task());
+		find_exec_id(&r->owner, current_task());
 		if (s)
-			s->owner = *owner;
+			s->owner = r->owner;
 		else
 			count_loss(LOSS_TABLE_FULL, EVENT_DNS);
 	} else if (s) {
-		*owner = s->owner;
+		r->owner = s->owner;
 	}
 }
 
@@ -265,8 +264,10 @@ int dns_egress(struct __sk_buff *skb)
 		return 1;
 	}
 	r.local_port = skb->local_port;
-	r.netns = current_netns();
-	find_sender(&r.owner, skb, &p);
+	if (p.protocol == IPPROTO_UDP)
+		find_sender(&r);
+	else
+		find_writer(&r, skb);
 	emit_dns(skb, &r, &p);
 	return 1;
 }
