@@ -81,7 +81,7 @@ func TestDamagedLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := byKey(records)
-	for range 20 {
+	for range 8 {
 		bad := bytes.Clone(whole)
 		bad[len(fileMagic)+rand.IntN(len(bad)-len(fileMagic))] ^= 1 << rand.IntN(8)
 		n := 0
@@ -108,7 +108,7 @@ func TestDamagedLog(t *testing.T) {
 // TestDamagedSegment: of a store with a damaged segment all others answer; what it says
 // itself is right, and that it is damaged is in the answer and in the status.
 func TestDamagedSegment(t *testing.T) {
-	records := someRecords(9000)
+	records := someRecords(4500)
 	s := history(t, records, 3, 3)
 	want := byKey(records)
 	execs := 0
@@ -129,7 +129,7 @@ func TestDamagedSegment(t *testing.T) {
 		t.Fatal(err)
 	}
 	damages := map[string][]byte{"empty": {}, "cut": whole[:len(whole)/2], "other": bytes.Repeat([]byte("PAR1"), 1000)}
-	for range 60 {
+	for range 24 {
 		bad := bytes.Clone(whole)
 		for range 1 + rand.IntN(8) {
 			bad[rand.IntN(len(bad))] ^= byte(1 + rand.IntN(255))

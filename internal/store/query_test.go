@@ -74,7 +74,7 @@ func ask(t testing.TB, s *Store, from, until time.Time, spec *skepv1.Filter) []*
 func TestReadBack(t *testing.T) {
 	d := newDay(20 * time.Millisecond)
 	var records []*skepv1.Record
-	for range 12000 {
+	for range 4500 {
 		records = append(records, d.next())
 	}
 	records = append(records, odd()...)
@@ -85,7 +85,7 @@ func TestReadBack(t *testing.T) {
 		}
 		return 1
 	})
-	some := sorted[5000]
+	some := sorted[2000]
 	for _, shape := range []struct{ logs, closed int }{{1, 0}, {1, 1}, {3, 2}} {
 		s := history(t, records[:len(records)/3*3], shape.logs, shape.closed)
 		for name, spec := range map[string]*skepv1.Filter{
