@@ -54,11 +54,12 @@ func FuzzEntries(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	s, a := newShredder(all), newAssembler(all)
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		var in entries
 		_, _ = in.read(payload, true, func(r stored) error {
 			wire := r.wire(nil)
-			s := newShredder(all)
+			s.clear()
 			if s.add(wire) != nil {
 				for i, c := range s.columns {
 					if len(c) != 0 {
@@ -75,7 +76,7 @@ func FuzzEntries(f *testing.F) {
 			for i, c := range s.columns {
 				batches[i] = columnBatch{values: c, ends: []int{len(c)}}
 			}
-			if _, err := newAssembler(all).record(batches, 0); err != nil {
+			if _, err := a.record(batches, 0); err != nil {
 				t.Fatalf("%v: %v", want, err)
 			}
 			return nil
