@@ -37,14 +37,15 @@ type sink struct {
 	logger     *slog.Logger
 	rescan     func()
 
-	losses     kern.Losses
-	second     time.Time
-	adopting   bool          // the first pass over the rings of an earlier agent
-	drained    uint64        // records in that pass
-	adoptLost  uint64        // and losses that were counted before it
-	malformed  atomic.Uint64 // records that could not be decoded
-	refresh    atomic.Bool   // container metadata came in
-	closesLost atomic.Bool   // records of closes, since the table was last compared with the kernel's
+	losses    kern.Losses
+	second    time.Time
+	adopting  bool          // the first pass over the rings of an earlier agent
+	drained   uint64        // records in that pass
+	adoptLost uint64        // and losses that were counted before it
+	malformed atomic.Uint64 // records that could not be decoded
+	refresh   atomic.Bool   // container metadata came in
+	// Since the last scan of processes, and of sockets, records of them were lost.
+	processesLost, closesLost atomic.Bool
 
 	malformedBy   error  // what the last one's fault was
 	toldMalformed uint64 // how many of them are in the stream
@@ -201,6 +202,7 @@ func (s *sink) Flush() {
 		s.adoptLost = lost
 	}
 	if lifecycle > 0 {
+		s.processesLost.Store(true)
 		s.rescan()
 	}
 	if now := time.Now(); now.Sub(s.second) >= time.Second {

@@ -1016,7 +1016,7 @@ export type Loss = Message<"skep.v1.Loss"> & {
   count: bigint;
 
   /**
-   * Where: ring_full, table_full, subscriber, restart, program_missed.
+   * Where: ring_full, table_full, untracked, subscriber, restart, program_missed, malformed.
    *
    * @generated from field: string place = 3;
    */
