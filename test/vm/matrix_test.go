@@ -51,6 +51,7 @@ func suites() []suite {
 		{pkg: "./test/e2e/containers", args: []string{"-test.run=TestRunc"}, programs: containerPrograms, hostPrograms: runtimes,
 			env: containerEnv, kernels: []string{"6.1"}},
 		{pkg: "./internal/sensor/tcp", kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
+		{pkg: "./internal/sensor/process", kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
 		// Neither sensor uses LSM: a few tests show that nothing else differs either.
 		{pkg: "./test/e2e/process", args: []string{"-test.run=TestVictimRung|TestRungs/best/(argv|image|lineage|terminal)$"},
 			programs: agentPrograms, env: agentEnv, kernels: []string{"6.12-nobpf"}},
@@ -59,10 +60,13 @@ func suites() []suite {
 		{pkg: "./test/e2e/process", args: []string{"-test.run=TestConfidentiality"}, programs: agentPrograms, env: agentEnv,
 			kernels: []string{"6.12-lockdown"}},
 		{pkg: "./internal/kern", kernels: []string{"6.1", "7.2"}},
-		// Not what no kernel does differently; all of it takes nine minutes on a busy machine.
+		// What depends on the kernel: pins and what becomes of them, rings, links, and not what config or files decide.
+		{pkg: "./test/e2e/agent", args: []string{"-test.run=TestForeignUntouched|TestNobody|TestLosses|TestSecond|TestKilledUnder|" +
+			"TestOther|TestEphemeral|TestRefusals/no_BPF|TestDamagedPins/(none|a_link_is)"},
+			programs: agentPrograms, env: agentEnv, kernels: []string{"5.10", "6.1", "6.12"}},
 		{pkg: "./test/e2e/agent", args: []string{"-test.run=TestForeign|TestNobody|TestLosses|TestTable|TestConnectionsHeal|TestPrivate|TestEphemeral|" +
 			"TestRemove|TestSecond|TestKilled|TestOther|TestRefusals/no_|TestDamagedPins/(none|a_link_is|a_map_is)"},
-			programs: agentPrograms, env: agentEnv, kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
+			programs: agentPrograms, env: agentEnv, kernels: []string{"7.2"}},
 	}
 }
 
