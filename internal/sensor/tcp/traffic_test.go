@@ -70,6 +70,9 @@ func TestTrafficRungs(t *testing.T) {
 // needIterator skips where the kernel refuses even an iterator of that kind that does nothing.
 func needIterator(t *testing.T, program string) {
 	t.Helper()
+	if program == countHashed && kern.Lockdown() == "confidentiality" {
+		t.Skip("needs bpf_probe_read_kernel, which lockdown=confidentiality forbids")
+	}
 	over := map[string]string{countStored: "bpf_sk_storage_map", countHashed: "bpf_map_elem", countFiles: "task_file"}[program]
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Type: ebpf.Tracing, AttachType: ebpf.AttachTraceIter, AttachTo: over, License: "Dual BSD/GPL",
