@@ -213,7 +213,7 @@ static __always_inline void record_args(struct exec_record *r, struct task_struc
 	}
 	/* execve has just written these pages: the read does not fault. */
 	if (bpf_probe_read_user(r->text, n, (void *)start)) {
-		r->flags |= EXEC_NO_PATHS;
+		r->flags |= EXEC_ARGS_TRUNCATED;
 		return;
 	}
 	r->args_length = n;

@@ -95,6 +95,8 @@ static __always_inline void claim(struct tcp_socket *s, enum tcp_source source)
 	}
 	if (s->accept == TCP_ACCEPT_NONE) {
 		set_owner(s, source);
+		if (cfg_weak_order) /* who sees it taken must see by whom */
+			full_barrier(s);
 		s->accept = TCP_ACCEPT_TAKEN;
 		full_barrier(s);
 	}

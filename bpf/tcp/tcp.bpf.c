@@ -19,12 +19,18 @@ struct {
 	__type(value, __u64);
 } tcp_rescues SEC(".maps");
 
-/* Which record a transition leads to, for the count of what a full table cost. */
+/* Which record a transition makes, or keeps from being made: an accept comes some time after ESTABLISHED. */
 static __always_inline __u32 event_of(int old, int new)
 {
-	if (new == CLOSE)
-		return old == LISTEN ? EVENT_UNLISTEN : EVENT_CLOSE;
-	return new == SYN_SENT ? EVENT_CONNECT : new == LISTEN ? EVENT_LISTEN : EVENT_ACCEPT;
+	switch (new) {
+	case LISTEN:
+		return EVENT_LISTEN;
+	case ESTABLISHED:
+		return old == SYN_SENT ? EVENT_CONNECT : EVENT_ACCEPT;
+	case CLOSE:
+		return old == LISTEN ? EVENT_UNLISTEN : old == SYN_SENT ? EVENT_CONNECT : old == SYN_RECV ? EVENT_NONE : EVENT_CLOSE;
+	}
+	return EVENT_NONE;
 }
 
 /* A socket whose first event this is, and that is not new: what can still be known of it. */
@@ -61,8 +67,10 @@ static __always_inline int on_state(struct sock *sk, int old, int new, bool resc
 		s = add_socket(sk, &fresh);
 		if (!s) {
 			/* Where `state` could not make it either, that has counted the loss and this is no rescue. */
-			if (!rescue)
-				count_loss(LOSS_TABLE_FULL, event_of(old, new));
+			__u32 event = event_of(old, new);
+
+			if (!rescue && event != EVENT_NONE)
+				count_loss(LOSS_UNTRACKED, event);
 			return 0;
 		}
 	}

@@ -151,7 +151,8 @@ type LossPlace uint32
 const (
 	LossRingFull  LossPlace = 0
 	LossTableFull LossPlace = 1
-	LossPlaces    LossPlace = 2
+	LossUntracked LossPlace = 2
+	LossPlaces    LossPlace = 3
 )
 
 type Namespaces struct {

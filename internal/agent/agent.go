@@ -349,10 +349,12 @@ func (a *Agent) rescan(ctx context.Context) error {
 			return nil
 		case <-a.scanNeeded:
 		}
-		if err := a.scanExisting(); err != nil {
-			a.logger.Error("processes not scanned after a loss", "error", err)
+		if a.sink.processesLost.CompareAndSwap(true, false) {
+			if err := a.scanExisting(); err != nil {
+				a.logger.Error("processes not scanned after a loss", "error", err)
+			}
+			a.fillExisting(ctx)
 		}
-		a.fillExisting(ctx)
 		if a.sink.closesLost.CompareAndSwap(true, false) {
 			a.reconcile(ctx)
 		}

@@ -32,7 +32,13 @@ var internalNames = map[abi.EventType]string{
 	abi.EventEstablished: "established", abi.EventUnlisten: "unlisten",
 }
 
-var places = [abi.LossPlaces]string{abi.LossRingFull: "ring_full", abi.LossTableFull: "table_full"}
+var places = [abi.LossPlaces]string{
+	abi.LossRingFull: "ring_full", abi.LossTableFull: "table_full", abi.LossUntracked: "untracked",
+}
+
+// makesGap tells whether what a place loses is missing from the stream: a full table of
+// processes costs a record nothing but its owner.
+func makesGap(place int) bool { return place != int(abi.LossTableFull) }
 
 func typeName(t abi.EventType) string {
 	if kind, ok := kinds[t]; ok {
@@ -58,19 +64,18 @@ func (s *sink) reportLosses() (gone, lifecycle uint64) {
 			if n == 0 {
 				continue
 			}
-			// A full table loses nothing of the stream: only a full ring makes a gap.
-			full := place == int(abi.LossRingFull)
-			s.recorder.loss(wordOfLoss(place, typ), abi.EventType(typ), full, &skepv1.Loss{Count: n, Place: places[place]})
-			if !full {
+			s.recorder.loss(wordOfLoss(place, typ), abi.EventType(typ), makesGap(place), &skepv1.Loss{Count: n, Place: places[place]})
+			if !makesGap(place) {
 				continue
 			}
 			gone += n
-			if typ := abi.EventType(typ); typ == abi.EventClose || typ == abi.EventUnlisten {
+			switch t := abi.EventType(typ); {
+			case t < abi.EventConnect:
+				lifecycle += n
+			// A socket that was not tracked is in no table that would have to be set right.
+			case place == int(abi.LossRingFull) && (t == abi.EventClose || t == abi.EventUnlisten):
 				s.closesLost.Store(true)
 				s.rescan()
-			}
-			if abi.EventType(typ) < abi.EventConnect {
-				lifecycle += n
 			}
 		}
 	}
@@ -90,7 +95,8 @@ func (s *sink) reportMissed() {
 			s.recorder.state.Set(word, p.Missed)
 			s.tellLoss(p.Missed-before, "program_missed", p.Name+" at "+p.Hook+" was not run by the kernel")
 			if strings.Contains(p.Hook, "sched_process_") {
-				s.rescan() // it may have been the end of a process
+				s.processesLost.Store(true) // it may have been the end of one
+				s.rescan()
 			}
 		}
 	}
@@ -151,9 +157,11 @@ func (r *recorder) takeOver(left []kern.Leftover) {
 			}
 			lost[abi.EventType(typ)] += n
 		}
-		for typ, n := range l.Losses[abi.LossRingFull] {
-			if told := old.reported(int(abi.LossRingFull), typ); known && n > told {
-				lost[abi.EventType(typ)] += n - told
+		for place := range l.Losses {
+			for typ, n := range l.Losses[place] {
+				if told := old.reported(place, typ); known && makesGap(place) && n > told {
+					lost[abi.EventType(typ)] += n - told
+				}
 			}
 		}
 		for _, kind := range event.Kinds() {

@@ -81,7 +81,7 @@ func (r *recorder) lost(kind event.Kind) uint64 {
 	if typ == abi.EventNone {
 		return 0
 	}
-	return r.reported(int(abi.LossRingFull), int(typ)) + r.restart(int(typ))
+	return r.reported(int(abi.LossRingFull), int(typ)) + r.reported(int(abi.LossUntracked), int(typ)) + r.restart(int(typ))
 }
 
 // reported is the losses that have been turned into records, of one place and type.

@@ -45,15 +45,16 @@ type sink struct {
 	outputs    *outputs
 	news       chan *skepv1.Agent // changes in the agent, from other goroutines
 
-	losses     kern.Losses
-	second     time.Time
-	adopting   bool          // the first pass over the rings of an earlier agent
-	drained    uint64        // records in that pass
-	adoptLost  uint64        // and losses that were counted before it
-	malformed  atomic.Uint64 // records that could not be decoded
-	undecoded  atomic.Uint64 // DNS messages that could not be decoded, as told in the stream
-	refresh    atomic.Bool   // container metadata came in
-	closesLost atomic.Bool   // records of closes, since the table was last compared with the kernel's
+	losses    kern.Losses
+	second    time.Time
+	adopting  bool          // the first pass over the rings of an earlier agent
+	drained   uint64        // records in that pass
+	adoptLost uint64        // and losses that were counted before it
+	malformed atomic.Uint64 // records that could not be decoded
+	undecoded atomic.Uint64 // DNS messages that could not be decoded, as told in the stream
+	refresh   atomic.Bool   // container metadata came in
+	// Since the last scan of processes, and of sockets, records of them were lost.
+	processesLost, closesLost atomic.Bool
 
 	store       *store.Store // nil without a disk log
 	toldStore   event.Counts // losses of it that are in the stream
@@ -134,7 +135,7 @@ func (s *sink) exec(raw []byte) error {
 		return err
 	}
 	if e.NoPaths {
-		identity.FillFromProc(e.Process.ID, e.Body, s.secrets)
+		identity.FillFromProc(e.Process.ID, e.Body)
 	}
 	p := s.processes.Exec(&e.Process, e.Comm, e.Body)
 	s.recorder.publish(event.Exec, e.BootNS, p, &skepv1.Record{Body: &skepv1.Record_Exec{Exec: e.Body}})
@@ -229,6 +230,7 @@ func (s *sink) Flush() {
 		s.adoptLost = lost
 	}
 	if lifecycle > 0 {
+		s.processesLost.Store(true)
 		s.rescan()
 	}
 	if now := time.Now(); now.Sub(s.second) >= time.Second {

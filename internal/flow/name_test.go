@@ -21,7 +21,7 @@ func TestRemoteName(t *testing.T) {
 	connect := table.Apply(event(abi.EventConnect, 2, 8, client, server, 0), resolve)
 	suffix = "later"
 	closed := table.Apply(event(abi.EventClose, 2, 8, client, server, 0), resolve)
-	for _, r := range []string{connect.GetConnection().RemoteName, closed.GetConnection().RemoteName, table.List(true)[0].Connection.RemoteName} {
+	for _, r := range []string{connect.GetConnection().RemoteName, closed.GetConnection().RemoteName, table.List(true, Traffic{})[0].Connection.RemoteName} {
 		if want := "1 10.0.0.2 p8 1002 first"; r != want {
 			t.Errorf("name %q, want %q", r, want)
 		}
@@ -30,7 +30,7 @@ func TestRemoteName(t *testing.T) {
 	if got, want := failed.GetConnection().RemoteName, "1 10.0.0.2 p8 1004 later"; got != want {
 		t.Errorf("failed: name %q, want %q", got, want)
 	}
-	accept := table.Apply(event(abi.EventAccept, 3, 9, server, client, abi.TcpPassive|abi.TcpAccepted), resolve)
+	accept := table.Apply(event(abi.EventAccept, 3, 9, server, client, abi.TcpPassive), resolve)
 	listen := table.Apply(event(abi.EventListen, 1, 7, server, "", abi.TcpListener), resolve)
 	if a, l := accept.GetConnection().RemoteName, listen.GetConnection().RemoteName; a != "" || l != "" {
 		t.Errorf("names %q and %q where nobody has asked", a, l)

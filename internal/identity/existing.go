@@ -173,6 +173,19 @@ func readStat(dir string) (comm string, ticks uint64, ok bool) {
 }
 
 func readImage(dir string, secrets *redact.Redactor) *skepv1.Exec {
+	body := readNames(dir)
+	if body == nil {
+		return nil
+	}
+	readArgs(dir, body, secrets)
+	readStatus(dir, body)
+	body.Namespaces = readNamespaces(dir)
+	return body
+}
+
+// readNames reads what no lock of the process's memory is taken for: its executable and
+// its working directory.
+func readNames(dir string) *skepv1.Exec {
 	path, err := os.Readlink(dir + "exe")
 	if err != nil {
 		return nil
@@ -194,17 +207,24 @@ func readImage(dir string, secrets *redact.Redactor) *skepv1.Exec {
 	if cwd, err := os.Readlink(dir + "cwd"); err == nil {
 		body.Cwd = valid(cwd)
 	}
-	readArgs(dir, body, secrets)
-	readStatus(dir, body)
-	body.Namespaces = readNamespaces(dir)
 	return body
 }
 
 // FillFromProc completes an exec whose names could not be read in the kernel, if the
 // process still lives and still is that image: by its inode, as /proc does not count execs.
-func FillFromProc(id abi.ExecID, body *skepv1.Exec, secrets *redact.Redactor) {
-	found, _ := readProc(id, secrets)
+// It is called per exec, on the goroutine that empties the rings, so it reads nothing that
+// the process can make it wait for: not its command line, which the kernel has told anyway.
+func FillFromProc(id abi.ExecID, body *skepv1.Exec) {
+	dir := "/proc/" + strconv.Itoa(int(id.Tgid)) + "/"
+	found := readNames(dir)
 	if found == nil || found.File.Inode != body.File.GetInode() {
+		return
+	}
+	if body.NsPid == 0 { // in a pid namespace below the initial one
+		readStatus(dir, found)
+		found.Namespaces = readNamespaces(dir)
+	}
+	if !startedAt(dir, id.StartNS) { // last: else all of the above was about another process
 		return
 	}
 	if body.File.Path == "" {
@@ -213,12 +233,8 @@ func FillFromProc(id abi.ExecID, body *skepv1.Exec, secrets *redact.Redactor) {
 	if body.Cwd == "" {
 		body.Cwd = found.Cwd
 	}
-	if len(body.Args) == 0 {
-		body.Args, body.ArgsRaw = found.Args, found.ArgsRaw
-		body.ArgsTruncated, body.ArgsRedacted = found.ArgsTruncated, found.ArgsRedacted
-	}
-	if body.NsPid == 0 { // in a pid namespace below the initial one
-		body.NsPid, body.Namespaces.Pid = found.NsPid, found.Namespaces.Pid
+	if body.NsPid == 0 {
+		body.NsPid, body.Namespaces.Pid = found.NsPid, found.Namespaces.GetPid()
 	}
 }
 

@@ -60,8 +60,8 @@ func each(n int, do func(i int)) {
 	all.Wait()
 }
 
-// How long one process may keep Fill waiting, and how many may: its command line lies in
-// its own memory, and who provides that (a FUSE file, say) need not answer.
+// How long one process may keep Fill waiting, and how many may, over all calls: reading its
+// command line takes a lock of its memory, which a fault in a file of a dead server holds.
 const (
 	fillPatience = 100 * time.Millisecond
 	maxStuck     = 16
@@ -72,26 +72,42 @@ const (
 func (t *Table) Fill(ctx context.Context) (unread int) {
 	ids := t.bare()
 	defer t.filled()
-	var stuck, left atomic.Int64
+	var left atomic.Int64
 	each(len(ids), func(i int) {
-		if ctx.Err() != nil || stuck.Load() >= maxStuck {
+		if ctx.Err() != nil || t.stuck.Load() >= maxStuck || !t.fillWithin(fillPatience, ids[i]) {
 			left.Add(1)
-			return
-		}
-		done := make(chan struct{})
-		go func() {
-			t.fill(ids[i])
-			close(done)
-		}()
-		patience := time.NewTimer(fillPatience)
-		defer patience.Stop()
-		select {
-		case <-done:
-		case <-patience.C:
-			stuck.Add(1)
 		}
 	})
-	return int(stuck.Load() + left.Load())
+	return int(left.Load())
+}
+
+// fillWithin fills one entry and reports whether that was done in time. If not, it goes
+// on, and counts as stuck until it is done.
+func (t *Table) fillWithin(patience time.Duration, id abi.ExecID) bool {
+	if !t.claimFill(id) {
+		return false
+	}
+	var settled atomic.Bool // by whoever is first: the reading, or the end of patience
+	done := make(chan struct{})
+	go func() {
+		t.fill(id)
+		if !settled.CompareAndSwap(false, true) {
+			t.stuck.Add(-1)
+		}
+		close(done)
+	}()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+	}
+	if settled.CompareAndSwap(false, true) {
+		t.stuck.Add(1)
+		return false
+	}
+	return true
 }
 
 func (t *Table) bare() (ids []abi.ExecID) {
@@ -105,11 +121,26 @@ func (t *Table) bare() (ids []abi.ExecID) {
 	return ids
 }
 
+// claimFill keeps a process that is being read from being read a second time.
+func (t *Table) claimFill(id abi.ExecID) bool {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	e := t.entries[id]
+	if e == nil || e.filling {
+		return false
+	}
+	e.filling = true
+	return true
+}
+
 func (t *Table) fill(id abi.ExecID) {
 	body, _ := t.read(id)
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	e := t.entries[id]
+	if e != nil {
+		e.filling = false
+	}
 	// With another name this is the image of an exec that the ring is still to tell of.
 	if e == nil || !e.bare || e.dead || body == nil || body.File.Path != e.process.Exe {
 		return

@@ -6,8 +6,10 @@ import (
 	"io"
 	"os"
 	osexec "os/exec"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -150,7 +152,8 @@ func TestFillStuck(t *testing.T) {
 	table, _ := newTable(10)
 	never := make(chan struct{})
 	defer close(never)
-	table.read = func(abi.ExecID) (*skepv1.Exec, string) { <-never; return nil, "" }
+	var reads atomic.Int64
+	table.read = func(abi.ExecID) (*skepv1.Exec, string) { reads.Add(1); <-never; return nil, "" }
 	for i := range uint32(200) {
 		p := proc(1000+i, 1, 1, abi.ExecID{})
 		table.addExisting(p, sight{"evil", "/evil"})
@@ -165,5 +168,13 @@ func TestFillStuck(t *testing.T) {
 	}
 	if info := listed(table, 1000); info == nil || info.Process.Exe != "/evil" {
 		t.Errorf("%v", info)
+	}
+	// Nor do they take more with each scan.
+	before := reads.Load()
+	for range 20 {
+		table.Fill(t.Context())
+	}
+	if before > maxStuck+int64(runtime.GOMAXPROCS(0)) || reads.Load() != before {
+		t.Errorf("%d processes are being read, after more scans %d", before, reads.Load())
 	}
 }

@@ -149,7 +149,7 @@ func TestFillFromProc(t *testing.T) {
 		{"another process", abi.ExecID{Tgid: self(t).Tgid, StartNS: self(t).StartNS + 5e9}, found.File.Inode, false},
 	} {
 		body := &skepv1.Exec{File: &skepv1.File{Inode: c.inode, Device: "kernel's"}, Args: []string{"kernel's"}, Namespaces: &skepv1.Namespaces{}}
-		FillFromProc(c.id, body, nil)
+		FillFromProc(c.id, body)
 		f := body.File
 		if filled := f.Path == found.File.Path && f.PathSource == "proc" && body.Cwd == found.Cwd; filled != c.fills {
 			t.Errorf("%s: %v", c.name, body)

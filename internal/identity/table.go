@@ -29,6 +29,7 @@ package identity
 
 import (
 	"sync"
+	"sync/atomic"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/abi"
@@ -55,6 +56,8 @@ type Table struct {
 	keepBytes int
 	read      func(abi.ExecID) (*skepv1.Exec, string) // readProc, but in tests
 
+	stuck atomic.Int64 // processes that keep a reader of /proc waiting
+
 	mutex     sync.RWMutex
 	live      map[uint32]*entry
 	entries   map[abi.ExecID]*entry
@@ -77,6 +80,7 @@ type entry struct {
 	exec       *skepv1.Exec // nil for a fork: that of the image it was forked from is in origin
 	origin     *skepv1.Exec
 	bare       bool // of a scan: Fill has not read what /proc says of it
+	filling    bool // Fill is reading it
 	cgroup     uint64
 	children   int  // live entries whose parent this is
 	inside     bool // forked by a process of its own container

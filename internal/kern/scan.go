@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 )
 
 // Scan runs an iterator program of a sensor's object once and returns what it wrote.
@@ -60,10 +61,12 @@ func pass(l *link.Iter) (out []byte, err error) {
 		out = slices.Grow(out, passBytes)
 		n, err := reader.Read(out[len(out):cap(out)])
 		out = out[:len(out)+n]
-		if errors.Is(err, io.EOF) {
+		switch {
+		case err == nil:
+		case errors.Is(err, io.EOF):
 			return out, nil
-		}
-		if err != nil {
+		case errors.Is(err, unix.EAGAIN): // a million objects, of which none was told: go on
+		default:
 			return nil, fmt.Errorf("read: %w", err)
 		}
 	}

@@ -29,6 +29,7 @@ const (
 var parts = map[string]func(socket string){
 	"identity": playIdentity,
 	"flood":    playFlood,
+	"token":    playToken,
 	"garbage":  playGarbage,
 	"follow":   playFollow,
 }
@@ -90,6 +91,12 @@ func playFlood(socket string) {
 	c := client(socket)
 	for range floodCalls {
 		c.GetStatus(context.Background(), &skepv1.GetStatusRequest{})
+	}
+}
+
+func playToken(socket string) {
+	if _, err := client(socket).CreateToken(context.Background(), &skepv1.CreateTokenRequest{}); err != nil {
+		panic(err)
 	}
 }
 

@@ -40,6 +40,33 @@ func TestLimiter(t *testing.T) {
 	}
 }
 
+// TestClosedStrangerIsForgotten: whoever connects and closes without end holds no memory
+// for what is closed.
+func TestClosedStrangerIsForgotten(t *testing.T) {
+	a := newAdmission(newRoles(RoleConfig{}, accounts{}, time.Now))
+	a.stay = time.Hour
+	gone := make(chan struct{})
+	func() {
+		ours, theirs := net.Pipe()
+		defer theirs.Close()
+		c := &peerConn{Conn: ours, peer: peer{uid: nobodyUID, gid: nobodyUID}}
+		runtime.AddCleanup(c, func(done chan struct{}) { close(done) }, gone)
+		if !a.admit(c) || c.timer == nil {
+			t.Fatal("the stranger was not let in for a while")
+		}
+		c.Close()
+	}()
+	for range 100 {
+		runtime.GC()
+		select {
+		case <-gone:
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	t.Error("the closed connection is still held")
+}
+
 // preface begins HTTP/2: a connection that has sent it may be idle for minutes.
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 

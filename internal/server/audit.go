@@ -67,7 +67,7 @@ func (a *audit) write(c *call) {
 		a.append(text, err)
 		return
 	}
-	q := a.quotaOf(c.caller, now)
+	q := a.quotaOf(c, now)
 	if !q.mayWrite(now) {
 		q.count(c, now)
 		return

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"slices"
 	"time"
+
+	"github.com/skep-io/skep/api/skep/v1/skepv1connect"
 )
 
 // What one user can write into the audit log: so much at once, and so much in the long
@@ -30,15 +32,23 @@ const nobody = -1
 
 // quotaKey is who pays for a line. With a token that is the token's user at this peer,
 // so that the users of the page do not pay for each other.
-type quotaKey struct{ peer, uid int64 }
+type quotaKey struct {
+	peer, uid int64
+	// acts: for calls that do more than read there is a quota of their own, so that nobody
+	// hides one behind a thousand others.
+	acts bool
+}
 
-func (c caller) payer() quotaKey {
-	key := quotaKey{nobody, nobody}
-	if c.member {
-		key.peer = int64(c.peer.uid)
+// acting are the methods that do more than read.
+var acting = map[string]bool{skepv1connect.AgentServiceCreateTokenProcedure: true}
+
+func (c *call) payer() quotaKey {
+	key := quotaKey{nobody, nobody, acting[c.procedure]}
+	if c.caller.member {
+		key.peer = int64(c.caller.peer.uid)
 	}
-	if c.member || c.token != nil {
-		key.uid = int64(c.uid)
+	if c.caller.member || c.caller.token != nil {
+		key.uid = int64(c.caller.uid)
 	}
 	return key
 }
@@ -66,16 +76,16 @@ type auditSummary struct {
 }
 
 // quotaOf finds who pays for a caller's line. It is called with the lock held.
-func (a *audit) quotaOf(c caller, now time.Time) *quota {
+func (a *audit) quotaOf(c *call, now time.Time) *quota {
 	key := c.payer()
 	if a.quotas[key] == nil && len(a.quotas) >= maxQuotas {
-		key = quotaKey{nobody, nobody}
+		key = quotaKey{nobody, nobody, key.acts}
 	}
 	q := a.quotas[key]
 	if q == nil {
 		q = &quota{left: auditBurst, at: now}
 		if key.uid != nobody {
-			user := c.auditUser()
+			user := c.caller.auditUser()
 			q.user = &user
 		}
 		a.quotas[key] = q

@@ -117,6 +117,23 @@ func TestFloodCannotWashTheLogAway(t *testing.T) {
 	}
 }
 
+// A call that does more than read has its line, however many calls came before it.
+func TestFloodHidesNoToken(t *testing.T) {
+	needRoot(t)
+	log, read := auditFile(t)
+	log.maxBytes = 16 << 20
+	a := startAgent(t, func(d *Deps) { d.Audit = log })
+	a.as(t, syscall.Credential{Uid: 61000, Gid: viewGID}, "flood")
+	a.as(t, syscall.Credential{Uid: 61000, Gid: viewGID}, "token")
+	a.stop()
+	for _, l := range read() {
+		if l["method"] == "CreateToken" && l["event"] != "summary" && l["uid"] == 61000.0 {
+			return
+		}
+	}
+	t.Error("the token has no line of its own")
+}
+
 // In the long run a user writes no faster than the quota refills, summaries included,
 // and nobody else pays for it.
 func TestQuotaOfTheAuditLog(t *testing.T) {

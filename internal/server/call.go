@@ -48,8 +48,10 @@ type call struct {
 	caller caller
 	begun  time.Time
 	known  bool // the procedure exists
-	line   auditLine
-	told   bool // its outcome is in the log
+	// procedure as it was called, such as /skep.v1.AgentService/GetStatus
+	procedure string
+	line      auditLine
+	told      bool // its outcome is in the log
 }
 
 type callKey struct{}
@@ -73,7 +75,8 @@ func (s *Server) begin(r *http.Request) *call {
 		role := s.roles.of(p)
 		c.caller = caller{uid: p.uid, user: s.roles.name(p.uid), role: role, peer: p, member: role != skepv1.Role_ROLE_UNSPECIFIED}
 	}
-	_, c.known = required[r.URL.Path]
+	c.procedure = r.URL.Path
+	_, c.known = required[c.procedure]
 	c.line.Method = path.Base(r.URL.Path)
 	if !c.known {
 		c.line.Method = cut(event.Printable(r.URL.Path), maxAuditMethod)

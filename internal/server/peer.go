@@ -86,6 +86,7 @@ type peerConn struct {
 }
 
 func (c *peerConn) Close() error {
+	c.trust() // else the timer would keep what is closed in memory
 	if c.release != nil {
 		c.release()
 	}

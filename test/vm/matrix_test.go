@@ -4,6 +4,7 @@ package vm
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,6 +13,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,88 +21,72 @@ import (
 	"time"
 )
 
-// suite is one package whose tests run in the matrix. Add an entry to run more; see README.md.
-type suite struct {
-	// pkg is the package's path from the repository's root.
-	pkg string
-	// args are further arguments of the test binary, such as -test.run=TestX.
-	args []string
-	// programs are built from main packages and put at these guest paths.
-	programs map[string]string
-	// files are copied from host paths (from the repository's root) to guest paths.
-	files map[string]string
-	// hostPrograms are found in the host's PATH and copied with their libraries.
-	hostPrograms []string
-	env          []string
-	// kernels names those it runs on; empty: all.
-	kernels []string
-	// cgroupV1 boots the hybrid cgroup layout for it.
-	cgroupV1 bool
-}
-
-func suites() []suite {
-	return []suite{
-		{pkg: "./test/vm/smoke"},
-		{pkg: "./test/vm/smoke", args: []string{"-test.run=TestMounts|TestCgroupV1|TestPrograms/cgroup"},
-			env: []string{"SKEP_CGROUP_V1=1"}, kernels: []string{"5.10", "6.1", "6.12"}, cgroupV1: true},
-		{pkg: "./test/e2e/ladder", programs: agentPrograms, env: agentEnv},
-		{pkg: "./test/e2e/process", programs: containerPrograms, hostPrograms: runtimes, env: containerEnv,
-			kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
-		{pkg: "./test/e2e/process", args: []string{"-test.run=TestRunc"}, programs: containerPrograms, hostPrograms: runtimes,
-			env: containerEnv, kernels: []string{"5.10", "6.12"}, cgroupV1: true},
-		{pkg: "./test/e2e/containers", args: []string{"-test.run=TestRunc"}, programs: containerPrograms, hostPrograms: runtimes,
-			env: containerEnv, kernels: []string{"6.1"}},
-		{pkg: "./internal/sensor/tcp", kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
-		// Neither sensor uses LSM: a few tests show that nothing else differs either.
-		{pkg: "./test/e2e/process", args: []string{"-test.run=TestVictimRung|TestRungs/best/(argv|image|lineage|terminal)$"},
-			programs: agentPrograms, env: agentEnv, kernels: []string{"6.12-nobpf"}},
-		{pkg: "./internal/sensor/tcp", args: []string{"-test.run=TestRungOfThisKernel|TestOwners"},
-			kernels: []string{"6.12-nobpf", "6.12-lockdown"}},
-		{pkg: "./test/e2e/process", args: []string{"-test.run=TestConfidentiality"}, programs: agentPrograms, env: agentEnv,
-			kernels: []string{"6.12-lockdown"}},
-		{pkg: "./internal/sensor/dns", kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
-		{pkg: "./internal/kern", kernels: []string{"6.1", "7.2"}},
-		// Not what no kernel does differently; all of it takes nine minutes on a busy machine.
-		{pkg: "./test/e2e/agent", args: []string{"-test.run=TestForeign|TestNobody|TestLosses|TestTable|TestConnectionsHeal|TestPrivate|TestEphemeral|" +
-			"TestRemove|TestSecond|TestKilled|TestOther|TestRefusals/no_|TestDamagedPins/(none|a_link_is|a_map_is)"},
-			programs: agentPrograms, env: agentEnv, kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
-	}
-}
-
-// What a suite needs that starts the real agent.
-var (
-	agentPrograms = map[string]string{"/bin/skepd": "./cmd/skepd", "/bin/skep": "./cmd/skep"}
-	agentEnv      = []string{"SKEP_BIN_DIR=/bin"}
-
-	containerPrograms = map[string]string{"/bin/skepd": "./cmd/skepd", "/bin/skep": "./cmd/skep", "/skep/probe": "./test/e2e/containers/probe"}
-	runtimes          = []string{"runc"}
-	containerEnv      = []string{"SKEP_BIN_DIR=/bin", "SKEP_PROBE=/skep/probe"}
-)
-
 const root = "../.."
 
 // TestMatrix runs the suites on every kernel; each test of a guest becomes a subtest here, with its outcome.
 // SKEP_VM_KERNELS names kernels to run on, SKEP_VM_SUITES is a regular expression for the suites' names, SKEP_VM_PARALLEL
-// says how many guests run at once (default 1).
+// says how many guests run at once (default: one for each CPU).
 func TestMatrix(t *testing.T) {
 	if os.Getenv("SKEP_VM") != "1" {
 		t.Skip("takes minutes and downloads kernels: set SKEP_VM=1 to run the kernel matrix")
 	}
 	noteSources(t)
 	kernels := chosenKernels(t)
-	built := build(t, chosenSuites(t))
-	slots := make(chan struct{}, parallel(t))
+	boots := plan(kernels, build(t, chosenSuites(t)))
+	start(t.Context(), boots, parallel(t))
 	for _, k := range kernels {
 		t.Run(k.Name, func(t *testing.T) {
-			if cap(slots) > 1 {
-				t.Parallel()
-			}
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			for _, layout := range []bool{false, true} {
-				runGuest(t, k, layout, built)
+			for _, b := range boots {
+				if b.kernel.Name == k.Name {
+					b.report(t)
+				}
 			}
 		})
+	}
+}
+
+// boot is one guest and the suites that it runs.
+type boot struct {
+	kernel   Kernel
+	cgroupV1 bool
+	suites   []builtSuite
+	done     chan struct{} // closed once there is a result
+	result   Result
+	err      error
+}
+
+// plan makes one boot for each kernel and cgroup layout that a suite wants.
+func plan(kernels []Kernel, all []builtSuite) []*boot {
+	var boots []*boot
+	for _, k := range kernels {
+		for _, layout := range []bool{false, true} {
+			b := &boot{kernel: k, cgroupV1: layout, done: make(chan struct{})}
+			for _, s := range all {
+				if s.cgroupV1 == layout && (len(s.kernels) == 0 || slices.Contains(s.kernels, k.Name)) {
+					b.suites = append(b.suites, s)
+				}
+			}
+			if len(b.suites) > 0 {
+				boots = append(boots, b)
+			}
+		}
+	}
+	return boots
+}
+
+// start runs so many guests at once, those with the most suites first.
+func start(ctx context.Context, boots []*boot, atOnce int) {
+	queue := make(chan *boot, len(boots))
+	for _, b := range slices.SortedStableFunc(slices.Values(boots), func(a, b *boot) int { return len(b.suites) - len(a.suites) }) {
+		queue <- b
+	}
+	close(queue)
+	for range atOnce {
+		go func() {
+			for b := range queue {
+				b.run(ctx)
+			}
+		}()
 	}
 }
 
@@ -152,7 +138,7 @@ func chosenSuites(t *testing.T) []suite {
 func parallel(t *testing.T) int {
 	value := os.Getenv("SKEP_VM_PARALLEL")
 	if value == "" {
-		return 1
+		return runtime.NumCPU() // a guest takes one
 	}
 	n, err := strconv.Atoi(value)
 	if err != nil || n < 1 {
@@ -215,54 +201,38 @@ func goTool(t *testing.T, args ...string) {
 	}
 }
 
-// runGuest boots k once for all suites that want this cgroup layout, and reports each suite.
-func runGuest(t *testing.T, k Kernel, cgroupV1 bool, all []builtSuite) {
-	image, err := Fetch(t.Context(), k)
+func (b *boot) run(ctx context.Context) {
+	defer close(b.done)
+	image, err := Fetch(ctx, b.kernel)
 	if err != nil {
-		t.Fatal(err)
+		b.err = err
+		return
 	}
 	g := Guest{
 		Files:    map[string]string{},
-		Env:      []string{"SKEP_KERNEL=" + k.Name, "SKEP_KERNEL_RELEASE=" + image.Release},
+		Env:      []string{"SKEP_KERNEL=" + b.kernel.Name, "SKEP_KERNEL_RELEASE=" + image.Release},
 		Timeout:  15 * time.Minute,
-		CgroupV1: cgroupV1,
+		CgroupV1: b.cgroupV1,
 		MemMiB:   2048, // a guest's files are in its memory, and some tests fill a cgroup
 	}
-	var mine []builtSuite
-	for _, b := range all {
-		if b.cgroupV1 != cgroupV1 || len(b.kernels) > 0 && !slices.Contains(b.kernels, k.Name) {
-			continue
-		}
-		mine = append(mine, b)
-		maps.Copy(g.Files, b.host)
-		g.Commands = append(g.Commands, command(b))
+	for _, s := range b.suites {
+		maps.Copy(g.Files, s.host)
+		g.Commands = append(g.Commands, command(s))
 	}
-	if len(mine) == 0 {
-		return
-	}
-	result, err := Run(t.Context(), k, g)
-	if k.CX16 && err != nil && strings.Contains(err.Error(), "Kernel panic") {
-		// QEMU's emulation of cmpxchg16b makes kernels panic now and then (README.md); such a
-		// guest gets one more try, and its console goes into the log.
-		t.Logf("the guest of %s panicked and is booted once more:\n%v", k.Name, err)
-		result, err = Run(t.Context(), k, g)
-	}
-	if err != nil {
-		t.Error(err) // and go on: what ran before the guest failed is worth reporting
-	}
-	t.Logf("%s (cgroup v1: %t): first command after %v, all after %v",
-		result.Release, cgroupV1, result.Boot.Round(time.Millisecond), result.Total.Round(time.Millisecond))
-	for i, c := range result.Commands {
-		t.Run(mine[i].name(), func(t *testing.T) { report(t, c) })
-	}
+	b.result, b.err = Run(ctx, b.kernel, g)
 }
 
-func (s suite) name() string {
-	name := strings.TrimPrefix(s.pkg, "./")
-	if s.cgroupV1 {
-		name += "-cgroup1"
+// report waits for the guest and reports each of its suites.
+func (b *boot) report(t *testing.T) {
+	<-b.done
+	if b.err != nil {
+		t.Error(b.err) // and go on: what ran before the guest failed is worth reporting
 	}
-	return strings.ReplaceAll(name, "/", ".")
+	t.Logf("%s (cgroup v1: %t): first command after %v, all after %v",
+		b.result.Release, b.cgroupV1, b.result.Boot.Round(time.Millisecond), b.result.Total.Round(time.Millisecond))
+	for i, c := range b.result.Commands {
+		t.Run(b.suites[i].name(), func(t *testing.T) { report(t, c) })
+	}
 }
 
 // command runs a suite's binary with its own environment, in a directory of its own.

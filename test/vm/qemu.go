@@ -43,11 +43,14 @@ func (m machine) args() []string {
 	if !m.kernel.CX16 {
 		cpu += ",cx16=off"
 	}
-	args := []string{"-M", "q35", "-cpu", cpu}
+	// One thread takes turns with the CPUs. With a thread for each (the default), QEMU before 8.1 translates code on one
+	// CPU while another writes it: attaching to a tracepoint patches the kernel's text, and the kernel now and then died
+	// of the int3 that such a patch begins with.
+	args := []string{"-M", "q35", "-cpu", cpu, "-accel", "tcg,thread=single"}
 	if m.guest.ICount {
-		args = append(args, "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-smp", "1")
+		args = append(args, "-icount", "shift=0,sleep=off", "-smp", "1")
 	} else {
-		args = append(args, "-accel", "tcg,thread=single", "-smp", "2")
+		args = append(args, "-smp", "2")
 	}
 	return append(args,
 		"-m", strconv.Itoa(m.guest.MemMiB)+"M", "-net", "none", "-no-reboot",

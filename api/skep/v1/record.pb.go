@@ -2076,7 +2076,7 @@ type Loss struct {
 	// Kind of the lost records, and how many.
 	LostKind string `protobuf:"bytes,1,opt,name=lost_kind,json=lostKind,proto3" json:"lost_kind,omitempty"`
 	Count    uint64 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
-	// Where: ring_full, table_full, subscriber, restart, program_missed, malformed, undecoded, store, ship:NAME.
+	// Where: ring_full, table_full, untracked, subscriber, restart, program_missed, malformed, undecoded, store, ship:NAME.
 	Place string `protobuf:"bytes,3,opt,name=place,proto3" json:"place,omitempty"`
 	// Lost sequence numbers, inclusive; both 0 where they are not known.
 	FirstSeq      uint64 `protobuf:"varint,4,opt,name=first_seq,json=firstSeq,proto3" json:"first_seq,omitempty"`

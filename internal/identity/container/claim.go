@@ -52,7 +52,7 @@ func (t *Table) believe(cgroupPath string, id ID) (ID, bool) {
 	}
 	sure, ok := Parse(front)
 	if id.ID == sure.ID {
-		return id, true // inside a container that root has made
+		return sure, true // inside a container that root has made
 	}
 	if t.made[id.ID] > 0 || id.PodUID != sure.PodUID && t.madePods[id.PodUID] > 0 {
 		return sure, ok
@@ -81,18 +81,32 @@ func add(counts map[string]int, key string, n int) {
 // refute takes back what was believed of a container or pod before root made the real
 // one, and tells it like other news. It is called with the lock held.
 func (t *Table) refute(id ID) {
+	refuted := map[*workload]struct{}{}
 	for w := range t.claims {
-		if w.id.ID != id.ID && (id.PodUID == "" || w.id.PodUID != id.PodUID) {
-			continue
+		if w.id.ID == id.ID || id.PodUID != "" && w.id.PodUID == id.PodUID {
+			refuted[w] = struct{}{}
 		}
-		for _, c := range t.cells {
-			if c.workload.Load() == w {
-				sure, _ := t.believe(c.path, w.claimed())
-				t.assign(c, sure)
-			}
-		}
-		go t.onResolved(w.current.Load()) // without the lock
 	}
+	if len(refuted) == 0 {
+		return
+	}
+	// One pass, however many claims there are: a user may make thousands.
+	told := make([]*Container, 0, len(refuted))
+	for _, c := range t.cells {
+		w := c.workload.Load()
+		if _, ok := refuted[w]; ok {
+			sure, _ := t.believe(c.path, w.claimed())
+			t.assign(c, sure)
+		}
+	}
+	for w := range refuted {
+		told = append(told, w.current.Load())
+	}
+	go func() { // without the lock
+		for _, c := range told {
+			t.onResolved(c)
+		}
+	}()
 }
 
 // claimed is what the path of a claim says.

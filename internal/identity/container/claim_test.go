@@ -74,6 +74,7 @@ func TestFalseClaims(t *testing.T) {
 		{"a session", session + "/docker-" + hexB + ".scope", "user@1000.service", ""},
 		{"below", session + "/app.slice/x/docker/" + hexB + "/sub", "user@1000.service", ""},
 		{"a container", userland + "/cri-containerd-" + hexB + ".scope", "", hexA},
+		{"a pod, by the container's own id", userland + "/kubepods/besteffort/pod" + uid + "/docker-" + hexA + ".scope", "", hexA},
 		{"a pod", session + "/kubepods/besteffort/pod" + uid + "/" + hexA[:60] + "0000", "user@1000.service", ""},
 	} {
 		for _, first := range []string{"the claim", "the container"} {

@@ -51,14 +51,14 @@ type source struct {
 }
 
 // there tells whether the socket (or directory) exists, so that a stopped runtime costs no
-// dial. About what a user claims only that user's runtimes are asked.
+// dial. Only its owner's containers are asked about: a user's runtime has no say on root's.
 func (s source) there(claimant uint32) bool {
 	info, err := os.Stat(s.socket)
 	if err != nil || info.Mode().Type() != fs.ModeSocket && !info.IsDir() {
 		return false
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
-	return claimant == 0 || ok && stat.Uid == claimant
+	return ok && stat.Uid == claimant
 }
 
 func newSources(sockets []Socket, namespaces []string) []source {

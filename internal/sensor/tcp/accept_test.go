@@ -111,8 +111,9 @@ func TestWeakOrder(t *testing.T) {
 		s.Ladders[0].Rungs[i].Config["cfg_weak_order"] = true
 	}
 	w := startSensor(t, s, "")
-	const n = 500
-	said := w.playWhileReading(t, "many", strconv.Itoa(n), "4")
+	defer w.logCost(t)
+	const n = 200
+	said := w.playWhileReading(t, "many", strconv.Itoa(n), "1")
 	tr := w.until(t, said.port(t, "port"), "all closes", closed(n))
 	tr.wantCounts(t, 1, n, n, n)
 }

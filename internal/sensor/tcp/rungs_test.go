@@ -167,7 +167,7 @@ func kernelHas(t *testing.T, name string) bool {
 // The best rung that the kernel has the parts for is the one in use.
 func TestRungOfThisKernel(t *testing.T) {
 	want := map[string]string{
-		"5.10": "fexit_hash", "6.1": "fexit", "6.12": "fexit", "6.12-nobpf": "fexit", "7.2": "fexit",
+		"5.10": "fexit_hash", "6.1": "fexit", "6.12": "fexit", "6.12-nobpf": "fexit", "6.12-lockdown": "fexit", "7.2": "fexit",
 	}[os.Getenv("SKEP_KERNEL")]
 	if want == "" { // not one of the matrix
 		for _, rung := range Sensor().Ladders[0].Rungs {

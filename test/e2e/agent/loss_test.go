@@ -132,7 +132,11 @@ func TestTableHeals(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.find("loss of an exec", func(r *skepv1.Record) bool { return r.GetLoss().GetLostKind() == "exec" })
-	within(t, 3*time.Second, "the table heals", func() error {
+	limit := 3 * time.Second
+	if os.Getenv("SKEP_KERNEL") != "" {
+		limit = 10 * limit // emulated, on a machine that may be busy
+	}
+	within(t, limit, "the table heals", func() error {
 		table := map[uint32]*skepv1.ProcessInfo{}
 		r, err := a.ListProcesses(t.Context(), &skepv1.ListProcessesRequest{})
 		if err != nil {

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file skep/v1/agent.proto.
  */
 export const file_skep_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChNza2VwL3YxL2FnZW50LnByb3RvEgdza2VwLnYxIqgBCgZGaWx0ZXISDQoFa2luZHMYASADKAkSDAoEcGlkcxgCIAMoDRIMCgRleGVzGAMgAygJEg0KBWNvbW1zGAQgAygJEgwKBHVpZHMYBSADKA0SEgoKY29udGFpbmVycxgGIAMoCRIVCg1hbmNlc3Rvcl9leGVzGAcgAygJEg0KBWFkZHJzGAggAygJEg0KBXBvcnRzGAkgAygNEg0KBXdoZXJlGAogASgJIosBCg5PYnNlcnZlUmVxdWVzdBIfCgZmaWx0ZXIYASABKAsyDy5za2VwLnYxLkZpbHRlchIMCgRsYXN0GAIgASgNEigKBXNpbmNlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg4KBmZvbGxvdxgEIAEoCBIQCghtYXhfcmF0ZRgFIAEoDSJWCg9PYnNlcnZlUmVzcG9uc2USIAoHcmVjb3JkcxgBIAMoCzIPLnNrZXAudjEuUmVjb3JkEhMKC3NhbXBsZWRfb3V0GAIgASgEEgwKBGxpdmUYAyABKAgiEgoQR2V0U3RhdHVzUmVxdWVzdCL9BAoRR2V0U3RhdHVzUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRIPCgdub2RlX2lkGAIgASgJEg8KB2Jvb3RfaWQYAyABKAkSEQoJbm9kZV9uYW1lGAQgASgJEisKB3N0YXJ0ZWQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBnVwdGltZRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIiCgVraW5kcxgHIAMoCzITLnNrZXAudjEuS2luZFN0YXR1cxIiCgZsb3NzZXMYCCADKAsyEi5za2VwLnYxLkxvc3NDb3VudBIoCgtzdWJzY3JpYmVycxgJIAMoCzITLnNrZXAudjEuU3Vic2NyaWJlchInCglwcm9jZXNzZXMYCiABKAsyFC5za2VwLnYxLlRhYmxlU3RhdHVzEikKC2Nvbm5lY3Rpb25zGAsgASgLMhQuc2tlcC52MS5UYWJsZVN0YXR1cxIoCgpjb250YWluZXJzGAwgASgLMhQuc2tlcC52MS5UYWJsZVN0YXR1cxIlCgZtZW1vcnkYDSABKAsyFS5za2VwLnYxLk1lbW9yeVN0YXR1cxIoCghwcm9ncmFtcxgOIAMoCzIWLnNrZXAudjEuUHJvZ3JhbVN0YXR1cxIsCglhZ2VudF9jcHUYDyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFwoPYWdlbnRfY3B1X3NoYXJlGBAgASgBEhoKEnByb2dyYW1zX2NwdV9zaGFyZRgRIAEoARImCgdzaWduYWxzGBIgAygLMhUuc2tlcC52MS5TaWduYWxTdGF0dXMiSAoKS2luZFN0YXR1cxIMCgRraW5kGAEgASgJEhAKCHJlY2VpdmVkGAIgASgEEgwKBGxvc3QYAyABKAQSDAoEcmF0ZRgEIAEoASI3CglMb3NzQ291bnQSDQoFcGxhY2UYASABKAkSDAoEa2luZBgCIAEoCRINCgVjb3VudBgDIAEoBCKBAQoKU3Vic2NyaWJlchIKCgJpZBgBIAEoBBILCgN3aG8YAiABKAkSKQoFc2luY2UYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWRlbGl2ZXJlZBgEIAEoBBIMCgRsb3N0GAUgASgEEg4KBmZpbHRlchgGIAEoCSIwCgtUYWJsZVN0YXR1cxIPCgdlbnRyaWVzGAEgASgEEhAKCGNhcGFjaXR5GAIgASgEImMKDE1lbW9yeVN0YXR1cxIWCg5yZXNpZGVudF9ieXRlcxgBIAEoBBIZChFrZXJuZWxfbWFwc19ieXRlcxgCIAEoBBIgCgRtYXBzGAMgAygLMhIuc2tlcC52MS5NYXBTdGF0dXMiSwoJTWFwU3RhdHVzEgwKBG5hbWUYASABKAkSDAoEdHlwZRgCIAEoCRINCgVieXRlcxgDIAEoBBITCgttYXhfZW50cmllcxgEIAEoDSLAAQoNUHJvZ3JhbVN0YXR1cxIMCgRuYW1lGAEgASgJEgwKBGhvb2sYAiABKAkSCgoCaWQYAyABKA0SDAoEcnVucxgEIAEoBBITCgtydW5fdGltZV9ucxgFIAEoBBIOCgZtaXNzZWQYBiABKAQSFwoPcnVuc19wZXJfc2Vjb25kGAcgASgBEhIKCm5zX3Blcl9ydW4YCCABKAESEQoJY3B1X3NoYXJlGAkgASgBEhQKDGluc3RydWN0aW9ucxgKIAEoDSKTAQoMU2lnbmFsU3RhdHVzEg4KBnNpZ25hbBgBIAEoCRIOCgZpbnRlbnQYAiABKAkSDAoEcnVuZxgDIAEoCRIRCglhdmFpbGFibGUYBCABKAgSIgoFcnVuZ3MYBSADKAsyEy5za2VwLnYxLlJ1bmdTdGF0dXMSDgoGbGltaXRzGAYgAygJEg4KBmFkdmljZRgHIAEoCSI5CgpSdW5nU3RhdHVzEgwKBG5hbWUYASABKAkSDQoFc3RhdGUYAiABKAkSDgoGcmVhc29uGAMgASgJIhIKEEdldERvY3RvclJlcXVlc3QilQEKEUdldERvY3RvclJlc3BvbnNlEhYKDmtlcm5lbF9yZWxlYXNlGAEgASgJEhQKDGFyY2hpdGVjdHVyZRgCIAEoCRIKCgJvaxgDIAEoCBIeCgZjaGVja3MYBCADKAsyDi5za2VwLnYxLkNoZWNrEiYKB3NpZ25hbHMYBSADKAsyFS5za2VwLnYxLlNpZ25hbFN0YXR1cyJFCgVDaGVjaxIMCgRuYW1lGAEgASgJEg4KBnJlc3VsdBgCIAEoCRIOCgZkZXRhaWwYAyABKAkSDgoGYWR2aWNlGAQgASgJIkcKFExpc3RQcm9jZXNzZXNSZXF1ZXN0Eh8KBmZpbHRlchgBIAEoCzIPLnNrZXAudjEuRmlsdGVyEg4KBmV4aXRlZBgCIAEoCCJPChVMaXN0UHJvY2Vzc2VzUmVzcG9uc2USJwoJcHJvY2Vzc2VzGAEgAygLMhQuc2tlcC52MS5Qcm9jZXNzSW5mbxINCgV0b3RhbBgCIAEoBCKLAgoLUHJvY2Vzc0luZm8SIQoHcHJvY2VzcxgBIAEoCzIQLnNrZXAudjEuUHJvY2VzcxIrCgdzdGFydGVkGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRhcmdzGAMgAygJEhYKDmFyZ3NfdHJ1bmNhdGVkGAQgASgIEgsKA2N3ZBgFIAEoCRITCgtjb25uZWN0aW9ucxgGIAEoDRIqCgZleGl0ZWQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhsKBGV4aXQYCCABKAsyDS5za2VwLnYxLkV4aXQSGwoEZXhlYxgJIAEoCzINLnNrZXAudjEuRXhlYyIsChFHZXRQcm9jZXNzUmVxdWVzdBIKCgJpZBgBIAEoCRILCgNwaWQYAiABKA0iugEKEkdldFByb2Nlc3NSZXNwb25zZRIlCgdwcm9jZXNzGAEgASgLMhQuc2tlcC52MS5Qcm9jZXNzSW5mbxInCglhbmNlc3RvcnMYAiADKAsyFC5za2VwLnYxLlByb2Nlc3NJbmZvEiYKCGNoaWxkcmVuGAMgAygLMhQuc2tlcC52MS5Qcm9jZXNzSW5mbxIsCgtjb25uZWN0aW9ucxgEIAMoCzIXLnNrZXAudjEuQ29ubmVjdGlvbkluZm8iWAoWTGlzdENvbm5lY3Rpb25zUmVxdWVzdBIfCgZmaWx0ZXIYASABKAsyDy5za2VwLnYxLkZpbHRlchIOCgZjbG9zZWQYAiABKAgSDQoFbGltaXQYAyABKA0iVgoXTGlzdENvbm5lY3Rpb25zUmVzcG9uc2USLAoLY29ubmVjdGlvbnMYASADKAsyFy5za2VwLnYxLkNvbm5lY3Rpb25JbmZvEg0KBXRvdGFsGAIgASgEIvABCg5Db25uZWN0aW9uSW5mbxIhCgdwcm9jZXNzGAEgASgLMhAuc2tlcC52MS5Qcm9jZXNzEicKCmNvbm5lY3Rpb24YAiABKAsyEy5za2VwLnYxLkNvbm5lY3Rpb24SDQoFc3RhdGUYAyABKAkSKgoGb3BlbmVkGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIqCgZjbG9zZWQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB2NvdW50ZWQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIhQKEkdldElkZW50aXR5UmVxdWVzdCKMAQoTR2V0SWRlbnRpdHlSZXNwb25zZRILCgN1aWQYASABKA0SDAoEdXNlchgCIAEoCRIbCgRyb2xlGAMgASgOMg0uc2tlcC52MS5Sb2xlEhAKCGJ5X3Rva2VuGAQgASgIEisKB2V4cGlyZXMYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlkKEkNyZWF0ZVRva2VuUmVxdWVzdBIbCgRyb2xlGAEgASgOMg0uc2tlcC52MS5Sb2xlEiYKA3R0bBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJuChNDcmVhdGVUb2tlblJlc3BvbnNlEg0KBXRva2VuGAEgASgJEhsKBHJvbGUYAiABKA4yDS5za2VwLnYxLlJvbGUSKwoHZXhwaXJlcxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAqTQoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASDQoJUk9MRV9WSUVXEAESEAoMUk9MRV9PUEVSQVRFEAISDgoKUk9MRV9BRE1JThADMtcECgxBZ2VudFNlcnZpY2USQgoJR2V0U3RhdHVzEhkuc2tlcC52MS5HZXRTdGF0dXNSZXF1ZXN0Ghouc2tlcC52MS5HZXRTdGF0dXNSZXNwb25zZRJCCglHZXREb2N0b3ISGS5za2VwLnYxLkdldERvY3RvclJlcXVlc3QaGi5za2VwLnYxLkdldERvY3RvclJlc3BvbnNlEj4KB09ic2VydmUSFy5za2VwLnYxLk9ic2VydmVSZXF1ZXN0Ghguc2tlcC52MS5PYnNlcnZlUmVzcG9uc2UwARJOCg1MaXN0UHJvY2Vzc2VzEh0uc2tlcC52MS5MaXN0UHJvY2Vzc2VzUmVxdWVzdBoeLnNrZXAudjEuTGlzdFByb2Nlc3Nlc1Jlc3BvbnNlEkUKCkdldFByb2Nlc3MSGi5za2VwLnYxLkdldFByb2Nlc3NSZXF1ZXN0Ghsuc2tlcC52MS5HZXRQcm9jZXNzUmVzcG9uc2USVAoPTGlzdENvbm5lY3Rpb25zEh8uc2tlcC52MS5MaXN0Q29ubmVjdGlvbnNSZXF1ZXN0GiAuc2tlcC52MS5MaXN0Q29ubmVjdGlvbnNSZXNwb25zZRJICgtHZXRJZGVudGl0eRIbLnNrZXAudjEuR2V0SWRlbnRpdHlSZXF1ZXN0Ghwuc2tlcC52MS5HZXRJZGVudGl0eVJlc3BvbnNlEkgKC0NyZWF0ZVRva2VuEhsuc2tlcC52MS5DcmVhdGVUb2tlblJlcXVlc3QaHC5za2VwLnYxLkNyZWF0ZVRva2VuUmVzcG9uc2VCLFoqZ2l0aHViLmNvbS9za2VwLWlvL3NrZXAvYXBpL3NrZXAvdjE7c2tlcHYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_skep_v1_record]);
+  fileDesc("ChNza2VwL3YxL2FnZW50LnByb3RvEgdza2VwLnYxIqgBCgZGaWx0ZXISDQoFa2luZHMYASADKAkSDAoEcGlkcxgCIAMoDRIMCgRleGVzGAMgAygJEg0KBWNvbW1zGAQgAygJEgwKBHVpZHMYBSADKA0SEgoKY29udGFpbmVycxgGIAMoCRIVCg1hbmNlc3Rvcl9leGVzGAcgAygJEg0KBWFkZHJzGAggAygJEg0KBXBvcnRzGAkgAygNEg0KBXdoZXJlGAogASgJIuABCg5PYnNlcnZlUmVxdWVzdBIfCgZmaWx0ZXIYASABKAsyDy5za2VwLnYxLkZpbHRlchIMCgRsYXN0GAIgASgNEigKBXNpbmNlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg4KBmZvbGxvdxgEIAEoCBIQCghtYXhfcmF0ZRgFIAEoDRIoCgRmcm9tGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiVgoPT2JzZXJ2ZVJlc3BvbnNlEiAKB3JlY29yZHMYASADKAsyDy5za2VwLnYxLlJlY29yZBITCgtzYW1wbGVkX291dBgCIAEoBBIMCgRsaXZlGAMgASgIIhIKEEdldFN0YXR1c1JlcXVlc3Qi4QUKEUdldFN0YXR1c1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSDwoHbm9kZV9pZBgCIAEoCRIPCgdib290X2lkGAMgASgJEhEKCW5vZGVfbmFtZRgEIAEoCRIrCgdzdGFydGVkGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgZ1cHRpbWUYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SIgoFa2luZHMYByADKAsyEy5za2VwLnYxLktpbmRTdGF0dXMSIgoGbG9zc2VzGAggAygLMhIuc2tlcC52MS5Mb3NzQ291bnQSKAoLc3Vic2NyaWJlcnMYCSADKAsyEy5za2VwLnYxLlN1YnNjcmliZXISJwoJcHJvY2Vzc2VzGAogASgLMhQuc2tlcC52MS5UYWJsZVN0YXR1cxIpCgtjb25uZWN0aW9ucxgLIAEoCzIULnNrZXAudjEuVGFibGVTdGF0dXMSKAoKY29udGFpbmVycxgMIAEoCzIULnNrZXAudjEuVGFibGVTdGF0dXMSJQoGbWVtb3J5GA0gASgLMhUuc2tlcC52MS5NZW1vcnlTdGF0dXMSKAoIcHJvZ3JhbXMYDiADKAsyFi5za2VwLnYxLlByb2dyYW1TdGF0dXMSLAoJYWdlbnRfY3B1GA8gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhcKD2FnZW50X2NwdV9zaGFyZRgQIAEoARIaChJwcm9ncmFtc19jcHVfc2hhcmUYESABKAESJgoHc2lnbmFscxgSIAMoCzIVLnNrZXAudjEuU2lnbmFsU3RhdHVzEiMKBXN0b3JlGBMgASgLMhQuc2tlcC52MS5TdG9yZVN0YXR1cxIVCg1hcmdzX3JlZGFjdGVkGCggASgEEiYKB291dHB1dHMYKSADKAsyFS5za2VwLnYxLk91dHB1dFN0YXR1cyKVAgoLU3RvcmVTdGF0dXMSEQoJZGlyZWN0b3J5GAEgASgJEg0KBWJ5dGVzGAIgASgEEhEKCW1heF9ieXRlcxgDIAEoBBIqCgdtYXhfYWdlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEioKBm9sZGVzdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIc2VnbWVudHMYBiABKA0SDAoEbG9ncxgHIAEoDRIPCgdmYWlsaW5nGAggASgJEhgKEGRhbWFnZWRfc2VnbWVudHMYCSABKA0SFQoNZGFtYWdlZF9ieXRlcxgKIAEoBBIXCg9kYW1hZ2VkX3JlY29yZHMYCyABKAQiSAoKS2luZFN0YXR1cxIMCgRraW5kGAEgASgJEhAKCHJlY2VpdmVkGAIgASgEEgwKBGxvc3QYAyABKAQSDAoEcmF0ZRgEIAEoASI3CglMb3NzQ291bnQSDQoFcGxhY2UYASABKAkSDAoEa2luZBgCIAEoCRINCgVjb3VudBgDIAEoBCKBAQoKU3Vic2NyaWJlchIKCgJpZBgBIAEoBBILCgN3aG8YAiABKAkSKQoFc2luY2UYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWRlbGl2ZXJlZBgEIAEoBBIMCgRsb3N0GAUgASgEEg4KBmZpbHRlchgGIAEoCSKBAQoMT3V0cHV0U3RhdHVzEgwKBG5hbWUYASABKAkSDAoEdHlwZRgCIAEoCRIOCgZ0YXJnZXQYAyABKAkSEQoJZGVsaXZlcmVkGAQgASgEEgwKBGxvc3QYBSABKAQSEAoIZmFpbHVyZXMYBiABKAQSEgoKbGFzdF9lcnJvchgHIAEoCSIwCgtUYWJsZVN0YXR1cxIPCgdlbnRyaWVzGAEgASgEEhAKCGNhcGFjaXR5GAIgASgEImMKDE1lbW9yeVN0YXR1cxIWCg5yZXNpZGVudF9ieXRlcxgBIAEoBBIZChFrZXJuZWxfbWFwc19ieXRlcxgCIAEoBBIgCgRtYXBzGAMgAygLMhIuc2tlcC52MS5NYXBTdGF0dXMiSwoJTWFwU3RhdHVzEgwKBG5hbWUYASABKAkSDAoEdHlwZRgCIAEoCRINCgVieXRlcxgDIAEoBBITCgttYXhfZW50cmllcxgEIAEoDSLAAQoNUHJvZ3JhbVN0YXR1cxIMCgRuYW1lGAEgASgJEgwKBGhvb2sYAiABKAkSCgoCaWQYAyABKA0SDAoEcnVucxgEIAEoBBITCgtydW5fdGltZV9ucxgFIAEoBBIOCgZtaXNzZWQYBiABKAQSFwoPcnVuc19wZXJfc2Vjb25kGAcgASgBEhIKCm5zX3Blcl9ydW4YCCABKAESEQoJY3B1X3NoYXJlGAkgASgBEhQKDGluc3RydWN0aW9ucxgKIAEoDSKTAQoMU2lnbmFsU3RhdHVzEg4KBnNpZ25hbBgBIAEoCRIOCgZpbnRlbnQYAiABKAkSDAoEcnVuZxgDIAEoCRIRCglhdmFpbGFibGUYBCABKAgSIgoFcnVuZ3MYBSADKAsyEy5za2VwLnYxLlJ1bmdTdGF0dXMSDgoGbGltaXRzGAYgAygJEg4KBmFkdmljZRgHIAEoCSI5CgpSdW5nU3RhdHVzEgwKBG5hbWUYASABKAkSDQoFc3RhdGUYAiABKAkSDgoGcmVhc29uGAMgASgJIhIKEEdldERvY3RvclJlcXVlc3QilQEKEUdldERvY3RvclJlc3BvbnNlEhYKDmtlcm5lbF9yZWxlYXNlGAEgASgJEhQKDGFyY2hpdGVjdHVyZRgCIAEoCRIKCgJvaxgDIAEoCBIeCgZjaGVja3MYBCADKAsyDi5za2VwLnYxLkNoZWNrEiYKB3NpZ25hbHMYBSADKAsyFS5za2VwLnYxLlNpZ25hbFN0YXR1cyJFCgVDaGVjaxIMCgRuYW1lGAEgASgJEg4KBnJlc3VsdBgCIAEoCRIOCgZkZXRhaWwYAyABKAkSDgoGYWR2aWNlGAQgASgJIm8KFExpc3RQcm9jZXNzZXNSZXF1ZXN0Eh8KBmZpbHRlchgBIAEoCzIPLnNrZXAudjEuRmlsdGVyEg4KBmV4aXRlZBgCIAEoCBImCgJhdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiTwoVTGlzdFByb2Nlc3Nlc1Jlc3BvbnNlEicKCXByb2Nlc3NlcxgBIAMoCzIULnNrZXAudjEuUHJvY2Vzc0luZm8SDQoFdG90YWwYAiABKAQiiwIKC1Byb2Nlc3NJbmZvEiEKB3Byb2Nlc3MYASABKAsyEC5za2VwLnYxLlByb2Nlc3MSKwoHc3RhcnRlZBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEYXJncxgDIAMoCRIWCg5hcmdzX3RydW5jYXRlZBgEIAEoCBILCgNjd2QYBSABKAkSEwoLY29ubmVjdGlvbnMYBiABKA0SKgoGZXhpdGVkGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIbCgRleGl0GAggASgLMg0uc2tlcC52MS5FeGl0EhsKBGV4ZWMYCSABKAsyDS5za2VwLnYxLkV4ZWMiLAoRR2V0UHJvY2Vzc1JlcXVlc3QSCgoCaWQYASABKAkSCwoDcGlkGAIgASgNIroBChJHZXRQcm9jZXNzUmVzcG9uc2USJQoHcHJvY2VzcxgBIAEoCzIULnNrZXAudjEuUHJvY2Vzc0luZm8SJwoJYW5jZXN0b3JzGAIgAygLMhQuc2tlcC52MS5Qcm9jZXNzSW5mbxImCghjaGlsZHJlbhgDIAMoCzIULnNrZXAudjEuUHJvY2Vzc0luZm8SLAoLY29ubmVjdGlvbnMYBCADKAsyFy5za2VwLnYxLkNvbm5lY3Rpb25JbmZvIlgKFkxpc3RDb25uZWN0aW9uc1JlcXVlc3QSHwoGZmlsdGVyGAEgASgLMg8uc2tlcC52MS5GaWx0ZXISDgoGY2xvc2VkGAIgASgIEg0KBWxpbWl0GAMgASgNIlYKF0xpc3RDb25uZWN0aW9uc1Jlc3BvbnNlEiwKC2Nvbm5lY3Rpb25zGAEgAygLMhcuc2tlcC52MS5Db25uZWN0aW9uSW5mbxINCgV0b3RhbBgCIAEoBCLwAQoOQ29ubmVjdGlvbkluZm8SIQoHcHJvY2VzcxgBIAEoCzIQLnNrZXAudjEuUHJvY2VzcxInCgpjb25uZWN0aW9uGAIgASgLMhMuc2tlcC52MS5Db25uZWN0aW9uEg0KBXN0YXRlGAMgASgJEioKBm9wZW5lZBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKgoGY2xvc2VkGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgdjb3VudGVkGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCIXChVHZXREaWFnbm9zdGljc1JlcXVlc3QiYQoWR2V0RGlhZ25vc3RpY3NSZXNwb25zZRIOCgZjb25maWcYASABKAkSCwoDbG9nGAIgASgJEg0KBWJ1aWxkGAMgASgJEhsKE2tlcm5lbF9jb21tYW5kX2xpbmUYBCABKAkiFAoSR2V0SWRlbnRpdHlSZXF1ZXN0IowBChNHZXRJZGVudGl0eVJlc3BvbnNlEgsKA3VpZBgBIAEoDRIMCgR1c2VyGAIgASgJEhsKBHJvbGUYAyABKA4yDS5za2VwLnYxLlJvbGUSEAoIYnlfdG9rZW4YBCABKAgSKwoHZXhwaXJlcxgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiWQoSQ3JlYXRlVG9rZW5SZXF1ZXN0EhsKBHJvbGUYASABKA4yDS5za2VwLnYxLlJvbGUSJgoDdHRsGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIm4KE0NyZWF0ZVRva2VuUmVzcG9uc2USDQoFdG9rZW4YASABKAkSGwoEcm9sZRgCIAEoDjINLnNrZXAudjEuUm9sZRIrCgdleHBpcmVzGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKFAQoNRXhwb3J0UmVxdWVzdBIfCgZmaWx0ZXIYASABKAsyDy5za2VwLnYxLkZpbHRlchIoCgRmcm9tGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiQAoORXhwb3J0UmVzcG9uc2USDAoEZGF0YRgBIAEoDBIPCgdyZWNvcmRzGAIgASgEEg8KB21pc3NpbmcYAyADKAkqTQoEUm9sZRIUChBST0xFX1VOU1BFQ0lGSUVEEAASDQoJUk9MRV9WSUVXEAESEAoMUk9MRV9PUEVSQVRFEAISDgoKUk9MRV9BRE1JThADMucFCgxBZ2VudFNlcnZpY2USQgoJR2V0U3RhdHVzEhkuc2tlcC52MS5HZXRTdGF0dXNSZXF1ZXN0Ghouc2tlcC52MS5HZXRTdGF0dXNSZXNwb25zZRJCCglHZXREb2N0b3ISGS5za2VwLnYxLkdldERvY3RvclJlcXVlc3QaGi5za2VwLnYxLkdldERvY3RvclJlc3BvbnNlEj4KB09ic2VydmUSFy5za2VwLnYxLk9ic2VydmVSZXF1ZXN0Ghguc2tlcC52MS5PYnNlcnZlUmVzcG9uc2UwARJOCg1MaXN0UHJvY2Vzc2VzEh0uc2tlcC52MS5MaXN0UHJvY2Vzc2VzUmVxdWVzdBoeLnNrZXAudjEuTGlzdFByb2Nlc3Nlc1Jlc3BvbnNlEkUKCkdldFByb2Nlc3MSGi5za2VwLnYxLkdldFByb2Nlc3NSZXF1ZXN0Ghsuc2tlcC52MS5HZXRQcm9jZXNzUmVzcG9uc2USVAoPTGlzdENvbm5lY3Rpb25zEh8uc2tlcC52MS5MaXN0Q29ubmVjdGlvbnNSZXF1ZXN0GiAuc2tlcC52MS5MaXN0Q29ubmVjdGlvbnNSZXNwb25zZRI7CgZFeHBvcnQSFi5za2VwLnYxLkV4cG9ydFJlcXVlc3QaFy5za2VwLnYxLkV4cG9ydFJlc3BvbnNlMAESUQoOR2V0RGlhZ25vc3RpY3MSHi5za2VwLnYxLkdldERpYWdub3N0aWNzUmVxdWVzdBofLnNrZXAudjEuR2V0RGlhZ25vc3RpY3NSZXNwb25zZRJICgtHZXRJZGVudGl0eRIbLnNrZXAudjEuR2V0SWRlbnRpdHlSZXF1ZXN0Ghwuc2tlcC52MS5HZXRJZGVudGl0eVJlc3BvbnNlEkgKC0NyZWF0ZVRva2VuEhsuc2tlcC52MS5DcmVhdGVUb2tlblJlcXVlc3QaHC5za2VwLnYxLkNyZWF0ZVRva2VuUmVzcG9uc2VCLFoqZ2l0aHViLmNvbS9za2VwLWlvL3NrZXAvYXBpL3NrZXAvdjE7c2tlcHYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_skep_v1_record]);
 
 /**
  * Filter selects records; fields are ANDed, values within a field are ORed.
@@ -111,7 +111,7 @@ export type ObserveRequest = Message<"skep.v1.ObserveRequest"> & {
   last: number;
 
   /**
-   * Of the past: only what is at most this old.
+   * Of the past: only what is at most this old. What memory does not reach comes from the disk log.
    *
    * @generated from field: google.protobuf.Duration since = 3;
    */
@@ -130,6 +130,20 @@ export type ObserveRequest = Message<"skep.v1.ObserveRequest"> & {
    * @generated from field: uint32 max_rate = 5;
    */
   maxRate: number;
+
+  /**
+   * As since, but a time. One of the two.
+   *
+   * @generated from field: google.protobuf.Timestamp from = 6;
+   */
+  from?: Timestamp | undefined;
+
+  /**
+   * Of the past: nothing that happened after this. Not with follow.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 7;
+   */
+  until?: Timestamp | undefined;
 };
 
 /**
@@ -280,6 +294,27 @@ export type GetStatusResponse = Message<"skep.v1.GetStatusResponse"> & {
    * @generated from field: repeated skep.v1.SignalStatus signals = 18;
    */
   signals: SignalStatus[];
+
+  /**
+   * The disk log; absent if there is none.
+   *
+   * @generated from field: skep.v1.StoreStatus store = 19;
+   */
+  store?: StoreStatus | undefined;
+
+  /**
+   * Arguments in which a secret was replaced since the agent started.
+   *
+   * @generated from field: uint64 args_redacted = 40;
+   */
+  argsRedacted: bigint;
+
+  /**
+   * Where records are sent on.
+   *
+   * @generated from field: repeated skep.v1.OutputStatus outputs = 41;
+   */
+  outputs: OutputStatus[];
 };
 
 /**
@@ -288,6 +323,87 @@ export type GetStatusResponse = Message<"skep.v1.GetStatusResponse"> & {
  */
 export const GetStatusResponseSchema: GenMessage<GetStatusResponse> = /*@__PURE__*/
   messageDesc(file_skep_v1_agent, 4);
+
+/**
+ * StoreStatus is how the disk log is.
+ *
+ * @generated from message skep.v1.StoreStatus
+ */
+export type StoreStatus = Message<"skep.v1.StoreStatus"> & {
+  /**
+   * @generated from field: string directory = 1;
+   */
+  directory: string;
+
+  /**
+   * Of all files, and what they may be together.
+   *
+   * @generated from field: uint64 bytes = 2;
+   */
+  bytes: bigint;
+
+  /**
+   * @generated from field: uint64 max_bytes = 3;
+   */
+  maxBytes: bigint;
+
+  /**
+   * @generated from field: google.protobuf.Duration max_age = 4;
+   */
+  maxAge?: Duration | undefined;
+
+  /**
+   * Time of the oldest record.
+   *
+   * @generated from field: google.protobuf.Timestamp oldest = 5;
+   */
+  oldest?: Timestamp | undefined;
+
+  /**
+   * Parquet files, and logs that are not closed into such yet.
+   *
+   * @generated from field: uint32 segments = 6;
+   */
+  segments: number;
+
+  /**
+   * @generated from field: uint32 logs = 7;
+   */
+  logs: number;
+
+  /**
+   * Why nothing is stored at the moment; empty if all is well. What is not stored is in losses, place store.
+   *
+   * @generated from field: string failing = 8;
+   */
+  failing: string;
+
+  /**
+   * Segments that are damaged: their records are missing from answers. Counted when they are read.
+   *
+   * @generated from field: uint32 damaged_segments = 9;
+   */
+  damagedSegments: number;
+
+  /**
+   * Bytes of logs that were torn by a crash or are damaged, and records in them that can be counted.
+   *
+   * @generated from field: uint64 damaged_bytes = 10;
+   */
+  damagedBytes: bigint;
+
+  /**
+   * @generated from field: uint64 damaged_records = 11;
+   */
+  damagedRecords: bigint;
+};
+
+/**
+ * Describes the message skep.v1.StoreStatus.
+ * Use `create(StoreStatusSchema)` to create a new message.
+ */
+export const StoreStatusSchema: GenMessage<StoreStatus> = /*@__PURE__*/
+  messageDesc(file_skep_v1_agent, 5);
 
 /**
  * @generated from message skep.v1.KindStatus
@@ -323,7 +439,7 @@ export type KindStatus = Message<"skep.v1.KindStatus"> & {
  * Use `create(KindStatusSchema)` to create a new message.
  */
 export const KindStatusSchema: GenMessage<KindStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 5);
+  messageDesc(file_skep_v1_agent, 6);
 
 /**
  * @generated from message skep.v1.LossCount
@@ -352,7 +468,7 @@ export type LossCount = Message<"skep.v1.LossCount"> & {
  * Use `create(LossCountSchema)` to create a new message.
  */
 export const LossCountSchema: GenMessage<LossCount> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 6);
+  messageDesc(file_skep_v1_agent, 7);
 
 /**
  * @generated from message skep.v1.Subscriber
@@ -394,7 +510,64 @@ export type Subscriber = Message<"skep.v1.Subscriber"> & {
  * Use `create(SubscriberSchema)` to create a new message.
  */
 export const SubscriberSchema: GenMessage<Subscriber> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 7);
+  messageDesc(file_skep_v1_agent, 8);
+
+/**
+ * OutputStatus is one entry of "ship" in the configuration.
+ *
+ * @generated from message skep.v1.OutputStatus
+ */
+export type OutputStatus = Message<"skep.v1.OutputStatus"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * file, syslog, otlp.
+   *
+   * @generated from field: string type = 2;
+   */
+  type: string;
+
+  /**
+   * @generated from field: string target = 3;
+   */
+  target: string;
+
+  /**
+   * @generated from field: uint64 delivered = 4;
+   */
+  delivered: bigint;
+
+  /**
+   * Matching records that never came there, also counted as losses of place "ship:NAME".
+   *
+   * @generated from field: uint64 lost = 5;
+   */
+  lost: bigint;
+
+  /**
+   * Attempts that failed and were made again.
+   *
+   * @generated from field: uint64 failures = 6;
+   */
+  failures: bigint;
+
+  /**
+   * Why the last attempt failed; empty while it delivers.
+   *
+   * @generated from field: string last_error = 7;
+   */
+  lastError: string;
+};
+
+/**
+ * Describes the message skep.v1.OutputStatus.
+ * Use `create(OutputStatusSchema)` to create a new message.
+ */
+export const OutputStatusSchema: GenMessage<OutputStatus> = /*@__PURE__*/
+  messageDesc(file_skep_v1_agent, 9);
 
 /**
  * @generated from message skep.v1.TableStatus
@@ -416,7 +589,7 @@ export type TableStatus = Message<"skep.v1.TableStatus"> & {
  * Use `create(TableStatusSchema)` to create a new message.
  */
 export const TableStatusSchema: GenMessage<TableStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 8);
+  messageDesc(file_skep_v1_agent, 10);
 
 /**
  * @generated from message skep.v1.MemoryStatus
@@ -443,7 +616,7 @@ export type MemoryStatus = Message<"skep.v1.MemoryStatus"> & {
  * Use `create(MemoryStatusSchema)` to create a new message.
  */
 export const MemoryStatusSchema: GenMessage<MemoryStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 9);
+  messageDesc(file_skep_v1_agent, 11);
 
 /**
  * @generated from message skep.v1.MapStatus
@@ -475,7 +648,7 @@ export type MapStatus = Message<"skep.v1.MapStatus"> & {
  * Use `create(MapStatusSchema)` to create a new message.
  */
 export const MapStatusSchema: GenMessage<MapStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 10);
+  messageDesc(file_skep_v1_agent, 12);
 
 /**
  * @generated from message skep.v1.ProgramStatus
@@ -543,7 +716,7 @@ export type ProgramStatus = Message<"skep.v1.ProgramStatus"> & {
  * Use `create(ProgramStatusSchema)` to create a new message.
  */
 export const ProgramStatusSchema: GenMessage<ProgramStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 11);
+  messageDesc(file_skep_v1_agent, 13);
 
 /**
  * SignalStatus is one signal and the rung of its ladder that serves it.
@@ -579,7 +752,7 @@ export type SignalStatus = Message<"skep.v1.SignalStatus"> & {
   rungs: RungStatus[];
 
   /**
-   * What the rung in use cannot do that the best one can.
+   * What the rung in use cannot do: that the best one can, or that none can.
    *
    * @generated from field: repeated string limits = 6;
    */
@@ -598,7 +771,7 @@ export type SignalStatus = Message<"skep.v1.SignalStatus"> & {
  * Use `create(SignalStatusSchema)` to create a new message.
  */
 export const SignalStatusSchema: GenMessage<SignalStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 12);
+  messageDesc(file_skep_v1_agent, 14);
 
 /**
  * @generated from message skep.v1.RungStatus
@@ -627,7 +800,7 @@ export type RungStatus = Message<"skep.v1.RungStatus"> & {
  * Use `create(RungStatusSchema)` to create a new message.
  */
 export const RungStatusSchema: GenMessage<RungStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 13);
+  messageDesc(file_skep_v1_agent, 15);
 
 /**
  * @generated from message skep.v1.GetDoctorRequest
@@ -640,7 +813,7 @@ export type GetDoctorRequest = Message<"skep.v1.GetDoctorRequest"> & {
  * Use `create(GetDoctorRequestSchema)` to create a new message.
  */
 export const GetDoctorRequestSchema: GenMessage<GetDoctorRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 14);
+  messageDesc(file_skep_v1_agent, 16);
 
 /**
  * @generated from message skep.v1.GetDoctorResponse
@@ -679,7 +852,7 @@ export type GetDoctorResponse = Message<"skep.v1.GetDoctorResponse"> & {
  * Use `create(GetDoctorResponseSchema)` to create a new message.
  */
 export const GetDoctorResponseSchema: GenMessage<GetDoctorResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 15);
+  messageDesc(file_skep_v1_agent, 17);
 
 /**
  * @generated from message skep.v1.Check
@@ -713,7 +886,7 @@ export type Check = Message<"skep.v1.Check"> & {
  * Use `create(CheckSchema)` to create a new message.
  */
 export const CheckSchema: GenMessage<Check> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 16);
+  messageDesc(file_skep_v1_agent, 18);
 
 /**
  * @generated from message skep.v1.ListProcessesRequest
@@ -730,6 +903,13 @@ export type ListProcessesRequest = Message<"skep.v1.ListProcessesRequest"> & {
    * @generated from field: bool exited = 2;
    */
   exited: boolean;
+
+  /**
+   * The processes that were there at this time, from the disk log, without their connections.
+   *
+   * @generated from field: google.protobuf.Timestamp at = 3;
+   */
+  at?: Timestamp | undefined;
 };
 
 /**
@@ -737,7 +917,7 @@ export type ListProcessesRequest = Message<"skep.v1.ListProcessesRequest"> & {
  * Use `create(ListProcessesRequestSchema)` to create a new message.
  */
 export const ListProcessesRequestSchema: GenMessage<ListProcessesRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 17);
+  messageDesc(file_skep_v1_agent, 19);
 
 /**
  * @generated from message skep.v1.ListProcessesResponse
@@ -761,7 +941,7 @@ export type ListProcessesResponse = Message<"skep.v1.ListProcessesResponse"> & {
  * Use `create(ListProcessesResponseSchema)` to create a new message.
  */
 export const ListProcessesResponseSchema: GenMessage<ListProcessesResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 18);
+  messageDesc(file_skep_v1_agent, 20);
 
 /**
  * @generated from message skep.v1.ProcessInfo
@@ -822,7 +1002,7 @@ export type ProcessInfo = Message<"skep.v1.ProcessInfo"> & {
  * Use `create(ProcessInfoSchema)` to create a new message.
  */
 export const ProcessInfoSchema: GenMessage<ProcessInfo> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 19);
+  messageDesc(file_skep_v1_agent, 21);
 
 /**
  * @generated from message skep.v1.GetProcessRequest
@@ -846,7 +1026,7 @@ export type GetProcessRequest = Message<"skep.v1.GetProcessRequest"> & {
  * Use `create(GetProcessRequestSchema)` to create a new message.
  */
 export const GetProcessRequestSchema: GenMessage<GetProcessRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 20);
+  messageDesc(file_skep_v1_agent, 22);
 
 /**
  * @generated from message skep.v1.GetProcessResponse
@@ -880,7 +1060,7 @@ export type GetProcessResponse = Message<"skep.v1.GetProcessResponse"> & {
  * Use `create(GetProcessResponseSchema)` to create a new message.
  */
 export const GetProcessResponseSchema: GenMessage<GetProcessResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 21);
+  messageDesc(file_skep_v1_agent, 23);
 
 /**
  * @generated from message skep.v1.ListConnectionsRequest
@@ -911,7 +1091,7 @@ export type ListConnectionsRequest = Message<"skep.v1.ListConnectionsRequest"> &
  * Use `create(ListConnectionsRequestSchema)` to create a new message.
  */
 export const ListConnectionsRequestSchema: GenMessage<ListConnectionsRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 22);
+  messageDesc(file_skep_v1_agent, 24);
 
 /**
  * @generated from message skep.v1.ListConnectionsResponse
@@ -933,7 +1113,7 @@ export type ListConnectionsResponse = Message<"skep.v1.ListConnectionsResponse">
  * Use `create(ListConnectionsResponseSchema)` to create a new message.
  */
 export const ListConnectionsResponseSchema: GenMessage<ListConnectionsResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 23);
+  messageDesc(file_skep_v1_agent, 25);
 
 /**
  * @generated from message skep.v1.ConnectionInfo
@@ -981,7 +1161,58 @@ export type ConnectionInfo = Message<"skep.v1.ConnectionInfo"> & {
  * Use `create(ConnectionInfoSchema)` to create a new message.
  */
 export const ConnectionInfoSchema: GenMessage<ConnectionInfo> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 24);
+  messageDesc(file_skep_v1_agent, 26);
+
+/**
+ * @generated from message skep.v1.GetDiagnosticsRequest
+ */
+export type GetDiagnosticsRequest = Message<"skep.v1.GetDiagnosticsRequest"> & {
+};
+
+/**
+ * Describes the message skep.v1.GetDiagnosticsRequest.
+ * Use `create(GetDiagnosticsRequestSchema)` to create a new message.
+ */
+export const GetDiagnosticsRequestSchema: GenMessage<GetDiagnosticsRequest> = /*@__PURE__*/
+  messageDesc(file_skep_v1_agent, 27);
+
+/**
+ * @generated from message skep.v1.GetDiagnosticsResponse
+ */
+export type GetDiagnosticsResponse = Message<"skep.v1.GetDiagnosticsResponse"> & {
+  /**
+   * skep.yaml as it is in force, with secrets replaced.
+   *
+   * @generated from field: string config = 1;
+   */
+  config: string;
+
+  /**
+   * The last lines of the agent's log, at most 256 KiB.
+   *
+   * @generated from field: string log = 2;
+   */
+  log: string;
+
+  /**
+   * The agent's Go version, modules and build settings.
+   *
+   * @generated from field: string build = 3;
+   */
+  build: string;
+
+  /**
+   * @generated from field: string kernel_command_line = 4;
+   */
+  kernelCommandLine: string;
+};
+
+/**
+ * Describes the message skep.v1.GetDiagnosticsResponse.
+ * Use `create(GetDiagnosticsResponseSchema)` to create a new message.
+ */
+export const GetDiagnosticsResponseSchema: GenMessage<GetDiagnosticsResponse> = /*@__PURE__*/
+  messageDesc(file_skep_v1_agent, 28);
 
 /**
  * @generated from message skep.v1.GetIdentityRequest
@@ -994,7 +1225,7 @@ export type GetIdentityRequest = Message<"skep.v1.GetIdentityRequest"> & {
  * Use `create(GetIdentityRequestSchema)` to create a new message.
  */
 export const GetIdentityRequestSchema: GenMessage<GetIdentityRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 25);
+  messageDesc(file_skep_v1_agent, 29);
 
 /**
  * @generated from message skep.v1.GetIdentityResponse
@@ -1031,7 +1262,7 @@ export type GetIdentityResponse = Message<"skep.v1.GetIdentityResponse"> & {
  * Use `create(GetIdentityResponseSchema)` to create a new message.
  */
 export const GetIdentityResponseSchema: GenMessage<GetIdentityResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 26);
+  messageDesc(file_skep_v1_agent, 30);
 
 /**
  * @generated from message skep.v1.CreateTokenRequest
@@ -1057,7 +1288,7 @@ export type CreateTokenRequest = Message<"skep.v1.CreateTokenRequest"> & {
  * Use `create(CreateTokenRequestSchema)` to create a new message.
  */
 export const CreateTokenRequestSchema: GenMessage<CreateTokenRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 27);
+  messageDesc(file_skep_v1_agent, 31);
 
 /**
  * @generated from message skep.v1.CreateTokenResponse
@@ -1084,7 +1315,69 @@ export type CreateTokenResponse = Message<"skep.v1.CreateTokenResponse"> & {
  * Use `create(CreateTokenResponseSchema)` to create a new message.
  */
 export const CreateTokenResponseSchema: GenMessage<CreateTokenResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 28);
+  messageDesc(file_skep_v1_agent, 32);
+
+/**
+ * @generated from message skep.v1.ExportRequest
+ */
+export type ExportRequest = Message<"skep.v1.ExportRequest"> & {
+  /**
+   * @generated from field: skep.v1.Filter filter = 1;
+   */
+  filter?: Filter | undefined;
+
+  /**
+   * Of what happened from and until these times; absent: no bound.
+   *
+   * @generated from field: google.protobuf.Timestamp from = 2;
+   */
+  from?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp until = 3;
+   */
+  until?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message skep.v1.ExportRequest.
+ * Use `create(ExportRequestSchema)` to create a new message.
+ */
+export const ExportRequestSchema: GenMessage<ExportRequest> = /*@__PURE__*/
+  messageDesc(file_skep_v1_agent, 33);
+
+/**
+ * @generated from message skep.v1.ExportResponse
+ */
+export type ExportResponse = Message<"skep.v1.ExportResponse"> & {
+  /**
+   * The next bytes of the file.
+   *
+   * @generated from field: bytes data = 1;
+   */
+  data: Uint8Array;
+
+  /**
+   * Records in the file so far.
+   *
+   * @generated from field: uint64 records = 2;
+   */
+  records: bigint;
+
+  /**
+   * Files of the disk log that could not be read, and why; their records are missing.
+   *
+   * @generated from field: repeated string missing = 3;
+   */
+  missing: string[];
+};
+
+/**
+ * Describes the message skep.v1.ExportResponse.
+ * Use `create(ExportResponseSchema)` to create a new message.
+ */
+export const ExportResponseSchema: GenMessage<ExportResponse> = /*@__PURE__*/
+  messageDesc(file_skep_v1_agent, 34);
 
 /**
  * @generated from enum skep.v1.Role
@@ -1182,6 +1475,26 @@ export const AgentService: GenService<{
     methodKind: "unary";
     input: typeof ListConnectionsRequestSchema;
     output: typeof ListConnectionsResponseSchema;
+  },
+  /**
+   * What the disk log holds, as one Parquet file. Role view.
+   *
+   * @generated from rpc skep.v1.AgentService.Export
+   */
+  export: {
+    methodKind: "server_streaming";
+    input: typeof ExportRequestSchema;
+    output: typeof ExportResponseSchema;
+  },
+  /**
+   * What helps to find a fault: configuration, log, build. Without secrets. Role view.
+   *
+   * @generated from rpc skep.v1.AgentService.GetDiagnostics
+   */
+  getDiagnostics: {
+    methodKind: "unary";
+    input: typeof GetDiagnosticsRequestSchema;
+    output: typeof GetDiagnosticsResponseSchema;
   },
   /**
    * Who the caller is to the agent. Any role.

@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file skep/v1/record.proto.
  */
 export const file_skep_v1_record: GenFile = /*@__PURE__*/
-  fileDesc("ChRza2VwL3YxL3JlY29yZC5wcm90bxIHc2tlcC52MSLUAwoGUmVjb3JkEg8KB25vZGVfaWQYASABKAkSDwoHYm9vdF9pZBgCIAEoCRIMCgRraW5kGAMgASgJEgsKA3NlcRgEIAEoBBIoCgR0aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdib290X25zGAYgASgEEhEKCW5vZGVfbmFtZRgHIAEoCRIPCgdjbHVzdGVyGAggASgJEhEKCW5hbWVzcGFjZRgJIAEoCRILCgNwb2QYCiABKAkSIQoHcHJvY2VzcxgLIAEoCzIQLnNrZXAudjEuUHJvY2VzcxIdCgRmb3JrGBQgASgLMg0uc2tlcC52MS5Gb3JrSAASHQoEZXhlYxgVIAEoCzINLnNrZXAudjEuRXhlY0gAEh0KBGV4aXQYFiABKAsyDS5za2VwLnYxLkV4aXRIABIbCgNvb20YFyABKAsyDC5za2VwLnYxLk9vbUgAEikKCmNvbm5lY3Rpb24YGCABKAsyEy5za2VwLnYxLkNvbm5lY3Rpb25IABIdCgRsb3NzGBkgASgLMg0uc2tlcC52MS5Mb3NzSAASHwoFYWdlbnQYGiABKAsyDi5za2VwLnYxLkFnZW50SABCBgoEYm9keSLTAQoHUHJvY2VzcxISCgpwcm9jZXNzX2lkGAEgASgJEg8KB2V4ZWNfaWQYAiABKAkSFgoOcGFyZW50X2V4ZWNfaWQYAyABKAkSCwoDcGlkGAQgASgNEgwKBHBwaWQYBSABKA0SDAoEY29tbRgGIAEoCRILCgNleGUYByABKAkSCwoDdWlkGAggASgNEiUKCWNvbnRhaW5lchgJIAEoCzISLnNrZXAudjEuQ29udGFpbmVyEhMKC3ByZWV4aXN0aW5nGAogASgIEgwKBHVuaXQYCyABKAkivgIKCUNvbnRhaW5lchIKCgJpZBgBIAEoCRIPCgdydW50aW1lGAIgASgJEgwKBG5hbWUYAyABKAkSDQoFaW1hZ2UYBCABKAkSLgoGbGFiZWxzGAUgAygLMh4uc2tlcC52MS5Db250YWluZXIuTGFiZWxzRW50cnkSNQoKcG9kX2xhYmVscxgGIAMoCzIhLnNrZXAudjEuQ29udGFpbmVyLlBvZExhYmVsc0VudHJ5Eg8KB3BvZF91aWQYByABKAkSCwoDcG9kGAggASgJEhEKCW5hbWVzcGFjZRgJIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjAKDlBvZExhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiBgoERm9yayLLAwoERXhlYxIMCgRhcmdzGAEgAygJEhYKDmFyZ3NfdHJ1bmNhdGVkGAIgASgIEhAKCGFyZ3NfcmF3GAMgASgMEgsKA2N3ZBgEIAEoCRIbCgRmaWxlGAUgASgLMg0uc2tlcC52MS5GaWxlEg4KBnNjcmlwdBgGIAEoCRIQCghmaWxlbmFtZRgHIAEoCRINCgVtZW1mZBgIIAEoCBIQCgh1bmxpbmtlZBgJIAEoCBIOCgZzZXR1aWQYCiABKAgSDgoGc2V0Z2lkGAsgASgIEhEKCWZpbGVfY2FwcxgMIAEoCBIpCgtjcmVkZW50aWFscxgNIAEoCzIULnNrZXAudjEuQ3JlZGVudGlhbHMSKwoMY2FwYWJpbGl0aWVzGA4gASgLMhUuc2tlcC52MS5DYXBhYmlsaXRpZXMSJwoKbmFtZXNwYWNlcxgPIAEoCzITLnNrZXAudjEuTmFtZXNwYWNlcxIOCgZuc19waWQYECABKA0SGQoRZW50ZXJlZF9jb250YWluZXIYESABKAgSEQoJY2dyb3VwX2lkGBIgASgEEg4KBmNncm91cBgTIAEoCRIPCgdzZXNzaW9uGBQgASgNEgsKA3R0eRgVIAEoCSJgCgRGaWxlEgwKBHBhdGgYASABKAkSDgoGZGV2aWNlGAIgASgJEg0KBWlub2RlGAMgASgEEhMKC3BhdGhfc291cmNlGAQgASgJEhYKDnBhdGhfdHJ1bmNhdGVkGAUgASgIIpABCgtDcmVkZW50aWFscxILCgN1aWQYASABKA0SCwoDZ2lkGAIgASgNEgwKBGV1aWQYAyABKA0SDAoEZWdpZBgEIAEoDRIMCgRzdWlkGAUgASgNEgwKBHNnaWQYBiABKA0SDQoFZnN1aWQYByABKA0SDQoFZnNnaWQYCCABKA0SEQoJbG9naW5fdWlkGAkgASgNImwKDENhcGFiaWxpdGllcxITCgtpbmhlcml0YWJsZRgBIAEoCRIRCglwZXJtaXR0ZWQYAiABKAkSEQoJZWZmZWN0aXZlGAMgASgJEhAKCGJvdW5kaW5nGAQgASgJEg8KB2FtYmllbnQYBSABKAkieQoKTmFtZXNwYWNlcxIOCgZjZ3JvdXAYASABKA0SCwoDaXBjGAIgASgNEgsKA21udBgDIAEoDRILCgNuZXQYBCABKA0SCwoDcGlkGAUgASgNEgwKBHRpbWUYBiABKA0SDAoEdXNlchgHIAEoDRILCgN1dHMYCCABKA0ingEKBEV4aXQSDAoEY29kZRgBIAEoDRIOCgZzaWduYWwYAiABKA0SEwoLc2lnbmFsX25hbWUYAyABKAkSEwoLY29yZV9kdW1wZWQYBCABKAgSEwoLZHVyYXRpb25fbnMYBSABKAQSFQoNbWF4X3Jzc19ieXRlcxgGIAEoBBIPCgd1c2VyX25zGAcgASgEEhEKCXN5c3RlbV9ucxgIIAEoBCJsCgNPb20SDgoGY2dyb3VwGAEgASgJEhEKCWNncm91cF9pZBgCIAEoBBITCgtsaW1pdF9ieXRlcxgDIAEoBBITCgt1c2FnZV9ieXRlcxgEIAEoBBIYChB2aWN0aW1fcnNzX2J5dGVzGAUgASgEIikKCEVuZHBvaW50Eg8KB2FkZHJlc3MYASABKAkSDAoEcG9ydBgCIAEoDSJpCgRQZWVyEhIKCnByb2Nlc3NfaWQYASABKAkSDwoHZXhlY19pZBgCIAEoCRILCgNwaWQYAyABKA0SDAoEY29tbRgEIAEoCRILCgNleGUYBSABKAkSFAoMY29udGFpbmVyX2lkGAYgASgJIuoDCgpDb25uZWN0aW9uEhQKDGNvbW11bml0eV9pZBgBIAEoCRIgCgVsb2NhbBgCIAEoCzIRLnNrZXAudjEuRW5kcG9pbnQSIQoGcmVtb3RlGAMgASgLMhEuc2tlcC52MS5FbmRwb2ludBIOCgZmYW1pbHkYBCABKAkSEQoJdjRfbWFwcGVkGAUgASgIEhEKCWRpcmVjdGlvbhgGIAEoCRINCgVuZXRucxgHIAEoDRIUCgxvd25lcl9zb3VyY2UYCCABKAkSDQoFZXJyb3IYCSABKA0SEgoKZXJyb3JfbmFtZRgKIAEoCRIbCgRwZWVyGAsgASgLMg0uc2tlcC52MS5QZWVyEg8KB2JhY2tsb2cYDCABKA0SEgoKYnl0ZXNfc2VudBgUIAEoBBIWCg5ieXRlc19yZWNlaXZlZBgVIAEoBBIVCg1zZWdtZW50c19zZW50GBYgASgNEhkKEXNlZ21lbnRzX3JlY2VpdmVkGBcgASgNEg4KBnJ0dF91cxgYIAEoDRISCgpydHRfdmFyX3VzGBkgASgNEhMKC3JldHJhbnNtaXRzGBogASgNEhMKC2R1cmF0aW9uX25zGBsgASgEEhQKDGNsb3NlX3JlYXNvbhgcIAEoCRITCgtwcmVleGlzdGluZxgdIAEoCCJsCgRMb3NzEhEKCWxvc3Rfa2luZBgBIAEoCRINCgVjb3VudBgCIAEoBBINCgVwbGFjZRgDIAEoCRIRCglmaXJzdF9zZXEYBCABKAQSEAoIbGFzdF9zZXEYBSABKAQSDgoGZGV0YWlsGAYgASgJIlYKBUFnZW50Eg0KBWV2ZW50GAEgASgJEg8KB3ZlcnNpb24YAiABKAkSDwoHZHJhaW5lZBgDIAEoBBIMCgRsb3N0GAQgASgEEg4KBmRldGFpbBgFIAEoCUIsWipnaXRodWIuY29tL3NrZXAtaW8vc2tlcC9hcGkvc2tlcC92MTtza2VwdjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("ChRza2VwL3YxL3JlY29yZC5wcm90bxIHc2tlcC52MSLxAwoGUmVjb3JkEg8KB25vZGVfaWQYASABKAkSDwoHYm9vdF9pZBgCIAEoCRIMCgRraW5kGAMgASgJEgsKA3NlcRgEIAEoBBIoCgR0aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdib290X25zGAYgASgEEhEKCW5vZGVfbmFtZRgHIAEoCRIPCgdjbHVzdGVyGAggASgJEhEKCW5hbWVzcGFjZRgJIAEoCRILCgNwb2QYCiABKAkSIQoHcHJvY2VzcxgLIAEoCzIQLnNrZXAudjEuUHJvY2VzcxIdCgRmb3JrGBQgASgLMg0uc2tlcC52MS5Gb3JrSAASHQoEZXhlYxgVIAEoCzINLnNrZXAudjEuRXhlY0gAEh0KBGV4aXQYFiABKAsyDS5za2VwLnYxLkV4aXRIABIbCgNvb20YFyABKAsyDC5za2VwLnYxLk9vbUgAEikKCmNvbm5lY3Rpb24YGCABKAsyEy5za2VwLnYxLkNvbm5lY3Rpb25IABIdCgRsb3NzGBkgASgLMg0uc2tlcC52MS5Mb3NzSAASHwoFYWdlbnQYGiABKAsyDi5za2VwLnYxLkFnZW50SAASGwoDZG5zGBsgASgLMgwuc2tlcC52MS5EbnNIAEIGCgRib2R5ItMBCgdQcm9jZXNzEhIKCnByb2Nlc3NfaWQYASABKAkSDwoHZXhlY19pZBgCIAEoCRIWCg5wYXJlbnRfZXhlY19pZBgDIAEoCRILCgNwaWQYBCABKA0SDAoEcHBpZBgFIAEoDRIMCgRjb21tGAYgASgJEgsKA2V4ZRgHIAEoCRILCgN1aWQYCCABKA0SJQoJY29udGFpbmVyGAkgASgLMhIuc2tlcC52MS5Db250YWluZXISEwoLcHJlZXhpc3RpbmcYCiABKAgSDAoEdW5pdBgLIAEoCSK+AgoJQ29udGFpbmVyEgoKAmlkGAEgASgJEg8KB3J1bnRpbWUYAiABKAkSDAoEbmFtZRgDIAEoCRINCgVpbWFnZRgEIAEoCRIuCgZsYWJlbHMYBSADKAsyHi5za2VwLnYxLkNvbnRhaW5lci5MYWJlbHNFbnRyeRI1Cgpwb2RfbGFiZWxzGAYgAygLMiEuc2tlcC52MS5Db250YWluZXIuUG9kTGFiZWxzRW50cnkSDwoHcG9kX3VpZBgHIAEoCRILCgNwb2QYCCABKAkSEQoJbmFtZXNwYWNlGAkgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaMAoOUG9kTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIGCgRGb3JrIuIDCgRFeGVjEgwKBGFyZ3MYASADKAkSFgoOYXJnc190cnVuY2F0ZWQYAiABKAgSEAoIYXJnc19yYXcYAyABKAwSCwoDY3dkGAQgASgJEhsKBGZpbGUYBSABKAsyDS5za2VwLnYxLkZpbGUSDgoGc2NyaXB0GAYgASgJEhAKCGZpbGVuYW1lGAcgASgJEg0KBW1lbWZkGAggASgIEhAKCHVubGlua2VkGAkgASgIEg4KBnNldHVpZBgKIAEoCBIOCgZzZXRnaWQYCyABKAgSEQoJZmlsZV9jYXBzGAwgASgIEikKC2NyZWRlbnRpYWxzGA0gASgLMhQuc2tlcC52MS5DcmVkZW50aWFscxIrCgxjYXBhYmlsaXRpZXMYDiABKAsyFS5za2VwLnYxLkNhcGFiaWxpdGllcxInCgpuYW1lc3BhY2VzGA8gASgLMhMuc2tlcC52MS5OYW1lc3BhY2VzEg4KBm5zX3BpZBgQIAEoDRIZChFlbnRlcmVkX2NvbnRhaW5lchgRIAEoCBIRCgljZ3JvdXBfaWQYEiABKAQSDgoGY2dyb3VwGBMgASgJEg8KB3Nlc3Npb24YFCABKA0SCwoDdHR5GBUgASgJEhUKDWFyZ3NfcmVkYWN0ZWQYFiABKA0iYAoERmlsZRIMCgRwYXRoGAEgASgJEg4KBmRldmljZRgCIAEoCRINCgVpbm9kZRgDIAEoBBITCgtwYXRoX3NvdXJjZRgEIAEoCRIWCg5wYXRoX3RydW5jYXRlZBgFIAEoCCKQAQoLQ3JlZGVudGlhbHMSCwoDdWlkGAEgASgNEgsKA2dpZBgCIAEoDRIMCgRldWlkGAMgASgNEgwKBGVnaWQYBCABKA0SDAoEc3VpZBgFIAEoDRIMCgRzZ2lkGAYgASgNEg0KBWZzdWlkGAcgASgNEg0KBWZzZ2lkGAggASgNEhEKCWxvZ2luX3VpZBgJIAEoDSJsCgxDYXBhYmlsaXRpZXMSEwoLaW5oZXJpdGFibGUYASABKAkSEQoJcGVybWl0dGVkGAIgASgJEhEKCWVmZmVjdGl2ZRgDIAEoCRIQCghib3VuZGluZxgEIAEoCRIPCgdhbWJpZW50GAUgASgJInkKCk5hbWVzcGFjZXMSDgoGY2dyb3VwGAEgASgNEgsKA2lwYxgCIAEoDRILCgNtbnQYAyABKA0SCwoDbmV0GAQgASgNEgsKA3BpZBgFIAEoDRIMCgR0aW1lGAYgASgNEgwKBHVzZXIYByABKA0SCwoDdXRzGAggASgNIp4BCgRFeGl0EgwKBGNvZGUYASABKA0SDgoGc2lnbmFsGAIgASgNEhMKC3NpZ25hbF9uYW1lGAMgASgJEhMKC2NvcmVfZHVtcGVkGAQgASgIEhMKC2R1cmF0aW9uX25zGAUgASgEEhUKDW1heF9yc3NfYnl0ZXMYBiABKAQSDwoHdXNlcl9ucxgHIAEoBBIRCglzeXN0ZW1fbnMYCCABKAQibAoDT29tEg4KBmNncm91cBgBIAEoCRIRCgljZ3JvdXBfaWQYAiABKAQSEwoLbGltaXRfYnl0ZXMYAyABKAQSEwoLdXNhZ2VfYnl0ZXMYBCABKAQSGAoQdmljdGltX3Jzc19ieXRlcxgFIAEoBCIpCghFbmRwb2ludBIPCgdhZGRyZXNzGAEgASgJEgwKBHBvcnQYAiABKA0iaQoEUGVlchISCgpwcm9jZXNzX2lkGAEgASgJEg8KB2V4ZWNfaWQYAiABKAkSCwoDcGlkGAMgASgNEgwKBGNvbW0YBCABKAkSCwoDZXhlGAUgASgJEhQKDGNvbnRhaW5lcl9pZBgGIAEoCSL/AwoKQ29ubmVjdGlvbhIUCgxjb21tdW5pdHlfaWQYASABKAkSIAoFbG9jYWwYAiABKAsyES5za2VwLnYxLkVuZHBvaW50EiEKBnJlbW90ZRgDIAEoCzIRLnNrZXAudjEuRW5kcG9pbnQSDgoGZmFtaWx5GAQgASgJEhEKCXY0X21hcHBlZBgFIAEoCBIRCglkaXJlY3Rpb24YBiABKAkSDQoFbmV0bnMYByABKA0SFAoMb3duZXJfc291cmNlGAggASgJEg0KBWVycm9yGAkgASgNEhIKCmVycm9yX25hbWUYCiABKAkSGwoEcGVlchgLIAEoCzINLnNrZXAudjEuUGVlchIPCgdiYWNrbG9nGAwgASgNEhMKC3JlbW90ZV9uYW1lGA0gASgJEhIKCmJ5dGVzX3NlbnQYFCABKAQSFgoOYnl0ZXNfcmVjZWl2ZWQYFSABKAQSFQoNc2VnbWVudHNfc2VudBgWIAEoDRIZChFzZWdtZW50c19yZWNlaXZlZBgXIAEoDRIOCgZydHRfdXMYGCABKA0SEgoKcnR0X3Zhcl91cxgZIAEoDRITCgtyZXRyYW5zbWl0cxgaIAEoDRITCgtkdXJhdGlvbl9ucxgbIAEoBBIUCgxjbG9zZV9yZWFzb24YHCABKAkSEwoLcHJlZXhpc3RpbmcYHSABKAgiiAQKA0RucxIPCgdvdXRjb21lGAEgASgJEgwKBG5hbWUYAiABKAkSDAoEdHlwZRgDIAEoCRINCgVjbGFzcxgEIAEoCRINCgVyY29kZRgFIAEoCRIjCgdhbnN3ZXJzGAYgAygLMhIuc2tlcC52MS5EbnNBbnN3ZXISFwoPYW5zd2Vyc19vbWl0dGVkGAcgASgNEhEKCXVuZGVjb2RlZBgIIAEoCRISCgpsYXRlbmN5X25zGAkgASgEEiEKBmNsaWVudBgKIAEoCzIRLnNrZXAudjEuRW5kcG9pbnQSIQoGc2VydmVyGAsgASgLMhEuc2tlcC52MS5FbmRwb2ludBIQCghwcm90b2NvbBgMIAEoCRIUCgxjb21tdW5pdHlfaWQYDSABKAkSDQoFbmV0bnMYDiABKA0SCgoCaWQYDyABKA0SDgoGb3Bjb2RlGBAgASgJEhkKEXJlY3Vyc2lvbl9kZXNpcmVkGBEgASgIEhsKE3JlY3Vyc2lvbl9hdmFpbGFibGUYEiABKAgSFQoNYXV0aG9yaXRhdGl2ZRgTIAEoCBIWCg5hdXRoZW50aWNfZGF0YRgUIAEoCBIRCgl0cnVuY2F0ZWQYFSABKAgSEwoLcXVlcnlfYnl0ZXMYFiABKA0SFAoMYW5zd2VyX2J5dGVzGBcgASgNEhMKC3JldHJhbnNtaXRzGBggASgNIkIKCURuc0Fuc3dlchIMCgRuYW1lGAEgASgJEgwKBHR5cGUYAiABKAkSCwoDdHRsGAMgASgNEgwKBGRhdGEYBCABKAkibAoETG9zcxIRCglsb3N0X2tpbmQYASABKAkSDQoFY291bnQYAiABKAQSDQoFcGxhY2UYAyABKAkSEQoJZmlyc3Rfc2VxGAQgASgEEhAKCGxhc3Rfc2VxGAUgASgEEg4KBmRldGFpbBgGIAEoCSJWCgVBZ2VudBINCgVldmVudBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEg8KB2RyYWluZWQYAyABKAQSDAoEbG9zdBgEIAEoBBIOCgZkZXRhaWwYBSABKAlCLFoqZ2l0aHViLmNvbS9za2VwLWlvL3NrZXAvYXBpL3NrZXAvdjE7c2tlcHYxYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * Record is one thing that happened on one node.
@@ -41,7 +41,7 @@ export type Record = Message<"skep.v1.Record"> & {
   bootId: string;
 
   /**
-   * What happened: fork, exec, exit, oom, connect, accept, close, listen, loss, agent.
+   * What happened: fork, exec, exit, oom, connect, accept, close, listen, dns, loss, agent.
    *
    * @generated from field: string kind = 3;
    */
@@ -95,7 +95,7 @@ export type Record = Message<"skep.v1.Record"> & {
 
   /**
    * The process that the record is about. For fork it is the new child; for
-   * a connection its owner.
+   * a connection its owner, for dns who asks.
    *
    * @generated from field: skep.v1.Process process = 11;
    */
@@ -148,6 +148,12 @@ export type Record = Message<"skep.v1.Record"> & {
      */
     value: Agent;
     case: "agent";
+  } | {
+    /**
+     * @generated from field: skep.v1.Dns dns = 27;
+     */
+    value: Dns;
+    case: "dns";
   } | { case: undefined; value?: undefined };
 };
 
@@ -464,6 +470,13 @@ export type Exec = Message<"skep.v1.Exec"> & {
    * @generated from field: string tty = 21;
    */
   tty: string;
+
+  /**
+   * Arguments in which a secret was replaced by "[redacted]", before the record was made.
+   *
+   * @generated from field: uint32 args_redacted = 22;
+   */
+  argsRedacted: number;
 };
 
 /**
@@ -929,6 +942,15 @@ export type Connection = Message<"skep.v1.Connection"> & {
   backlog: number;
 
   /**
+   * Of an outbound connection: the name that was asked for when the remote address was
+   * the answer, where the agent has seen that: by this process if it asked, else by the
+   * last in its network namespace.
+   *
+   * @generated from field: string remote_name = 13;
+   */
+  remoteName: string;
+
+  /**
    * Of a close; in tables also of an open connection, as ConnectionInfo.counted says.
    * Payload bytes: sent once (without retransmissions), received in order.
    *
@@ -998,6 +1020,216 @@ export const ConnectionSchema: GenMessage<Connection> = /*@__PURE__*/
   messageDesc(file_skep_v1_record, 13);
 
 /**
+ * Dns is a DNS query of a process on this host, and what came of it. The record's time is
+ * that of the answer; latency_ns before it the query was sent.
+ *
+ * @generated from message skep.v1.Dns
+ */
+export type Dns = Message<"skep.v1.Dns"> & {
+  /**
+   * answered; unanswered, after 5 s; unmatched, an answer to no query that was seen;
+   * abandoned, where the agent stopped waiting: it ended, or had too many to wait for.
+   *
+   * @generated from field: string outcome = 1;
+   */
+  outcome: string;
+
+  /**
+   * The question: a name without its final dot ("." is the root), in presentation format
+   * (RFC 4343: \DDD for what is not printable); its type, such as AAAA; its class, if that
+   * is not IN.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string type = 3;
+   */
+  type: string;
+
+  /**
+   * @generated from field: string class = 4;
+   */
+  class: string;
+
+  /**
+   * Response code, such as NOERROR or NXDOMAIN. Empty without an answer.
+   *
+   * @generated from field: string rcode = 5;
+   */
+  rcode: string;
+
+  /**
+   * The answer section.
+   *
+   * @generated from field: repeated skep.v1.DnsAnswer answers = 6;
+   */
+  answers: DnsAnswer[];
+
+  /**
+   * How many records of the answer section are not in answers, and why.
+   *
+   * @generated from field: uint32 answers_omitted = 7;
+   */
+  answersOmitted: number;
+
+  /**
+   * @generated from field: string undecoded = 8;
+   */
+  undecoded: string;
+
+  /**
+   * From the query's way out of its socket to the answer's way into it, by the kernel's
+   * clock; of a query without an answer, how long was waited for one.
+   *
+   * @generated from field: uint64 latency_ns = 9;
+   */
+  latencyNs: bigint;
+
+  /**
+   * Both ends as the process knows them: the server before its address is translated.
+   *
+   * @generated from field: skep.v1.Endpoint client = 10;
+   */
+  client?: Endpoint | undefined;
+
+  /**
+   * @generated from field: skep.v1.Endpoint server = 11;
+   */
+  server?: Endpoint | undefined;
+
+  /**
+   * "udp" or "tcp".
+   *
+   * @generated from field: string protocol = 12;
+   */
+  protocol: string;
+
+  /**
+   * Community ID v1 of the 5-tuple (seed 0).
+   *
+   * @generated from field: string community_id = 13;
+   */
+  communityId: string;
+
+  /**
+   * Inode number of the network namespace that was asked from; 0 of an unmatched answer.
+   *
+   * @generated from field: uint32 netns = 14;
+   */
+  netns: number;
+
+  /**
+   * The message's id.
+   *
+   * @generated from field: uint32 id = 15;
+   */
+  id: number;
+
+  /**
+   * Operation, if it is not QUERY.
+   *
+   * @generated from field: string opcode = 16;
+   */
+  opcode: string;
+
+  /**
+   * @generated from field: bool recursion_desired = 17;
+   */
+  recursionDesired: boolean;
+
+  /**
+   * Of the answer.
+   *
+   * @generated from field: bool recursion_available = 18;
+   */
+  recursionAvailable: boolean;
+
+  /**
+   * @generated from field: bool authoritative = 19;
+   */
+  authoritative: boolean;
+
+  /**
+   * @generated from field: bool authentic_data = 20;
+   */
+  authenticData: boolean;
+
+  /**
+   * The server has cut its answer short: a client asks again over TCP.
+   *
+   * @generated from field: bool truncated = 21;
+   */
+  truncated: boolean;
+
+  /**
+   * Sizes of both messages.
+   *
+   * @generated from field: uint32 query_bytes = 22;
+   */
+  queryBytes: number;
+
+  /**
+   * @generated from field: uint32 answer_bytes = 23;
+   */
+  answerBytes: number;
+
+  /**
+   * How often the same query was sent again before its answer came.
+   *
+   * @generated from field: uint32 retransmits = 24;
+   */
+  retransmits: number;
+};
+
+/**
+ * Describes the message skep.v1.Dns.
+ * Use `create(DnsSchema)` to create a new message.
+ */
+export const DnsSchema: GenMessage<Dns> = /*@__PURE__*/
+  messageDesc(file_skep_v1_record, 14);
+
+/**
+ * DnsAnswer is one resource record.
+ *
+ * @generated from message skep.v1.DnsAnswer
+ */
+export type DnsAnswer = Message<"skep.v1.DnsAnswer"> & {
+  /**
+   * As Dns.name and Dns.type.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string type = 2;
+   */
+  type: string;
+
+  /**
+   * @generated from field: uint32 ttl = 3;
+   */
+  ttl: number;
+
+  /**
+   * In presentation format, as in a zone file; a lone name without its final dot. At most
+   * 1,024 bytes.
+   *
+   * @generated from field: string data = 4;
+   */
+  data: string;
+};
+
+/**
+ * Describes the message skep.v1.DnsAnswer.
+ * Use `create(DnsAnswerSchema)` to create a new message.
+ */
+export const DnsAnswerSchema: GenMessage<DnsAnswer> = /*@__PURE__*/
+  messageDesc(file_skep_v1_record, 15);
+
+/**
  * Loss says what is missing from the stream it appears in.
  *
  * @generated from message skep.v1.Loss
@@ -1016,7 +1248,7 @@ export type Loss = Message<"skep.v1.Loss"> & {
   count: bigint;
 
   /**
-   * Where: ring_full, table_full, subscriber, restart, program_missed.
+   * Where: ring_full, table_full, untracked, subscriber, restart, program_missed, malformed, undecoded, store, ship:NAME.
    *
    * @generated from field: string place = 3;
    */
@@ -1045,7 +1277,7 @@ export type Loss = Message<"skep.v1.Loss"> & {
  * Use `create(LossSchema)` to create a new message.
  */
 export const LossSchema: GenMessage<Loss> = /*@__PURE__*/
-  messageDesc(file_skep_v1_record, 14);
+  messageDesc(file_skep_v1_record, 16);
 
 /**
  * Agent is a change in the agent itself.
@@ -1054,7 +1286,7 @@ export const LossSchema: GenMessage<Loss> = /*@__PURE__*/
  */
 export type Agent = Message<"skep.v1.Agent"> & {
   /**
-   * start, adopt, stop.
+   * start, adopt, reload, stop.
    *
    * @generated from field: string event = 1;
    */
@@ -1088,5 +1320,5 @@ export type Agent = Message<"skep.v1.Agent"> & {
  * Use `create(AgentSchema)` to create a new message.
  */
 export const AgentSchema: GenMessage<Agent> = /*@__PURE__*/
-  messageDesc(file_skep_v1_record, 15);
+  messageDesc(file_skep_v1_record, 17);
 

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vm
+
+import "strings"
+
+// suite is one package whose tests run in the matrix. Add an entry to run more; see README.md.
+type suite struct {
+	// pkg is the package's path from the repository's root.
+	pkg string
+	// args are further arguments of the test binary, such as -test.run=TestX.
+	args []string
+	// programs are built from main packages and put at these guest paths.
+	programs map[string]string
+	// files are copied from host paths (from the repository's root) to guest paths.
+	files map[string]string
+	// hostPrograms are found in the host's PATH and copied with their libraries.
+	hostPrograms []string
+	env          []string
+	// kernels names those it runs on; empty: all.
+	kernels []string
+	// cgroupV1 boots the hybrid cgroup layout for it.
+	cgroupV1 bool
+}
+
+func suites() []suite {
+	return []suite{
+		{pkg: "./test/vm/smoke"},
+		{pkg: "./test/vm/smoke", args: []string{"-test.run=TestMounts|TestCgroupV1|TestPrograms/cgroup"},
+			env: []string{"SKEP_CGROUP_V1=1"}, kernels: []string{"5.10", "6.1", "6.12"}, cgroupV1: true},
+		{pkg: "./test/e2e/ladder", programs: agentPrograms, env: agentEnv},
+		{pkg: "./test/e2e/process", programs: containerPrograms, hostPrograms: runtimes, env: containerEnv,
+			kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
+		{pkg: "./test/e2e/process", args: []string{"-test.run=TestRunc"}, programs: containerPrograms, hostPrograms: runtimes,
+			env: containerEnv, kernels: []string{"5.10", "6.12"}, cgroupV1: true},
+		{pkg: "./test/e2e/containers", args: []string{"-test.run=TestRunc"}, programs: containerPrograms, hostPrograms: runtimes,
+			env: containerEnv, kernels: []string{"6.1"}},
+		{pkg: "./internal/sensor/tcp", kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
+		{pkg: "./internal/sensor/dns", kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
+		{pkg: "./internal/sensor/process", kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
+		// Neither sensor uses LSM: a few tests show that nothing else differs either.
+		{pkg: "./test/e2e/process", args: []string{"-test.run=TestVictimRung|TestRungs/best/(argv|image|lineage|terminal)$"},
+			programs: agentPrograms, env: agentEnv, kernels: []string{"6.12-nobpf"}},
+		{pkg: "./internal/sensor/tcp", args: []string{"-test.run=TestRungOfThisKernel|TestTrafficRungs|TestOwners"},
+			kernels: []string{"6.12-nobpf", "6.12-lockdown"}},
+		{pkg: "./test/e2e/process", args: []string{"-test.run=TestConfidentiality"}, programs: agentPrograms, env: agentEnv,
+			kernels: []string{"6.12-lockdown"}},
+		{pkg: "./internal/kern", kernels: []string{"5.10", "6.1", "7.2"}},
+		// What depends on the kernel: pins and what becomes of them, rings, links, and not what config or files decide.
+		{pkg: "./test/e2e/agent", args: []string{"-test.run=TestForeignUntouched|TestNobody|TestLosses|TestSecond|TestKilledUnder|" +
+			"TestOther|TestEphemeral|TestRefusals/no_BPF|TestDamagedPins/(none|a_link_is)"},
+			programs: agentPrograms, env: agentEnv, kernels: []string{"5.10", "6.1", "6.12"}},
+		{pkg: "./test/e2e/agent", args: []string{"-test.run=TestForeign|TestNobody|TestLosses|TestTable|TestConnectionsHeal|TestPrivate|TestEphemeral|" +
+			"TestRemove|TestSecond|TestKilled|TestOther|TestRefusals/no_|TestDamagedPins/(none|a_link_is|a_map_is)"},
+			programs: agentPrograms, env: agentEnv, kernels: []string{"7.2"}},
+	}
+}
+
+// What a suite needs that starts the real agent.
+var (
+	agentPrograms = map[string]string{"/bin/skepd": "./cmd/skepd", "/bin/skep": "./cmd/skep"}
+	agentEnv      = []string{"SKEP_BIN_DIR=/bin"}
+
+	containerPrograms = map[string]string{"/bin/skepd": "./cmd/skepd", "/bin/skep": "./cmd/skep", "/skep/probe": "./test/e2e/containers/probe"}
+	runtimes          = []string{"runc"}
+	containerEnv      = []string{"SKEP_BIN_DIR=/bin", "SKEP_PROBE=/skep/probe"}
+)
+
+func (s suite) name() string {
+	name := strings.TrimPrefix(s.pkg, "./")
+	if s.cgroupV1 {
+		name += "-cgroup1"
+	}
+	return strings.ReplaceAll(name, "/", ".")
+}
