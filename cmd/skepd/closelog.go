@@ -46,5 +46,6 @@ func background() {
 	_ = unix.Setpriority(unix.PRIO_PGRP, 0, 19)
 	const whoPgrp, classIdle = 2, 3 << 13 // ioprio_set(2)
 	_, _, _ = unix.Syscall(unix.SYS_IOPRIO_SET, whoPgrp, 0, classIdle)
-	debug.SetMemoryLimit(96 << 20)
+	debug.SetGCPercent(400)
+	debug.SetMemoryLimit(128 << 20)
 }

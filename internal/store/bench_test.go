@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"testing"
 	"time"
@@ -38,6 +39,7 @@ func BenchmarkAppendAndClose(b *testing.B) {
 		records[i] = d.next()
 		kinds[i], _ = event.KindOf(records[i])
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as skepd close-log does
 	dir := b.TempDir()
 	// The least of all rounds: what others do on the machine only ever adds to it.
 	appended, closed := time.Hour, time.Hour

@@ -44,6 +44,8 @@ type field struct {
 	// Levels of a value that is there, see "Dremel: Interactive Analysis of Web-Scale
 	// Datasets" (2010), section 4.
 	repetition, definition int
+	// zero is the value of a leaf that is not set, in a message that is there.
+	zero parquet.Value
 	// columns of all leaves below, or the one of a leaf.
 	columns []int
 }
@@ -272,6 +274,7 @@ func (s *schema) column(f *field, path []string) (bool, error) {
 	}
 	f.column, f.columns = leaf.ColumnIndex, []int{leaf.ColumnIndex}
 	s.leaves[f.column] = f
+	f.zero = f.leaf(occurrence{}).Level(f.repetition, f.definition, f.column)
 	return true, nil
 }
 

@@ -16,16 +16,29 @@ type shredder struct {
 	schema  *schema
 	columns [][]parquet.Value
 	rows    int
-	lengths []int
+	lengths []int // of the columns before the row
 	// found are the values of the messages that are being read, one part for each.
 	found []occurrence
 	more  []occurrence // further ones of repeated fields, in order
+	// known are the columns of pieces that were taken apart lately: see piece.
+	known [knownPieces]knownPiece
+}
+
+// knownPieces is how many are remembered; which one is forgotten is left to chance.
+const knownPieces = 512
+
+type knownPiece struct {
+	first  *byte
+	length int
+	fields []int // of the record, that it sets
+	values []parquet.Value
 }
 
 // occurrence is a field's value on the wire.
 type occurrence struct {
 	field  *field
 	set    bool
+	done   bool   // its columns are written
 	number uint64 // of a varint
 	bytes  []byte
 }
@@ -41,13 +54,13 @@ func newShredder(s *schema) *shredder {
 var errWire = errors.New("not a record")
 
 // add appends a row, from pieces of a record's encoding. If they are no record, nothing is
-// appended.
-func (s *shredder) add(wire ...[]byte) error {
+// appended. All pieces but the last are shared with other records and stay where they are.
+func (s *shredder) add(pieces ...[]byte) error {
 	for i, c := range s.columns {
 		s.lengths[i] = len(c)
 	}
 	s.found, s.more = s.found[:0], s.more[:0]
-	if err := s.root(wire); err != nil {
+	if err := s.root(pieces); err != nil {
 		for i, n := range s.lengths {
 			s.columns[i] = s.columns[i][:n]
 		}
@@ -57,21 +70,63 @@ func (s *shredder) add(wire ...[]byte) error {
 	return nil
 }
 
+func (s *shredder) root(pieces [][]byte) error {
+	root := s.schema.root
+	s.begin(root)
+	for i, piece := range pieces {
+		if i < len(pieces)-1 && len(piece) > 0 {
+			if err := s.piece(piece); err != nil {
+				return err
+			}
+		} else if err := s.parse(root, piece, 0); err != nil {
+			return err
+		}
+	}
+	return s.fields(root, 0, 0, 0, 0)
+}
+
+// piece writes the columns of the fields that a shared piece sets. Most records have a
+// process that others have too: what lies at the same place is the same.
+func (s *shredder) piece(piece []byte) error {
+	n := len(piece)
+	k := &s.known[(n*31+int(piece[n-1])+int(piece[n/2])*7+int(piece[n/3])*57+int(piece[n/4])*111)%knownPieces]
+	if k.first == &piece[0] && k.length == n {
+		for _, i := range k.fields {
+			if s.found[i].set {
+				return errWire
+			}
+			s.found[i] = occurrence{set: true, done: true}
+		}
+		for _, v := range k.values {
+			s.columns[v.Column()] = append(s.columns[v.Column()], v)
+		}
+		return nil
+	}
+	*k = knownPiece{fields: k.fields[:0], values: k.values[:0]}
+	if err := s.parse(s.schema.root, piece, 0); err != nil {
+		return err
+	}
+	for i, f := range s.schema.root.fields {
+		if o := s.found[i]; o.set && !o.done {
+			if err := s.value(f, &o, 0, 0); err != nil {
+				return err
+			}
+			s.found[i].done = true
+			k.fields = append(k.fields, i)
+			for _, c := range f.columns {
+				k.values = append(k.values, s.columns[c][s.lengths[c]:]...)
+			}
+		}
+	}
+	k.first, k.length = &piece[0], n
+	return nil
+}
+
 func (s *shredder) clear() {
 	for i := range s.columns {
 		s.columns[i] = s.columns[i][:0]
 	}
 	s.rows = 0
-}
-
-func (s *shredder) root(pieces [][]byte) error {
-	s.begin(s.schema.root)
-	for _, piece := range pieces {
-		if err := s.parse(s.schema.root, piece, 0); err != nil {
-			return err
-		}
-	}
-	return s.fields(s.schema.root, 0, 0, 0, 0)
 }
 
 // message writes the columns of a message that is there.
@@ -94,7 +149,7 @@ func (s *shredder) begin(m *message) {
 func (s *shredder) fields(m *message, base, moreBase, repetition, definition int) error {
 	moreEnd := len(s.more)
 	for i, f := range m.fields {
-		if err := s.field(f, s.found[base+i], s.more[moreBase:moreEnd], repetition, definition); err != nil {
+		if err := s.field(f, base+i, s.more[moreBase:moreEnd], repetition, definition); err != nil {
 			return err
 		}
 	}
@@ -129,6 +184,9 @@ func (s *shredder) parse(m *message, wire []byte, base int) error {
 		}
 		i := int(m.byNumber[number]) - 1
 		o.field = m.fields[i]
+		if !o.field.repeated && s.found[base+i].done {
+			return errWire // its columns are written
+		}
 		if !o.field.accepts(typ) {
 			return errWire
 		}
@@ -148,20 +206,33 @@ func (f *field) accepts(typ protowire.Type) bool {
 	return typ == protowire.VarintType && !f.repeated // records have no packed numbers
 }
 
-func (s *shredder) field(f *field, one occurrence, more []occurrence, repetition, definition int) error {
-	if !f.repeated {
-		return s.value(f, one, repetition, definition)
+// field writes the columns of a field: the value found at an index or, if it is repeated,
+// its share of more.
+func (s *shredder) field(f *field, found int, more []occurrence, repetition, definition int) error {
+	one := &s.found[found]
+	switch {
+	case one.done:
+		return nil
+	case f.repeated:
+		return s.list(f, more, repetition, definition)
+	case !one.set && f.message == nil && repetition == f.repetition:
+		s.columns[f.column] = append(s.columns[f.column], f.zero)
+		return nil
 	}
+	return s.value(f, one, repetition, definition)
+}
+
+func (s *shredder) list(f *field, more []occurrence, repetition, definition int) error {
 	some := false
-	for _, o := range more {
-		if o.field != f {
+	for i := range more {
+		if more[i].field != f {
 			continue
 		}
 		if some {
 			repetition = f.repetition
 		}
 		some = true
-		if err := s.value(f, o, repetition, f.definition); err != nil {
+		if err := s.value(f, &more[i], repetition, f.definition); err != nil {
 			return err
 		}
 	}
@@ -171,17 +242,20 @@ func (s *shredder) field(f *field, one occurrence, more []occurrence, repetition
 	return nil
 }
 
-func (s *shredder) value(f *field, o occurrence, repetition, definition int) error {
+func (s *shredder) value(f *field, o *occurrence, repetition, definition int) error {
 	switch {
-	case f.message == nil:
-		v, err := f.leaf(o)
-		s.columns[f.column] = append(s.columns[f.column], v.Level(repetition, f.definition, f.column))
-		return err
-	case !o.set:
+	case f.message != nil && o.set:
+		return s.message(f.message, o.bytes, repetition, f.definition)
+	case f.message != nil:
 		s.null(f, repetition, definition)
 		return nil
+	case f.kind == leafTime && o.set:
+		ns, err := timestampNS(o.bytes)
+		s.columns[f.column] = append(s.columns[f.column], parquet.Int64Value(ns).Level(repetition, f.definition, f.column))
+		return err
 	}
-	return s.message(f.message, o.bytes, repetition, f.definition)
+	s.columns[f.column] = append(s.columns[f.column], f.leaf(*o).Level(repetition, f.definition, f.column))
+	return nil
 }
 
 func (s *shredder) null(f *field, repetition, definition int) {
@@ -190,18 +264,15 @@ func (s *shredder) null(f *field, repetition, definition int) {
 	}
 }
 
-func (f *field) leaf(o occurrence) (parquet.Value, error) {
+// leaf is the value of a leaf that is no time.
+func (f *field) leaf(o occurrence) parquet.Value {
 	switch f.kind {
 	case leafString, leafBytes:
-		return parquet.ByteArrayValue(o.bytes), nil
+		return parquet.ByteArrayValue(o.bytes)
 	case leafBool:
-		return parquet.BooleanValue(o.number != 0), nil
+		return parquet.BooleanValue(o.number != 0)
 	case leafInt32, leafUint32:
-		return parquet.Int32Value(int32(o.number)), nil
-	case leafInt64, leafUint64:
-		return parquet.Int64Value(int64(o.number)), nil
-	default:
-		ns, err := timestampNS(o.bytes)
-		return parquet.Int64Value(ns), err
+		return parquet.Int32Value(int32(o.number))
 	}
+	return parquet.Int64Value(int64(o.number))
 }
