@@ -12,15 +12,18 @@ import (
 // columnReader reads the values of chosen rows of one column, going forward. Pages in
 // which no row is wanted are not read.
 type columnReader struct {
-	chunk    parquet.ColumnChunk
-	repeated bool
-	pages    parquet.Pages
-	values   parquet.ValueReader
-	row      int64 // of the next value
-	end      int64 // row behind the page
-	buf      [128]parquet.Value
-	have     []parquet.Value // read and not taken
-	held     []parquet.Page  // whose memory the values of the batch are in
+	chunk      parquet.ColumnChunk
+	repeated   bool
+	definition int
+	flat       flatPage // of a column that is not repeated
+	pages      parquet.Pages
+	values     parquet.ValueReader
+	row        int64 // of the next value
+	begin      int64 // first row of the page
+	end        int64 // row behind the page
+	buf        [128]parquet.Value
+	have       []parquet.Value // read and not taken
+	held       []parquet.Page  // whose memory the values of the batch are in
 }
 
 // columnBatch holds the values of a batch of rows of one column.
@@ -52,6 +55,12 @@ func (c *columnReader) read(rows []int64, to *columnBatch) error {
 		c.pages = c.chunk.Pages()
 	}
 	for _, row := range rows {
+		if !c.repeated {
+			if err := c.one(row, to); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := c.seek(row); err != nil {
 			return err
 		}
@@ -60,6 +69,22 @@ func (c *columnReader) read(rows []int64, to *columnBatch) error {
 		}
 		to.ends = append(to.ends, len(to.values))
 	}
+	return nil
+}
+
+// one takes the value of a row of a column that is not repeated.
+func (c *columnReader) one(row int64, to *columnBatch) error {
+	if row >= c.end {
+		if err := c.page(row); err != nil {
+			return err
+		}
+		if !c.flat.open(c.held[len(c.held)-1], c.chunk.Type().Kind(), c.definition) {
+			return errShort
+		}
+		c.begin = row
+	}
+	to.values = append(to.values, c.flat.at(int(row-c.begin)))
+	to.ends = append(to.ends, len(to.values))
 	return nil
 }
 

@@ -31,6 +31,9 @@ type logSource struct {
 	held   recordHeap
 	newest int64
 	wire   []byte
+	// hopeless says of the shared pieces of this epoch whether no record that has them
+	// can match.
+	hopeless map[*byte]bool
 }
 
 // openLogSource reads the first size bytes of a log.
@@ -55,6 +58,9 @@ func (s *logSource) fill() error {
 	if err != nil {
 		return err
 	}
+	if first || s.hopeless == nil {
+		s.hopeless = map[*byte]bool{}
+	}
 	_, err = s.in.read(payload, first, s.take)
 	if errors.Is(err, errEntry) {
 		return nil // counted when the log was scanned
@@ -63,14 +69,33 @@ func (s *logSource) fill() error {
 }
 
 func (s *logSource) take(r stored) error {
+	for _, piece := range r.pieces[:r.n-1] {
+		if len(piece) > 0 && s.without(piece) {
+			return nil
+		}
+	}
+	if h, err := r.head(); err != nil || !s.query.span.has(h.time) {
+		return nil
+	}
 	s.wire = r.wire(s.wire[:0])
 	record := &skepv1.Record{}
-	if proto.Unmarshal(s.wire, record) != nil || !s.query.span.has(timeOf(record)) || !s.query.match(record) {
+	if proto.Unmarshal(s.wire, record) != nil || !s.query.match(record) {
 		return nil
 	}
 	s.newest = max(s.newest, timeOf(record))
 	heap.Push(&s.held, record)
 	return nil
+}
+
+// without says whether records with a shared piece can be left out.
+func (s *logSource) without(piece []byte) bool {
+	out, known := s.hopeless[&piece[0]]
+	if !known {
+		r := &skepv1.Record{}
+		out = proto.Unmarshal(piece, r) == nil && s.query.excludes(r)
+		s.hopeless[&piece[0]] = out
+	}
+	return out
 }
 
 // close leaves the file to the Past that opened it.

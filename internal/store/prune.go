@@ -20,6 +20,8 @@ type clause struct {
 	matches func(path string, v parquet.Value) bool
 	// exact are the only values that match, nil if there are others: for bloom filters.
 	exact []string
+	// numbers are the only ones that match, for columns of numbers.
+	numbers map[uint64]struct{}
 }
 
 // clausesOf are the conditions that a filter implies, each from one of its fields.
@@ -30,13 +32,10 @@ func clausesOf(spec *skepv1.Filter) []clause {
 		columns []string
 		exact   []string
 	}{
-		{&skepv1.Filter{Pids: spec.GetPids()}, len(spec.GetPids()), []string{"process.pid"}, nil},
-		{&skepv1.Filter{Uids: spec.GetUids()}, len(spec.GetUids()), []string{"process.uid"}, nil},
 		{&skepv1.Filter{Comms: spec.GetComms()}, len(spec.GetComms()), []string{"process.comm"}, spec.GetComms()},
 		{&skepv1.Filter{Exes: spec.GetExes()}, len(spec.GetExes()), []string{"process.exe"}, exactExes(spec.GetExes())},
 		{&skepv1.Filter{Containers: spec.GetContainers()}, len(spec.GetContainers()), []string{
 			"process.container.id", "process.container.name", "process.container.pod", "pod", "process.container.pod_uid"}, nil},
-		{&skepv1.Filter{Ports: spec.GetPorts()}, len(spec.GetPorts()), []string{"connection.local.port", "connection.remote.port"}, nil},
 		{&skepv1.Filter{Addrs: spec.GetAddrs()}, len(spec.GetAddrs()), []string{"connection.local.address", "connection.remote.address"}, exactAddrs(spec.GetAddrs())},
 	}
 	var clauses []clause
@@ -48,12 +47,35 @@ func clausesOf(spec *skepv1.Filter) []clause {
 		if err != nil { // the whole filter was compiled before: it can only be of a later version
 			continue
 		}
-		clauses = append(clauses, clause{f.columns, probe(filter), f.exact})
+		clauses = append(clauses, clause{columns: f.columns, matches: probe(filter), exact: f.exact})
+	}
+	for _, f := range []struct {
+		numbers []uint32
+		columns []string
+	}{
+		{spec.GetPids(), []string{"process.pid"}},
+		{spec.GetUids(), []string{"process.uid"}},
+		{spec.GetPorts(), []string{"connection.local.port", "connection.remote.port"}},
+	} {
+		if len(f.numbers) > 0 {
+			clauses = append(clauses, clause{columns: f.columns, numbers: numberSet(f.numbers)})
+		}
 	}
 	for _, e := range event.Equalities(spec.GetWhere()) {
-		clauses = append(clauses, clause{[]string{e.Path}, func(_ string, v parquet.Value) bool { return string(v.ByteArray()) == e.Value }, []string{e.Value}})
+		clauses = append(clauses, clause{
+			columns: []string{e.Path}, exact: []string{e.Value},
+			matches: func(_ string, v parquet.Value) bool { return string(v.ByteArray()) == e.Value },
+		})
 	}
 	return clauses
+}
+
+func numberSet(values []uint32) map[uint64]struct{} {
+	set := map[uint64]struct{}{}
+	for _, v := range values {
+		set[uint64(v)] = struct{}{}
+	}
+	return set
 }
 
 // exactExes are the values that executables may have, nil if a pattern has more than one.
@@ -88,15 +110,45 @@ func probe(f *event.Filter) func(string, parquet.Value) bool {
 				m, path = m.Mutable(fd).Message(), rest
 				continue
 			}
-			switch fd.Kind() {
-			case protoreflect.StringKind:
-				m.Set(fd, protoreflect.ValueOfString(string(v.ByteArray())))
-			case protoreflect.Uint32Kind:
-				m.Set(fd, protoreflect.ValueOfUint32(v.Uint32()))
-			}
+			m.Set(fd, protoreflect.ValueOfString(string(v.ByteArray())))
 			return f.Match(r)
 		}
 	}
+}
+
+// aboutProcess says whether the process of a record decides.
+func (c *clause) aboutProcess() bool {
+	for _, path := range c.columns {
+		if !strings.HasPrefix(path, "process.") && path != "pod" {
+			return false
+		}
+	}
+	return true
+}
+
+// holds says whether the condition is true of a record.
+func (c *clause) holds(r *skepv1.Record) bool {
+	for _, path := range c.columns {
+		m, rest, more := r.ProtoReflect(), path, true
+		for {
+			var name string
+			name, rest, more = strings.Cut(rest, ".")
+			fd := m.Descriptor().Fields().ByName(protoreflect.Name(name))
+			if more {
+				m = m.Get(fd).Message()
+				continue
+			}
+			if v := m.Get(fd); c.numbers != nil {
+				if _, ok := c.numbers[v.Uint()]; ok {
+					return true
+				}
+			} else if c.matches(path, parquet.ByteArrayValue([]byte(v.String()))) {
+				return true
+			}
+			break
+		}
+	}
+	return false
 }
 
 // rowSet is a set of rows of a segment.
@@ -148,7 +200,7 @@ func (c *clause) rows(group parquet.RowGroup, s *schema, to rowSet) error {
 		if f == nil || f.repetition > 0 {
 			continue
 		}
-		m := matcher{matches: func(v parquet.Value) bool { return c.matches(path, v) }, definition: f.definition, rows: to}
+		m := matcher{matches: func(v parquet.Value) bool { return c.matches(path, v) }, numbers: c.numbers, definition: f.definition, rows: to}
 		if err := m.chunk(group.ColumnChunks()[f.column]); err != nil {
 			return err
 		}
@@ -156,20 +208,16 @@ func (c *clause) rows(group parquet.RowGroup, s *schema, to rowSet) error {
 	return nil
 }
 
-// matcher finds the rows of a column whose value matches. It asks once for each value
-// of a dictionary, and remembers the last answers for others.
+// matcher finds the rows of a column whose value matches. Of a dictionary it asks about
+// each value once.
 type matcher struct {
 	matches    func(parquet.Value) bool
+	numbers    map[uint64]struct{} // if set, those that match
 	definition int
 	rows       rowSet
 
 	dictionary []int8 // 1 yes, -1 no, 0 not asked
-	numbers    map[uint64]bool
-	buf        [256]parquet.Value
 }
-
-// rememberedNumbers bounds the memory for answers.
-const rememberedNumbers = 1 << 16
 
 func (m *matcher) chunk(chunk parquet.ColumnChunk) error {
 	pages := chunk.Pages()
@@ -184,84 +232,52 @@ func (m *matcher) chunk(chunk parquet.ColumnChunk) error {
 		if row+n > int64(len(m.rows))*64 {
 			return errLevels
 		}
-		if d := page.Dictionary(); d != nil {
-			m.indexed(page, d, row)
-		} else {
-			err = m.plain(page, row)
+		var flat flatPage
+		if !flat.open(page, chunk.Type().Kind(), m.definition) {
+			return errLevels
 		}
+		flat.each(func(rank, at int) {
+			if m.has(&flat, rank) {
+				m.rows.set(row + int64(at))
+			}
+		})
 		parquet.Release(page)
-		if err != nil {
-			return err
-		}
 		row += n
 	}
 	return nil
 }
 
-// indexed looks at a page whose values are numbers of a dictionary.
-func (m *matcher) indexed(page parquet.Page, d parquet.Dictionary, row int64) {
-	if m.dictionary == nil {
-		m.dictionary = make([]int8, d.Len())
+func (m *matcher) has(p *flatPage, rank int) bool {
+	switch {
+	case p.indexes != nil:
+		return m.entry(p.dictionary, p.indexes[rank])
+	case m.numbers != nil && p.int32s != nil:
+		_, ok := m.numbers[uint64(uint32(p.int32s[rank]))]
+		return ok
 	}
-	levels := page.DefinitionLevels()
-	data := page.Data()
-	indexes := data.Int32()
-	i := 0
-	for at := range page.NumRows() {
-		if len(levels) > 0 && int(levels[at]) < m.definition {
-			continue
-		}
-		if i >= len(indexes) {
-			return
-		}
-		if m.entry(d, indexes[i]) {
-			m.rows.set(row + at)
-		}
-		i++
-	}
+	return m.ask(p.value(rank))
 }
 
 func (m *matcher) entry(d parquet.Dictionary, index int32) bool {
+	if m.dictionary == nil {
+		m.dictionary = make([]int8, d.Len())
+	}
 	if int(index) >= len(m.dictionary) || index < 0 {
 		return false
 	}
 	if m.dictionary[index] == 0 {
 		m.dictionary[index] = -1
-		if m.matches(d.Index(index)) {
+		if m.ask(d.Index(index)) {
 			m.dictionary[index] = 1
 		}
 	}
 	return m.dictionary[index] > 0
 }
 
-func (m *matcher) plain(page parquet.Page, row int64) error {
-	values := page.Values()
-	for {
-		n, err := values.ReadValues(m.buf[:])
-		for _, v := range m.buf[:n] {
-			if v.DefinitionLevel() >= m.definition && m.ask(v) {
-				m.rows.set(row)
-			}
-			row++
-		}
-		if err != nil || n == 0 {
-			return ignoreEOF(err)
-		}
-	}
-}
-
 func (m *matcher) ask(v parquet.Value) bool {
-	if v.Kind() != parquet.Int32 && v.Kind() != parquet.Int64 {
-		return m.matches(v)
+	if m.numbers != nil {
+		_, ok := m.numbers[uint64(v.Uint32())]
+		return ok
 	}
-	if m.numbers == nil || len(m.numbers) > rememberedNumbers {
-		m.numbers = map[uint64]bool{}
-	}
-	n := v.Uint64()
-	yes, known := m.numbers[n]
-	if !known {
-		yes = m.matches(v)
-		m.numbers[n] = yes
-	}
-	return yes
+	return m.matches(v)
 }

@@ -54,6 +54,24 @@ func (q *query) clausesFor(kind string) []clause {
 	return q.clauses
 }
 
+// excludes says whether no record matches that has the kind, if it is set, and the process,
+// if it is, of this one.
+func (q *query) excludes(r *skepv1.Record) bool {
+	if r.GetKind() != "" && !q.kinds[r.GetKind()] {
+		return true
+	}
+	if r.GetProcess() == nil {
+		return false
+	}
+	r.Pod = r.GetProcess().GetContainer().GetPod() // as the agent sets it
+	for i := range q.clauses {
+		if c := &q.clauses[i]; c.aboutProcess() && !c.holds(r) {
+			return true
+		}
+	}
+	return false
+}
+
 // Past is what the store held at one moment. It must be closed.
 type Past struct {
 	store    *Store

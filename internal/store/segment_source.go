@@ -212,7 +212,7 @@ func (s *segmentSource) openColumns() {
 	s.columns, s.batches = make([]*columnReader, len(chunks)), make([]columnBatch, len(chunks))
 	for i, chunk := range chunks {
 		if f := s.schema.leaves[i]; f != nil {
-			s.columns[i] = &columnReader{chunk: chunk, repeated: f.repetition > 0}
+			s.columns[i] = &columnReader{chunk: chunk, repeated: f.repetition > 0, definition: f.definition}
 		}
 	}
 }
