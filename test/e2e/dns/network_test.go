@@ -172,13 +172,13 @@ func capture(t *testing.T) (stop func() string) {
 	t.Helper()
 	need(t, "tcpdump", "tshark")
 	file := filepath.Join(t.TempDir(), "dns.pcap")
-	c := inside(t, "tcpdump", "-i", "lo", "-U", "-s", "0", "-B", "16384", "--nano", "-Z", "root", "-w", file, "port 53")
+	c := inside(t, "tcpdump", "-i", "lo", "--immediate-mode", "-U", "-s", "0", "-B", "16384", "--nano", "-Z", "root", "-w", file, "port 53")
 	log := &bytes.Buffer{}
 	c.Stderr = log
 	background(t, c)
 	waitFor(t, "tcpdump to listen", func() bool { info, err := os.Stat(file); return err == nil && info.Size() >= 24 })
 	return func() string {
-		time.Sleep(200 * time.Millisecond) // for what is in its buffer
+		time.Sleep(500 * time.Millisecond) // for what is in its buffer
 		c.Process.Signal(syscall.SIGINT)
 		c.Wait()
 		if !strings.Contains(log.String(), "\n0 packets dropped by kernel") {
