@@ -62,7 +62,11 @@ func newPrivateHouse(t *testing.T, yaml ...string) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	return &house{t: t, dir: dir, socket: filepath.Join(dir, "skep.sock"), yaml: strings.Join(yaml, "\n") + "\n"}
+	text := strings.Join(yaml, "\n") + "\n"
+	if !strings.Contains(text, "store:") { // or the past of a stream would be that of the agents before
+		text += "store: {enabled: false}\n"
+	}
+	return &house{t: t, dir: dir, socket: filepath.Join(dir, "skep.sock"), yaml: text}
 }
 
 func needRoot(t *testing.T) {

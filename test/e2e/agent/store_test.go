@@ -83,7 +83,7 @@ func wantMarks(t *testing.T, counts map[string]int, from, to int) {
 // TestLookBack: what happened before a restart, and before a kill -9, is found, once and
 // in order; the process table of a time in the past is that of ps at that time.
 func TestLookBack(t *testing.T) {
-	h := newHouse(t)
+	h := newHouse(t, "store: {enabled: true}")
 	a := h.start()
 	begin := time.Now()
 	old := sleeper(t)
