@@ -29,6 +29,7 @@ var debian = []struct{ provides, name string }{
 	{"runc", "runc"},
 	{"podman", "podman"},
 	{"crun", "crun"},
+	{"dockerd", "docker.io"},
 	{"curl", "curl"},
 	{"python3", "python3"},
 	{"nginx", "nginx-light"},
