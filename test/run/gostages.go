@@ -19,7 +19,7 @@ var alone = []string{"internal/agent", "internal/kern", "internal/sensor", "test
 // raced are the packages where goroutines meet.
 var raced = []string{"internal/event", "internal/server", "internal/identity", "internal/flow", "internal/store", "internal/ship", "internal/redact"}
 
-const packageTimeout = "-timeout=10m"
+const packageTimeout = "-timeout=20m"
 
 func unitTests(ctx context.Context, t *tally) error {
 	packages, err := goPackages(ctx, func(p string) bool { return !below(p, alone) })
@@ -66,7 +66,7 @@ func matrixTests(ctx context.Context, t *tally) error {
 		t.check("qemu", func() error { return err })
 		return nil
 	}
-	return goTest(ctx, t, []string{"SKEP_VM=1"}, "-timeout=30m", "-run=^(TestMatrix|TestRun.*)$", "./test/vm")
+	return goTest(ctx, t, []string{"SKEP_VM=1"}, "-timeout=60m", "-run=^(TestMatrix|TestRun.*)$", "./test/vm")
 }
 
 // goPackages lists the module's packages that satisfy keep, as arguments for go test.

@@ -211,7 +211,7 @@ func (b *boot) run(ctx context.Context) {
 	g := Guest{
 		Files:    map[string]string{},
 		Env:      []string{"SKEP_KERNEL=" + b.kernel.Name, "SKEP_KERNEL_RELEASE=" + image.Release},
-		Timeout:  15 * time.Minute,
+		Timeout:  30 * time.Minute,
 		CgroupV1: b.cgroupV1,
 		MemMiB:   2048, // a guest's files are in its memory, and some tests fill a cgroup
 	}
@@ -238,7 +238,7 @@ func (b *boot) report(t *testing.T) {
 // command runs a suite's binary with its own environment, in a directory of its own.
 func command(b builtSuite) []string {
 	env := append([]string{"env"}, b.env...)
-	run := append([]string{b.binary(), "-test.v=test2json", "-test.timeout=10m"}, b.args...)
+	run := append([]string{b.binary(), "-test.v=test2json", "-test.timeout=20m"}, b.args...)
 	return slices.Concat([]string{"sh", "-c", `cd "$0" && exec "$@"`, b.guestDir}, env, run)
 }
 
