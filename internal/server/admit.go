@@ -49,7 +49,7 @@ func (a *admission) admit(c *peerConn) bool {
 	}
 	c.release = sync.OnceFunc(func() { places.release(uid) })
 	if stranger {
-		c.timer = time.AfterFunc(a.stay, func() { c.Close() })
+		c.timer = time.AfterFunc(a.stay, func() { c.expel() })
 	}
 	return true
 }

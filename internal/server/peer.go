@@ -87,6 +87,12 @@ type peerConn struct {
 
 func (c *peerConn) Close() error {
 	c.trust() // else the timer would keep what is closed in memory
+	return c.expel()
+}
+
+// expel closes the connection and gives its place back. It leaves the timer alone, whose
+// function it is: that may run before admit has kept the timer.
+func (c *peerConn) expel() error {
 	if c.release != nil {
 		c.release()
 	}

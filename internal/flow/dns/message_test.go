@@ -154,12 +154,16 @@ func TestParseCost(t *testing.T) {
 		"services":    wire(header(0x8180, 0, 65535), strings.Repeat(rr("\x00", 64, 1, "\x00\x01\x00\x00\x01\x00\x03\x02h2"), 3000)),
 	} {
 		raw = raw[:min(len(raw), 65535)]
-		start := time.Now()
-		if _, err := parse(raw, len(raw)); err != nil {
-			t.Errorf("%s: %v", name, err)
+		best := time.Hour // of five: what else the machine does is not the message's cost
+		for range 5 {
+			start := time.Now()
+			if _, err := parse(raw, len(raw)); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			best = min(best, time.Since(start))
 		}
-		if took := time.Since(start); took > 100*time.Millisecond {
-			t.Errorf("%s: %v", name, took)
+		if best > 100*time.Millisecond {
+			t.Errorf("%s: %v", name, best)
 		}
 	}
 }

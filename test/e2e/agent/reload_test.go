@@ -153,7 +153,7 @@ func TestReloadKeeps(t *testing.T) {
 	for i, tt := range []struct{ yaml, detail, log string }{
 		{"sokcet: x", "not reloaded", "sokcet"},
 		{"metrics: {listen: '" + taken + "'}", "as before until the cause in the log is mended: metrics.listen", "address already in use"},
-		{"metrics: {listen: '" + address + "'}\nrings: {critical_bytes: 8MiB}\ncluster: east", "as before until a restart: cluster, rings.critical_bytes", "restart skepd"},
+		{"metrics: {listen: '" + address + "'}\nstore: {enabled: false}\nrings: {critical_bytes: 8MiB}\ncluster: east", "as before until a restart: cluster, rings.critical_bytes", "restart skepd"},
 	} {
 		if detail := a.reload(s, i+1, tt.yaml); !strings.Contains(detail, tt.detail) {
 			t.Errorf("%s: the stream says %q, want %q", tt.yaml, detail, tt.detail)
