@@ -71,9 +71,17 @@ func numbered(m protoreflect.Message, next *float64, values map[string]float64) 
 func scalar(f protoreflect.FieldDescriptor, n float64) protoreflect.Value {
 	switch f.Kind() {
 	case protoreflect.StringKind:
-		return protoreflect.ValueOfString(fmt.Sprint("s", n))
+		return protoreflect.ValueOfString(fmt.Sprint("é", n))
+	case protoreflect.BytesKind:
+		return protoreflect.ValueOfBytes([]byte{0, 0xff, byte(n)})
 	case protoreflect.BoolKind:
 		return protoreflect.ValueOfBool(true)
+	case protoreflect.EnumKind:
+		return protoreflect.ValueOfEnum(1)
+	case protoreflect.Int32Kind, protoreflect.Sint32Kind:
+		return protoreflect.ValueOfInt32(int32(-n))
+	case protoreflect.Int64Kind, protoreflect.Sint64Kind:
+		return protoreflect.ValueOfInt64(int64(-n))
 	case protoreflect.Uint32Kind:
 		return protoreflect.ValueOfUint32(uint32(n))
 	case protoreflect.DoubleKind:

@@ -31,6 +31,7 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle(skepv1connect.NewAgentServiceHandler(s,
 		connect.WithRequestGate(s.gate),
 		connect.WithInterceptors(watch{}),
+		connect.WithCodec(codec{}),
 		connect.WithReadMaxBytes(maxRequestBytes),
 		// The other end is on this machine: compressing would only cost.
 		connect.WithCompression("gzip", nil, nil),

@@ -6,9 +6,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 )
@@ -47,7 +47,6 @@ type encoder struct {
 	origins   map[string]origin // by kind
 	processes [cachedProcesses]cachedProcess
 	rest      skepv1.Record
-	scratch   []byte
 }
 
 // origin is what all records of a kind say alike.
@@ -124,30 +123,36 @@ func (e *encoder) encode(r *skepv1.Record) error {
 	}
 	e.rest.Time, e.rest.BootNs, e.rest.Seq = r.Time, r.BootNs, r.Seq
 	e.rest.Namespace, e.rest.Pod, e.rest.Body = r.Namespace, r.Pod, r.Body
-	e.scratch, err = proto.MarshalOptions{}.MarshalAppend(e.scratch[:0], &e.rest)
-	e.rest.Time, e.rest.Body = nil, nil
-	if err != nil {
-		return err
-	}
 	e.buf = append(e.buf, entryRecord)
 	if r.GetProcess() == nil {
 		e.buf = binary.AppendUvarint(append(e.buf, 1), from)
 	} else {
 		e.buf = binary.AppendUvarint(binary.AppendUvarint(append(e.buf, 2), from), process)
 	}
-	e.bytes(e.scratch)
-	return nil
+	err = e.message(&e.rest)
+	e.rest.Time, e.rest.Body = nil, nil
+	return err
 }
 
-func (e *encoder) bytes(b []byte) {
-	e.buf = append(binary.AppendUvarint(e.buf, uint64(len(b))), b...)
+// marshaler is what protoc-gen-go-vtproto adds to a message: marshalling without reflection.
+type marshaler interface {
+	SizeVT() int
+	MarshalToSizedBufferVT([]byte) (int, error)
 }
 
-func (e *encoder) piece(b []byte) uint64 {
-	e.buf = append(e.buf, entryPiece)
-	e.bytes(b)
-	e.pieces++
-	return e.pieces - 1
+// message appends a message's length and encoding.
+func (e *encoder) message(m marshaler) error {
+	size := m.SizeVT()
+	e.buf = binary.AppendUvarint(e.buf, uint64(size))
+	return e.marshal(m, size)
+}
+
+func (e *encoder) marshal(m marshaler, size int) error {
+	e.buf = slices.Grow(e.buf, size)
+	start := len(e.buf)
+	e.buf = e.buf[:start+size]
+	_, err := m.MarshalToSizedBufferVT(e.buf[start:])
+	return err
 }
 
 func (e *encoder) origin(r *skepv1.Record) (uint64, error) {
@@ -155,13 +160,15 @@ func (e *encoder) origin(r *skepv1.Record) (uint64, error) {
 	if ok && o.boot == r.BootId && o.node == r.NodeId && o.name == r.NodeName && o.cluster == r.Cluster {
 		return o.piece, nil
 	}
-	b, err := proto.Marshal(&skepv1.Record{
+	e.buf = append(e.buf, entryPiece)
+	err := e.message(&skepv1.Record{
 		NodeId: r.NodeId, BootId: r.BootId, Kind: r.Kind, NodeName: r.NodeName, Cluster: r.Cluster})
 	if err != nil {
 		return 0, err
 	}
-	o = origin{node: r.NodeId, boot: r.BootId, name: r.NodeName, cluster: r.Cluster, piece: e.piece(b)}
+	o = origin{node: r.NodeId, boot: r.BootId, name: r.NodeName, cluster: r.Cluster, piece: e.pieces}
 	e.origins[r.Kind] = o
+	e.pieces++
 	return o.piece, nil
 }
 
@@ -178,14 +185,15 @@ func (e *encoder) process(p *skepv1.Process) (uint64, error) {
 	if slot.process == p {
 		return slot.piece, nil
 	}
-	size := proto.Size(p)
-	b := protowire.AppendVarint(protowire.AppendTag(e.scratch[:0], processField, protowire.BytesType), uint64(size))
-	b, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b, p)
-	e.scratch = b
-	if err != nil {
+	size := p.SizeVT()
+	head := protowire.SizeTag(processField) + protowire.SizeBytes(size) - size
+	e.buf = binary.AppendUvarint(append(e.buf, entryPiece), uint64(head+size))
+	e.buf = protowire.AppendVarint(protowire.AppendTag(e.buf, processField, protowire.BytesType), uint64(size))
+	if err := e.marshal(p, size); err != nil {
 		return 0, err
 	}
-	*slot = cachedProcess{p, e.piece(b)}
+	*slot = cachedProcess{p, e.pieces}
+	e.pieces++
 	return slot.piece, nil
 }
 
