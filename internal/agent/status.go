@@ -125,6 +125,7 @@ func (a *Agent) lossCounts() []*skepv1.LossCount {
 
 func (a *Agent) memory() *skepv1.MemoryStatus {
 	m := &skepv1.MemoryStatus{ResidentBytes: residentBytes()}
+	m.ResidentBytes -= min(m.ResidentBytes, a.reader.Resident())
 	for _, s := range a.kernel.MapMemory() {
 		m.KernelMapsBytes += s.Bytes
 		m.Maps = append(m.Maps, &skepv1.MapStatus{Name: s.Name, Type: s.Type, Bytes: s.Bytes, MaxEntries: s.MaxEntries})

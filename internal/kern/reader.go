@@ -75,6 +75,10 @@ func (k *Kernel) ring(name string) (*ring, error) {
 	return r, nil
 }
 
+// Resident is how many bytes of this process's resident memory are the rings' pages, which
+// MapMemory counts too.
+func (r *Reader) Resident() uint64 { return r.critical.resident() + r.telemetry.resident() }
+
 // watch gathers the rings' forced wake-ups in one epoll descriptor, which the Go
 // runtime then waits for like for a socket: a thread that blocks in epoll_wait itself
 // costs three context switches per tick.

@@ -65,6 +65,15 @@ func (r *ring) close() {
 	}
 }
 
+// resident is how many bytes of the process's resident memory are the ring's pages: all of
+// them are mapped at once, the data twice.
+func (r *ring) resident() (bytes uint64) {
+	for _, m := range r.mapped {
+		bytes += uint64(len(m))
+	}
+	return bytes
+}
+
 // produced is the position up to which records are reserved.
 func (r *ring) produced() uint64 { return r.producer.Load() }
 

@@ -56,7 +56,7 @@ var (
 	metricStoreTorn     = counter("skep_store_damaged_bytes_total", "Bytes of logs that were torn by a crash, or are damaged.")
 	metricStoreBroken   = counter("skep_store_damaged_records_total", "Records of logs that could not be read because of damage.")
 
-	metricResident   = gauge("skep_agent_resident_memory_bytes", "Resident memory of the agent's process.")
+	metricResident   = gauge("skep_agent_resident_memory_bytes", "Resident memory of the agent's process, without the pages of its BPF maps.")
 	metricKernelMaps = gauge("skep_maps_memory_bytes", "Memory of all BPF maps in the kernel.")
 	metricMapBytes   = gauge("skep_map_memory_bytes", "Memory of a BPF map in the kernel.", "map", "type")
 	metricMapEntries = gauge("skep_map_capacity", "Entries that a BPF map can hold.", "map", "type")

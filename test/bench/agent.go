@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -79,19 +78,44 @@ func processCPU(pid int) (time.Duration, error) {
 	return total, nil
 }
 
-// peakRSS is the largest resident size that the agent's process has had.
-func (a *agent) peakRSS() (uint64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", a.command.Process.Pid))
+// peakResident is the largest resident size that the agent's process has had, without the
+// pages of BPF maps, which mapBytes counts.
+func (a *agent) peakResident() (uint64, error) {
+	peak, err := a.kib("status", func(line string) bool { return strings.HasPrefix(line, "VmHWM:") })
+	if err != nil {
+		return 0, err
+	}
+	ofMap := false
+	maps, err := a.kib("smaps", func(line string) bool {
+		if first, _, _ := strings.Cut(line, " "); !strings.HasSuffix(first, ":") {
+			ofMap = strings.HasSuffix(strings.TrimSpace(line), "anon_inode:bpf-map")
+		}
+		return ofMap && strings.HasPrefix(line, "Rss:")
+	})
+	if err != nil {
+		return 0, err
+	}
+	return peak - min(peak, maps), nil
+}
+
+// kib adds up the sizes in those lines of a file in the agent's directory of /proc that
+// are wanted, in bytes.
+func (a *agent) kib(file string, wanted func(line string) bool) (sum uint64, err error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", a.command.Process.Pid, file))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kib, err := strconv.ParseUint(strings.Fields(rest)[0], 10, 64)
-			return kib << 10, err
+		if !wanted(line) {
+			continue
 		}
+		kib, err := strconv.ParseUint(strings.Fields(line)[1], 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("read %s: %w", file, err)
+		}
+		sum += kib << 10
 	}
-	return 0, errors.New("read peak memory: no VmHWM")
+	return sum, nil
 }
 
 // mapBytes is the kernel memory of the agent's maps.

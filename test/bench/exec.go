@@ -67,8 +67,8 @@ func measureExec(ctx context.Context, b *bench) ([]result, error) {
 			note: fmt.Sprintf("median of %d blocks: %.1f us without, %.1f us with", execBlocks, median(without), median(with))},
 		{what: "agent's CPU per process, one subscriber", value: float64(whole.agentCPU.Nanoseconds()) / float64(whole.report.Count) / 1000, unit: "us", limit: 12,
 			note: fmt.Sprintf("one run of %d, in which a process itself took %.1f us", whole.report.Count, whole.report.perProcess())},
-		{what: "resident and kernel maps, peak under this load", value: float64(whole.peakRSS+whole.mapBytes) / (1 << 20), unit: "MiB", limit: 120,
-			note: fmt.Sprintf("%.1f resident, %.1f in maps", float64(whole.peakRSS)/(1<<20), float64(whole.mapBytes)/(1<<20))},
+		{what: "resident and kernel maps, peak under this load", value: float64(whole.peakResident+whole.mapBytes) / (1 << 20), unit: "MiB", limit: 120,
+			note: fmt.Sprintf("%.1f resident, %.1f in maps", float64(whole.peakResident)/(1<<20), float64(whole.mapBytes)/(1<<20))},
 	}, nil
 }
 
@@ -159,10 +159,10 @@ func rusage(who int) time.Duration {
 
 // outcome is what a block looked like from the agent.
 type outcome struct {
-	report            execReport
-	agentCPU          time.Duration
-	wrong             uint64
-	peakRSS, mapBytes uint64
+	report                 execReport
+	agentCPU               time.Duration
+	wrong                  uint64
+	peakResident, mapBytes uint64
 }
 
 func (b *bench) watchedBlock(ctx context.Context, count int) (o outcome, err error) {
@@ -191,7 +191,7 @@ func (b *bench) watchedBlock(ctx context.Context, count int) (o outcome, err err
 	}
 	o.agentCPU = after - before
 	o.wrong = wrongExecs(records, o.report)
-	if o.peakRSS, err = a.peakRSS(); err != nil {
+	if o.peakResident, err = a.peakResident(); err != nil {
 		return o, err
 	}
 	o.mapBytes, err = a.mapBytes(ctx)

@@ -1101,10 +1101,12 @@ func (x *TableStatus) GetCapacity() uint64 {
 }
 
 type MemoryStatus struct {
-	state           protoimpl.MessageState `protogen:"open.v1"`
-	ResidentBytes   uint64                 `protobuf:"varint,1,opt,name=resident_bytes,json=residentBytes,proto3" json:"resident_bytes,omitempty"`
-	KernelMapsBytes uint64                 `protobuf:"varint,2,opt,name=kernel_maps_bytes,json=kernelMapsBytes,proto3" json:"kernel_maps_bytes,omitempty"`
-	Maps            []*MapStatus           `protobuf:"bytes,3,rep,name=maps,proto3" json:"maps,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the agent's process, without the pages of its rings, which kernel_maps_bytes counts:
+	// ps shows them too, and twice, as they are mapped.
+	ResidentBytes   uint64       `protobuf:"varint,1,opt,name=resident_bytes,json=residentBytes,proto3" json:"resident_bytes,omitempty"`
+	KernelMapsBytes uint64       `protobuf:"varint,2,opt,name=kernel_maps_bytes,json=kernelMapsBytes,proto3" json:"kernel_maps_bytes,omitempty"`
+	Maps            []*MapStatus `protobuf:"bytes,3,rep,name=maps,proto3" json:"maps,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/test/e2e/skepdtest"
 )
 
 const maxResident = 120 << 20
@@ -108,5 +109,46 @@ func TestManyContainers(t *testing.T) {
 		return nil
 	})
 	wantSmall(t, a)
+	a.stop()
+}
+
+// TestResidentOnce: what the status calls resident is what the kernel says of the process,
+// but for the pages of BPF maps, which it counts apart.
+func TestResidentOnce(t *testing.T) {
+	a := newPrivateHouse(t).start()
+	within(t, skepdtest.Patience, "the status agrees with smaps", func() error {
+		got := a.status().Memory.ResidentBytes // first: what reading smaps takes is not in it
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps", a.command.Process.Pid))
+		if err != nil {
+			return err
+		}
+		var want, maps uint64
+		ofMap := false
+		for line := range strings.Lines(string(text)) {
+			fields := strings.Fields(line)
+			if !strings.HasSuffix(fields[0], ":") {
+				ofMap = strings.HasSuffix(strings.TrimSpace(line), "anon_inode:bpf-map")
+			}
+			if fields[0] != "Rss:" {
+				continue
+			}
+			kib, err := strconv.ParseUint(fields[1], 10, 64)
+			if err != nil {
+				return err
+			}
+			if ofMap {
+				maps += kib << 10
+			} else {
+				want += kib << 10
+			}
+		}
+		if maps < 16<<20 {
+			t.Fatalf("the process has mapped %d bytes of its rings", maps)
+		}
+		if d := int64(got) - int64(want); d > 2<<20 || d < -2<<20 {
+			return fmt.Errorf("resident: %d bytes, smaps says %d and %d of maps", got, want, maps)
+		}
+		return nil
+	})
 	a.stop()
 }

@@ -596,6 +596,9 @@ export const TableStatusSchema: GenMessage<TableStatus> = /*@__PURE__*/
  */
 export type MemoryStatus = Message<"skep.v1.MemoryStatus"> & {
   /**
+   * Of the agent's process, without the pages of its rings, which kernel_maps_bytes counts:
+   * ps shows them too, and twice, as they are mapped.
+   *
    * @generated from field: uint64 resident_bytes = 1;
    */
   residentBytes: bigint;
