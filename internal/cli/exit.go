@@ -46,7 +46,7 @@ var errQuiet = errors.New("")
 
 // report prints an error and returns the exit code.
 func (a *app) report(cmd *cobra.Command, err error) int {
-	if err == nil || errors.Is(err, syscall.EPIPE) {
+	if err == nil || readerGone(err) {
 		return exitOK
 	}
 	code := a.codeOf(err)
@@ -57,6 +57,13 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 		fmt.Fprintf(a.err, "Try '%s --help'.\n", cmd.CommandPath())
 	}
 	return code
+}
+
+// readerGone says whether whoever read the output, such as head, has had enough. A pipe to
+// the agent that broke is an error like any other.
+func readerGone(err error) bool {
+	var remote *connect.Error
+	return errors.Is(err, syscall.EPIPE) && !errors.As(err, &remote)
 }
 
 func (a *app) codeOf(err error) int {

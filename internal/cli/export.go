@@ -84,19 +84,15 @@ func (f *exportFlags) request(now time.Time) (*skepv1.ExportRequest, error) {
 		return nil, err
 	}
 	req := &skepv1.ExportRequest{Filter: filter, From: timestamppb.New(time.Unix(0, 0))}
-	if f.since != "" {
-		w, err := parseWhen("since", f.since, now)
-		if err != nil {
-			return nil, err
-		}
-		req.From = timestamppb.New(w.time(now))
+	since, until, err := parsePeriod(f.since, f.until, now)
+	if err != nil {
+		return nil, err
 	}
-	if f.until != "" {
-		w, err := parseWhen("until", f.until, now)
-		if err != nil {
-			return nil, err
-		}
-		req.Until = timestamppb.New(w.time(now))
+	if since != nil {
+		req.From = timestamppb.New(since.time(now))
+	}
+	if until != nil {
+		req.Until = timestamppb.New(until.time(now))
 	}
 	return req, nil
 }

@@ -124,26 +124,21 @@ func (a *app) observeCmd() *cobra.Command {
 
 func (f *observeFlags) request(filter *skepv1.Filter, lastSet bool, now time.Time) (*skepv1.ObserveRequest, error) {
 	req := &skepv1.ObserveRequest{Filter: filter, Last: f.last, Follow: f.follow, MaxRate: f.maxRate}
-	if f.since != "" {
-		w, err := parseWhen("since", f.since, now)
-		if err != nil {
-			return nil, err
-		}
-		if w.at.IsZero() {
-			req.Since = durationpb.New(w.age)
-		} else {
-			req.From = timestamppb.New(w.at)
-		}
+	since, until, err := parsePeriod(f.since, f.until, now)
+	switch {
+	case err != nil:
+		return nil, err
+	case until != nil && f.follow:
+		return nil, usage("--until and --follow exclude each other")
 	}
-	if f.until != "" {
-		w, err := parseWhen("until", f.until, now)
-		switch {
-		case err != nil:
-			return nil, err
-		case f.follow:
-			return nil, usage("--until and --follow exclude each other")
-		}
-		req.Until = timestamppb.New(w.time(now))
+	switch {
+	case since != nil && since.at.IsZero():
+		req.Since = durationpb.New(since.age)
+	case since != nil:
+		req.From = timestamppb.New(since.at)
+	}
+	if until != nil {
+		req.Until = timestamppb.New(until.time(now))
 	}
 	if !lastSet && f.since == "" {
 		req.Last = defaultLast

@@ -11,12 +11,14 @@ import (
 // whenHelp is the part of a command's help about times.
 const whenHelp = `A time is an age such as 90s, 5m, 24h or 7d; a local time such as 10:32, 10:32:05,
 2026-11-25, 2026-11-25T10:32 or "2026-11-25 10:32:05"; or one with a zone as JSON has
-it. A time of day is today's or, if that is still to come, yesterday's.`
+it. A time of day is today's or, if that is still to come, yesterday's; that of --until
+is the first after --since.`
 
 // when is a time as a user gives it: an age, or a point.
 type when struct {
-	age time.Duration
-	at  time.Time // zero for an age
+	age   time.Duration
+	at    time.Time // zero for an age
+	clock bool      // at is a time of day
 }
 
 func (w when) time(now time.Time) time.Time {
@@ -49,14 +51,45 @@ func parseWhen(flag, s string, now time.Time) (when, error) {
 	}
 	for _, layout := range timesOfDay {
 		if t, err := time.Parse(layout, s); err == nil {
-			today := time.Date(now.Year(), now.Month(), now.Day(), t.Hour(), t.Minute(), t.Second(), 0, now.Location())
+			today := onDay(now, 0, t)
 			if today.After(now) {
-				today = time.Date(now.Year(), now.Month(), now.Day()-1, t.Hour(), t.Minute(), t.Second(), 0, now.Location())
+				today = onDay(now, -1, t)
 			}
-			return when{at: today}, nil
+			return when{at: today, clock: true}, nil
 		}
 	}
 	return when{}, usage("--%s %q: neither an age such as 5m or 24h nor a time such as 10:32 or 2026-11-25T10:32", flag, s)
+}
+
+// onDay is a time of day on the day of base, or that many days later.
+func onDay(base time.Time, days int, t time.Time) time.Time {
+	return time.Date(base.Year(), base.Month(), base.Day()+days, t.Hour(), t.Minute(), t.Second(), 0, base.Location())
+}
+
+// parsePeriod reads the values of --since and --until; nil where there is none.
+func parsePeriod(since, until string, now time.Time) (from, to *when, err error) {
+	if since != "" {
+		w, err := parseWhen("since", since, now)
+		if err != nil {
+			return nil, nil, err
+		}
+		from = &w
+	}
+	if until == "" {
+		return from, nil, nil
+	}
+	w, err := parseWhen("until", until, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	if w.clock && from != nil { // one that is still to come ends nothing
+		begin := from.time(now).In(now.Location())
+		clock := w.at
+		if w.at = onDay(begin, 0, clock); !w.at.After(begin) {
+			w.at = onDay(begin, 1, clock)
+		}
+	}
+	return from, &w, nil
 }
 
 func parseAge(s string) (time.Duration, bool) {

@@ -35,3 +35,33 @@ func TestParseWhen(t *testing.T) {
 		}
 	}
 }
+
+// TestParsePeriod: a time of day ends the period on the day on which it began, or the next.
+func TestParsePeriod(t *testing.T) {
+	now := time.Date(2026, 11, 25, 10, 15, 0, 0, time.FixedZone("here", -5*3600))
+	day := func(d, h, m int) time.Time { return time.Date(2026, 11, d, h, m, 0, 0, now.Location()) }
+	for _, c := range []struct {
+		since, until string
+		from, to     time.Time
+	}{
+		{"10:00", "10:30", day(25, 10, 0), day(25, 10, 30)}, // still to come
+		{"2026-11-24T08:00", "12:00", day(24, 8, 0), day(24, 12, 0)},
+		{"2026-11-20T23:30", "00:30", day(20, 23, 30), day(21, 0, 30)},
+		{"2026-11-21T04:30:00Z", "00:30", day(20, 23, 30), day(21, 0, 30)},
+		{"22:00", "06:00", day(24, 22, 0), day(25, 6, 0)},
+		{"30m", "10:00", day(25, 9, 45), day(25, 10, 0)},
+		{"2h", "1h", day(25, 8, 15), day(25, 9, 15)},
+		{"", "10:30", time.Time{}, day(24, 10, 30)},
+	} {
+		from, to, err := parsePeriod(c.since, c.until, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (from == nil) != c.from.IsZero() || from != nil && !from.time(now).Equal(c.from) || !to.time(now).Equal(c.to) {
+			t.Errorf("--since %s --until %s is %+v to %+v, want %v to %v", c.since, c.until, from, to, c.from, c.to)
+		}
+	}
+	if from, to, err := parsePeriod("", "", now); from != nil || to != nil || err != nil {
+		t.Errorf("no period is %v to %v: %v", from, to, err)
+	}
+}

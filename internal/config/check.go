@@ -48,9 +48,9 @@ func (d *decoder) check(c *Config) {
 		{"redact.names", atMost(len(c.Redact.Names), 256)},
 		{"redact.args", atMost(len(c.Redact.Args), 256)},
 		{"redact", redactRules(c.Redact)},
-		{"roles.view_group", optional(c.Roles.ViewGroup, accountName)},
-		{"roles.operate_group", optional(c.Roles.OperateGroup, accountName)},
-		{"roles.web_user", optional(c.Roles.WebUser, userNameOrID)},
+		{"roles.view_group", optional(c.Roles.ViewGroup, nameOrID)},
+		{"roles.operate_group", optional(c.Roles.OperateGroup, nameOrID)},
+		{"roles.web_user", optional(c.Roles.WebUser, nameOrID)},
 		{"audit.path", optional(c.Audit.Path, absolute)},
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Ship)) {
@@ -162,7 +162,7 @@ func accountName(s string) error {
 	return nil
 }
 
-func userNameOrID(s string) error {
+func nameOrID(s string) error {
 	if _, err := strconv.ParseUint(s, 10, 32); err == nil {
 		return nil
 	}

@@ -85,11 +85,10 @@ type Tables struct {
 	ExitedProcesses int `yaml:"exited_processes"`
 }
 
-// Sensors says which sensors run.
+// Sensors says which sensors run beside that of processes, on which all rest.
 type Sensors struct {
-	Process Sensor `yaml:"process"`
-	TCP     Sensor `yaml:"tcp"`
-	DNS     DNS    `yaml:"dns"`
+	TCP Sensor `yaml:"tcp"`
+	DNS DNS    `yaml:"dns"`
 }
 
 // Sensor is one sensor's settings.
@@ -191,7 +190,7 @@ func Default() Config {
 		Store:   Store{Enabled: true, MaxBytes: 1 << 30, MaxAge: 7 * 24 * time.Hour},
 		Rings:   Rings{CriticalBytes: 4 << 20, TelemetryBytes: 4 << 20},
 		Tables:  Tables{Processes: 32768, Connections: 65536, ExitedProcesses: 4096},
-		Sensors: Sensors{Process: Sensor{Enabled: true}, TCP: Sensor{Enabled: true}, DNS: DNS{Enabled: true, Ports: []int{53}}},
+		Sensors: Sensors{TCP: Sensor{Enabled: true}, DNS: DNS{Enabled: true, Ports: []int{53}}},
 		Containers: Containers{Sockets: []string{
 			"/run/containerd/containerd.sock",
 			"/run/docker.sock",

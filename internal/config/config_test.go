@@ -67,7 +67,7 @@ rings: {critical_bytes: 65536}
 tables: {processes: 2048, exited_processes: 0}
 sensors: {tcp: {enabled: false}}
 containers: {sockets: []}
-roles: {view_group: "", web_user: "61184"}
+roles: {view_group: "", operate_group: "5000", web_user: "61184"}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +80,7 @@ roles: {view_group: "", web_user: "61184"}
 	want.Tables.Processes, want.Tables.ExitedProcesses = 2048, 0
 	want.Sensors.TCP.Enabled = false
 	want.Containers.Sockets = []string{}
-	want.Roles.ViewGroup, want.Roles.WebUser = "", "61184"
+	want.Roles.ViewGroup, want.Roles.OperateGroup, want.Roles.WebUser = "", "5000", "61184"
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
@@ -90,7 +90,7 @@ func TestFaults(t *testing.T) {
 	long := "/" + strings.Repeat("x", 107)
 	for _, c := range []struct{ name, in, want string }{
 		{"unknown", "node_nam: x\n", `f:1:1: unknown key "node_nam"; did you mean "node_name"?`},
-		{"unknown nested", "sensors:\n  process:\n    enabld: true\n", `f:3:5: unknown key "enabld" in sensors.process; did you mean "enabled"?`},
+		{"unknown nested", "sensors:\n  tcp:\n    enabld: true\n", `f:3:5: unknown key "enabld" in sensors.tcp; did you mean "enabled"?`},
 		{"unknown far", "metrics:\n  zzzzzzzzz: 1\n", `f:2:3: unknown key "zzzzzzzzz" in metrics; the keys here are listen`},
 		{"merge key", "log:\n  <<: {level: info}\n", `f:2:3: unknown key "<<" in log`},
 		{"duplicate", "socket: /a\ncluster: x\nsocket: /b\n", `f:3:1: key "socket" is there twice, first in line 1`},

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"path"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -135,11 +136,12 @@ func errorText(err error) string {
 	return cut(event.Printable(err.Error()), maxAuditError)
 }
 
+// cut shortens a text to about n bytes, at a character's border.
 func cut(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}
-	return s[:n] + "…"
+	return strings.ToValidUTF8(s[:n], "") + "…"
 }
 
 // codeOf is the result of a call in one word.

@@ -51,23 +51,7 @@ func (s *Server) GetProcess(_ context.Context, req *skepv1.GetProcessRequest) (*
 	if !ok {
 		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("no live process has the pid %d", req.GetPid()))
 	}
-	if res.GetConnections() == nil {
-		res = &skepv1.GetProcessResponse{
-			Process: res.GetProcess(), Ancestors: res.GetAncestors(), Children: res.GetChildren(),
-			Connections: s.connectionsOf(res.GetProcess().GetProcess().GetProcessId()),
-		}
-	}
 	return res, nil
-}
-
-func (s *Server) connectionsOf(processID string) []*skepv1.ConnectionInfo {
-	var own []*skepv1.ConnectionInfo
-	for _, c := range s.deps.Connections.Counted(true) {
-		if c.GetProcess().GetProcessId() == processID && processID != "" {
-			own = append(own, c)
-		}
-	}
-	return own
 }
 
 // GetIdentity implements the AgentService.

@@ -148,7 +148,13 @@ func (p *processTable) Get(id string, pid uint32) (*skepv1.GetProcessResponse, b
 	for _, each := range p.processes {
 		proc := each.GetProcess()
 		if id != "" && (id == proc.GetProcessId() || id == proc.GetExecId()) || id == "" && pid == proc.GetPid() {
-			return &skepv1.GetProcessResponse{Process: each}, true
+			res := &skepv1.GetProcessResponse{Process: each}
+			for _, c := range p.connections {
+				if c.GetProcess() == proc {
+					res.Connections = append(res.Connections, c)
+				}
+			}
+			return res, true
 		}
 	}
 	return nil, false

@@ -84,7 +84,7 @@ func describeFilter(f *skepv1.Filter) string {
 	if text == "{}" {
 		return ""
 	}
-	return text[:min(len(text), 256)]
+	return cut(text, 256)
 }
 
 // finished is how a stream ends: cleanly with the log, or with the reason why

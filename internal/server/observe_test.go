@@ -6,6 +6,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -277,6 +278,24 @@ func TestLogCloseEndsStreamsCleanly(t *testing.T) {
 	}
 	if s.Receive() || s.Err() != nil {
 		t.Errorf("%v", s.Err())
+	}
+}
+
+// TestLongFilter: whoever's filter is too long to be shown whole, the status can be read.
+func TestLongFilter(t *testing.T) {
+	a := startAgent(t)
+	for _, pad := range []string{"", "x"} { // the cut is inside a character with one of them
+		s := observe(t, a, &skepv1.ObserveRequest{Follow: true, Filter: &skepv1.Filter{Comms: []string{pad + strings.Repeat("é", 300)}}})
+		awaitLive(t, s)
+	}
+	st, err := client(a.socket).GetStatus(t.Context(), &skepv1.GetStatusRequest{})
+	if err != nil || len(st.GetSubscribers()) != 2 {
+		t.Fatalf("%v, %v", st.GetSubscribers(), err)
+	}
+	for _, sub := range st.GetSubscribers() {
+		if n := len(sub.GetFilter()); n < 200 || n > 300 {
+			t.Errorf("the filter is shown in %d bytes: %s", n, sub.GetFilter())
+		}
 	}
 }
 

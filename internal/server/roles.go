@@ -3,7 +3,6 @@
 package server
 
 import (
-	"cmp"
 	"fmt"
 	"os/user"
 	"strconv"
@@ -14,12 +13,6 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/api/skep/v1/skepv1connect"
-)
-
-// The groups that give roles, unless RoleConfig renames them.
-const (
-	DefaultViewGroup    = "skep"
-	DefaultOperateGroup = "skep-operators"
 )
 
 // required is the role that each RPC takes. A test holds it against the
@@ -38,11 +31,11 @@ var required = map[string]skepv1.Role{
 }
 
 // RoleConfig says which local accounts have which role. Groups and users are
-// names or numbers; empty group names mean the defaults. uid 0 is always admin.
+// names or numbers, and nobody if they are empty. uid 0 is always admin.
 type RoleConfig struct {
 	ViewGroup    string
 	OperateGroup string
-	// WebUser is the account of skep serve; it has role view. Empty: none.
+	// WebUser is the account of skep serve; it has role view.
 	WebUser string
 }
 
@@ -72,8 +65,6 @@ type roles struct {
 }
 
 func newRoles(config RoleConfig, d directory, now func() time.Time) *roles {
-	config.ViewGroup = cmp.Or(config.ViewGroup, DefaultViewGroup)
-	config.OperateGroup = cmp.Or(config.OperateGroup, DefaultOperateGroup)
 	return &roles{config: config, directory: d, now: now}
 }
 
@@ -109,11 +100,19 @@ func (r *roles) name(uid uint32) string {
 func (r *roles) refresh() {
 	if now := r.now(); r.resolved.IsZero() || now.Sub(r.resolved) > refreshAfter {
 		r.resolved = now
-		r.view, r.hasView = r.directory.group(r.config.ViewGroup)
-		r.operate, r.hasOperate = r.directory.group(r.config.OperateGroup)
-		r.web, r.hasWeb = r.directory.user(r.config.WebUser)
+		r.view, r.hasView = lookup(r.directory.group, r.config.ViewGroup)
+		r.operate, r.hasOperate = lookup(r.directory.group, r.config.OperateGroup)
+		r.web, r.hasWeb = lookup(r.directory.user, r.config.WebUser)
 		r.names = map[uint32]string{}
 	}
+}
+
+// lookup resolves a configured name; the empty one is nobody's.
+func lookup(resolve func(string) (uint32, bool), name string) (uint32, bool) {
+	if name == "" {
+		return 0, false
+	}
+	return resolve(name)
 }
 
 // refusal says to a caller what is missing and how to get it.
@@ -124,7 +123,7 @@ func (r *roles) refusal(c caller, need skepv1.Role) error {
 	}
 	advice := fmt.Sprintf("run as root, or join group %s (sudo groupadd -f %s; sudo usermod -aG %s %s; then log in again)", group, group, group, c.user)
 	switch {
-	case need == skepv1.Role_ROLE_ADMIN:
+	case need == skepv1.Role_ROLE_ADMIN, group == "":
 		advice = "run as root"
 	case c.token != nil:
 		advice = "use a token with that role"
@@ -163,9 +162,6 @@ func (accounts) group(name string) (uint32, bool) {
 }
 
 func (accounts) user(name string) (uint32, bool) {
-	if name == "" {
-		return 0, false
-	}
 	if id, err := strconv.ParseUint(name, 10, 32); err == nil {
 		return uint32(id), true
 	}

@@ -101,7 +101,7 @@ func (r *register) userName(uid uint32) string      { return fmt.Sprint("user-",
 func TestRolesFollowTheDirectory(t *testing.T) {
 	now := time.Unix(1000, 0)
 	reg := &register{groups: map[string]uint32{}, users: map[string]uint32{}}
-	r := newRoles(RoleConfig{OperateGroup: "ops", WebUser: "web"}, reg, func() time.Time { return now })
+	r := newRoles(RoleConfig{ViewGroup: "skep", OperateGroup: "ops", WebUser: "web"}, reg, func() time.Time { return now })
 	expect := func(p peer, want string) {
 		t.Helper()
 		if got := roleName(r.of(p)); got != want {
@@ -127,8 +127,23 @@ func TestRolesFollowTheDirectory(t *testing.T) {
 	expect(peer{uid: 1, gid: 10}, "none")
 }
 
+// TestNoGroupIsNobody: whoever leaves a role's group empty gives it to nobody.
+func TestNoGroupIsNobody(t *testing.T) {
+	reg := &register{groups: map[string]uint32{"": 9, "skep": 10, "skep-operators": 11}, users: map[string]uint32{"": 5}}
+	r := newRoles(RoleConfig{}, reg, time.Now)
+	for _, p := range []peer{{uid: 1, gid: 9}, {uid: 1, gid: 10}, {uid: 1, gid: 11}, {uid: 5, gid: 5}} {
+		if role := r.of(p); role != skepv1.Role_ROLE_UNSPECIFIED {
+			t.Errorf("%+v is %s", p, roleName(role))
+		}
+	}
+	err := r.refusal(caller{user: "ann"}, skepv1.Role_ROLE_VIEW)
+	if !strings.HasSuffix(err.Error(), "has none: run as root") {
+		t.Errorf("refused with %v", err)
+	}
+}
+
 func TestRefusalSaysWhatToDo(t *testing.T) {
-	r := newRoles(RoleConfig{}, &register{}, time.Now)
+	r := newRoles(RoleConfig{ViewGroup: "skep", OperateGroup: "skep-operators"}, &register{}, time.Now)
 	view, operate, admin := skepv1.Role_ROLE_VIEW, skepv1.Role_ROLE_OPERATE, skepv1.Role_ROLE_ADMIN
 	for _, c := range []struct {
 		caller caller

@@ -18,10 +18,11 @@ import (
 // Processes is the agent's process table. What it returns is not changed by
 // the server, and must not change any more.
 type Processes interface {
-	// List returns the live processes, with exited also those still remembered.
+	// List returns the live processes, with exited also those still remembered, each with
+	// its number of open connections.
 	List(exited bool) []*skepv1.ProcessInfo
 	// Get finds a process by process_id or exec_id, or, if id is empty, the
-	// live process with that pid. Connections may be left empty.
+	// live process with that pid, with its connections.
 	Get(id string, pid uint32) (*skepv1.GetProcessResponse, bool)
 	// Ancestors yields the ancestors of an exec id, parent first, without the
 	// process itself, until yield returns false.

@@ -30,16 +30,16 @@ func (s *Server) ListProcesses(ctx context.Context, req *skepv1.ListProcessesReq
 	if err != nil {
 		return nil, err
 	}
-	open := s.deps.Connections.List(req.GetExited())
-	counts, matching := countConnections(open, connections)
 	selective := len(spec.GetAddrs())+len(spec.GetPorts()) > 0
-
+	var connected map[string]bool
+	if selective {
+		connected = s.connected(req.GetExited(), connections)
+	}
 	res := &skepv1.ListProcessesResponse{}
 	for _, p := range s.deps.Processes.List(req.GetExited()) {
 		res.Total++
-		id := p.GetProcess().GetProcessId()
-		if (!selective || matching[id]) && processes.Match(recordOfProcess(p)) {
-			res.Processes = append(res.Processes, withConnections(p, counts[id]))
+		if (!selective || connected[p.GetProcess().GetProcessId()]) && processes.Match(recordOfProcess(p)) {
+			res.Processes = append(res.Processes, p)
 		}
 	}
 	return res, nil
@@ -53,31 +53,15 @@ func without(f *skepv1.Filter) *skepv1.Filter {
 	}
 }
 
-// countConnections counts the open connections of each process, and says which
-// processes have one that matches.
-func countConnections(list []*skepv1.ConnectionInfo, f *event.Filter) (counts map[string]uint32, matching map[string]bool) {
-	counts, matching = map[string]uint32{}, map[string]bool{}
-	for _, c := range list {
-		id := c.GetProcess().GetProcessId()
-		if c.GetClosed() == nil {
-			counts[id]++
-		}
+// connected says which processes have a connection that matches.
+func (s *Server) connected(closed bool, f *event.Filter) map[string]bool {
+	matching := map[string]bool{}
+	for _, c := range s.deps.Connections.List(closed) {
 		if f.Match(recordOfConnection(c)) {
-			matching[id] = true
+			matching[c.GetProcess().GetProcessId()] = true
 		}
 	}
-	return counts, matching
-}
-
-// withConnections is p with its number of connections, if the table did not say.
-func withConnections(p *skepv1.ProcessInfo, n uint32) *skepv1.ProcessInfo {
-	if n == 0 || p.GetConnections() != 0 {
-		return p
-	}
-	return &skepv1.ProcessInfo{
-		Process: p.GetProcess(), Started: p.GetStarted(), Args: p.GetArgs(), ArgsTruncated: p.GetArgsTruncated(),
-		Cwd: p.GetCwd(), Connections: n, Exited: p.GetExited(), Exit: p.GetExit(), Exec: p.GetExec(),
-	}
+	return matching
 }
 
 // ListConnections implements the AgentService.
