@@ -41,10 +41,27 @@ async function measure(page, view) {
   };
 }
 
+// yardstick is how long a fixed piece of work takes in this browser, at its best of five, in
+// milliseconds of the clock: how fast this machine is.
+function yardstick(page) {
+  return page.evaluate(() => {
+    const once = () => {
+      const start = performance.now();
+      const rows = Array.from({ length: 20000 }, (_, i) => ({ key: `row ${(i * 7919) % 20000}`, value: i }));
+      rows.sort((a, b) => (a.key < b.key ? -1 : 1));
+      JSON.parse(JSON.stringify(rows));
+      return performance.now() - start;
+    };
+    return Math.min(...Array.from({ length: 5 }, once));
+  });
+}
+
 await withBrowser({}, async (context) => {
   const page = await context.newPage();
   const faults = await watch(page, origin);
   const results = [];
+  await page.goto('about:blank');
+  const yardstickMs = await yardstick(page);
   await page.goto(link);
   for (const view of views) {
     await page.goto(`${origin}/#/${view === 'overview' ? '' : view}`);
@@ -54,6 +71,6 @@ await withBrowser({}, async (context) => {
   await page.goto(`${origin}/#/`);
   await page.waitForTimeout(4000);
   const shown = await page.getByText(/^showing/).innerText();
-  console.log(JSON.stringify({ results, shown, faults }));
+  console.log(JSON.stringify({ results, yardstickMs, shown, faults }));
 });
 process.exit(0);
