@@ -166,7 +166,7 @@ type outcome struct {
 }
 
 func (b *bench) watchedBlock(ctx context.Context, count int) (o outcome, err error) {
-	a, err := b.startAgent(ctx, "--private")
+	a, err := b.startAgent(ctx, "--ephemeral")
 	if err != nil {
 		return o, err
 	}

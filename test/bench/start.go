@@ -78,7 +78,7 @@ func (b *bench) crowd(n int) (disperse func(), err error) {
 }
 
 func (b *bench) coldStart(ctx context.Context) (first time.Duration, resident, maps uint64, err error) {
-	a, err := b.startAgent(ctx, "--private")
+	a, err := b.startAgent(ctx, "--ephemeral")
 	if err != nil {
 		return 0, 0, 0, err
 	}

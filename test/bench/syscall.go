@@ -49,7 +49,7 @@ func (b *bench) syscallBlock(count int) (float64, error) {
 }
 
 func (b *bench) watchedSyscalls(ctx context.Context, count int) (ns float64, taps int, err error) {
-	a, err := b.startAgent(ctx, "--private")
+	a, err := b.startAgent(ctx, "--ephemeral")
 	if err != nil {
 		return 0, 0, err
 	}

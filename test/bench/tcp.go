@@ -27,7 +27,7 @@ type tcpReport struct {
 // measureTCP is promise 3: one connect, one accept and one close per end, with exact
 // bytes, both ends linked.
 func measureTCP(ctx context.Context, b *bench) (rs []result, err error) {
-	a, err := b.startAgent(ctx, "--private")
+	a, err := b.startAgent(ctx, "--ephemeral")
 	if err != nil {
 		return nil, err
 	}
