@@ -79,6 +79,7 @@ mount_cgroups() {
 	mount -t tmpfs tmpfs /sys/fs/cgroup &&
 		mount_v1 systemd none,name=systemd &&
 		mount_v1 pids pids &&
+		mount_v1 devices devices &&
 		mkdir /sys/fs/cgroup/unified &&
 		mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified || return
 	# Not every kernel still has this one for v1.

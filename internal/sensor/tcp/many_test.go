@@ -101,18 +101,38 @@ func (w *watch) rescued(t *testing.T) (sum uint64) {
 // of them, once each. (That it handles none twice is what the exact counts above say.)
 func TestRescue(t *testing.T) {
 	s := Sensor()
+	s.Rescues = nil // so that what state_rescue misses counts
 	for i := range s.Ladders[0].Rungs {
 		rung := &s.Ladders[0].Rungs[i]
 		rung.Programs = slices.DeleteFunc(slices.Clone(rung.Programs), func(name string) bool { return name == "state" })
 	}
-	w := startSensor(t, s, "")
 	const n = 200
-	said := w.playWhileReading(t, "many", strconv.Itoa(n), "2")
-	tr := w.until(t, said.port(t, "port"), "all closes", closed(n))
-	tr.wantCounts(t, 1, n, n, n)
-	if got := w.rescued(t); got < 8*n {
-		t.Errorf("%d events rescued, want all: 8 or more for each of %d connections", got, n)
+	// Where tasks preempt each other within a program it misses some itself, and nothing
+	// makes that good here: then once more.
+	for range 5 {
+		w := startSensor(t, s, "")
+		said := w.playWhileReading(t, "many", strconv.Itoa(n), "2")
+		if missed := w.missed(); missed > 0 {
+			t.Logf("%d events missed by state_rescue itself", missed)
+			w.kernel.Close()
+			continue
+		}
+		tr := w.until(t, said.port(t, "port"), "all closes", closed(n))
+		tr.wantCounts(t, 1, n, n, n)
+		if got := w.rescued(t); got < 8*n {
+			t.Errorf("%d events rescued, want all: 8 or more for each of %d connections", got, n)
+		}
+		return
 	}
+	t.Error("state_rescue missed events in each of five rounds")
+}
+
+// missed is how many events the kernel has kept from the programs, and nothing made good.
+func (w *watch) missed() (sum uint64) {
+	for _, s := range w.kernel.Stats() {
+		sum += s.Missed
+	}
+	return sum
 }
 
 // BenchmarkConnections is the CPU time of a connection of this host to itself (both

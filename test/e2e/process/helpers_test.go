@@ -160,8 +160,16 @@ func forkSibling([]string) error {
 // forkOrphan leaves a grandchild behind that outlives its parent and then says the truth.
 func forkOrphan([]string) error {
 	c := exec.Command("/proc/self/exe")
-	c.Env, c.Stdin, c.Stdout = next("wait"), os.Stdin, os.Stdout
+	c.Env, c.Stdin = next("wait"), os.Stdin
+	out, err := c.StdoutPipe()
+	if err != nil {
+		return err
+	}
 	if err := c.Start(); err != nil {
+		return err
+	}
+	// Start returns before the exec is traced, which tells of the parent of that moment.
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		return err
 	}
 	fmt.Println(c.Process.Pid)
