@@ -256,7 +256,7 @@ func (w *watch) wantAccounted(t *testing.T, typ abi.EventType, produced uint64) 
 	lost := losses[abi.LossRingFull][typ] + losses[abi.LossUntracked][typ]
 	missed := w.missed()
 	t.Logf("type %d: %d came, %d are lost, %d events of any type missed, of %d", typ, got, lost, missed, produced)
-	if lost == 0 || got+lost+missed < produced || got+lost > produced+produced/10 || missed > produced/20 {
+	if lost == 0 || got+lost+missed < produced || got+lost > produced+produced/10 || missed > produced/5 {
 		t.Errorf("type %d: %d came and %d are lost of %d, %d missed", typ, got, lost, produced, missed)
 	}
 }
