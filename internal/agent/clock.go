@@ -50,5 +50,12 @@ func bootNS() uint64 {
 
 // Wall implements identity.Clock.
 func (c *clock) Wall(bootNS uint64) *timestamppb.Timestamp {
-	return timestamppb.New(time.Unix(0, int64(bootNS)+c.offset.Load()))
+	t := &timestamppb.Timestamp{}
+	c.set(t, bootNS)
+	return t
+}
+
+func (c *clock) set(t *timestamppb.Timestamp, bootNS uint64) {
+	wall := int64(bootNS) + c.offset.Load()
+	t.Seconds, t.Nanos = wall/1e9, int32(wall%1e9)
 }

@@ -5,6 +5,8 @@ package agent
 import (
 	"fmt"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/event"
@@ -45,19 +47,37 @@ type recorder struct {
 	log     *event.Log
 }
 
-// publish completes a record whose body is set.
+// publish completes a record whose body is set, and its time too if it is one that
+// envelope has made.
 func (r *recorder) publish(kind event.Kind, bootNS uint64, process *skepv1.Process, record *skepv1.Record) {
 	record.NodeId, record.BootId, record.NodeName, record.Cluster = r.node.ID, r.node.BootID, r.node.Name, r.cluster
 	record.Kind = kind.String()
 	r.add(wordReceived+int(kind), 1)
 	record.Seq = r.seq(kind)
 	record.BootNs = bootNS
-	record.Time = r.clock.Wall(bootNS)
+	if record.Time == nil {
+		record.Time = &timestamppb.Timestamp{}
+	}
+	r.clock.set(record.Time, bootNS)
 	record.Process = process
 	if c := process.GetContainer(); c != nil {
 		record.Namespace, record.Pod = c.Namespace, c.Pod
 	}
 	r.log.Append(kind, record)
+}
+
+// envelope is a record with the time and the body that it points to: one allocation for
+// what lives and dies together.
+type envelope[Body any] struct {
+	record skepv1.Record
+	time   timestamppb.Timestamp
+	body   Body
+}
+
+func newEnvelope[Body any]() *envelope[Body] {
+	e := &envelope[Body]{}
+	e.record.Time = &e.time
+	return e
 }
 
 // tell publishes a change in the agent itself.

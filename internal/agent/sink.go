@@ -125,20 +125,27 @@ func (s *sink) fork(raw []byte) error {
 		return err
 	}
 	p := s.processes.Fork(&r.Process, process.Comm(r.Comm))
-	s.recorder.publish(event.Fork, r.Header.BootNS, p, &skepv1.Record{Body: &skepv1.Record_Fork{Fork: &skepv1.Fork{}}})
+	e := newEnvelope[struct {
+		one  skepv1.Record_Fork
+		fork skepv1.Fork
+	}]()
+	e.body.one.Fork, e.record.Body = &e.body.fork, &e.body.one
+	s.recorder.publish(event.Fork, r.Header.BootNS, p, &e.record)
 	return nil
 }
 
 func (s *sink) exec(raw []byte) error {
-	e, err := process.DecodeExec(raw, s.secrets)
+	exec, err := process.DecodeExec(raw, s.secrets)
 	if err != nil {
 		return err
 	}
-	if e.NoPaths {
-		identity.FillFromProc(e.Process.ID, e.Body)
+	if exec.NoPaths {
+		identity.FillFromProc(exec.Process.ID, exec.Body)
 	}
-	p := s.processes.Exec(&e.Process, e.Comm, e.Body)
-	s.recorder.publish(event.Exec, e.BootNS, p, &skepv1.Record{Body: &skepv1.Record_Exec{Exec: e.Body}})
+	p := s.processes.Exec(&exec.Process, exec.Comm, exec.Body)
+	e := newEnvelope[skepv1.Record_Exec]()
+	e.body.Exec, e.record.Body = exec.Body, &e.body
+	s.recorder.publish(event.Exec, exec.BootNS, p, &e.record)
 	return nil
 }
 
@@ -149,7 +156,9 @@ func (s *sink) exit(raw []byte) error {
 	}
 	body := process.ExitBody(&r)
 	if p := s.processes.Exit(&r.Process, process.Comm(r.Comm), r.Header.BootNS, body); p != nil {
-		s.recorder.publish(event.Exit, r.Header.BootNS, p, &skepv1.Record{Body: &skepv1.Record_Exit{Exit: body}})
+		e := newEnvelope[skepv1.Record_Exit]()
+		e.body.Exit, e.record.Body = body, &e.body
+		s.recorder.publish(event.Exit, r.Header.BootNS, p, &e.record)
 	}
 	return nil
 }

@@ -3,18 +3,20 @@
 package kern
 
 import (
-	"encoding/binary"
 	"fmt"
+	"sync/atomic"
+	"unsafe"
 
-	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 )
 
 // stateWords is how many 64-bit words of [State] there are.
 const stateWords = 512
 
 // State is a small array of 64-bit words that survives the agent's death: pinned,
-// and written through shared memory, so that a word is safe as soon as it is set.
-type State struct{ memory *ebpf.Memory }
+// and written through shared memory, so that a word is safe as soon as it is set. The
+// memory stays mapped as long as the process lives: each record counts in it.
+type State struct{ words []uint64 }
 
 // State opens the words.
 func (k *Kernel) State() (*State, error) {
@@ -22,27 +24,15 @@ func (k *Kernel) State() (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	memory, err := m.Memory()
+	memory, err := unix.Mmap(m.FD(), 0, 8*stateWords, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("map agent state: %w", err)
 	}
-	return &State{memory}, nil
+	return &State{unsafe.Slice((*uint64)(unsafe.Pointer(&memory[0])), stateWords)}, nil
 }
 
 // Get returns word i.
-func (s *State) Get(i int) uint64 {
-	var word [8]byte
-	if _, err := s.memory.ReadAt(word[:], int64(i)*8); err != nil {
-		panic(err) // an index out of range is a programming error
-	}
-	return binary.NativeEndian.Uint64(word[:])
-}
+func (s *State) Get(i int) uint64 { return atomic.LoadUint64(&s.words[i]) }
 
 // Set stores word i.
-func (s *State) Set(i int, value uint64) {
-	var word [8]byte
-	binary.NativeEndian.PutUint64(word[:], value)
-	if _, err := s.memory.WriteAt(word[:], int64(i)*8); err != nil {
-		panic(err)
-	}
-}
+func (s *State) Set(i int, value uint64) { atomic.StoreUint64(&s.words[i], value) }

@@ -210,13 +210,15 @@ func setCapabilities(to *skepv1.Capabilities, c *abi.Credentials) {
 
 // hex16 writes a mask as /proc/PID/status does.
 func hex16(mask uint64) string {
-	switch mask {
-	case 0:
+	const digits = "0123456789abcdef"
+	if mask == 0 {
 		return "0000000000000000"
-	case 0x1ffffffffff:
-		return "000001ffffffffff"
 	}
-	return fmt.Sprintf("%016x", mask)
+	var text [16]byte
+	for i := range text {
+		text[i] = digits[mask>>(60-4*i)&15]
+	}
+	return string(text[:])
 }
 
 func setNamespaces(to *skepv1.Namespaces, n *abi.Namespaces) {
