@@ -56,6 +56,6 @@ func (c *clock) Wall(bootNS uint64) *timestamppb.Timestamp {
 }
 
 func (c *clock) set(t *timestamppb.Timestamp, bootNS uint64) {
-	wall := int64(bootNS) + c.offset.Load()
-	t.Seconds, t.Nanos = wall/1e9, int32(wall%1e9)
+	wall := time.Unix(0, int64(bootNS)+c.offset.Load())
+	t.Seconds, t.Nanos = wall.Unix(), int32(wall.Nanosecond())
 }
