@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -99,11 +98,11 @@ func (k *Kernel) attachRung(s Sensor, ladder Ladder, rung *Rung) (transient bool
 		k.programs = append(k.programs, programs...)
 		return false, nil
 	}
-	collection, spec, err := k.loadRung(s, rung.Programs, rung.Config)
+	programs, spec, err := k.load(s, rung.Programs, rung.Config)
 	if err != nil {
 		return false, err
 	}
-	defer collection.Close()
+	defer closeAll(programs)
 	var done []*Program
 	undo := func() {
 		for i := len(done) - 1; i >= 0; i-- {
@@ -114,7 +113,7 @@ func (k *Kernel) attachRung(s Sensor, ladder Ladder, rung *Rung) (transient bool
 		}
 	}
 	for _, name := range rung.Programs {
-		p, err := k.attachProgram(ladder, rung, spec.Programs[name], collection.Programs[name])
+		p, err := k.attachProgram(ladder, rung, spec.Programs[name], programs[name])
 		if err != nil {
 			undo()
 			return false, err
@@ -124,44 +123,6 @@ func (k *Kernel) attachRung(s Sensor, ladder Ladder, rung *Rung) (transient bool
 	}
 	k.programs = append(k.programs, done...)
 	return transient, nil
-}
-
-// loadRung loads just the named programs of a sensor's object, on the shared maps.
-func (k *Kernel) loadRung(s Sensor, names []string, config map[string]any) (*ebpf.Collection, *ebpf.CollectionSpec, error) {
-	spec := k.specs[s.Name].Copy()
-	for name := range spec.Programs {
-		if !slices.Contains(names, name) {
-			delete(spec.Programs, name)
-		}
-	}
-	if len(spec.Programs) < len(names) {
-		return nil, nil, fmt.Errorf("load %s: object %s has not all of these programs", strings.Join(names, ", "), s.Name)
-	}
-	for name, value := range config {
-		v := spec.Variables[name]
-		if v == nil {
-			return nil, nil, fmt.Errorf("set %s: object %s has no such constant", name, s.Name)
-		}
-		if err := v.Set(value); err != nil {
-			return nil, nil, fmt.Errorf("set %s in object %s: %w", name, s.Name, err)
-		}
-	}
-	for _, program := range spec.Programs {
-		keepUserReads(program.Instructions)
-	}
-	shared := map[string]*ebpf.Map{}
-	for name := range spec.Maps {
-		if m := k.maps[name]; m != nil {
-			shared[name] = m
-		}
-	}
-	collection, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{
-		MapReplacements: shared,
-	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("load: %w", err)
-	}
-	return collection, spec, nil
 }
 
 func (k *Kernel) attachProgram(ladder Ladder, rung *Rung, spec *ebpf.ProgramSpec, program *ebpf.Program) (*Program, error) {

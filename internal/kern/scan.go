@@ -15,12 +15,12 @@ import (
 
 // Scan runs an iterator program of a sensor's object once and returns what it wrote.
 func (k *Kernel) Scan(s Sensor, program string) ([]byte, error) {
-	collection, _, err := k.loadRung(s, []string{program}, nil)
+	programs, _, err := k.load(s, []string{program}, nil)
 	if err != nil {
 		return nil, fmt.Errorf("scan %s: %w", program, err)
 	}
-	defer collection.Close()
-	l, err := link.AttachIter(link.IterOptions{Program: collection.Programs[program]})
+	defer closeAll(programs)
+	l, err := link.AttachIter(link.IterOptions{Program: programs[program]})
 	if err != nil {
 		return nil, fmt.Errorf("scan %s: %w", program, err)
 	}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kern
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/cilium/ebpf"
+)
+
+// load loads the named programs of a sensor's object, on the shared maps. The verifier
+// takes a good part of a start, so it is given as many programs at a time as there are
+// CPUs. The caller closes the programs.
+func (k *Kernel) load(s Sensor, names []string, config map[string]any) (map[string]*ebpf.Program, *ebpf.CollectionSpec, error) {
+	spec, err := k.specOf(s, names, config)
+	if err != nil {
+		return nil, nil, err
+	}
+	type result struct {
+		programs map[string]*ebpf.Program
+		err      error
+	}
+	parts := make([]result, min(len(names), runtime.GOMAXPROCS(0)))
+	var group sync.WaitGroup
+	for n := range parts {
+		part := spec.Copy()
+		for i, name := range names {
+			if i%len(parts) != n {
+				delete(part.Programs, name)
+			}
+		}
+		group.Go(func() { parts[n].programs, parts[n].err = k.loadPart(part) })
+	}
+	group.Wait()
+	loaded := map[string]*ebpf.Program{}
+	for _, part := range parts {
+		maps.Copy(loaded, part.programs)
+		err = cmp.Or(err, part.err)
+	}
+	if err != nil {
+		closeAll(loaded)
+		return nil, nil, fmt.Errorf("load: %w", err)
+	}
+	return loaded, spec, nil
+}
+
+// specOf is the object with the named programs only, and with its constants set.
+func (k *Kernel) specOf(s Sensor, names []string, config map[string]any) (*ebpf.CollectionSpec, error) {
+	spec := k.specs[s.Name].Copy()
+	for name := range spec.Programs {
+		if !slices.Contains(names, name) {
+			delete(spec.Programs, name)
+		}
+	}
+	if len(spec.Programs) < len(names) {
+		return nil, fmt.Errorf("load %s: object %s has not all of these programs", strings.Join(names, ", "), s.Name)
+	}
+	for name, value := range config {
+		v := spec.Variables[name]
+		if v == nil {
+			return nil, fmt.Errorf("set %s: object %s has no such constant", name, s.Name)
+		}
+		if err := v.Set(value); err != nil {
+			return nil, fmt.Errorf("set %s in object %s: %w", name, s.Name, err)
+		}
+	}
+	for _, program := range spec.Programs {
+		keepUserReads(program.Instructions)
+	}
+	return spec, nil
+}
+
+// loadPart loads all programs of a spec. What of its maps is not shared are constants.
+func (k *Kernel) loadPart(spec *ebpf.CollectionSpec) (map[string]*ebpf.Program, error) {
+	shared := map[string]*ebpf.Map{}
+	for name := range spec.Maps {
+		if m := k.maps[name]; m != nil {
+			shared[name] = m
+		}
+	}
+	collection, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: shared})
+	if err != nil {
+		return nil, err
+	}
+	defer collection.Close()
+	programs := map[string]*ebpf.Program{}
+	for name := range spec.Programs {
+		programs[name] = collection.DetachProgram(name)
+	}
+	return programs, nil
+}
+
+func closeAll(programs map[string]*ebpf.Program) {
+	for _, p := range programs {
+		p.Close()
+	}
+}
