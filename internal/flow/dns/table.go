@@ -16,6 +16,9 @@ const Timeout = 5 * time.Second
 const (
 	// maxQueries bounds those that are waited for, and those that were.
 	maxQueries = 8192
+	// maxPerKey bounds those with one key, which are told apart one by one: a process may
+	// ask for any number of names with one id.
+	maxPerKey = 16
 	// lateFor is how long after its query a late answer is still recognised.
 	lateFor = 30 * time.Second
 	// grace is more than an answer takes from the ring to here.
@@ -101,6 +104,9 @@ func (t *Table) ask(head *abi.DNSRecord, m message, length int, resolve flow.Res
 		}
 		t.forget(q) // and asked anew
 	}
+	if oldest := t.crowding(k); oldest != nil {
+		t.drop(oldest, head.Header.BootNS)
+	}
 	if t.waiting.n+t.told.n >= maxQueries {
 		t.makeRoom()
 	}
@@ -158,6 +164,17 @@ func (t *Table) forget(q *query) {
 	}
 }
 
+// crowding is the oldest of the queries with a key, if they are as many as may be.
+func (t *Table) crowding(k key) *query {
+	n := 0
+	for q := t.byKey[k]; q != nil; q = q.sameKey {
+		if n++; n == maxPerKey {
+			return q
+		}
+	}
+	return nil
+}
+
 // makeRoom forgets the oldest query: one that was told of, else one that was not.
 func (t *Table) makeRoom() {
 	if q := t.told.first; q != nil {
@@ -165,6 +182,15 @@ func (t *Table) makeRoom() {
 		return
 	}
 	t.abandon(t.waiting.first, t.waiting.last.head.Header.BootNS)
+}
+
+// drop forgets a query, and tells of it if it was not told of yet.
+func (t *Table) drop(q *query, nowNS uint64) {
+	if q.told {
+		t.forget(q)
+		return
+	}
+	t.abandon(q, nowNS)
 }
 
 func (t *Table) abandon(q *query, nowNS uint64) {

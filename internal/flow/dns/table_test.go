@@ -258,6 +258,56 @@ func TestBounded(t *testing.T) {
 	}
 }
 
+// TestCrowded: of the queries with one id the oldest are given up, and told.
+func TestCrowded(t *testing.T) {
+	b := newBench()
+	for i := range maxPerKey + 2 {
+		b.packet(head(1, false, uint64(i)*ms), query1(fmt.Sprint("n", i)))
+	}
+	b.want(t, "abandoned n0 16ms by 7; abandoned n1 16ms by 7")
+	b.check(t)
+	b.records = nil
+	b.packet(head(1, true, 20*ms), answer1("n2", 0))
+	b.packet(head(1, true, 20*ms), answer1("n1", 0))
+	b.want(t, "answered n2 NOERROR 18ms by 7; unmatched n1 NOERROR 0ms")
+	b.Expire(6000 * ms)
+	b.records = nil
+	for i := range maxPerKey { // those that were told make room first, silently
+		b.packet(head(1, false, 6001*ms), query1(fmt.Sprint("m", i)))
+	}
+	b.want(t, "")
+	b.check(t)
+}
+
+// TestOneID: a process that asks for long names with one id, which differ at their end,
+// costs about what one costs that uses the ids as it should.
+func TestOneID(t *testing.T) {
+	const n = 3 * maxQueries
+	label := "\x3f" + strings.Repeat("x", 63)
+	queries := make([][]byte, n)
+	for i := range queries {
+		queries[i] = wire(header(0x0100, 1, 0), fmt.Sprintf("%s\x05%05d\x00\x00\x01\x00\x01", strings.Repeat(label, 3), i))
+	}
+	cost := func(socket func(i int) uint64) time.Duration {
+		best := time.Hour
+		for range 3 {
+			table := New(NewNames(), func(uint64, *skepv1.Record) {})
+			began := time.Now()
+			for i, q := range queries {
+				h := head(socket(i), false, uint64(i)*ms/100)
+				h.Length = uint32(len(q))
+				table.Apply(h, q, resolve)
+			}
+			best = min(best, time.Since(began))
+		}
+		return best
+	}
+	ordinary, hostile := cost(func(i int) uint64 { return uint64(i) }), cost(func(int) uint64 { return 1 })
+	if hostile > 5*ordinary {
+		t.Errorf("%d queries with one id take %v, with one each %v", n, hostile, ordinary)
+	}
+}
+
 // TestTCP: queries in one connection, out of order, in pieces.
 func TestTCP(t *testing.T) {
 	b := newBench()
