@@ -67,7 +67,7 @@ func runtimeSockets(paths []string) []container.Socket {
 // cgroupConstants tells the kernel side which hierarchy names the workloads.
 func cgroupConstants(h cgroup.Hierarchy) (map[string]any, error) {
 	constants := map[string]any{"cfg_cgroup_subsys": int32(-1), "cfg_cgroup_hierarchy": int32(0)}
-	if h.Version == 2 || h.Subsys == "" {
+	if h.Version == 2 {
 		return constants, nil
 	}
 	index, err := kern.SubsysIndex(h.Subsys)
