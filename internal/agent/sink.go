@@ -180,7 +180,7 @@ func (s *sink) cgroup(typ abi.EventType, raw []byte) error {
 		return nil
 	}
 	s.processes.ForgetContainer(s.places.Place(c.ID).Container.GetId())
-	s.containers.CgroupGone(c.ID)
+	s.containers.CgroupGone(c.ID, c.Path)
 	return nil
 }
 

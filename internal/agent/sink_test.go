@@ -61,6 +61,21 @@ func lifecycle(tgid uint32, start uint64) (fork, exec, exit []byte) {
 	return bytesOf(&f), append(append([]byte{}, bytesOf(&e)...), text...), bytesOf(&x)
 }
 
+// TestCgroupGoneWithoutPath: under lockdown the kernel side cannot read the path of a
+// cgroup that goes, and what is known of it stays for late events.
+func TestCgroupGoneWithoutPath(t *testing.T) {
+	s := newTestSink()
+	s.containers.CgroupMade(7, "/system.slice/a.service")
+	gone := abi.CgroupRecord{Header: abi.EventHeader{Type: uint16(abi.EventCgroupRmdir), Version: 1}, CgroupID: 7}
+	s.take(bytesOf(&gone)[:unsafe.Offsetof(gone.Path)])
+	if s.malformed.Load() != 0 {
+		t.Fatal(s.malformedBy)
+	}
+	if place := s.places.Place(7); place.Cgroup != "/system.slice/a.service" {
+		t.Errorf("an event that comes late is in %q", place.Cgroup)
+	}
+}
+
 func BenchmarkLifecycle(b *testing.B) {
 	s := newTestSink()
 	fork, exec, exit := lifecycle(1000, 1)

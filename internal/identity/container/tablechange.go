@@ -22,9 +22,12 @@ func (t *Table) CgroupMade(id uint64, path string) {
 }
 
 // CgroupGone takes the kernel's cgroup_rmdir event. Events that are still under
-// way find the cgroup for another cgroup.Grace.
+// way find the cgroup for another cgroup.Grace. The path is for one whose cgroup_mkdir
+// was lost, and "" where the kernel side cannot read it.
 func (t *Table) CgroupGone(id uint64, path string) {
-	t.index.Add(id, path)
+	if path != "" {
+		t.index.Add(id, path)
+	}
 	t.index.Remove(id)
 }
 
