@@ -109,7 +109,7 @@ func (t *Table) addExisting(p *abi.Process, seen sight) {
 // readProc reconstructs the last exec of a process from /proc; nil for a kernel thread
 // or one that has gone.
 func readProc(id abi.ExecID, secrets *redact.Redactor) (*skepv1.Exec, string) {
-	dir := "/proc/" + strconv.Itoa(int(id.Tgid)) + "/"
+	dir := procDir(id.Tgid)
 	comm, err := readBounded(dir+"comm", maxProcFile)
 	if err != nil {
 		return nil, ""
@@ -122,6 +122,9 @@ func readProc(id abi.ExecID, secrets *redact.Redactor) (*skepv1.Exec, string) {
 	}
 	return body, name
 }
+
+// procDir is the directory of a process, with a slash behind it.
+func procDir(pid uint32) string { return "/proc/" + strconv.Itoa(int(pid)) + "/" }
 
 // readBounded reads the front of a file: a process decides how long its command line
 // is (PR_SET_MM), up to all of its memory. It is not os.ReadFile, which takes twice the
@@ -215,7 +218,7 @@ func readNames(dir string) *skepv1.Exec {
 // It is called per exec, on the goroutine that empties the rings, so it reads nothing that
 // the process can make it wait for: not its command line, which the kernel has told anyway.
 func FillFromProc(id abi.ExecID, body *skepv1.Exec) {
-	dir := "/proc/" + strconv.Itoa(int(id.Tgid)) + "/"
+	dir := procDir(id.Tgid)
 	found := readNames(dir)
 	if found == nil || found.File.Inode != body.File.GetInode() {
 		return
