@@ -189,7 +189,7 @@ func (s *sink) attach(raw []byte) error {
 	if err := process.Decode(raw, &r); err != nil {
 		return err
 	}
-	s.processes.Move(r.ID, r.CgroupID)
+	s.processes.Move(r.ID, r.CgroupID, r.Header.BootNS)
 	return nil
 }
 

@@ -28,9 +28,11 @@ const (
 const maxProcFile = 64 << 10
 
 // Existing adds the processes of a scan of the kernel's tasks that the table does not
-// have, by the names that /proc has for them, and retires those that are no more. It is
-// run after attaching, and again when records of fork, exec or exit were lost. Fill, to
-// be called next, reads the rest: there may be thousands, and events need the names only.
+// have, by the names that /proc has for them, retires those that are no more, and takes
+// over the cgroups of those that were moved. It is run after attaching, and again when
+// records of fork, exec, exit or a move were lost. The scan has begun at nowNS (boot time).
+// Fill, to be called next, reads the rest: there may be thousands, and events need the
+// names only.
 func (t *Table) Existing(scan []abi.Process, nowNS uint64) (added, retired int) {
 	names := t.gather(scan)
 	t.mutex.Lock()
@@ -44,6 +46,7 @@ func (t *Table) Existing(scan []abi.Process, nowNS uint64) (added, retired int) 
 			t.addExisting(p, seen)
 			added++
 		}
+		t.correct(p, nowNS)
 	}
 	for tgid, e := range t.live {
 		if start, ok := there[tgid]; (!ok || start != e.id.StartNS) && e.id.StartNS < nowNS {
