@@ -46,22 +46,34 @@ func (a *Agent) tokenKey() ([]byte, error) {
 	return server.LoadTokenKey(filepath.Join(a.options.Config.DataDir, "token.key"))
 }
 
-// runtimeSockets tells the protocol of each configured socket by its name.
+// runtimeSockets tells what each configured path is: one of the usual places, a directory,
+// which is a storage, or else a socket whose protocol its name says.
 func runtimeSockets(paths []string) []container.Socket {
 	sockets := []container.Socket{} // not nil: nil means the defaults
 	for _, path := range paths {
-		kind := container.KindContainerd
-		switch name := filepath.Base(path); {
-		case strings.Contains(name, "docker"):
-			kind = container.KindDocker
-		case strings.Contains(name, "podman"):
-			kind = container.KindPodman
-		case strings.Contains(name, "crio"):
-			kind = container.KindCRI
-		}
-		sockets = append(sockets, container.Socket{Kind: kind, Path: path})
+		sockets = append(sockets, container.Socket{Kind: socketKind(path), Path: path})
 	}
 	return sockets
+}
+
+func socketKind(path string) container.Kind {
+	for _, usual := range container.DefaultSockets { // which may not be there yet
+		if usual.Path == path {
+			return usual.Kind
+		}
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return container.KindStorage
+	}
+	switch name := filepath.Base(path); {
+	case strings.Contains(name, "docker"):
+		return container.KindDocker
+	case strings.Contains(name, "podman"):
+		return container.KindPodman
+	case strings.Contains(name, "crio"):
+		return container.KindCRI
+	}
+	return container.KindContainerd
 }
 
 // cgroupConstants tells the kernel side which hierarchy names the workloads.
