@@ -131,6 +131,36 @@ func (s *sink) reportUndecoded() {
 	}
 }
 
+// full is a table that has no room: records come all the same, and lack what is in it.
+type full struct {
+	place, kind string
+	count       uint64
+	detail      string
+}
+
+// fullTables are the agent's own bounded tables that refuse what is new. Those that forget
+// what is oldest lose nothing that a record needs.
+func (s *sink) fullTables() [4]full {
+	containers := s.containers.Stats()
+	return [...]full{
+		{"connections_full", "connection", s.flows.Stats().Untracked,
+			"sockets are in their records only, without their peer: raise tables.connections in skep.yaml"},
+		{"cgroups_full", "cgroup", containers.Index.Refused, "cgroups are looked for at each event: there are too many, or their paths are too long"},
+		{"containers_full", "cgroup", containers.Refused, "the containers of cgroups are looked for at each event: there are too many cgroups"},
+		{"resolver_full", "container", containers.Resolver.Overflow, "name and image of containers come later: too many are asked for at once"},
+	}
+}
+
+// reportFull tells how often something was refused since the last time.
+func (s *sink) reportFull() {
+	for i, f := range s.fullTables() {
+		if n := f.count - s.toldFull[i]; n > 0 {
+			s.toldFull[i] = f.count
+			s.tellLossOf(f.kind, n, f.place, f.detail)
+		}
+	}
+}
+
 // placeUndecoded is where messages are lost that are not what they should be.
 const placeUndecoded = "undecoded"
 

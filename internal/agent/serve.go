@@ -81,6 +81,7 @@ func (a *Agent) endLog() {
 	a.sink.reportMalformed()
 	a.sink.reportStore(true)
 	a.sink.reportUndecoded()
+	a.sink.reportFull()
 	a.tell(&skepv1.Agent{Event: "stop", Version: a.options.Version})
 	a.log.Close()
 	for end := time.Now().Add(streamGrace); len(a.log.Cursors()) > 0 && time.Now().Before(end); {

@@ -62,6 +62,7 @@ type sink struct {
 
 	malformedBy   error  // what the last one's fault was
 	toldMalformed uint64 // how many of them are in the stream
+	toldFull      [4]uint64
 	panicked      sync.Once
 }
 
@@ -241,6 +242,7 @@ func (s *sink) Flush() {
 		s.reportStore(false)
 		s.reportShipped()
 		s.reportUndecoded()
+		s.reportFull()
 	}
 	select {
 	case body := <-s.news:

@@ -117,6 +117,9 @@ func (a *Agent) lossCounts() []*skepv1.LossCount {
 		}
 	}
 	add(placeUndecoded, event.Dns.String(), a.sink.undecoded.Load())
+	for _, f := range a.sink.fullTables() {
+		add(f.place, f.kind, f.count)
+	}
 	for _, p := range a.kernel.Stats() {
 		add("program_missed", p.Name, p.Missed)
 	}

@@ -50,6 +50,7 @@ type Table struct {
 	claims    map[*workload]struct{}
 	made      map[string]int // workloads by id, and by pod, that are no claims
 	madePods  map[string]int
+	refused   uint64
 }
 
 // cell is one cgroup.
@@ -156,8 +157,10 @@ func (t *Table) admit(id uint64, now time.Time) *cell {
 	} else {
 		c.retry.Store(now.Add(unknownFor).UnixNano())
 	}
-	if len(t.cells) < maxCells {
+	if _, known := t.cells[id]; known || len(t.cells) < maxCells {
 		t.cells[id] = c
+	} else {
+		t.refused++
 	}
 	return c
 }

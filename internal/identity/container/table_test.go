@@ -177,6 +177,21 @@ func TestGone(t *testing.T) {
 	}
 }
 
+// TestFull: cgroups beyond the bound are counted, and told all the same.
+func TestFull(t *testing.T) {
+	table := newTestTable(t, Options{})
+	for id := range uint64(maxCells) {
+		table.cells[1000+id] = &cell{id: 1000 + id}
+	}
+	table.CgroupMade(10, "/docker/"+hexA)
+	if c := table.ForCgroup(10); c == nil || c.ID != hexA {
+		t.Errorf("beyond the bound: %+v", c)
+	}
+	if s := table.Stats(); s.Cgroups != maxCells || s.Refused != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestTableMetadata(t *testing.T) {
 	f := newFake(t)
 	f.mux.HandleFunc("/containers/", func(w http.ResponseWriter, _ *http.Request) {

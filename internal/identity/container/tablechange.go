@@ -77,7 +77,8 @@ func (t *Table) Containers() []*Container {
 
 // Stats are the counters of a Table and of what it is made of.
 type Stats struct {
-	Cgroups   int // remembered
+	Cgroups   int    // remembered
+	Refused   uint64 // times that one could not be, so that its container is looked for again
 	Workloads int
 	Index     cgroup.Stats
 	Resolver  ResolverStats
@@ -86,7 +87,7 @@ type Stats struct {
 // Stats returns the counters at this moment.
 func (t *Table) Stats() Stats {
 	t.mu.Lock()
-	s := Stats{Cgroups: len(t.cells), Workloads: len(t.workloads)}
+	s := Stats{Cgroups: len(t.cells), Refused: t.refused, Workloads: len(t.workloads)}
 	t.mu.Unlock()
 	s.Index, s.Resolver = t.index.Stats(), t.resolver.Stats()
 	return s
