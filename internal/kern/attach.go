@@ -216,7 +216,7 @@ func (k *Kernel) attach(rung *Rung, spec *ebpf.ProgramSpec, program *ebpf.Progra
 			return link.Kretprobe(spec.AttachTo, program, nil)
 		}
 		return link.Kprobe(spec.AttachTo, program, nil)
-	case ebpf.CGroupSock, ebpf.CGroupSockAddr, ebpf.CGroupSKB, ebpf.SockOps, ebpf.CGroupSysctl, ebpf.CGroupSockopt:
+	case ebpf.CGroupSock, ebpf.CGroupSockAddr, ebpf.CGroupSKB:
 		if k.options.Cgroup2 == "" {
 			return nil, fmt.Errorf("find cgroup2: not mounted; mount it, for example at /sys/fs/cgroup/unified: %w", ebpf.ErrNotSupported)
 		}

@@ -73,25 +73,6 @@ func TestForCgroupCollision(t *testing.T) {
 	}
 }
 
-func TestKnown(t *testing.T) {
-	table := newTestTable(t, Options{})
-	table.CgroupMade(10, "/web/inner")
-	if c := table.ForCgroup(10); c != nil {
-		t.Fatalf("%+v", c)
-	}
-	if !table.Known(ID{Runtime: Runc, ID: "web"}, "/web/") || table.Known(ID{Runtime: Runc, ID: "all"}, "/") {
-		t.Error("Known: the root must be refused, all else taken")
-	}
-	if c := table.ForCgroup(10); c == nil || c.ID != "web" || c.Name != "web" {
-		t.Errorf("below a registered path: %+v", c)
-	}
-	table.Unknown("/web")
-	table.CgroupMade(11, "/web/later")
-	if c := table.ForCgroup(11); c != nil {
-		t.Errorf("after Unknown: %+v", c)
-	}
-}
-
 // TestRuncState: the state appears after the cgroup was asked for, and
 // disappears while late events still come.
 func TestRuncState(t *testing.T) {

@@ -11,9 +11,6 @@ import (
 	"github.com/skep-io/skep/internal/identity/cgroup"
 )
 
-// maxKnown bounds the registrations.
-const maxKnown = 16 << 10
-
 // CgroupMade takes the kernel's cgroup_mkdir event: the cgroup is known before
 // the first process is in it.
 func (t *Table) CgroupMade(id uint64, path string) {
@@ -31,27 +28,7 @@ func (t *Table) CgroupGone(id uint64, path string) {
 	t.index.Remove(id)
 }
 
-// Known registers a container whose cgroup path has no pattern. It holds for
-// the path and all below it, for cgroups looked up before Unknown.
-func (t *Table) Known(id ID, cgroupPath string) (ok bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.known) >= maxKnown || id.ID == "" || cgroupPath == "/" {
-		return false
-	}
-	t.known[path.Clean(cgroupPath)] = id
-	t.again(time.Now())
-	return true
-}
-
-// Unknown takes a registration back.
-func (t *Table) Unknown(cgroupPath string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.known, path.Clean(cgroupPath))
-}
-
-// above finds what is registered for p or the nearest path above it.
+// above finds what is in paths for p or the nearest path above it.
 func above(paths map[string]ID, p string) (ID, bool) {
 	if len(paths) == 0 {
 		return ID{}, false
