@@ -85,7 +85,7 @@ func (s *sink) reportLosses() (gone, lifecycle uint64) {
 // reportMissed tells of programs that did not run because the CPU was already in one:
 // what they would have seen, if anything, is not known.
 func (s *sink) reportMissed() {
-	for i, p := range s.kernel.Stats() {
+	for i, p := range s.costs.programs() {
 		word := wordMissed + i
 		if word >= endMissed {
 			return
@@ -104,7 +104,7 @@ func (s *sink) reportMissed() {
 
 // forgetMissed begins anew for programs that the last agent had not attached.
 func (s *sink) forgetMissed() {
-	for i, p := range s.kernel.Stats() {
+	for i, p := range s.costs.programs() {
 		if word := wordMissed + i; !p.Adopted && word < endMissed {
 			s.recorder.state.Set(word, 0)
 		}

@@ -33,6 +33,7 @@ const headerBytes = 16
 // goroutine, but for the counters, which are atomic.
 type sink struct {
 	kernel     *kern.Kernel
+	costs      *costs
 	recorder   *recorder
 	processes  *identity.Table
 	flows      *flow.Table

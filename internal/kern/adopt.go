@@ -50,7 +50,9 @@ func (k *Kernel) adoptProgram(pin, name string) (*Program, error) {
 		l.Close()
 		return nil, err
 	}
-	return &Program{Name: name, Hook: k.hook(name), link: l, program: program, pin: pin, adopted: true}, nil
+	p := newProgram(name, k.hook(name), l, program)
+	p.pin, p.adopted = pin, true
+	return p, nil
 }
 
 func (k *Kernel) programOf(l link.Link, name string) (*ebpf.Program, error) {

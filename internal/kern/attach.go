@@ -174,7 +174,7 @@ func (k *Kernel) attachProgram(ladder Ladder, rung *Rung, spec *ebpf.ProgramSpec
 		l.Close()
 		return nil, fmt.Errorf("keep program %s: %w", spec.Name, err)
 	}
-	p := &Program{Name: spec.Name, Hook: spec.SectionName, link: l, program: clone}
+	p := newProgram(spec.Name, spec.SectionName, l, clone)
 	if k.dir == "" || p.iterates() {
 		return p, nil
 	}

@@ -86,6 +86,28 @@ func TestClimb(t *testing.T) {
 	}
 }
 
+// TestStatsAreCheap: what is read each second does not copy the programs' code.
+func TestStatsAreCheap(t *testing.T) {
+	s := ladderOf(true, "good: fork_btf exec_btf exit_btf")
+	k := openPrivate(t, s, nil)
+	if _, err := k.Attach(s); err != nil {
+		t.Fatal(err)
+	}
+	for i, stats := range k.Stats() {
+		info, err := k.programs[i].program.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, _ := info.ID()
+		if n, ok := info.VerifiedInstructions(); stats.ID != uint32(id) || ok && stats.Instructions != n {
+			t.Errorf("%s: id %d and %d instructions, the kernel says %d and %d", stats.Name, stats.ID, stats.Instructions, id, n)
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { k.Stats() }); n > 16 {
+		t.Errorf("%v allocations for 3 programs", n)
+	}
+}
+
 func TestRequiredSignal(t *testing.T) {
 	s := ladderOf(true, "broken: nonsense")
 	k := openPrivate(t, s, nil)
