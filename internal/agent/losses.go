@@ -102,11 +102,26 @@ func (s *sink) reportMissed() {
 	}
 }
 
-// forgetMissed begins anew for programs that the last agent had not attached.
-func (s *sink) forgetMissed() {
-	for i, p := range s.costs.programs() {
-		if word := wordMissed + i; !p.Adopted && word < endMissed {
-			s.recorder.state.Set(word, 0)
+// matchMissed puts what the last agent has reported of each program where it is in the order
+// of this one, and begins at 0 for programs that it had not attached.
+func (r *recorder) matchMissed(programs []kern.ProgramStats) {
+	reported := map[uint64]uint64{}
+	for word := wordMissed; word < endMissed; word++ {
+		reported[r.state.Get(word-wordMissed+wordPrograms)] = r.state.Get(word)
+	}
+	for i := range endMissed - wordMissed {
+		word, of, id := wordMissed+i, wordPrograms+i, uint64(0)
+		if i < len(programs) {
+			id = uint64(programs[i].ID)
+		}
+		if id != 0 && r.state.Get(of) == id {
+			continue
+		}
+		r.state.Set(of, 0) // until both are right
+		r.state.Set(word, 0)
+		if id != 0 {
+			r.state.Set(word, reported[id])
+			r.state.Set(of, id)
 		}
 	}
 }

@@ -57,7 +57,7 @@ func (a *Agent) announce() {
 		a.logger.Error("kernel side of an older agent not removed", "error", err)
 	}
 	a.sink.recorder.takeOver(left)
-	a.sink.forgetMissed()
+	a.sink.recorder.matchMissed(a.costs.programs())
 	body := &skepv1.Agent{Event: "start", Version: a.options.Version}
 	if a.kernel.Adopted() {
 		a.sink.adopting = true

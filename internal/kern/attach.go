@@ -165,6 +165,9 @@ func (k *Kernel) loadRung(s Sensor, names []string, config map[string]any) (*ebp
 }
 
 func (k *Kernel) attachProgram(ladder Ladder, rung *Rung, spec *ebpf.ProgramSpec, program *ebpf.Program) (*Program, error) {
+	if err := k.forgetRescues(spec.Name); err != nil {
+		return nil, err
+	}
 	l, err := k.attach(rung, spec, program)
 	if err != nil {
 		return nil, fmt.Errorf("attach %s: %w", spec.SectionName, err)

@@ -209,6 +209,58 @@ func TestAdoptAllOrNothing(t *testing.T) {
 	}
 }
 
+// TestRescuesBeginAnew: the counter of what was made good belongs to the program whose
+// misses it is taken off.
+func TestRescuesBeginAnew(t *testing.T) {
+	root := pinRoot(t)
+	s := ladderOf(true, "good: fork_btf fork2_btf")
+	s.Rescues = []Rescue{{Program: "fork_btf", By: "fork2_btf", Counter: "fork_rescues"}}
+	counted := func(k *Kernel) (sum uint64) {
+		t.Helper()
+		var perCPU []uint64
+		if err := k.maps["fork_rescues"].Lookup(uint32(0), &perCPU); err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range perCPU {
+			sum += n
+		}
+		return sum
+	}
+	const many = 1 << 40
+	k := openPinned(t, root, s)
+	attachOne(t, k, s)
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		t.Fatal(err)
+	}
+	perCPU := make([]uint64, cpus)
+	perCPU[0] = many
+	if err := k.maps["fork_rescues"].Put(uint32(0), perCPU); err != nil {
+		t.Fatal(err)
+	}
+	k.Close()
+
+	k = openPinned(t, root, s)
+	attachOne(t, k, s)
+	if n := counted(k); n < many {
+		t.Errorf("taken over with its program it is %d", n)
+	}
+	pin := k.programs[0].pin
+	k.Close()
+	if err := os.Remove(pin); err != nil {
+		t.Fatal(err)
+	}
+
+	k = openPinned(t, root, s)
+	attachOne(t, k, s)
+	if n := counted(k); !k.Adopted() || n >= many {
+		t.Errorf("adopted %v: with a new program it is %d", k.Adopted(), n)
+	}
+	if err := k.Remove(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestBetterRungReplaces: what a lower rung served is not told twice.
 func TestBetterRungReplaces(t *testing.T) {
 	root := pinRoot(t)

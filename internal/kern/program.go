@@ -117,6 +117,25 @@ func (k *Kernel) unrescued(program string, misses map[string]uint64) uint64 {
 	return missed
 }
 
+// forgetRescues begins anew for a program that is about to be attached anew: its misses
+// begin at 0, and the counter of what another has made good may be in an adopted map.
+func (k *Kernel) forgetRescues(program string) error {
+	for _, r := range k.rescues {
+		m := k.maps[r.Counter]
+		if r.Program != program || m == nil || !k.adopted {
+			continue
+		}
+		cpus, err := ebpf.PossibleCPU()
+		if err == nil {
+			err = m.Put(uint32(0), make([]uint64, cpus))
+		}
+		if err != nil {
+			return fmt.Errorf("reset counter %s: %w", r.Counter, err)
+		}
+	}
+	return nil
+}
+
 // MapStats is the memory that one map takes in the kernel.
 type MapStats struct {
 	Name, Type string
