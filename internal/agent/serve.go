@@ -78,6 +78,7 @@ const streamGrace = 500 * time.Millisecond
 // endLog closes the log and waits for its readers to come to its end.
 func (a *Agent) endLog() {
 	a.sink.queries.Abandon(bootNS())
+	a.sink.tellLosses()
 	a.sink.reportMalformed()
 	a.sink.reportStore(true)
 	a.sink.reportUndecoded()

@@ -48,6 +48,7 @@ type sink struct {
 
 	losses    kern.Losses
 	second    time.Time
+	took      bool          // records in this pass
 	adopting  bool          // the first pass over the rings of an earlier agent
 	drained   uint64        // records in that pass
 	adoptLost uint64        // and losses that were counted before it
@@ -74,6 +75,7 @@ func (s *sink) Critical(raw []byte) { s.take(raw) }
 func (s *sink) Telemetry(raw []byte) { s.take(raw) }
 
 func (s *sink) take(raw []byte) {
+	s.took = true
 	if s.adopting {
 		s.drained++
 	}
@@ -227,15 +229,16 @@ func (s *sink) publishDNS(bootNS uint64, r *skepv1.Record) {
 
 // Flush implements kern.Sink.
 func (s *sink) Flush() {
-	lost, lifecycle := s.reportLosses()
-	if s.adopting {
-		s.adoptLost = lost
+	now := time.Now()
+	second := now.Sub(s.second) >= time.Second
+	// A ring that was full has just been read, so a pass without records has lost none of
+	// them; what else is lost can wait for the second. Reading the counters makes garbage in
+	// proportion to the CPUs.
+	if s.took || s.adopting || second {
+		s.took = false
+		s.tellLosses()
 	}
-	if lifecycle > 0 {
-		s.processesLost.Store(true)
-		s.rescan()
-	}
-	if now := time.Now(); now.Sub(s.second) >= time.Second {
+	if second {
 		s.second = now
 		s.recorder.clock.update()
 		s.reportMissed()
@@ -255,4 +258,17 @@ func (s *sink) Flush() {
 		s.processes.Refresh()
 	}
 	s.recorder.log.Flush()
+}
+
+// tellLosses tells what the kernel side has lost, and asks for a scan of processes if that
+// concerns them.
+func (s *sink) tellLosses() {
+	lost, lifecycle := s.reportLosses()
+	if s.adopting {
+		s.adoptLost = lost
+	}
+	if lifecycle > 0 {
+		s.processesLost.Store(true)
+		s.rescan()
+	}
 }

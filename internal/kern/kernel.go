@@ -45,6 +45,7 @@ type Kernel struct {
 	programs []*Program
 	rescues  []Rescue
 	presence presence
+	perCPU   []Losses // a buffer for ReadLosses
 	adopted  bool
 	broken   *Leftover // what was found under this ABI and could not be adopted
 }

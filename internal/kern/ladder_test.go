@@ -8,8 +8,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -105,6 +107,30 @@ func TestStatsAreCheap(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, func() { k.Stats() }); n > 16 {
 		t.Errorf("%v allocations for 3 programs", n)
+	}
+}
+
+// TestReadLossesKeepsBuffer: it is called with each batch, and what it reads grows with the CPUs.
+func TestReadLossesKeepsBuffer(t *testing.T) {
+	k := openPrivate(t, ladderOf(true, "good: fork_btf"), nil)
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const runs = 200
+	var losses Losses
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range runs {
+		if err := k.ReadLosses(&losses); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	// The library's own copy is one; the rest is what is not in proportion.
+	perRun, size := (after.TotalAlloc-before.TotalAlloc)/runs, uint64(cpus)*uint64(unsafe.Sizeof(losses))
+	if perRun > size*3/2+512 {
+		t.Errorf("%d bytes are allocated to read %d", perRun, size)
 	}
 }
 
