@@ -52,6 +52,9 @@ func (a *Agent) serve(ctx context.Context) error {
 // announce puts the agent's own start into the stream, and what an earlier agent's
 // kernel side had kept for this one.
 func (a *Agent) announce() {
+	if err := a.kernel.Settle(); err != nil {
+		a.logger.Error("programs of an earlier agent are still attached", "error", err)
+	}
 	left, err := a.kernel.RemoveLeftovers(a.attachedNS)
 	if err != nil {
 		a.logger.Error("kernel side of an older agent not removed", "error", err)

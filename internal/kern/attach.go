@@ -87,7 +87,7 @@ func (k *Kernel) climb(s Sensor, ladder Ladder) Signal {
 		signal.Reports = append(signal.Reports, report)
 	}
 	if signal.Rung != nil {
-		k.dropOthers(ladder, signal.Rung)
+		k.outdate(ladder, signal.Rung)
 	}
 	return signal
 }
