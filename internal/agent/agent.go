@@ -173,7 +173,7 @@ func (a *Agent) openKernel() error {
 			"processes": uint32(cfg.Tables.Processes),
 		},
 		Constants: constants,
-		Cgroup2:   cgroup2Mount(),
+		Cgroup2:   cgroup.RootV2(),
 		Force:     a.options.Force,
 		Logger:    a.logger,
 	}

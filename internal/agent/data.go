@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/skep-io/skep/internal/identity/cgroup"
 	"github.com/skep-io/skep/internal/identity/container"
 	"github.com/skep-io/skep/internal/kern"
@@ -96,27 +94,4 @@ func cgroupConstants(h cgroup.Hierarchy) (map[string]any, error) {
 	}
 	constants["cfg_cgroup_subsys"], constants["cfg_cgroup_hierarchy"] = index, int32(id)
 	return constants, nil
-}
-
-// isCgroupRoot tells the root of the whole hierarchy, which has inode 1, from that of a
-// cgroup namespace, at which programs would see only what is in it.
-func isCgroupRoot(mount string) bool {
-	var stat unix.Stat_t
-	return unix.Stat(mount, &stat) == nil && stat.Ino == 1
-}
-
-// cgroup2Mount finds where the cgroup2 root is mounted, "" if nowhere.
-func cgroup2Mount() string {
-	text, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return ""
-	}
-	for line := range strings.Lines(string(text)) {
-		front, back, found := strings.Cut(line, " - ")
-		fields := strings.Fields(front)
-		if found && len(fields) > 4 && strings.HasPrefix(back, "cgroup2 ") && fields[3] == "/" && isCgroupRoot(fields[4]) {
-			return fields[4]
-		}
-	}
-	return ""
 }

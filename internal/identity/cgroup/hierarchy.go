@@ -88,6 +88,26 @@ func Choose(mountinfo io.Reader, root fs.FS) (Hierarchy, error) {
 	return Hierarchy{}, fmt.Errorf("choose cgroup hierarchy: %w", ErrNoHierarchy)
 }
 
+// RootV2 is where the root of the host's whole v2 hierarchy is mounted, "" if nowhere here:
+// a program attached at the root of a cgroup namespace would see only what is in it.
+func RootV2() string {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	return rootV2(f, os.DirFS("/"))
+}
+
+func rootV2(mountinfo io.Reader, root fs.FS) string {
+	mounts, err := parseMountinfo(mountinfo)
+	if err != nil {
+		return ""
+	}
+	v, _ := best(look(mounts, root), func(v view) bool { return v.v2 && v.inode == rootInode })
+	return v.point
+}
+
 // view is a mount as it looks from here.
 type view struct {
 	mount

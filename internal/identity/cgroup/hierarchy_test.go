@@ -100,6 +100,21 @@ func TestChooseNone(t *testing.T) {
 	}
 }
 
+func TestRootV2(t *testing.T) {
+	for _, c := range []struct{ name, mounts, want string }{
+		{"usual", v1("/", "/v1", "memory") + v2("/", "/v2"), "/v2"},
+		{"a space in the path", v2("/", `/my\040cgroup`), "/my cgroup"},
+		{"hidden by another mount on its point", v2("/", "/v2") + v1("/", "/v2", "memory"), ""},
+		{"the namespace's root first", v2("/", "/part") + v2("/../..", "/v2"), "/v2"},
+		{"a namespace's root only", v2("/", "/part"), ""},
+		{"v1 only", v1("/", "/v1", "memory"), ""},
+	} {
+		if got := rootV2(strings.NewReader(c.mounts), tree("v1", "v2:memory", "my cgroup:memory", "part=77:memory")); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
 // TestChooseLive compares with what /proc/cgroups says of memory.
 func TestChooseLive(t *testing.T) {
 	h, err := ChooseLive()
