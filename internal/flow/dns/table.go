@@ -5,6 +5,8 @@ package dns
 import (
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/flow"
@@ -25,11 +27,6 @@ const (
 	grace = 200 * time.Millisecond
 	// silentFor is how long a TCP stream is kept without a segment.
 	silentFor = 30 * time.Second
-)
-
-const (
-	protocolTCP = 6
-	protocolUDP = 17
 )
 
 // Publish takes a record whose kind, process and body are set, and the boot time in
@@ -62,7 +59,7 @@ func New(names *Names, publish Publish) *Table {
 // Apply takes a packet: the kernel side's record and as much of its payload as there is.
 // The payload is not kept.
 func (t *Table) Apply(head *abi.DNSRecord, payload []byte, resolve flow.Resolve) {
-	if head.Protocol == protocolUDP {
+	if head.Protocol == unix.IPPROTO_UDP {
 		t.message(head, payload, int(head.Length), resolve)
 		return
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/abi"
 )
@@ -33,7 +35,7 @@ func resolve(id abi.ExecID) *skepv1.Process {
 
 // head is the record of a packet over UDP.
 func head(socket uint64, in bool, ns uint64) *abi.DNSRecord {
-	h := &abi.DNSRecord{Socket: socket, LocalPort: 5000, RemotePort: 53, Protocol: protocolUDP, Header: abi.EventHeader{BootNS: ns}}
+	h := &abi.DNSRecord{Socket: socket, LocalPort: 5000, RemotePort: 53, Protocol: unix.IPPROTO_UDP, Header: abi.EventHeader{BootNS: ns}}
 	h.Local, h.Remote = [4]uint32{0, 0, 0xffff0000, 0x0100007f}, [4]uint32{0, 0, 0xffff0000, 0x3500007f}
 	if in {
 		h.Flags = uint8(abi.DNSIncoming)
@@ -314,7 +316,7 @@ func TestTCP(t *testing.T) {
 	sequence := map[bool]uint32{false: 100, true: 7000}
 	send := func(in bool, ns uint64, bytes []byte) {
 		h := head(1, in, ns)
-		h.Protocol, h.Sequence = protocolTCP, sequence[in]
+		h.Protocol, h.Sequence = unix.IPPROTO_TCP, sequence[in]
 		sequence[in] += uint32(len(bytes))
 		b.packet(h, bytes)
 	}
@@ -340,7 +342,7 @@ func FuzzTable(f *testing.F) {
 		for i, payload := range [][]byte{asked, answered, asked, answered} {
 			h := head(1, i&1 == 1, uint64(i)*ms)
 			if how&1 != 0 {
-				h.Protocol = protocolTCP
+				h.Protocol = unix.IPPROTO_TCP
 			}
 			h.Length, h.Captured = uint32(len(payload))+uint32(how), uint16(len(payload))
 			b.Apply(h, payload, resolve)
