@@ -18,11 +18,8 @@ import (
 	"github.com/skep-io/skep/internal/redact"
 )
 
-// What is kept of a command line: as many bytes and arguments as of an exec that was seen.
-const (
-	maxArgs     = 4096
-	maxArgCount = 1024
-)
+// maxArgs is how many bytes are kept of a command line: as of an exec that was seen.
+const maxArgs = 4096
 
 // maxProcFile bounds what is read of any other file of /proc.
 const maxProcFile = 64 << 10
@@ -245,7 +242,7 @@ func FillFromProc(id abi.ExecID, body *skepv1.Exec) {
 }
 
 // readArgs takes the arguments from /proc/PID/cmdline. Of more than maxArgs bytes or
-// maxArgCount arguments the rest is left out, and ArgsTruncated set.
+// MaxArgCount arguments the rest is left out, and ArgsTruncated set.
 func readArgs(dir string, body *skepv1.Exec, secrets *redact.Redactor) {
 	line, err := readBounded(dir+"cmdline", maxArgs+1)
 	if err != nil || len(line) == 0 {
@@ -255,7 +252,7 @@ func readArgs(dir string, body *skepv1.Exec, secrets *redact.Redactor) {
 		line, body.ArgsTruncated = line[:maxArgs], true
 	}
 	line = bytes.TrimSuffix(line, []byte{0})
-	if front, cut := firstArgs(line); cut {
+	if front, cut := FirstArgs(line); cut {
 		line, body.ArgsTruncated = front, true
 	}
 	line, redacted := secrets.Args(line)
@@ -264,19 +261,6 @@ func readArgs(dir string, body *skepv1.Exec, secrets *redact.Redactor) {
 		body.ArgsRaw = bytes.Clone(line)
 	}
 	body.Args = strings.Split(valid(string(line)), "\x00")
-}
-
-// firstArgs cuts NUL-separated arguments behind the first maxArgCount.
-func firstArgs(line []byte) (front []byte, cut bool) {
-	count := 0
-	for i, c := range line {
-		if c == 0 {
-			if count++; count == maxArgCount {
-				return line[:i], true
-			}
-		}
-	}
-	return line, false
 }
 
 // readStatus takes credentials, capabilities and the pid in its own namespace from
