@@ -173,7 +173,7 @@ func (a *Agent) openKernel() error {
 			"processes": uint32(cfg.Tables.Processes),
 		},
 		Constants: constants,
-		Cgroup2:   cgroup2Mount(),
+		Cgroup2:   cgroup.RootV2(),
 		Force:     a.options.Force,
 		Logger:    a.logger,
 	}
@@ -223,13 +223,13 @@ func (a *Agent) attach() error {
 		Name: names.Of,
 	})
 	a.log = event.NewLog(event.LogOptions{Bytes: int(a.options.Config.History.MaxBytes)})
+	a.costs = newCosts(a.kernel)
 	a.sink = &sink{
-		kernel: a.kernel, processes: a.processes, flows: a.flows, containers: a.containers, places: a.places,
+		kernel: a.kernel, costs: a.costs, processes: a.processes, flows: a.flows, containers: a.containers, places: a.places,
 		secrets: a.secrets, logger: a.logger, news: make(chan *skepv1.Agent), rescan: a.requestScan,
 		recorder: &recorder{node: a.node, cluster: a.options.Config.Cluster, clock: a.clock, state: state, log: a.log},
 	}
 	a.sink.queries = flowdns.New(names, a.sink.publishDNS)
-	a.costs = newCosts(a.kernel)
 	a.traffic = newTraffic(a.kernel, a.signals, a.logger)
 	return nil
 }

@@ -27,10 +27,25 @@ type costs struct {
 type sample struct {
 	at       time.Time
 	cpu      time.Duration
-	programs map[uint32]kern.ProgramStats
+	programs []kern.ProgramStats
 }
 
-func newCosts(k *kern.Kernel) *costs { return &costs{kernel: k} }
+// of is a program's statistics in the sample, zero if it was not attached then.
+func (s *sample) of(id uint32) kern.ProgramStats {
+	for _, p := range s.programs {
+		if p.ID == id {
+			return p
+		}
+	}
+	return kern.ProgramStats{}
+}
+
+// newCosts takes the first sample.
+func newCosts(k *kern.Kernel) *costs {
+	c := &costs{kernel: k}
+	c.take()
+	return c
+}
 
 // run takes a sample a second.
 func (c *costs) run(ctx context.Context) error {
@@ -48,13 +63,17 @@ func (c *costs) run(ctx context.Context) error {
 }
 
 func (c *costs) take() {
-	s := sample{at: time.Now(), cpu: ownCPU(), programs: map[uint32]kern.ProgramStats{}}
-	for _, p := range c.kernel.Stats() {
-		s.programs[p.ID] = p
-	}
+	s := sample{at: time.Now(), cpu: ownCPU(), programs: c.kernel.Stats()}
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	c.old, c.now = c.now, s
+}
+
+// programs is the latest sample of the programs' statistics, a second old at most.
+func (c *costs) programs() []kern.ProgramStats {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return c.now.programs
 }
 
 // look returns the last two samples. If statistics were off, it turns them on and waits

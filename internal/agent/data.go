@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/skep-io/skep/internal/identity/cgroup"
 	"github.com/skep-io/skep/internal/identity/container"
 	"github.com/skep-io/skep/internal/kern"
@@ -46,28 +44,40 @@ func (a *Agent) tokenKey() ([]byte, error) {
 	return server.LoadTokenKey(filepath.Join(a.options.Config.DataDir, "token.key"))
 }
 
-// runtimeSockets tells the protocol of each configured socket by its name.
+// runtimeSockets tells what each configured path is: one of the usual places, a directory,
+// which is a storage, or else a socket whose protocol its name says.
 func runtimeSockets(paths []string) []container.Socket {
 	sockets := []container.Socket{} // not nil: nil means the defaults
 	for _, path := range paths {
-		kind := container.KindContainerd
-		switch name := filepath.Base(path); {
-		case strings.Contains(name, "docker"):
-			kind = container.KindDocker
-		case strings.Contains(name, "podman"):
-			kind = container.KindPodman
-		case strings.Contains(name, "crio"):
-			kind = container.KindCRI
-		}
-		sockets = append(sockets, container.Socket{Kind: kind, Path: path})
+		sockets = append(sockets, container.Socket{Kind: socketKind(path), Path: path})
 	}
 	return sockets
+}
+
+func socketKind(path string) container.Kind {
+	for _, usual := range container.DefaultSockets { // which may not be there yet
+		if usual.Path == path {
+			return usual.Kind
+		}
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return container.KindStorage
+	}
+	switch name := filepath.Base(path); {
+	case strings.Contains(name, "docker"):
+		return container.KindDocker
+	case strings.Contains(name, "podman"):
+		return container.KindPodman
+	case strings.Contains(name, "crio"):
+		return container.KindCRI
+	}
+	return container.KindContainerd
 }
 
 // cgroupConstants tells the kernel side which hierarchy names the workloads.
 func cgroupConstants(h cgroup.Hierarchy) (map[string]any, error) {
 	constants := map[string]any{"cfg_cgroup_subsys": int32(-1), "cfg_cgroup_hierarchy": int32(0)}
-	if h.Version == 2 || h.Subsys == "" {
+	if h.Version == 2 {
 		return constants, nil
 	}
 	index, err := kern.SubsysIndex(h.Subsys)
@@ -84,27 +94,4 @@ func cgroupConstants(h cgroup.Hierarchy) (map[string]any, error) {
 	}
 	constants["cfg_cgroup_subsys"], constants["cfg_cgroup_hierarchy"] = index, int32(id)
 	return constants, nil
-}
-
-// isCgroupRoot tells the root of the whole hierarchy, which has inode 1, from that of a
-// cgroup namespace, at which programs would see only what is in it.
-func isCgroupRoot(mount string) bool {
-	var stat unix.Stat_t
-	return unix.Stat(mount, &stat) == nil && stat.Ino == 1
-}
-
-// cgroup2Mount finds where the cgroup2 root is mounted, "" if nowhere.
-func cgroup2Mount() string {
-	text, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return ""
-	}
-	for line := range strings.Lines(string(text)) {
-		front, back, found := strings.Cut(line, " - ")
-		fields := strings.Fields(front)
-		if found && len(fields) > 4 && strings.HasPrefix(back, "cgroup2 ") && fields[3] == "/" && isCgroupRoot(fields[4]) {
-			return fields[4]
-		}
-	}
-	return ""
 }

@@ -116,7 +116,7 @@ func checkCgroup(h cgroup.Hierarchy) *skepv1.Check {
 }
 
 func checkCgroup2() *skepv1.Check {
-	if mount := cgroup2Mount(); mount != "" {
+	if mount := cgroup.RootV2(); mount != "" {
 		return &skepv1.Check{Name: "cgroup2", Result: "ok", Detail: mount}
 	}
 	return &skepv1.Check{Name: "cgroup2", Result: "warn", Detail: "not mounted: programs that attach to cgroups cannot be used",

@@ -85,7 +85,7 @@ func (s *sink) reportLosses() (gone, lifecycle uint64) {
 // reportMissed tells of programs that did not run because the CPU was already in one:
 // what they would have seen, if anything, is not known.
 func (s *sink) reportMissed() {
-	for i, p := range s.kernel.Stats() {
+	for i, p := range s.costs.programs() {
 		word := wordMissed + i
 		if word >= endMissed {
 			return
@@ -102,11 +102,26 @@ func (s *sink) reportMissed() {
 	}
 }
 
-// forgetMissed begins anew for programs that the last agent had not attached.
-func (s *sink) forgetMissed() {
-	for i, p := range s.kernel.Stats() {
-		if word := wordMissed + i; !p.Adopted && word < endMissed {
-			s.recorder.state.Set(word, 0)
+// matchMissed puts what the last agent has reported of each program where it is in the order
+// of this one, and begins at 0 for programs that it had not attached.
+func (r *recorder) matchMissed(programs []kern.ProgramStats) {
+	reported := map[uint64]uint64{}
+	for word := wordMissed; word < endMissed; word++ {
+		reported[r.state.Get(word-wordMissed+wordPrograms)] = r.state.Get(word)
+	}
+	for i := range endMissed - wordMissed {
+		word, of, id := wordMissed+i, wordPrograms+i, uint64(0)
+		if i < len(programs) {
+			id = uint64(programs[i].ID)
+		}
+		if id != 0 && r.state.Get(of) == id {
+			continue
+		}
+		r.state.Set(of, 0) // until both are right
+		r.state.Set(word, 0)
+		if id != 0 {
+			r.state.Set(word, reported[id])
+			r.state.Set(of, id)
 		}
 	}
 }
@@ -128,6 +143,36 @@ func (s *sink) reportUndecoded() {
 	now, reason := s.queries.Undecoded()
 	if n := now - s.undecoded.Swap(now); n > 0 {
 		s.tellLossOf(event.Dns.String(), n, placeUndecoded, reason)
+	}
+}
+
+// full is a table that has no room: records come all the same, and lack what is in it.
+type full struct {
+	place, kind string
+	count       uint64
+	detail      string
+}
+
+// fullTables are the agent's own bounded tables that refuse what is new. Those that forget
+// what is oldest lose nothing that a record needs.
+func (s *sink) fullTables() [4]full {
+	containers := s.containers.Stats()
+	return [...]full{
+		{"connections_full", "connection", s.flows.Stats().Untracked,
+			"sockets are in their records only, without their peer: raise tables.connections in skep.yaml"},
+		{"cgroups_full", "cgroup", containers.Index.Refused, "cgroups are looked for at each event: there are too many, or their paths are too long"},
+		{"containers_full", "cgroup", containers.Refused, "the containers of cgroups are looked for at each event: there are too many cgroups"},
+		{"resolver_full", "container", containers.Resolver.Overflow, "name and image of containers come later: too many are asked for at once"},
+	}
+}
+
+// reportFull tells how often something was refused since the last time.
+func (s *sink) reportFull() {
+	for i, f := range s.fullTables() {
+		if n := f.count - s.toldFull[i]; n > 0 {
+			s.toldFull[i] = f.count
+			s.tellLossOf(f.kind, n, f.place, f.detail)
+		}
 	}
 }
 

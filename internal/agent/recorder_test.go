@@ -176,3 +176,41 @@ func TestPanic(t *testing.T) {
 		t.Errorf("%d are counted, want 2", got)
 	}
 }
+
+// TestMatchMissed: what was reported of a program stays with it, wherever it stands, and a
+// program that is attached anew begins at 0.
+func TestMatchMissed(t *testing.T) {
+	var w words
+	r := newTestRecorder(&w)
+	programs := func(ids ...uint32) (all []kern.ProgramStats) {
+		for _, id := range ids {
+			all = append(all, kern.ProgramStats{ID: id})
+		}
+		return all
+	}
+	missed := func(want ...uint64) {
+		t.Helper()
+		for i, n := range want {
+			if got := w.Get(wordMissed + i); got != n {
+				t.Errorf("program %d in order: %d reported, want %d", i, got, n)
+			}
+		}
+	}
+	r.matchMissed(programs(10, 11, 12))
+	missed(0, 0, 0)
+	for i, n := range []uint64{5, 6, 7} {
+		w.Set(wordMissed+i, n)
+	}
+	r.matchMissed(programs(10, 11, 12)) // all adopted
+	missed(5, 6, 7)
+	r.matchMissed(programs(12, 20, 10, 11)) // in another order, one anew
+	missed(7, 0, 5, 6)
+	r.matchMissed(programs(0, 20, 30)) // one whose id is not known, and fewer
+	missed(0, 0, 0, 0)
+	many := make([]uint32, 100)
+	for i := range many {
+		many[i] = uint32(i + 1)
+	}
+	r.matchMissed(programs(many...)) // more than there is room for
+	missed(make([]uint64, endMissed-wordMissed)...)
+}

@@ -52,12 +52,15 @@ func (a *Agent) serve(ctx context.Context) error {
 // announce puts the agent's own start into the stream, and what an earlier agent's
 // kernel side had kept for this one.
 func (a *Agent) announce() {
+	if err := a.kernel.Settle(); err != nil {
+		a.logger.Error("programs of an earlier agent are still attached", "error", err)
+	}
 	left, err := a.kernel.RemoveLeftovers(a.attachedNS)
 	if err != nil {
 		a.logger.Error("kernel side of an older agent not removed", "error", err)
 	}
 	a.sink.recorder.takeOver(left)
-	a.sink.forgetMissed()
+	a.sink.recorder.matchMissed(a.costs.programs())
 	body := &skepv1.Agent{Event: "start", Version: a.options.Version}
 	if a.kernel.Adopted() {
 		a.sink.adopting = true
@@ -78,9 +81,11 @@ const streamGrace = 500 * time.Millisecond
 // endLog closes the log and waits for its readers to come to its end.
 func (a *Agent) endLog() {
 	a.sink.queries.Abandon(bootNS())
+	a.sink.tellLosses()
 	a.sink.reportMalformed()
 	a.sink.reportStore(true)
 	a.sink.reportUndecoded()
+	a.sink.reportFull()
 	a.tell(&skepv1.Agent{Event: "stop", Version: a.options.Version})
 	a.log.Close()
 	for end := time.Now().Add(streamGrace); len(a.log.Cursors()) > 0 && time.Now().Before(end); {

@@ -33,6 +33,7 @@ const headerBytes = 16
 // goroutine, but for the counters, which are atomic.
 type sink struct {
 	kernel     *kern.Kernel
+	costs      *costs
 	recorder   *recorder
 	processes  *identity.Table
 	flows      *flow.Table
@@ -47,6 +48,7 @@ type sink struct {
 
 	losses    kern.Losses
 	second    time.Time
+	took      bool          // records in this pass
 	adopting  bool          // the first pass over the rings of an earlier agent
 	drained   uint64        // records in that pass
 	adoptLost uint64        // and losses that were counted before it
@@ -62,6 +64,7 @@ type sink struct {
 
 	malformedBy   error  // what the last one's fault was
 	toldMalformed uint64 // how many of them are in the stream
+	toldFull      [4]uint64
 	panicked      sync.Once
 }
 
@@ -72,6 +75,7 @@ func (s *sink) Critical(raw []byte) { s.take(raw) }
 func (s *sink) Telemetry(raw []byte) { s.take(raw) }
 
 func (s *sink) take(raw []byte) {
+	s.took = true
 	if s.adopting {
 		s.drained++
 	}
@@ -198,7 +202,7 @@ func (s *sink) attach(raw []byte) error {
 	if err := process.Decode(raw, &r); err != nil {
 		return err
 	}
-	s.processes.Move(r.ID, r.CgroupID)
+	s.processes.Move(r.ID, r.CgroupID, r.Header.BootNS)
 	return nil
 }
 
@@ -234,15 +238,16 @@ func (s *sink) publishDNS(bootNS uint64, r *skepv1.Record) {
 
 // Flush implements kern.Sink.
 func (s *sink) Flush() {
-	lost, lifecycle := s.reportLosses()
-	if s.adopting {
-		s.adoptLost = lost
+	now := time.Now()
+	second := now.Sub(s.second) >= time.Second
+	// A ring that was full has just been read, so a pass without records has lost none of
+	// them; what else is lost can wait for the second. Reading the counters makes garbage in
+	// proportion to the CPUs.
+	if s.took || s.adopting || second {
+		s.took = false
+		s.tellLosses()
 	}
-	if lifecycle > 0 {
-		s.processesLost.Store(true)
-		s.rescan()
-	}
-	if now := time.Now(); now.Sub(s.second) >= time.Second {
+	if second {
 		s.second = now
 		s.recorder.clock.update()
 		s.reportMissed()
@@ -250,6 +255,7 @@ func (s *sink) Flush() {
 		s.reportStore(false)
 		s.reportShipped()
 		s.reportUndecoded()
+		s.reportFull()
 	}
 	select {
 	case body := <-s.news:
@@ -261,4 +267,17 @@ func (s *sink) Flush() {
 		s.processes.Refresh()
 	}
 	s.recorder.log.Flush()
+}
+
+// tellLosses tells what the kernel side has lost, and asks for a scan of processes if that
+// concerns them.
+func (s *sink) tellLosses() {
+	lost, lifecycle := s.reportLosses()
+	if s.adopting {
+		s.adoptLost = lost
+	}
+	if lifecycle > 0 {
+		s.processesLost.Store(true)
+		s.rescan()
+	}
 }

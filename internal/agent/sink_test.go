@@ -6,11 +6,16 @@ import (
 	"encoding/binary"
 	"io"
 	"log/slog"
+	"maps"
+	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/flow"
+	flowdns "github.com/skep-io/skep/internal/flow/dns"
 	"github.com/skep-io/skep/internal/identity"
 	"github.com/skep-io/skep/internal/identity/cgroup"
 	"github.com/skep-io/skep/internal/identity/container"
@@ -59,6 +64,64 @@ func lifecycle(tgid uint32, start uint64) (fork, exec, exit []byte) {
 	x := abi.ExitRecord{Header: abi.EventHeader{Type: uint16(abi.EventExit), Version: 1, BootNS: start + 200}, Process: process, Status: 3 << 8, RuntimeNS: 100}
 	copy(x.Comm[:], "tiny")
 	return bytesOf(&f), append(append([]byte{}, bytesOf(&e)...), text...), bytesOf(&x)
+}
+
+// TestCgroupGoneWithoutPath: under lockdown the kernel side cannot read the path of a
+// cgroup that goes, and what is known of it stays for late events.
+func TestCgroupGoneWithoutPath(t *testing.T) {
+	s := newTestSink()
+	s.containers.CgroupMade(7, "/system.slice/a.service")
+	gone := abi.CgroupRecord{Header: abi.EventHeader{Type: uint16(abi.EventCgroupRmdir), Version: 1}, CgroupID: 7}
+	s.take(bytesOf(&gone)[:unsafe.Offsetof(gone.Path)])
+	if s.malformed.Load() != 0 {
+		t.Fatal(s.malformedBy)
+	}
+	if place := s.places.Place(7); place.Cgroup != "/system.slice/a.service" {
+		t.Errorf("an event that comes late is in %q", place.Cgroup)
+	}
+}
+
+// TestFullTables: what a full table refuses is a loss record, once, and a counter.
+func TestFullTables(t *testing.T) {
+	s := newTestSink()
+	s.flows = flow.New(flow.Options{MaxOpen: 2})
+	for id := range uint64(5) {
+		e := abi.TcpRecord{Header: abi.EventHeader{Type: uint16(abi.EventListen)}}
+		e.Socket.ID, e.Socket.Flags = id+1, uint16(abi.TcpListener)
+		s.flows.Apply(&e, s.processes.Process)
+	}
+	s.containers.CgroupMade(7, "/"+strings.Repeat("x", 5000))
+	s.reportFull()
+	s.reportFull()
+	want := map[string]uint64{"connections_full connection": 3, "cgroups_full cgroup": 1}
+	got := map[string]uint64{}
+	if s.recorder.received(event.Loss) == 0 {
+		t.Fatal("nothing is told")
+	}
+	for _, r := range numbered(t, s.recorder.log) {
+		got[r.GetLoss().GetPlace()+" "+r.GetLoss().GetLostKind()] += r.GetLoss().GetCount()
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("told %v, want %v", got, want)
+	}
+	counted := map[string]uint64{}
+	for _, f := range s.fullTables() {
+		if f.count > 0 {
+			counted[f.place+" "+f.kind] = f.count
+		}
+	}
+	if !maps.Equal(counted, want) {
+		t.Errorf("counted %v, want %v", counted, want)
+	}
+}
+
+// TestIdlePass: a pass over empty rings, of which there are up to 66 a second, does not ask
+// the kernel for anything: there is none here.
+func TestIdlePass(t *testing.T) {
+	s := newTestSink()
+	s.queries = flowdns.New(flowdns.NewNames(), s.publishDNS)
+	s.second = time.Now().Add(time.Hour) // within the second
+	s.Flush()
 }
 
 func BenchmarkLifecycle(b *testing.B) {

@@ -44,8 +44,8 @@ func (a *Agent) status() *skepv1.GetStatusResponse {
 	}
 	interval := now.at.Sub(old.at)
 	r.AgentCpuShare = share(now.cpu-old.cpu, interval)
-	for _, p := range a.kernel.Stats() {
-		status := programStatus(p, old.programs[p.ID], now.programs[p.ID], interval)
+	for _, p := range now.programs {
+		status := programStatus(old.of(p.ID), p, interval)
 		r.ProgramsCpuShare += status.CpuShare
 		r.Programs = append(r.Programs, status)
 	}
@@ -59,17 +59,17 @@ func share(part, whole time.Duration) float64 {
 	return float64(part) / float64(whole)
 }
 
-func programStatus(p, old, now kern.ProgramStats, interval time.Duration) *skepv1.ProgramStatus {
+func programStatus(old, now kern.ProgramStats, interval time.Duration) *skepv1.ProgramStatus {
 	s := &skepv1.ProgramStatus{
-		Name: p.Name, Hook: p.Hook, Id: p.ID, Instructions: p.Instructions,
-		Runs: p.Runs, RunTimeNs: uint64(p.RunTime), Missed: p.Missed,
+		Name: now.Name, Hook: now.Hook, Id: now.ID, Instructions: now.Instructions,
+		Runs: now.Runs, RunTimeNs: uint64(now.RunTime), Missed: now.Missed,
 		CpuShare: share(now.RunTime-old.RunTime, interval),
 	}
 	if runs := now.Runs - old.Runs; now.Runs > old.Runs && interval > 0 {
 		s.RunsPerSecond = float64(runs) / interval.Seconds()
 		s.NsPerRun = float64(now.RunTime-old.RunTime) / float64(runs)
-	} else if p.Runs > 0 {
-		s.NsPerRun = float64(p.RunTime) / float64(p.Runs)
+	} else if now.Runs > 0 {
+		s.NsPerRun = float64(now.RunTime) / float64(now.Runs)
 	}
 	return s
 }
@@ -117,7 +117,10 @@ func (a *Agent) lossCounts() []*skepv1.LossCount {
 		}
 	}
 	add(placeUndecoded, event.Dns.String(), a.sink.undecoded.Load())
-	for _, p := range a.kernel.Stats() {
+	for _, f := range a.sink.fullTables() {
+		add(f.place, f.kind, f.count)
+	}
+	for _, p := range a.costs.programs() {
 		add("program_missed", p.Name, p.Missed)
 	}
 	return all

@@ -102,7 +102,8 @@ type DNS struct {
 	Ports   []int `yaml:"ports"`
 }
 
-// Containers lists the runtime sockets to ask for names, images and labels.
+// Containers lists the runtime sockets to ask for names, images and labels, and the
+// storage directories of podman and CRI-O to read them from.
 type Containers struct {
 	Sockets []string `yaml:"sockets"`
 }
@@ -193,9 +194,13 @@ func Default() Config {
 		Sensors: Sensors{TCP: Sensor{Enabled: true}, DNS: DNS{Enabled: true, Ports: []int{53}}},
 		Containers: Containers{Sockets: []string{
 			"/run/containerd/containerd.sock",
-			"/run/docker.sock",
+			"/run/k3s/containerd/containerd.sock",
+			"/run/k0s/containerd.sock",
+			"/var/snap/microk8s/common/run/containerd.sock",
 			"/run/crio/crio.sock",
+			"/run/docker.sock",
 			"/run/podman/podman.sock",
+			"/var/lib/containers/storage",
 		}},
 		Ship:   map[string]Output{},
 		Redact: Redact{Defaults: true, Names: []string{}, Args: []string{}},

@@ -29,7 +29,7 @@ type conn struct {
 	last     *abi.TcpRecord // once closed or failed
 	closedNS uint64
 
-	ofPair         *conn // next with the same ends
+	ofPair, ahead  *conn // next and previous with the same ends
 	ofOwner        *owned
 	before, behind *conn // of the same owner
 }

@@ -33,7 +33,7 @@ type Table struct {
 
 	mu        sync.RWMutex
 	open      map[uint64]*conn // by the kernel side's id
-	ends      map[pair]*conn   // heads of chains along ofPair
+	ends      map[pair]*conn   // heads of chains along ofPair; listeners have no other end
 	listeners map[port]int
 	owners    map[string]*owned // by process id
 	closed    queue
@@ -176,10 +176,10 @@ func (t *Table) enter(e *abi.TcpRecord, resolve Resolve) *conn {
 		return c
 	}
 	t.open[c.socket.ID] = c
-	c.ofPair = t.ends[c.pair]
-	t.ends[c.pair] = c
 	if c.is(abi.TcpListener) {
 		t.listeners[c.port()]++
+	} else {
+		t.chain(c)
 	}
 	t.give(c, c.process)
 	return c
@@ -193,31 +193,38 @@ func (t *Table) leave(c *conn) {
 		return
 	}
 	delete(t.open, c.socket.ID)
-	t.unchain(c)
 	if c.is(abi.TcpListener) {
 		if t.listeners[c.port()]--; t.listeners[c.port()] == 0 {
 			delete(t.listeners, c.port())
 		}
+	} else {
+		t.unchain(c)
 	}
 	t.disown(c)
 }
 
-func (t *Table) unchain(c *conn) {
+func (t *Table) chain(c *conn) {
 	head := t.ends[c.pair]
+	if head != nil {
+		head.ahead = c
+	}
+	c.ofPair = head
+	t.ends[c.pair] = c
+}
+
+func (t *Table) unchain(c *conn) {
 	switch {
-	case head == c && c.ofPair == nil:
-		delete(t.ends, c.pair)
-	case head == c:
+	case c.ahead != nil:
+		c.ahead.ofPair = c.ofPair
+	case c.ofPair != nil:
 		t.ends[c.pair] = c.ofPair
 	default:
-		for ; head != nil; head = head.ofPair {
-			if head.ofPair == c {
-				head.ofPair = c.ofPair
-				break
-			}
-		}
+		delete(t.ends, c.pair)
 	}
-	c.ofPair = nil
+	if c.ofPair != nil {
+		c.ofPair.ahead = c.ahead
+	}
+	c.ofPair, c.ahead = nil, nil
 }
 
 // link finds the other end of a connection on this host: the same namespace first,

@@ -368,9 +368,11 @@ func checkIndexes(t *testing.T, table *Table) {
 		t.Fatalf("beyond the bounds: %+v", s)
 	}
 	chained, owned, listeners := 0, 0, 0
-	for _, c := range table.ends {
-		for ; c != nil; c = c.ofPair {
-			chained++
+	for pair, c := range table.ends {
+		for ahead := (*conn)(nil); c != nil; ahead, c = c, c.ofPair {
+			if chained++; c.ahead != ahead || c.pair != pair || table.open[c.socket.ID] != c {
+				t.Fatalf("socket %d is chained wrongly", c.socket.ID)
+			}
 		}
 	}
 	for _, o := range table.owners {
@@ -381,7 +383,7 @@ func checkIndexes(t *testing.T, table *Table) {
 	for _, n := range table.listeners {
 		listeners += n
 	}
-	if chained != len(table.open) || owned > len(table.open) || listeners > len(table.open) {
+	if chained+listeners != len(table.open) || owned > len(table.open) || listeners > len(table.open) {
 		t.Fatalf("%d open, %d chained, %d owned, %d listeners", len(table.open), chained, owned, listeners)
 	}
 }

@@ -3,9 +3,7 @@
 package identity
 
 import (
-	osexec "os/exec"
 	"runtime"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,28 +12,6 @@ import (
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/redact"
 )
-
-// sleeper runs a process with the given arguments and returns its directory in /proc.
-func sleeper(t *testing.T, args ...string) string {
-	t.Helper()
-	c := osexec.Command("sh", append([]string{"-c", "echo; read x"}, args...)...)
-	if _, err := c.StdinPipe(); err != nil { // keeps the shell reading
-		t.Fatal(err)
-	}
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
-	// Start returns within the exec, when there is no command line yet.
-	if _, err := out.Read(make([]byte, 1)); err != nil {
-		t.Fatal(err)
-	}
-	return "/proc/" + strconv.Itoa(c.Process.Pid) + "/"
-}
 
 func allocated(do func()) uint64 {
 	var before, after runtime.MemStats

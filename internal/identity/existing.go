@@ -18,19 +18,18 @@ import (
 	"github.com/skep-io/skep/internal/redact"
 )
 
-// What is kept of a command line: as many bytes and arguments as of an exec that was seen.
-const (
-	maxArgs     = 4096
-	maxArgCount = 1024
-)
+// maxArgs is how many bytes are kept of a command line: as of an exec that was seen.
+const maxArgs = 4096
 
 // maxProcFile bounds what is read of any other file of /proc.
 const maxProcFile = 64 << 10
 
 // Existing adds the processes of a scan of the kernel's tasks that the table does not
-// have, by the names that /proc has for them, and retires those that are no more. It is
-// run after attaching, and again when records of fork, exec or exit were lost. Fill, to
-// be called next, reads the rest: there may be thousands, and events need the names only.
+// have, by the names that /proc has for them, retires those that are no more, and takes
+// over the cgroups of those that were moved. It is run after attaching, and again when
+// records of fork, exec, exit or a move were lost. The scan has begun at nowNS (boot time).
+// Fill, to be called next, reads the rest: there may be thousands, and events need the
+// names only.
 func (t *Table) Existing(scan []abi.Process, nowNS uint64) (added, retired int) {
 	names := t.gather(scan)
 	t.mutex.Lock()
@@ -44,6 +43,7 @@ func (t *Table) Existing(scan []abi.Process, nowNS uint64) (added, retired int) 
 			t.addExisting(p, seen)
 			added++
 		}
+		t.correct(p, nowNS)
 	}
 	for tgid, e := range t.live {
 		if start, ok := there[tgid]; (!ok || start != e.id.StartNS) && e.id.StartNS < nowNS {
@@ -109,7 +109,7 @@ func (t *Table) addExisting(p *abi.Process, seen sight) {
 // readProc reconstructs the last exec of a process from /proc; nil for a kernel thread
 // or one that has gone.
 func readProc(id abi.ExecID, secrets *redact.Redactor) (*skepv1.Exec, string) {
-	dir := "/proc/" + strconv.Itoa(int(id.Tgid)) + "/"
+	dir := procDir(id.Tgid)
 	comm, err := readBounded(dir+"comm", maxProcFile)
 	if err != nil {
 		return nil, ""
@@ -122,6 +122,9 @@ func readProc(id abi.ExecID, secrets *redact.Redactor) (*skepv1.Exec, string) {
 	}
 	return body, name
 }
+
+// procDir is the directory of a process, with a slash behind it.
+func procDir(pid uint32) string { return "/proc/" + strconv.Itoa(int(pid)) + "/" }
 
 // readBounded reads the front of a file: a process decides how long its command line
 // is (PR_SET_MM), up to all of its memory. It is not os.ReadFile, which takes twice the
@@ -215,7 +218,7 @@ func readNames(dir string) *skepv1.Exec {
 // It is called per exec, on the goroutine that empties the rings, so it reads nothing that
 // the process can make it wait for: not its command line, which the kernel has told anyway.
 func FillFromProc(id abi.ExecID, body *skepv1.Exec) {
-	dir := "/proc/" + strconv.Itoa(int(id.Tgid)) + "/"
+	dir := procDir(id.Tgid)
 	found := readNames(dir)
 	if found == nil || found.File.Inode != body.File.GetInode() {
 		return
@@ -239,7 +242,7 @@ func FillFromProc(id abi.ExecID, body *skepv1.Exec) {
 }
 
 // readArgs takes the arguments from /proc/PID/cmdline. Of more than maxArgs bytes or
-// maxArgCount arguments the rest is left out, and ArgsTruncated set.
+// MaxArgCount arguments the rest is left out, and ArgsTruncated set.
 func readArgs(dir string, body *skepv1.Exec, secrets *redact.Redactor) {
 	line, err := readBounded(dir+"cmdline", maxArgs+1)
 	if err != nil || len(line) == 0 {
@@ -249,7 +252,7 @@ func readArgs(dir string, body *skepv1.Exec, secrets *redact.Redactor) {
 		line, body.ArgsTruncated = line[:maxArgs], true
 	}
 	line = bytes.TrimSuffix(line, []byte{0})
-	if front, cut := firstArgs(line); cut {
+	if front, cut := FirstArgs(line); cut {
 		line, body.ArgsTruncated = front, true
 	}
 	line, redacted := secrets.Args(line)
@@ -258,19 +261,6 @@ func readArgs(dir string, body *skepv1.Exec, secrets *redact.Redactor) {
 		body.ArgsRaw = bytes.Clone(line)
 	}
 	body.Args = strings.Split(valid(string(line)), "\x00")
-}
-
-// firstArgs cuts NUL-separated arguments behind the first maxArgCount.
-func firstArgs(line []byte) (front []byte, cut bool) {
-	count := 0
-	for i, c := range line {
-		if c == 0 {
-			if count++; count == maxArgCount {
-				return line[:i], true
-			}
-		}
-	}
-	return line, false
 }
 
 // readStatus takes credentials, capabilities and the pid in its own namespace from

@@ -6,7 +6,6 @@ import (
 	"context"
 	"os"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,7 +22,7 @@ type sight struct{ comm, exe string }
 // readName reads the names of a process from /proc, which is a tenth of what readProc
 // takes. exe is empty for a kernel thread, and both for a process that has gone.
 func readName(id abi.ExecID) sight {
-	dir := "/proc/" + strconv.Itoa(int(id.Tgid)) + "/"
+	dir := procDir(id.Tgid)
 	exe, err := os.Readlink(dir + "exe")
 	if err != nil {
 		exe = ""

@@ -46,7 +46,8 @@ func listed(table *Table, pid uint32) *skepv1.ProcessInfo {
 	return nil
 }
 
-// sleeping starts a process that can be waited for, and that execs when its input ends.
+// sleeping starts a shell with these arguments that can be waited for, and that execs
+// when its input ends.
 func sleeping(t *testing.T, args ...string) (pid int, input io.Closer) {
 	t.Helper()
 	c := osexec.Command("/bin/sh", append([]string{"-c", "echo; read x; exec sleep 60"}, args...)...)
@@ -62,10 +63,18 @@ func sleeping(t *testing.T, args ...string) (pid int, input io.Closer) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
+	// Start returns within the exec, when there is no command line yet.
 	if _, err := out.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
 	return c.Process.Pid, in
+}
+
+// sleeper is the directory in /proc of a sleeping one.
+func sleeper(t *testing.T, args ...string) string {
+	t.Helper()
+	pid, _ := sleeping(t, args...)
+	return procDir(uint32(pid))
 }
 
 // TestFill: events get a process's names at once, users who ask for it get all of it.

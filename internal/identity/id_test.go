@@ -80,7 +80,7 @@ func step(table *Table, op byte, pid uint32, at uint64) {
 	case 2, 3:
 		table.Exit(p, "x", at, nil)
 	case 4:
-		table.Move(p.ID, at)
+		table.Move(p.ID, at, 10)
 	case 5:
 		table.Existing([]abi.Process{{ID: abi.ExecID{Tgid: pid + 4000000, StartNS: at / 4, ExecNS: at}}}, at)
 	}

@@ -34,14 +34,27 @@ func (t *Table) entered(e *entry, body *skepv1.Exec) bool {
 	return e.up != nil && e.up.containerID() != id
 }
 
-// Move puts a process into another cgroup.
-func (t *Table) Move(id abi.ExecID, cgroup uint64) {
+// Move puts a process into another cgroup, which it came to at a boot time in nanoseconds.
+func (t *Table) Move(id abi.ExecID, cgroup, bootNS uint64) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	if e := t.find(key(id)); e != nil {
-		e.cgroup = cgroup
-		t.refresh(e)
+	if e := t.find(key(id)); e != nil && e.placedNS <= bootNS {
+		t.place(e, cgroup, bootNS)
 	}
+}
+
+// correct takes a live process's cgroup from a scan that began at a boot time, unless what
+// is known of it is younger: the record of a move may have been lost.
+func (t *Table) correct(p *abi.Process, scannedNS uint64) {
+	e := t.live[p.ID.Tgid]
+	if e != nil && sameProcess(e.id, p.ID) && e.cgroup != p.CgroupID && max(e.placedNS, e.id.ExecNS) < scannedNS {
+		t.place(e, p.CgroupID, scannedNS)
+	}
+}
+
+func (t *Table) place(e *entry, cgroup, bootNS uint64) {
+	e.cgroup, e.placedNS = cgroup, bootNS
+	t.refresh(e)
 }
 
 // refresh replaces an entry's public process if its place has changed.

@@ -82,8 +82,9 @@ type entry struct {
 	bare       bool // of a scan: Fill has not read what /proc says of it
 	filling    bool // Fill is reading it
 	cgroup     uint64
-	children   int  // live entries whose parent this is
-	inside     bool // forked by a process of its own container
+	placedNS   uint64 // boot time of the move or scan that cgroup is from; 0: of the image
+	children   int    // live entries whose parent this is
+	inside     bool   // forked by a process of its own container
 	dead       bool
 	queued     bool // in Table.dead
 	size       int  // as counted in Table.deadBytes

@@ -252,7 +252,7 @@ func TestMove(t *testing.T) {
 	where[5] = Place{Container: box, Cgroup: "/box"}
 	p := proc(1, 1, 2, abi.ExecID{})
 	before := table.Exec(p, "a", exec("/a"))
-	table.Move(abi.ExecID{Tgid: 1, StartNS: 1, ExecNS: 1}, 5) // the kernel does not know the exec
+	table.Move(abi.ExecID{Tgid: 1, StartNS: 1, ExecNS: 1}, 5, 3) // the kernel does not know the exec
 	after := table.Process(p.ID)
 	if before.Container != nil || after.Container != box || after.ExecId != before.ExecId || after.Exe != "/a" {
 		t.Errorf("%v, then %v", before, after)
@@ -263,7 +263,7 @@ func TestMove(t *testing.T) {
 	if got := table.Process(p.ID); got.Container != named || got.Unit != "x.service" || after.Container != box {
 		t.Errorf("refreshed: %v; before: %v", got, after)
 	}
-	table.Move(abi.ExecID{Tgid: 99}, 5)
+	table.Move(abi.ExecID{Tgid: 99}, 5, 3)
 }
 
 func TestEnteredContainer(t *testing.T) {

@@ -50,7 +50,9 @@ func (k *Kernel) adoptProgram(pin, name string) (*Program, error) {
 		l.Close()
 		return nil, err
 	}
-	return &Program{Name: name, Hook: k.hook(name), link: l, program: program, pin: pin, adopted: true}, nil
+	p := newProgram(name, k.hook(name), l, program)
+	p.pin, p.adopted = pin, true
+	return p, nil
 }
 
 func (k *Kernel) programOf(l link.Link, name string) (*ebpf.Program, error) {
@@ -91,20 +93,31 @@ func (k *Kernel) ours(program *ebpf.Program, name string) error {
 	return errors.New("the pinned program uses none of the pinned maps")
 }
 
-// dropOthers takes away the pins of a ladder's other rungs: what a lower rung has served
-// is not to be told twice once a better one works. Until then both are attached, so
-// that nothing is missed.
-func (k *Kernel) dropOthers(ladder Ladder, used *Rung) {
+// outdate notes the pins of a ladder's other rungs, for [Kernel.Settle].
+func (k *Kernel) outdate(ladder Ladder, used *Rung) {
 	if !k.adopted {
 		return
 	}
 	for i := range ladder.Rungs {
 		if rung := &ladder.Rungs[i]; rung.Name != used.Name {
-			if err := os.RemoveAll(k.linkDir(ladder, rung)); err != nil {
-				k.options.Logger.Warn("programs of an unused rung not removed", "signal", ladder.Signal, "rung", rung.Name, "error", err)
-			}
+			k.outdated = append(k.outdated, k.linkDir(ladder, rung))
 		}
 	}
+}
+
+// Settle takes away the adopted programs of rungs that are not used any more: what a lower
+// rung has served is not to be told twice once a better one works. Until then both are
+// attached, so that nothing is missed and a start that fails can be undone. It is called
+// when the start has succeeded.
+func (k *Kernel) Settle() error {
+	var errs []error
+	for _, dir := range k.outdated {
+		if err := os.RemoveAll(dir); err != nil {
+			errs = append(errs, fmt.Errorf("remove programs of an unused rung: %w", err))
+		}
+	}
+	k.outdated = nil
+	return errors.Join(errs...)
 }
 
 func (k *Kernel) hook(program string) string {

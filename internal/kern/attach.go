@@ -86,7 +86,7 @@ func (k *Kernel) climb(s Sensor, ladder Ladder) Signal {
 		signal.Reports = append(signal.Reports, report)
 	}
 	if signal.Rung != nil {
-		k.dropOthers(ladder, signal.Rung)
+		k.outdate(ladder, signal.Rung)
 	}
 	return signal
 }
@@ -126,6 +126,9 @@ func (k *Kernel) attachRung(s Sensor, ladder Ladder, rung *Rung) (transient bool
 }
 
 func (k *Kernel) attachProgram(ladder Ladder, rung *Rung, spec *ebpf.ProgramSpec, program *ebpf.Program) (*Program, error) {
+	if err := k.forgetRescues(spec.Name); err != nil {
+		return nil, err
+	}
 	l, err := k.attach(rung, spec, program)
 	if err != nil {
 		return nil, fmt.Errorf("attach %s: %w", spec.SectionName, err)
@@ -135,7 +138,7 @@ func (k *Kernel) attachProgram(ladder Ladder, rung *Rung, spec *ebpf.ProgramSpec
 		l.Close()
 		return nil, fmt.Errorf("keep program %s: %w", spec.Name, err)
 	}
-	p := &Program{Name: spec.Name, Hook: spec.SectionName, link: l, program: clone}
+	p := newProgram(spec.Name, spec.SectionName, l, clone)
 	if k.dir == "" || p.iterates() {
 		return p, nil
 	}
@@ -177,7 +180,7 @@ func (k *Kernel) attach(rung *Rung, spec *ebpf.ProgramSpec, program *ebpf.Progra
 			return link.Kretprobe(spec.AttachTo, program, nil)
 		}
 		return link.Kprobe(spec.AttachTo, program, nil)
-	case ebpf.CGroupSock, ebpf.CGroupSockAddr, ebpf.CGroupSKB, ebpf.SockOps, ebpf.CGroupSysctl, ebpf.CGroupSockopt:
+	case ebpf.CGroupSock, ebpf.CGroupSockAddr, ebpf.CGroupSKB:
 		if k.options.Cgroup2 == "" {
 			return nil, fmt.Errorf("find cgroup2: not mounted; mount it, for example at /sys/fs/cgroup/unified: %w", ebpf.ErrNotSupported)
 		}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/rlimit"
@@ -45,7 +46,10 @@ type Kernel struct {
 	programs []*Program
 	rescues  []Rescue
 	presence presence
+	perCPU   []Losses // a buffer for ReadLosses
 	adopted  bool
+	outdated []string  // directories of links that Settle removes
+	mounted  bool      // the BPF filesystem, by this agent
 	broken   *Leftover // what was found under this ABI and could not be adopted
 }
 
@@ -105,10 +109,31 @@ func (k *Kernel) parse(sensors []Sensor) error {
 // Abort undoes what this agent has made: after a failed start nothing is left. What it
 // adopted stays as it was.
 func (k *Kernel) Abort() error {
-	if k.dir == "" || k.adopted {
-		return k.Close()
+	var err error
+	switch {
+	case k.adopted:
+		k.removeNew()
+		err = k.Close()
+	case k.dir == "":
+		err = k.Close()
+	default:
+		err = k.Remove()
 	}
-	return k.Remove()
+	return errors.Join(err, k.unmount())
+}
+
+// removeNew detaches the programs that were not adopted.
+func (k *Kernel) removeNew() {
+	var kept []*Program
+	for _, p := range slices.Backward(k.programs) {
+		if p.adopted {
+			kept = append(kept, p)
+		} else {
+			p.remove()
+		}
+	}
+	slices.Reverse(kept)
+	k.programs = kept
 }
 
 // Remove is Close that also takes the kernel side away.

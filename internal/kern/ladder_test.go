@@ -203,8 +203,44 @@ func TestBetterRungReplaces(t *testing.T) {
 	if signal.Rung.Name != "good" {
 		t.Errorf("used %s", signal.Rung.Name)
 	}
+	if err := k.Settle(); err != nil {
+		t.Error(err)
+	}
 	if pins, _ := filepath.Glob(k.dir + "/links/*/*"); len(pins) != 1 || filepath.Base(pins[0]) != "fork_btf" {
 		t.Errorf("pinned: %v", pins)
+	}
+	if err := k.Remove(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAbortKeepsAdopted: a start that fails leaves the kernel side that it had taken over
+// as it was: the lower rung attached, and nothing of the better one.
+func TestAbortKeepsAdopted(t *testing.T) {
+	root := pinRoot(t)
+	s := ladderOf(true, "good: fork_btf", "lower: exit_btf")
+	k := openPinned(t, root, s)
+	lower := s
+	lower.Ladders = []Ladder{s.Ladders[0]}
+	lower.Ladders[0].Rungs = s.Ladders[0].Rungs[1:]
+	_, first := attachOne(t, k, lower)
+	k.Close()
+
+	k = openPinned(t, root, s)
+	if signal, _ := attachOne(t, k, s); signal.Rung.Name != "good" {
+		t.Errorf("used %s", signal.Rung.Name)
+	}
+	dir := k.dir
+	if err := k.Abort(); err != nil {
+		t.Error(err)
+	}
+	if pins, _ := filepath.Glob(dir + "/links/*/*"); len(pins) != 1 || filepath.Base(pins[0]) != "exit_btf" {
+		t.Errorf("pinned: %v", pins)
+	}
+
+	k = openPinned(t, root, s)
+	if _, again := attachOne(t, k, lower); !k.Adopted() || again["exit_btf"] != first["exit_btf"] {
+		t.Errorf("adopted %v: links %v, were %v", k.Adopted(), again, first)
 	}
 	if err := k.Remove(); err != nil {
 		t.Error(err)

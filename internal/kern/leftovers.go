@@ -110,6 +110,8 @@ func (l *Leftover) readWords(m *ebpf.Map) {
 
 func (l *Leftover) readLosses(m *ebpf.Map) {
 	if m.Type() == ebpf.PerCPUArray && m.ValueSize() == uint32(unsafe.Sizeof(l.Losses)) {
-		_ = l.Losses.read(m) // what cannot be read is not known
+		if cpus, err := ebpf.PossibleCPU(); err == nil {
+			_ = l.Losses.read(m, make([]Losses, cpus)) // what cannot be read is not known
+		}
 	}
 }

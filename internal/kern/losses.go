@@ -14,18 +14,25 @@ import (
 // and record type, summed over the CPUs.
 type Losses [abi.LossPlaces][abi.EventTypes]uint64
 
-// ReadLosses fills in l from the loss counters.
+// ReadLosses fills in l from the loss counters. It is for one goroutine.
 func (k *Kernel) ReadLosses(l *Losses) error {
 	m, err := k.Map("loss")
 	if err != nil {
 		return err
 	}
-	return l.read(m)
+	if k.perCPU == nil {
+		cpus, err := ebpf.PossibleCPU()
+		if err != nil {
+			return fmt.Errorf("read loss counters: %w", err)
+		}
+		k.perCPU = make([]Losses, cpus)
+	}
+	return l.read(m, k.perCPU)
 }
 
-func (l *Losses) read(m *ebpf.Map) error {
-	var perCPU []Losses
-	if err := m.Lookup(uint32(0), &perCPU); err != nil {
+// read takes a buffer of one Losses for each possible CPU.
+func (l *Losses) read(m *ebpf.Map, perCPU []Losses) error {
+	if err := m.Lookup(uint32(0), perCPU); err != nil {
 		return fmt.Errorf("read loss counters: %w", err)
 	}
 	*l = Losses{}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -52,6 +53,7 @@ func (k *Kernel) openPins(sensors []Sensor) error {
 		if err := mountBPFFS(); err != nil {
 			return err
 		}
+		k.mounted = true
 	}
 	hash, err := k.abiHash(sensors)
 	if err != nil {
@@ -83,6 +85,26 @@ func mountBPFFS() error {
 	}
 	return nil
 }
+
+// unmount takes away the BPF filesystem that this agent has mounted, unless somebody has
+// pinned something there since.
+func (k *Kernel) unmount() error {
+	if !k.mounted {
+		return nil
+	}
+	entries, err := os.ReadDir(standardBPFFS)
+	if err != nil || slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !slices.Contains(preloaded, e.Name()) }) {
+		return nil
+	}
+	if err := unix.Unmount(standardBPFFS, 0); err != nil {
+		return fmt.Errorf("unmount BPF filesystem at %s: %w", standardBPFFS, err)
+	}
+	k.mounted = false
+	return nil
+}
+
+// preloaded is what the kernel itself puts into each BPF filesystem (CONFIG_BPF_PRELOAD).
+var preloaded = []string{"maps.debug", "progs.debug"}
 
 // isBPFFS reports whether dir is on a BPF filesystem.
 func isBPFFS(dir string) bool {

@@ -25,6 +25,21 @@ type Program struct {
 	program *ebpf.Program
 	pin     string
 	adopted bool
+
+	id           uint32
+	instructions uint32
+}
+
+// newProgram notes what is fixed of a program: asking for it has the kernel copy out the
+// program's whole code.
+func newProgram(name, hook string, l link.Link, program *ebpf.Program) *Program {
+	p := &Program{Name: name, Hook: hook, link: l, program: program}
+	if info, err := program.Info(); err == nil {
+		id, _ := info.ID()
+		p.id = uint32(id)
+		p.instructions, _ = info.VerifiedInstructions()
+	}
+	return p
 }
 
 // iterates tells of a program that runs only when it is asked to: there is nothing to pin.
@@ -61,26 +76,27 @@ type ProgramStats struct {
 	Missed  uint64
 }
 
-// Stats reads the kernel's run-time statistics of every attached program.
+// Stats reads the kernel's run-time statistics of every attached program, in one system
+// call each.
 func (k *Kernel) Stats() []ProgramStats {
-	var all []ProgramStats
-	for _, p := range k.programs {
-		s := ProgramStats{Name: p.Name, Hook: p.Hook, Adopted: p.adopted}
-		if info, err := p.program.Info(); err == nil {
-			id, _ := info.ID()
-			s.ID = uint32(id)
-			s.Instructions, _ = info.VerifiedInstructions()
-		}
+	all := make([]ProgramStats, len(k.programs))
+	missed := map[string]uint64{}
+	for i, p := range k.programs {
+		all[i] = ProgramStats{Name: p.Name, Hook: p.Hook, ID: p.id, Instructions: p.instructions, Adopted: p.adopted}
 		if stats, err := p.program.Stats(); err == nil {
-			s.Runs, s.RunTime, s.Missed = stats.RunCount, stats.Runtime, k.unrescued(p.Name, stats.RecursionMisses)
+			all[i].Runs, all[i].RunTime = stats.RunCount, stats.Runtime
+			missed[p.Name] = stats.RecursionMisses
 		}
-		all = append(all, s)
+	}
+	for i := range all {
+		all[i].Missed = k.unrescued(all[i].Name, missed)
 	}
 	return all
 }
 
 // unrescued takes off what another program has made good.
-func (k *Kernel) unrescued(program string, missed uint64) uint64 {
+func (k *Kernel) unrescued(program string, misses map[string]uint64) uint64 {
+	missed := misses[program]
 	for _, r := range k.rescues {
 		if r.By == program {
 			return 0
@@ -95,22 +111,29 @@ func (k *Kernel) unrescued(program string, missed uint64) uint64 {
 			}
 		}
 		if r.Both {
-			missed = min(missed, k.misses(r.By))
+			missed = min(missed, misses[r.By])
 		}
 	}
 	return missed
 }
 
-func (k *Kernel) misses(program string) uint64 {
-	for _, p := range k.programs {
-		if p.Name != program {
+// forgetRescues begins anew for a program that is about to be attached anew: its misses
+// begin at 0, and the counter of what another has made good may be in an adopted map.
+func (k *Kernel) forgetRescues(program string) error {
+	for _, r := range k.rescues {
+		m := k.maps[r.Counter]
+		if r.Program != program || m == nil || !k.adopted {
 			continue
 		}
-		if stats, err := p.program.Stats(); err == nil {
-			return stats.RecursionMisses
+		cpus, err := ebpf.PossibleCPU()
+		if err == nil {
+			err = m.Put(uint32(0), make([]uint64, cpus))
+		}
+		if err != nil {
+			return fmt.Errorf("reset counter %s: %w", r.Counter, err)
 		}
 	}
-	return 0
+	return nil
 }
 
 // MapStats is the memory that one map takes in the kernel.

@@ -30,6 +30,10 @@ const (
 	idleTick = 60 * time.Millisecond
 )
 
+// criticalEvery is how many telemetry records are read at most before the critical ring
+// is looked at again, which costs two loads if nothing is in it.
+const criticalEvery = 64
+
 // readerNice is the nice value of the thread that empties the rings.
 const readerNice = -10
 
@@ -154,7 +158,13 @@ func (r *Reader) Pass(sink Sink) bool {
 	for i := 0; !r.critical.drain(r.critical.produced(), sink.Critical) && i < 100; i++ {
 		runtime.Gosched()
 	}
-	r.telemetry.drain(end, sink.Telemetry)
+	n := 0
+	r.telemetry.drain(end, func(record []byte) {
+		sink.Telemetry(record)
+		if n++; n%criticalEvery == 0 {
+			r.critical.drain(r.critical.produced(), sink.Critical)
+		}
+	})
 	sink.Flush()
 	return r.critical.consumed()+r.telemetry.consumed() != start
 }

@@ -4,6 +4,7 @@ package kern
 
 import (
 	"encoding/binary"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -182,6 +183,44 @@ func TestRingMoved(t *testing.T) {
 	}
 	if s.ring.consumed() != s.ring.produced() {
 		t.Errorf("consumed %d of %d", s.ring.consumed(), s.ring.produced())
+	}
+}
+
+// slowSink is one during whose first telemetry record a process execs.
+type slowSink struct {
+	critical  *source
+	seen      []string
+	telemetry int
+}
+
+func (s *slowSink) Critical([]byte) {
+	s.seen = append(s.seen, fmt.Sprint("critical after ", s.telemetry))
+}
+
+func (s *slowSink) Telemetry([]byte) {
+	if s.telemetry++; s.telemetry == 1 {
+		s.critical.write(16, 2, submit)
+	}
+}
+
+func (s *slowSink) Flush() { s.seen = append(s.seen, fmt.Sprint("end after ", s.telemetry)) }
+
+// TestPassLooksAtCriticalAgain: telemetry that takes long does not let the critical ring
+// fill up, and what is critical is still read first.
+func TestPassLooksAtCriticalAgain(t *testing.T) {
+	critical, telemetry := newSource(t, 4096), newSource(t, 16384)
+	for n := range int64(criticalEvery + 10) {
+		telemetry.write(16, n, submit)
+	}
+	critical.write(16, 1, submit)
+	sink := &slowSink{critical: critical}
+	r := &Reader{critical: critical.ring, telemetry: telemetry.ring}
+	if !r.Pass(sink) {
+		t.Error("it says that nothing was there")
+	}
+	want := fmt.Sprintf("[critical after 0 critical after %d end after %d]", criticalEvery, criticalEvery+10)
+	if got := fmt.Sprint(sink.seen); got != want {
+		t.Errorf("read in the order %s, want %s", got, want)
 	}
 }
 

@@ -2,15 +2,11 @@
 
 package kern
 
-// Intent is what a ladder is for: to see, to deny, or to kill.
+// Intent is what a ladder is for. A signal has a separate ladder for each.
 type Intent string
 
-// The intents. A signal has a separate ladder for each.
-const (
-	See  Intent = "see"
-	Deny Intent = "deny"
-	Kill Intent = "kill"
-)
+// See is the intent of all ladders that there are.
+const See Intent = "see"
 
 // Sensor is the kernel side of one capability, as data: no kernel is looked at
 // until a [Kernel] attaches it.

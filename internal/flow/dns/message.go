@@ -38,6 +38,7 @@ type message struct {
 	id, bits uint16
 	// The first question; name is "" where there is none.
 	name         string
+	folded       string // name in lower case: servers may change that
 	qtype, class uint16
 	answers      []*skepv1.DnsAnswer
 	addresses    []address
@@ -91,7 +92,7 @@ func (m *message) questions(wire []byte, n int) (at int, err error) {
 			return 0, errors.New("question: cut short")
 		}
 		if i == 0 {
-			m.name = name
+			m.name, m.folded = name, strings.ToLower(name)
 			m.qtype, m.class = binary.BigEndian.Uint16(wire[next:]), binary.BigEndian.Uint16(wire[next+2:])
 		}
 		at = next + 4

@@ -3,8 +3,6 @@
 package dns
 
 import (
-	"strings"
-
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/flow"
@@ -27,14 +25,14 @@ type query struct {
 	sent    uint32 // times, after the first
 	told    bool   // that there was no answer
 
-	sameKey    *query
+	sameKey    *query // the one before it with this key; at most maxPerKey
 	prev, next *query // by time
 }
 
 // asks tells whether an answer belongs to this query. Servers may leave the question out
 // where they could not read it, and change the case of its name.
 func (q *query) asks(m *message) bool {
-	return m.name == "" || m.qtype == q.message.qtype && m.class == q.message.class && strings.EqualFold(m.name, q.message.name)
+	return m.name == "" || m.qtype == q.message.qtype && m.class == q.message.class && m.folded == q.message.folded
 }
 
 // queue is queries in the order of their time.

@@ -3,6 +3,8 @@
 package dns
 
 import (
+	"golang.org/x/sys/unix"
+
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/flow"
@@ -25,7 +27,7 @@ func newRecord(head *abi.DNSRecord, m *message, outcome string) (*skepv1.Record,
 	d := &r.dns
 	d.Client, d.Server = &r.client, &r.server
 	d.Protocol = "udp"
-	if head.Protocol == protocolTCP {
+	if head.Protocol == unix.IPPROTO_TCP {
 		d.Protocol = "tcp"
 	}
 	d.CommunityId = flow.CommunityID(client, server, head.Protocol, 0)

@@ -5,6 +5,8 @@ package dns
 import (
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/flow"
@@ -16,17 +18,15 @@ const Timeout = 5 * time.Second
 const (
 	// maxQueries bounds those that are waited for, and those that were.
 	maxQueries = 8192
+	// maxPerKey bounds those with one key, which are told apart one by one: a process may
+	// ask for any number of names with one id.
+	maxPerKey = 16
 	// lateFor is how long after its query a late answer is still recognised.
 	lateFor = 30 * time.Second
 	// grace is more than an answer takes from the ring to here.
 	grace = 200 * time.Millisecond
 	// silentFor is how long a TCP stream is kept without a segment.
 	silentFor = 30 * time.Second
-)
-
-const (
-	protocolTCP = 6
-	protocolUDP = 17
 )
 
 // Publish takes a record whose kind, process and body are set, and the boot time in
@@ -59,7 +59,7 @@ func New(names *Names, publish Publish) *Table {
 // Apply takes a packet: the kernel side's record and as much of its payload as there is.
 // The payload is not kept.
 func (t *Table) Apply(head *abi.DNSRecord, payload []byte, resolve flow.Resolve) {
-	if head.Protocol == protocolUDP {
+	if head.Protocol == unix.IPPROTO_UDP {
 		t.message(head, payload, int(head.Length), resolve)
 		return
 	}
@@ -100,6 +100,9 @@ func (t *Table) ask(head *abi.DNSRecord, m message, length int, resolve flow.Res
 			return
 		}
 		t.forget(q) // and asked anew
+	}
+	if oldest := t.crowding(k); oldest != nil {
+		t.drop(oldest, head.Header.BootNS)
 	}
 	if t.waiting.n+t.told.n >= maxQueries {
 		t.makeRoom()
@@ -158,6 +161,17 @@ func (t *Table) forget(q *query) {
 	}
 }
 
+// crowding is the oldest of the queries with a key, if they are as many as may be.
+func (t *Table) crowding(k key) *query {
+	n := 0
+	for q := t.byKey[k]; q != nil; q = q.sameKey {
+		if n++; n == maxPerKey {
+			return q
+		}
+	}
+	return nil
+}
+
 // makeRoom forgets the oldest query: one that was told of, else one that was not.
 func (t *Table) makeRoom() {
 	if q := t.told.first; q != nil {
@@ -165,6 +179,15 @@ func (t *Table) makeRoom() {
 		return
 	}
 	t.abandon(t.waiting.first, t.waiting.last.head.Header.BootNS)
+}
+
+// drop forgets a query, and tells of it if it was not told of yet.
+func (t *Table) drop(q *query, nowNS uint64) {
+	if q.told {
+		t.forget(q)
+		return
+	}
+	t.abandon(q, nowNS)
 }
 
 func (t *Table) abandon(q *query, nowNS uint64) {

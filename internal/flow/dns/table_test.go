@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/abi"
 )
@@ -33,7 +35,7 @@ func resolve(id abi.ExecID) *skepv1.Process {
 
 // head is the record of a packet over UDP.
 func head(socket uint64, in bool, ns uint64) *abi.DNSRecord {
-	h := &abi.DNSRecord{Socket: socket, LocalPort: 5000, RemotePort: 53, Protocol: protocolUDP, Header: abi.EventHeader{BootNS: ns}}
+	h := &abi.DNSRecord{Socket: socket, LocalPort: 5000, RemotePort: 53, Protocol: unix.IPPROTO_UDP, Header: abi.EventHeader{BootNS: ns}}
 	h.Local, h.Remote = [4]uint32{0, 0, 0xffff0000, 0x0100007f}, [4]uint32{0, 0, 0xffff0000, 0x3500007f}
 	if in {
 		h.Flags = uint8(abi.DNSIncoming)
@@ -258,13 +260,63 @@ func TestBounded(t *testing.T) {
 	}
 }
 
+// TestCrowded: of the queries with one id the oldest are given up, and told.
+func TestCrowded(t *testing.T) {
+	b := newBench()
+	for i := range maxPerKey + 2 {
+		b.packet(head(1, false, uint64(i)*ms), query1(fmt.Sprint("n", i)))
+	}
+	b.want(t, "abandoned n0 16ms by 7; abandoned n1 16ms by 7")
+	b.check(t)
+	b.records = nil
+	b.packet(head(1, true, 20*ms), answer1("n2", 0))
+	b.packet(head(1, true, 20*ms), answer1("n1", 0))
+	b.want(t, "answered n2 NOERROR 18ms by 7; unmatched n1 NOERROR 0ms")
+	b.Expire(6000 * ms)
+	b.records = nil
+	for i := range maxPerKey { // those that were told make room first, silently
+		b.packet(head(1, false, 6001*ms), query1(fmt.Sprint("m", i)))
+	}
+	b.want(t, "")
+	b.check(t)
+}
+
+// TestOneID: a process that asks for long names with one id, which differ at their end,
+// costs about what one costs that uses the ids as it should.
+func TestOneID(t *testing.T) {
+	const n = 3 * maxQueries
+	label := "\x3f" + strings.Repeat("x", 63)
+	queries := make([][]byte, n)
+	for i := range queries {
+		queries[i] = wire(header(0x0100, 1, 0), fmt.Sprintf("%s\x05%05d\x00\x00\x01\x00\x01", strings.Repeat(label, 3), i))
+	}
+	cost := func(socket func(i int) uint64) time.Duration {
+		best := time.Hour
+		for range 3 {
+			table := New(NewNames(), func(uint64, *skepv1.Record) {})
+			began := time.Now()
+			for i, q := range queries {
+				h := head(socket(i), false, uint64(i)*ms/100)
+				h.Length = uint32(len(q))
+				table.Apply(h, q, resolve)
+			}
+			best = min(best, time.Since(began))
+		}
+		return best
+	}
+	ordinary, hostile := cost(func(i int) uint64 { return uint64(i) }), cost(func(int) uint64 { return 1 })
+	if hostile > 5*ordinary {
+		t.Errorf("%d queries with one id take %v, with one each %v", n, hostile, ordinary)
+	}
+}
+
 // TestTCP: queries in one connection, out of order, in pieces.
 func TestTCP(t *testing.T) {
 	b := newBench()
 	sequence := map[bool]uint32{false: 100, true: 7000}
 	send := func(in bool, ns uint64, bytes []byte) {
 		h := head(1, in, ns)
-		h.Protocol, h.Sequence = protocolTCP, sequence[in]
+		h.Protocol, h.Sequence = unix.IPPROTO_TCP, sequence[in]
 		sequence[in] += uint32(len(bytes))
 		b.packet(h, bytes)
 	}
@@ -290,7 +342,7 @@ func FuzzTable(f *testing.F) {
 		for i, payload := range [][]byte{asked, answered, asked, answered} {
 			h := head(1, i&1 == 1, uint64(i)*ms)
 			if how&1 != 0 {
-				h.Protocol = protocolTCP
+				h.Protocol = unix.IPPROTO_TCP
 			}
 			h.Length, h.Captured = uint32(len(payload))+uint32(how), uint16(len(payload))
 			b.Apply(h, payload, resolve)

@@ -20,10 +20,10 @@ const rootInode = 1
 // Hierarchy is the cgroup hierarchy in which workloads are told apart.
 type Hierarchy struct {
 	Version    int    // 1 or 2
-	Controller string // v1: "memory", "pids", "name=systemd"; v2: ""
+	Controller string // v1: "memory", "pids"; v2: ""
 	Mount      string // where it is mounted in skepd's mount namespace
 	Root       string // the cgroup that is visible at Mount, "/" for all of it
-	Subsys     string // the kernel's cgroup_subsys name, "" for v2 and for named ones
+	Subsys     string // the kernel's cgroup_subsys name, "" for v2
 	Partial    bool   // Mount shows less than the host's whole hierarchy
 }
 
@@ -68,8 +68,9 @@ func ChooseLive() (Hierarchy, error) {
 // A controller is in one hierarchy at a time, so the one that holds memory is
 // where the runtimes put their containers; without memory, pids decides. A v2
 // that holds a stray controller (hugetlb, misc) beside v1 memory is no reason
-// to choose v2. Then come v2 with any controller and nothing in v1, other v1
-// controllers, named v1 hierarchies, and a v2 without controllers.
+// to choose v2. Then come other v1 controllers, and v2 with any controller or none.
+// A named v1 hierarchy (name=systemd) is never chosen: kernel programs cannot look a
+// process up in one.
 func Choose(mountinfo io.Reader, root fs.FS) (Hierarchy, error) {
 	mounts, err := parseMountinfo(mountinfo)
 	if err != nil {
@@ -81,16 +82,30 @@ func Choose(mountinfo io.Reader, root fs.FS) (Hierarchy, error) {
 			return v.hierarchy(controller), nil
 		}
 	}
-	for _, match := range []func(view) bool{
-		func(v view) bool { return v.v2 && len(v.controllers) > 0 },
-		func(v view) bool { return v.named() != "" },
-		func(v view) bool { return v.v2 },
-	} {
-		if v, ok := best(views, match); ok {
-			return v.hierarchy(v.named()), nil
-		}
+	if v, ok := best(views, func(v view) bool { return v.v2 }); ok {
+		return v.hierarchy(""), nil
 	}
 	return Hierarchy{}, fmt.Errorf("choose cgroup hierarchy: %w", ErrNoHierarchy)
+}
+
+// RootV2 is where the root of the host's whole v2 hierarchy is mounted, "" if nowhere here:
+// a program attached at the root of a cgroup namespace would see only what is in it.
+func RootV2() string {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	return rootV2(f, os.DirFS("/"))
+}
+
+func rootV2(mountinfo io.Reader, root fs.FS) string {
+	mounts, err := parseMountinfo(mountinfo)
+	if err != nil {
+		return ""
+	}
+	v, _ := best(look(mounts, root), func(v view) bool { return v.v2 && v.inode == rootInode })
+	return v.point
 }
 
 // view is a mount as it looks from here.
@@ -123,14 +138,6 @@ func look(mounts []mount, root fs.FS) []view {
 }
 
 func (v view) has(controller string) bool { return slices.Contains(v.controllers, controller) }
-
-func (v view) named() string {
-	i := slices.IndexFunc(v.options, func(o string) bool { return strings.HasPrefix(o, "name=") })
-	if v.v2 || i < 0 {
-		return ""
-	}
-	return v.options[i]
-}
 
 // best takes, of several mounts of one hierarchy, the one that shows most: in
 // a container its own part is mounted beside the host's whole tree.
@@ -171,11 +178,8 @@ func (v view) hierarchy(controller string) Hierarchy {
 
 // subsys is the kernel's name (enum cgroup_subsys_id without _cgrp_id) of a v1 controller.
 func subsys(controller string) string {
-	switch {
-	case controller == "blkio":
+	if controller == "blkio" {
 		return "io"
-	case strings.HasPrefix(controller, "name="):
-		return ""
 	}
 	return controller
 }

@@ -66,7 +66,7 @@ func TestChoose(t *testing.T) {
 			Hierarchy{Version: 1, Controller: "blkio", Subsys: "io", Mount: at + "/blkio", Root: "/"}},
 		{"only systemd's and an empty v2", v2("/", at+"/unified") + v1("/", at+"/systemd", "name=systemd"),
 			tree("sys/fs/cgroup/unified:", "sys/fs/cgroup/systemd"),
-			Hierarchy{Version: 1, Controller: "name=systemd", Mount: at + "/systemd", Root: "/"}},
+			Hierarchy{Version: 2, Mount: at + "/unified", Root: "/"}}, // what kernel programs see
 		{"an empty v2", v2("/", at), tree("sys/fs/cgroup:"), Hierarchy{Version: 2, Mount: at, Root: "/"}},
 		{"in a container, host's mount beside", v2("/", at) + v2("/../..", "/host/cgroup"),
 			tree("sys/fs/cgroup=77:memory pids", "host/cgroup:memory pids"), Hierarchy{Version: 2, Mount: "/host/cgroup", Root: "/"}},
@@ -90,9 +90,28 @@ func TestChoose(t *testing.T) {
 }
 
 func TestChooseNone(t *testing.T) {
-	_, err := Choose(strings.NewReader("22 27 0:21 / /proc rw - proc proc rw\n"), fstest.MapFS{})
-	if !errors.Is(err, ErrNoHierarchy) {
-		t.Errorf("no cgroup mount: %v", err)
+	for name, mounts := range map[string]string{
+		"no cgroup mount": "22 27 0:21 / /proc rw - proc proc rw\n",
+		"only systemd's":  v1("/", "/sys/fs/cgroup/systemd", "xattr,name=systemd"),
+	} {
+		if h, err := Choose(strings.NewReader(mounts), tree("sys/fs/cgroup/systemd")); !errors.Is(err, ErrNoHierarchy) {
+			t.Errorf("%s: %+v, %v", name, h, err)
+		}
+	}
+}
+
+func TestRootV2(t *testing.T) {
+	for _, c := range []struct{ name, mounts, want string }{
+		{"usual", v1("/", "/v1", "memory") + v2("/", "/v2"), "/v2"},
+		{"a space in the path", v2("/", `/my\040cgroup`), "/my cgroup"},
+		{"hidden by another mount on its point", v2("/", "/v2") + v1("/", "/v2", "memory"), ""},
+		{"the namespace's root first", v2("/", "/part") + v2("/../..", "/v2"), "/v2"},
+		{"a namespace's root only", v2("/", "/part"), ""},
+		{"v1 only", v1("/", "/v1", "memory"), ""},
+	} {
+		if got := rootV2(strings.NewReader(c.mounts), tree("v1", "v2:memory", "my cgroup:memory", "part=77:memory")); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
 	}
 }
 
@@ -123,7 +142,6 @@ func TestProcPath(t *testing.T) {
 	}{
 		{Hierarchy{Version: 1, Controller: "memory"}, 4, "/m:x"},
 		{Hierarchy{Version: 1, Controller: "cpuacct"}, 5, "/c"},
-		{Hierarchy{Version: 1, Controller: "name=systemd"}, 1, "/s"},
 		{Hierarchy{Version: 2}, 0, "/u"},
 	} {
 		id, path, ok := c.h.ProcPath(content)

@@ -19,13 +19,15 @@ const (
 	maxPath    = 4096             // PATH_MAX
 	Grace      = 60 * time.Second // how long a removed cgroup is still found
 	scanEvery  = time.Second      // at most one walk in this time on misses
+	maxAbsent  = 4 << 10          // ids that were not found, remembered for absentFor
+	absentFor  = time.Second
 )
 
 // Stats counts what an Index holds and what it could not take.
 type Stats struct {
 	Live, Removed, Bytes int
 	Refused              uint64 // Adds beyond the bounds: such cgroups are asked for on each miss
-	Misses               uint64 // Lookups that found nothing anywhere
+	Misses               uint64 // Lookups that asked and found nothing anywhere
 	Scans                uint64
 }
 
@@ -38,8 +40,9 @@ type Index struct {
 	mu       sync.RWMutex
 	live     map[uint64]entry
 	removed  map[uint64]grave
-	order    []uint64 // removed ids, oldest first
-	round    uint64   // of Scan
+	order    []uint64             // removed ids, oldest first
+	round    uint64               // of Scan
+	absent   map[uint64]time.Time // ids that nothing was found for, until when that is believed
 	scanned  time.Time
 	scanning sync.Mutex
 	stats    Stats
@@ -63,6 +66,7 @@ func NewIndex(h Hierarchy) *Index {
 		byHandle:  func(id uint64) (string, error) { return openByID(h, id) },
 		live:      make(map[uint64]entry),
 		removed:   make(map[uint64]grave),
+		absent:    make(map[uint64]time.Time),
 	}
 }
 
@@ -83,6 +87,7 @@ func (x *Index) add(id uint64, path string) {
 		x.stats.Refused++
 		return
 	}
+	delete(x.absent, id)
 	x.stats.Bytes = grown
 	x.live[id] = entry{path: path, round: x.round}
 }
@@ -125,10 +130,14 @@ func (x *Index) bury(now time.Time) {
 
 // Lookup returns the path of a cgroup, relative to the hierarchy's root and
 // beginning with "/". A miss asks the kernel, in some microseconds; only where
-// that is not permitted it walks the hierarchy, at most once a second.
+// that is not permitted it walks the hierarchy, at most once a second. An id that
+// neither finds is not asked for again for a second: every event of a process names one.
 func (x *Index) Lookup(id uint64) (path string, ok bool) {
 	if path, ok := x.cached(id); ok {
 		return path, true
+	}
+	if x.isAbsent(id) {
+		return "", false
 	}
 	path, err := x.byHandle(id)
 	switch {
@@ -142,11 +151,31 @@ func (x *Index) Lookup(id uint64) (path string, ok bool) {
 		}
 	}
 	if !ok {
-		x.mu.Lock()
-		x.stats.Misses++
-		x.mu.Unlock()
+		x.missed(id)
 	}
 	return path, ok
+}
+
+func (x *Index) isAbsent(id uint64) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	until, known := x.absent[id]
+	return known && x.now().Before(until)
+}
+
+// missed remembers an id that nothing was found for. Beyond the bound all are forgotten,
+// which costs asking again.
+func (x *Index) missed(id uint64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.stats.Misses++
+	if _, live := x.live[id]; live {
+		return // an event told of it meanwhile
+	}
+	if len(x.absent) >= maxAbsent {
+		clear(x.absent)
+	}
+	x.absent[id] = x.now().Add(absentFor)
 }
 
 // IDs returns all cgroups that exist, as far as is known.

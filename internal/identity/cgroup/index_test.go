@@ -98,6 +98,32 @@ func TestIndexScanOnMiss(t *testing.T) {
 	}
 }
 
+// TestAbsent: what is not there is asked for once a second, until an event tells of it.
+func TestAbsent(t *testing.T) {
+	x, now := newTestIndex()
+	asked := 0
+	x.byHandle = func(uint64) (string, error) { asked++; return "", errGone }
+	for range 1000 {
+		wantPath(t, x, 7, "")
+	}
+	if asked != 1 {
+		t.Errorf("asked %d times in a second", asked)
+	}
+	*now = now.Add(absentFor)
+	wantPath(t, x, 7, "")
+	if asked != 2 || x.Stats().Misses != 2 {
+		t.Errorf("a second later: asked %d times, %+v", asked, x.Stats())
+	}
+	x.Add(7, "/late")
+	wantPath(t, x, 7, "/late")
+	for id := range uint64(3 * maxAbsent) {
+		x.Lookup(1000 + id)
+		if len(x.absent) > maxAbsent {
+			t.Fatalf("%d are remembered", len(x.absent))
+		}
+	}
+}
+
 // TestScanSweeps: a lost rmdir event is made up for, a failed walk changes nothing.
 func TestScanSweeps(t *testing.T) {
 	x, _ := newTestIndex()

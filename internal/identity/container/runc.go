@@ -181,5 +181,5 @@ func usualMounts(h cgroup.Hierarchy) []string {
 	if h.Version == 2 {
 		return []string{h.Mount, base + "/unified", base}
 	}
-	return []string{h.Mount, base + "/" + strings.TrimPrefix(h.Controller, "name=")}
+	return []string{h.Mount, base + "/" + h.Controller}
 }

@@ -2,7 +2,11 @@
 
 package container
 
-import "testing"
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
 
 const storageList = `[{"id":"` + hexB + `","names":["zz"],"metadata":"{\"image-name\":\"img:1\",\"name\":\"zz\"}"},
  {"id":"` + hexA + `","names":["k8s_web"],"metadata":"{\"image-name\":\"img:2\",\"metadata-name\":\"web\",\"pod-id\":\"x\",` +
@@ -19,6 +23,23 @@ func TestReadStorage(t *testing.T) {
 	}
 	if _, ok, err := readStorage([]byte(storageList), "zz"); ok || err != nil {
 		t.Errorf("by name: %v, %v", ok, err)
+	}
+}
+
+// TestStorageDirectory: what podman keeps on disk is found through the resolver.
+func TestStorageDirectory(t *testing.T) {
+	dir := t.TempDir()
+	list := filepath.Join(dir, "overlay-containers", "containers.json")
+	if err := os.Mkdir(filepath.Dir(list), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(list, []byte(storageList), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := NewResolver(ResolverOptions{Sockets: []Socket{{KindStorage, dir}}})
+	meta, err := r.ask(t.Context(), ID{Runtime: Podman, ID: hexB, Owner: uint32(os.Getuid())})
+	if err != nil || meta.Name != "zz" || meta.Image != "img:1" {
+		t.Errorf("%+v, %v", meta, err)
 	}
 }
 

@@ -46,10 +46,10 @@ type Table struct {
 	mu        sync.Mutex
 	cells     map[uint64]*cell
 	workloads map[ID]*workload
-	known     map[string]ID // registered paths
 	claims    map[*workload]struct{}
 	made      map[string]int // workloads by id, and by pod, that are no claims
 	madePods  map[string]int
+	refused   uint64
 }
 
 // cell is one cgroup.
@@ -89,7 +89,6 @@ func NewTable(index *cgroup.Index, o Options) *Table {
 		log:        o.Log,
 		cells:      make(map[uint64]*cell),
 		workloads:  make(map[ID]*workload),
-		known:      make(map[string]ID),
 		claims:     make(map[*workload]struct{}),
 		made:       make(map[string]int),
 		madePods:   make(map[string]int),
@@ -156,8 +155,10 @@ func (t *Table) admit(id uint64, now time.Time) *cell {
 	} else {
 		c.retry.Store(now.Add(unknownFor).UnixNano())
 	}
-	if len(t.cells) < maxCells {
+	if _, known := t.cells[id]; known || len(t.cells) < maxCells {
 		t.cells[id] = c
+	} else {
+		t.refused++
 	}
 	return c
 }
@@ -179,9 +180,6 @@ func (t *Table) identify(c *cell, now time.Time) {
 }
 
 func (t *Table) byPath(path string, now time.Time) (ID, bool) {
-	if id, ok := above(t.known, path); ok {
-		return id, true
-	}
 	id, ok := Parse(path)
 	if ok {
 		return t.believe(path, id)

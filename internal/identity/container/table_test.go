@@ -73,25 +73,6 @@ func TestForCgroupCollision(t *testing.T) {
 	}
 }
 
-func TestKnown(t *testing.T) {
-	table := newTestTable(t, Options{})
-	table.CgroupMade(10, "/web/inner")
-	if c := table.ForCgroup(10); c != nil {
-		t.Fatalf("%+v", c)
-	}
-	if !table.Known(ID{Runtime: Runc, ID: "web"}, "/web/") || table.Known(ID{Runtime: Runc, ID: "all"}, "/") {
-		t.Error("Known: the root must be refused, all else taken")
-	}
-	if c := table.ForCgroup(10); c == nil || c.ID != "web" || c.Name != "web" {
-		t.Errorf("below a registered path: %+v", c)
-	}
-	table.Unknown("/web")
-	table.CgroupMade(11, "/web/later")
-	if c := table.ForCgroup(11); c != nil {
-		t.Errorf("after Unknown: %+v", c)
-	}
-}
-
 // TestRuncState: the state appears after the cgroup was asked for, and
 // disappears while late events still come.
 func TestRuncState(t *testing.T) {
@@ -174,6 +155,21 @@ func TestGone(t *testing.T) {
 	table.sweep(time.Now())
 	if c := table.ForCgroup(10); c != nil || table.Stats().Workloads != 0 {
 		t.Errorf("long after: %+v, %+v", c, table.Stats())
+	}
+}
+
+// TestFull: cgroups beyond the bound are counted, and told all the same.
+func TestFull(t *testing.T) {
+	table := newTestTable(t, Options{})
+	for id := range uint64(maxCells) {
+		table.cells[1000+id] = &cell{id: 1000 + id}
+	}
+	table.CgroupMade(10, "/docker/"+hexA)
+	if c := table.ForCgroup(10); c == nil || c.ID != hexA {
+		t.Errorf("beyond the bound: %+v", c)
+	}
+	if s := table.Stats(); s.Cgroups != maxCells || s.Refused != 1 {
+		t.Errorf("%+v", s)
 	}
 }
 

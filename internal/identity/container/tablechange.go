@@ -11,9 +11,6 @@ import (
 	"github.com/skep-io/skep/internal/identity/cgroup"
 )
 
-// maxKnown bounds the registrations.
-const maxKnown = 16 << 10
-
 // CgroupMade takes the kernel's cgroup_mkdir event: the cgroup is known before
 // the first process is in it.
 func (t *Table) CgroupMade(id uint64, path string) {
@@ -22,33 +19,16 @@ func (t *Table) CgroupMade(id uint64, path string) {
 }
 
 // CgroupGone takes the kernel's cgroup_rmdir event. Events that are still under
-// way find the cgroup for another cgroup.Grace.
+// way find the cgroup for another cgroup.Grace. The path is for one whose cgroup_mkdir
+// was lost, and "" where the kernel side cannot read it.
 func (t *Table) CgroupGone(id uint64, path string) {
-	t.index.Add(id, path)
+	if path != "" {
+		t.index.Add(id, path)
+	}
 	t.index.Remove(id)
 }
 
-// Known registers a container whose cgroup path has no pattern. It holds for
-// the path and all below it, for cgroups looked up before Unknown.
-func (t *Table) Known(id ID, cgroupPath string) (ok bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.known) >= maxKnown || id.ID == "" || cgroupPath == "/" {
-		return false
-	}
-	t.known[path.Clean(cgroupPath)] = id
-	t.again(time.Now())
-	return true
-}
-
-// Unknown takes a registration back.
-func (t *Table) Unknown(cgroupPath string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.known, path.Clean(cgroupPath))
-}
-
-// above finds what is registered for p or the nearest path above it.
+// above finds what is in paths for p or the nearest path above it.
 func above(paths map[string]ID, p string) (ID, bool) {
 	if len(paths) == 0 {
 		return ID{}, false
@@ -74,7 +54,8 @@ func (t *Table) Containers() []*Container {
 
 // Stats are the counters of a Table and of what it is made of.
 type Stats struct {
-	Cgroups   int // remembered
+	Cgroups   int    // remembered
+	Refused   uint64 // times that one could not be, so that its container is looked for again
 	Workloads int
 	Index     cgroup.Stats
 	Resolver  ResolverStats
@@ -83,7 +64,7 @@ type Stats struct {
 // Stats returns the counters at this moment.
 func (t *Table) Stats() Stats {
 	t.mu.Lock()
-	s := Stats{Cgroups: len(t.cells), Workloads: len(t.workloads)}
+	s := Stats{Cgroups: len(t.cells), Refused: t.refused, Workloads: len(t.workloads)}
 	t.mu.Unlock()
 	s.Index, s.Resolver = t.index.Stats(), t.resolver.Stats()
 	return s

@@ -12,6 +12,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/abi"
+	"github.com/skep-io/skep/internal/identity"
 	"github.com/skep-io/skep/internal/redact"
 )
 
@@ -111,12 +112,8 @@ func split(text []byte, lengths ...uint16) ([4][]byte, error) {
 	return parts, nil
 }
 
-// maxArgCount bounds the arguments that are recorded: 4,096 empty ones in 4 KiB of area
-// would take 64 KiB of string headers.
-const maxArgCount = 1024
-
-// arguments splits the NUL-terminated argument area. Of more than maxArgCount the rest is
-// left out, and cut is set. Protobuf strings are UTF-8: where an argument is not, the
+// arguments splits the NUL-terminated argument area. Of more than identity.MaxArgCount the
+// rest is left out, and cut is set. Protobuf strings are UTF-8: where an argument is not, the
 // original bytes of those that are recorded are returned too.
 func arguments(area []byte) (args []string, raw []byte, cut bool) {
 	if len(area) == 0 {
@@ -127,25 +124,12 @@ func arguments(area []byte) (args []string, raw []byte, cut bool) {
 	if ended {
 		text = area[:len(area)-1]
 	}
-	text, cut = firstArgs(text)
+	text, cut = identity.FirstArgs(text)
 	if !utf8.Valid(text) {
 		raw = bytes.Clone(text)
 	}
 	all := valid(string(text))
 	return strings.Split(all, "\x00"), raw, cut
-}
-
-// firstArgs cuts NUL-separated arguments behind the first maxArgCount.
-func firstArgs(text []byte) (front []byte, cut bool) {
-	count := 0
-	for i, c := range text {
-		if c == 0 {
-			if count++; count == maxArgCount {
-				return text[:i], true
-			}
-		}
-	}
-	return text, false
 }
 
 func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
