@@ -10,7 +10,7 @@
 /* Names one image of one process for ever: tgid, boot start time, time of this exec. */
 struct exec_id {
 	__u64 start_ns; /* boot time at which the process started */
-	__u64 exec_ns;  /* boot time of this exec; start_ns where it has not exec'd since its fork */
+	__u64 exec_ns;  /* boot time of this exec; start_ns: it has not exec'd since its fork; 0: not known */
 	__u32 tgid;
 	__u32 pad;
 };
@@ -63,13 +63,13 @@ static __always_inline __u32 effective_uid(struct task_struct *task)
 	return LOAD(cred, euid.val);
 }
 
-/* The id of a task whose record is missing: its exec time is not known any more. */
+/* The id of a task whose record is missing: the time of its last exec is not known (any more). */
 static __always_inline void task_id(struct exec_id *id, struct task_struct *task)
 {
 	struct task_struct *leader = LOAD(task, group_leader);
 
 	id->start_ns = LOAD(leader, start_boottime);
-	id->exec_ns = id->start_ns;
+	id->exec_ns = 0;
 	id->tgid = LOAD(task, tgid);
 	id->pad = 0;
 }

@@ -30,6 +30,7 @@ static __always_inline int on_fork(struct task_struct *child, enum turn turn)
 		handles(AT_FORK, child);
 	}
 	describe(&p, child);
+	p.id.exec_ns = p.id.start_ns;
 	if (bpf_map_update_elem(&processes, &tgid, &p, BPF_ANY))
 		count_loss(LOSS_TABLE_FULL, EVENT_FORK);
 	event_header(&r.header, EVENT_FORK, sizeof(r));

@@ -37,6 +37,8 @@ func acceptOne(args []string) {
 	case "nothing":
 		say("worker_sent", 0)
 		say("worker_received", 0)
+	case "exit":
+		return // the end of the process closes it
 	}
 	unix.Close(fd)
 }
@@ -45,7 +47,7 @@ func client(args []string) {
 	fd := connect(args[0], number(args[1]))
 	say("client", os.Getpid())
 	say("client_port", localPort(fd))
-	if args[2] == "nothing" {
+	if args[2] == "nothing" || args[2] == "exit" {
 		say("client_sent", 0)
 	} else {
 		say("client_sent", write(fd, 1000))
