@@ -14,8 +14,6 @@
 
 #include <stdbool.h>
 
-#define ENOENT 2
-
 #define CO_RE __attribute__((preserve_access_index))
 
 typedef struct { __u32 val; } kuid_t;

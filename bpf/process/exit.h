@@ -114,9 +114,11 @@ static __always_inline int on_exit(__u64 *ctx, enum turn turn)
 		r.process = *p;
 	else
 		describe(&r.process, task); /* its fork was missed, or had no room */
-	/* Only one of two last threads can delete the record; without one user space tells them apart. */
-	if (bpf_map_delete_elem(&processes, &tgid) == -ENOENT && p)
-		return 0;
+	/*
+	 * Whoever else has deleted the record meanwhile, the exit is told: of two last threads each
+	 * may tell it (user space drops the second), and a scan or a sweep tells nothing.
+	 */
+	bpf_map_delete_elem(&processes, &tgid);
 	event_header(&r.header, EVENT_EXIT, sizeof(r));
 	record_end(&r, task, signal);
 	bpf_get_current_comm(r.comm, sizeof(r.comm));

@@ -198,17 +198,19 @@ struct bpf_iter__task {
 
 /*
  * add_existing records a process that was there first. A record that tracing has
- * written meanwhile is newer: it stays, and p becomes it. A process that is ending
- * is not added behind the back of its exit, which deletes the record after live
- * has become 0.
+ * written meanwhile is newer: it stays, and p becomes it; its exit deletes it. A
+ * process that is ending is not added behind the back of its exit, which deletes the
+ * record after live has become 0.
  */
 static __always_inline bool add_existing(struct process *p, struct task_struct *task)
 {
 	__u32 tgid = task->tgid;
-	struct process *known;
+	bool ours = true;
 
 	if (bpf_map_update_elem(&processes, &tgid, p, BPF_NOEXIST)) {
-		known = find_process(task);
+		struct process *known = find_process(task);
+
+		ours = !known;
 		if (known)
 			*p = *known;
 		/* Where a record is, but of an earlier process, its exit was not seen. */
@@ -218,7 +220,8 @@ static __always_inline bool add_existing(struct process *p, struct task_struct *
 	}
 	if (task->signal->live.counter)
 		return true;
-	bpf_map_delete_elem(&processes, &tgid);
+	if (ours)
+		bpf_map_delete_elem(&processes, &tgid);
 	return false;
 }
 
