@@ -75,28 +75,52 @@ static __always_inline void task_id(struct exec_id *id, struct task_struct *task
 }
 
 /*
- * The record of a task's process. The start time guards against a tgid that was
- * reused after an exit that no program saw.
+ * Whether a record is that of a task's process, now. The start time guards against a
+ * tgid that was reused after an exit that no program saw; both guard against an element
+ * of the table that was: one that is deleted is given to another process at once, under
+ * the eyes of whoever has looked it up.
  */
+static __always_inline bool is_of(struct process *p, struct task_struct *task)
+{
+	struct task_struct *leader = LOAD(task, group_leader);
+
+	asm volatile("" : : : "memory"); /* not what was read of it before */
+	return p->id.start_ns == LOAD(leader, start_boottime) && p->id.tgid == (__u32)LOAD(task, tgid);
+}
+
+/* The record of a task's process. See is_of about what is read of it, or written to it. */
 static __always_inline struct process *find_process(struct task_struct *task)
 {
 	__u32 tgid = LOAD(task, tgid);
-	struct task_struct *leader = LOAD(task, group_leader);
 	struct process *p = bpf_map_lookup_elem(&processes, &tgid);
 
-	if (p && p->id.start_ns != LOAD(leader, start_boottime))
-		return 0;
-	return p;
+	return p && is_of(p, task) ? p : 0;
+}
+
+/*
+ * The id is the first of an element that its next process writes: if it is still this
+ * one's after the copy, so is the copy.
+ */
+static __always_inline bool copy_process(struct process *to, struct task_struct *task)
+{
+	struct process *p = find_process(task);
+
+	if (!p)
+		return false;
+	*to = *p;
+	return is_of(p, task);
 }
 
 static __always_inline void find_exec_id(struct exec_id *id, struct task_struct *task)
 {
 	struct process *p = find_process(task);
 
-	if (p)
+	if (p) {
 		*id = p->id;
-	else
-		task_id(id, task);
+		if (is_of(p, task))
+			return;
+	}
+	task_id(id, task);
 }
 
 /* All that is known of a process without its record, as of now. */
@@ -105,6 +129,7 @@ static __always_inline void describe(struct process *p, struct task_struct *task
 	task_id(&p->id, task);
 	/* real_parent, not the caller: CLONE_PARENT makes the caller's parent the parent. */
 	find_exec_id(&p->parent, LOAD(task, real_parent));
+	p->flags = 0;
 	p->execs = exec_count(task);
 	p->cgroup_id = cgroup_id(task);
 	p->uid = effective_uid(task);

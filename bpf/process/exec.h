@@ -268,39 +268,31 @@ static __always_inline __u32 record_strings(struct exec_record *r, struct task_s
  */
 static __always_inline void renew_parent(struct exec_id *id, struct task_struct *parent)
 {
-	struct process *p = find_process(parent);
 	struct exec_id now;
 
-	if (p) {
-		*id = p->id;
-		return;
-	}
-	task_id(&now, parent);
-	if (now.tgid != id->tgid || now.start_ns != id->start_ns)
+	find_exec_id(&now, parent);
+	if (now.exec_ns || now.tgid != id->tgid || now.start_ns != id->start_ns)
 		*id = now;
 }
 
+/* Written as a whole and by its key: the record that was found may be another process's by now. */
 static __always_inline void remember_exec(struct task_struct *task, struct exec_record *r)
 {
 	__u32 tgid = LOAD(task, tgid);
-	struct process *p = find_process(task);
+	struct process p = {};
 
-	if (!p) {
-		struct process fresh = {};
-
-		describe(&fresh, task);
-		fresh.id.exec_ns = r->header.boot_ns;
-		if (bpf_map_update_elem(&processes, &tgid, &fresh, BPF_ANY))
-			count_loss(LOSS_TABLE_FULL, EVENT_EXEC);
-		r->process = fresh;
-		return;
+	if (copy_process(&p, task)) {
+		renew_parent(&p.parent, LOAD(task, real_parent));
+		p.execs = exec_count(task);
+		p.cgroup_id = cgroup_id(task);
+		p.uid = effective_uid(task);
+	} else {
+		describe(&p, task);
 	}
-	renew_parent(&p->parent, LOAD(task, real_parent));
-	p->id.exec_ns = r->header.boot_ns;
-	p->execs = exec_count(task);
-	p->cgroup_id = cgroup_id(task);
-	p->uid = effective_uid(task);
-	r->process = *p;
+	p.id.exec_ns = r->header.boot_ns;
+	if (bpf_map_update_elem(&processes, &tgid, &p, BPF_ANY))
+		count_loss(LOSS_TABLE_FULL, EVENT_EXEC);
+	r->process = p;
 }
 
 /* Also where the mark is gone: then the record tells, if there is one. */

@@ -180,6 +180,11 @@ int oom_pid(__u64 *ctx)
 	if (p) {
 		r.id = p->id;
 		r.cgroup_id = p->cgroup_id;
+		asm volatile("" : : : "memory");
+		if (p->id.tgid != tgid) { /* another's by now: see is_of */
+			__builtin_memset(&r.id, 0, sizeof(r.id));
+			r.cgroup_id = 0;
+		}
 	}
 	r.id.tgid = tgid;
 	event_header(&r.header, EVENT_OOM, sizeof(r));
@@ -208,11 +213,11 @@ static __always_inline bool add_existing(struct process *p, struct task_struct *
 	bool ours = true;
 
 	if (bpf_map_update_elem(&processes, &tgid, p, BPF_NOEXIST)) {
-		struct process *known = find_process(task);
+		struct process known;
 
-		ours = !known;
-		if (known)
-			*p = *known;
+		ours = !copy_process(&known, task);
+		if (!ours)
+			*p = known;
 		/* Where a record is, but of an earlier process, its exit was not seen. */
 		else
 			bpf_map_update_elem(&processes, &tgid, p, BPF_EXIST);
