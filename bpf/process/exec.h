@@ -134,9 +134,30 @@ static __always_inline __u32 root_of(struct user_namespace *user)
 	return ~0U;
 }
 
+/* Whether a mount shows other owners than its file system has (mount_setattr(2), MOUNT_ATTR_IDMAP). */
+static __always_inline bool idmapped(struct vfsmount *m)
+{
+	struct user_namespace *user;
+
+	if (bpf_core_field_exists(m->mnt_idmap)) {
+		struct mnt_idmap *map = LOAD(m, mnt_idmap);
+
+		if (bpf_core_field_exists(map->uid_map))
+			return LOAD(map, uid_map.nr_extents);
+		user = LOAD(map, owner);
+	} else if (bpf_core_field_exists(m->mnt_userns)) {
+		user = LOAD(m, mnt_userns);
+	} else {
+		return false;
+	}
+	return LOAD(user, level); /* without a translation it is the initial one */
+}
+
 static __always_inline void record_gains(struct exec_record *r, struct task_struct *task,
 					 struct linux_binprm *bprm, struct inode *inode)
 {
+	struct file *file = LOAD(bprm, file);
+	bool translated = idmapped(LOAD(file, f_path.mnt));
 	const struct credentials *c = &r->credentials;
 	const struct cred *cred = LOAD(task, cred);
 	unsigned short mode = LOAD(inode, i_mode);
@@ -144,12 +165,13 @@ static __always_inline void record_gains(struct exec_record *r, struct task_stru
 
 	/*
 	 * The personality bits to clear are set by an exec that honours S_ISUID or S_ISGID:
-	 * not on a nosuid mount, nor under no_new_privs (fs/exec.c, bprm_fill_uid).
+	 * not on a nosuid mount, nor under no_new_privs (fs/exec.c, bprm_fill_uid). Whose id that
+	 * is, an idmapped mount has translated.
 	 */
 	if (LOAD(bprm, per_clear)) {
-		if ((mode & 04000) && c->euid != c->uid && c->euid == LOAD(inode, i_uid.val))
+		if ((mode & 04000) && c->euid != c->uid && (translated || c->euid == LOAD(inode, i_uid.val)))
 			r->flags |= EXEC_SETUID;
-		if ((mode & 02010) == 02010 && c->egid != c->gid && c->egid == LOAD(inode, i_gid.val))
+		if ((mode & 02010) == 02010 && c->egid != c->gid && (translated || c->egid == LOAD(inode, i_gid.val)))
 			r->flags |= EXEC_SETGID;
 	}
 	/*
