@@ -15,7 +15,9 @@ struct exec_id {
 	__u32 pad;
 };
 
-#define PROCESS_PREEXISTING 1 /* was there before the programs were attached */
+enum process_flag {
+	PROCESS_PREEXISTING = 1, /* was there before the programs were attached */
+};
 
 struct process {
 	struct exec_id id;

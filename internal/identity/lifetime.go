@@ -7,9 +7,6 @@ import (
 	"github.com/skep-io/skep/internal/abi"
 )
 
-// preexisting is PROCESS_PREEXISTING of bpf/include/identity.h.
-const preexisting = 1
-
 // add makes the entry of an image and retires the one it supersedes. An image may come
 // twice, from a scan and then from the ring: its entry starts anew, but keeps its children.
 func (t *Table) add(p *abi.Process) (*entry, Place) {
@@ -33,7 +30,7 @@ func (t *Table) add(p *abi.Process) (*entry, Place) {
 	execID, processID := t.names.both(id)
 	e.process = &skepv1.Process{
 		ProcessId: processID, ExecId: execID, Pid: id.Tgid, Ppid: p.Parent.Tgid, Uid: p.UID,
-		Container: place.Container, Unit: place.Unit, Preexisting: p.Flags&preexisting != 0,
+		Container: place.Container, Unit: place.Unit, Preexisting: p.Flags&uint16(abi.ProcessPreexisting) != 0,
 	}
 	t.live[id.Tgid], t.last[processKey(id)] = e, e
 	t.adopt(e)
