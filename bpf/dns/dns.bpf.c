@@ -117,10 +117,36 @@ static __always_inline struct dns_socket *storage(struct __sk_buff *skb, __u64 f
 	return sk ? bpf_sk_storage_get(&dns_sockets, sk, 0, flags) : 0;
 }
 
-/* A datagram leaves in its sender's system call. */
-static __always_inline void find_sender(struct dns_record *r)
+/* The kernel's own view of a program's context, since 6.2. */
+extern void *bpf_cast_to_kern_ctx(void *context) __ksym __weak;
+
+/*
+ * The network namespace of an outgoing datagram's socket, which its sender may have opened
+ * in another one than its own. 0 where no load leads there: before 6.2, without reads.
+ */
+static __always_inline __u32 socket_netns(struct __sk_buff *skb)
 {
-	r->netns = current_netns();
+	if (cfg_typed && bpf_cast_to_kern_ctx) {
+		struct sk_buff *packet = bpf_cast_to_kern_ctx(skb);
+		struct sock *sk = packet->sk;
+
+		return sk ? sk->__sk_common.skc_net.net->ns.inum : 0;
+	}
+	struct bpf_sock *sk = skb->sk;
+	__u64 front[16]; /* nothing may be added to the socket's own pointer */
+	__u32 at = bpf_core_field_offset(struct sock, __sk_common.skc_net.net);
+
+	if (!cfg_probe_read || !sk || at > sizeof(front) - sizeof(void *) || bpf_probe_read_kernel(front, sizeof(front), sk))
+		return 0;
+	struct net *net = *(struct net **)((char *)front + at);
+
+	return BPF_CORE_READ(net, ns.inum);
+}
+
+/* A datagram leaves in its sender's system call. */
+static __always_inline void find_sender(struct dns_record *r, struct __sk_buff *skb)
+{
+	r->netns = socket_netns(skb);
 	if (!kernel_thread(current_task()))
 		find_exec_id(&r->owner, current_task());
 }
@@ -275,7 +301,7 @@ int dns_egress(struct __sk_buff *skb)
 	}
 	r.local_port = skb->local_port;
 	if (p.protocol == IPPROTO_UDP)
-		find_sender(&r);
+		find_sender(&r, skb);
 	else
 		find_writer(&r, skb);
 	emit_dns(skb, &r, &p);

@@ -149,12 +149,3 @@ static __always_inline bool kernel_thread(struct task_struct *task)
 {
 	return LOAD(task, flags) & PF_KTHREAD;
 }
-
-static __always_inline __u32 current_netns(void)
-{
-	struct task_struct *task = current_task();
-	struct nsproxy *proxy = LOAD(task, nsproxy);
-	struct net *net = LOAD(proxy, net_ns);
-
-	return LOAD(net, ns.inum);
-}

@@ -278,6 +278,10 @@ struct sock_common {
 	unsigned long skc_flags;
 } CO_RE;
 
+struct sk_buff {
+	struct sock *sk;
+} CO_RE;
+
 struct socket {
 	struct sock *sk;
 } CO_RE;
