@@ -145,7 +145,7 @@ static __always_inline void on_close(struct tcp_socket *s, struct sock *sk, int 
 
 			bpf_map_delete_elem(&tcp_listeners, &key);
 		}
-	} else if (s->established_ns || (s->flags & TCP_PREEXISTING)) {
+	} else if (s->established_ns || (s->flags & TCP_PREEXISTING && old != SYN_SENT)) {
 		on_local_close(s, sk);
 		/* Reset before its acceptor did anything, if that is known by its struct socket only. */
 		if (untold(s) && (s->accept == TCP_ACCEPT_TAKEN || sk->sk_socket))
