@@ -185,7 +185,7 @@ func endings(args []string) {
 	say("port", port)
 	c := connect("ipv4", port)
 	var s int
-	if args[0] != "unaccepted" {
+	if args[0] != "unaccepted" && args[0] != "reset_early" {
 		s = accept(l, true)
 	}
 	sent, received := 0, 0 // of the client
@@ -235,6 +235,10 @@ func endings(args []string) {
 		time.Sleep(20 * time.Millisecond)
 		unix.Close(l)
 		unix.Close(c)
+	case "reset_early": // accepted all the same
+		check1(unix.SetsockoptLinger(c, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}))
+		unix.Close(c)
+		unix.Close(accept(l, true))
 	case "big":
 		go func() { write(s, 30_000_000); unix.Close(s) }()
 		received = read(c, -1)
