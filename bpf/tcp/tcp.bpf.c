@@ -125,13 +125,16 @@ int received(__u64 *ctx)
 	return 0;
 }
 
-/* End of a send(2): a server may speak first. It does not hold the lock. Since 6.3. */
+/*
+ * End of a send(2): a server may speak first. It does not hold the lock. Since 6.3. The
+ * kernel sends too, such as what a sockmap redirects: it has accepted nothing.
+ */
 SEC("tp_btf/sock_send_length")
 int sent(__u64 *ctx)
 {
 	struct sock *sk = (struct sock *)ctx[0];
 
-	if (!is_tcp(sk))
+	if (!is_tcp(sk) || kernel_thread(current_task()))
 		return 0;
 	struct tcp_socket *s = find_socket(sk);
 
@@ -203,8 +206,9 @@ static __always_inline __u32 netns_of(struct bpf_sock *sk)
 }
 
 /*
- * connect(2), before anything is looked up. SYN_SENT follows; where it does not,
- * this is all there is of the attempt.
+ * connect(2), before a route is looked up. Programs of the process's own cgroup have run
+ * by now and may have rewritten the address. SYN_SENT follows; where it does not, this is
+ * all there is of the attempt.
  */
 static __always_inline struct tcp_socket *asked(struct bpf_sock_addr *ctx)
 {
