@@ -16,11 +16,16 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* Ports of servers. 0: none. */
 const volatile __u16 cfg_dns_ports[4] = {53};
 
-/* What is known of a socket: for TCP its owner, for UDP whom an unconnected send asks. */
+/*
+ * What is known of a socket: for TCP its owner, for UDP whom an unconnected send asks, and
+ * which thread that is. A send may fail on its way, and another thread may be sending too.
+ */
 struct dns_socket {
-	struct exec_id owner;
+	struct bpf_spin_lock lock; /* of what follows, but for the owner */
+	__u16 asked_port;
 	__be32 asked[4];
-	__u16 asked_port; /* 0: that has left, or there was none */
+	__u64 asker; /* its task's address; 0: what it asked has left, or there was none */
+	struct exec_id owner;
 };
 
 struct {
@@ -112,10 +117,36 @@ static __always_inline struct dns_socket *storage(struct __sk_buff *skb, __u64 f
 	return sk ? bpf_sk_storage_get(&dns_sockets, sk, 0, flags) : 0;
 }
 
-/* A datagram leaves in its sender's system call. */
-static __always_inline void find_sender(struct dns_record *r)
+/* The kernel's own view of a program's context, since 6.2. */
+extern void *bpf_cast_to_kern_ctx(void *context) __ksym __weak;
+
+/*
+ * The network namespace of an outgoing datagram's socket, which its sender may have opened
+ * in another one than its own. 0 where no load leads there: before 6.2, without reads.
+ */
+static __always_inline __u32 socket_netns(struct __sk_buff *skb)
 {
-	r->netns = current_netns();
+	if (cfg_typed && bpf_cast_to_kern_ctx) {
+		struct sk_buff *packet = bpf_cast_to_kern_ctx(skb);
+		struct sock *sk = packet->sk;
+
+		return sk ? sk->__sk_common.skc_net.net->ns.inum : 0;
+	}
+	struct bpf_sock *sk = skb->sk;
+	__u64 front[16]; /* nothing may be added to the socket's own pointer */
+	__u32 at = bpf_core_field_offset(struct sock, __sk_common.skc_net.net);
+
+	if (!cfg_probe_read || !sk || at > sizeof(front) - sizeof(void *) || bpf_probe_read_kernel(front, sizeof(front), sk))
+		return 0;
+	struct net *net = *(struct net **)((char *)front + at);
+
+	return BPF_CORE_READ(net, ns.inum);
+}
+
+/* A datagram leaves in its sender's system call. */
+static __always_inline void find_sender(struct dns_record *r, struct __sk_buff *skb)
+{
+	r->netns = socket_netns(skb);
 	if (!kernel_thread(current_task()))
 		find_exec_id(&r->owner, current_task());
 }
@@ -233,15 +264,20 @@ static __always_inline bool datagram_ends(struct dns_record *r, struct __sk_buff
 	struct dns_socket *s = p->protocol == IPPROTO_UDP ? storage(skb, 0) : 0;
 
 	__builtin_memcpy(r->local, p->source, sizeof(r->local));
-	if (s && s->asked_port) {
-		__builtin_memcpy(r->remote, s->asked, sizeof(r->remote));
-		r->remote_port = s->asked_port;
-		s->asked_port = 0; /* the next datagram may go elsewhere */
-		return true;
-	}
 	__builtin_memcpy(r->remote, p->destination, sizeof(r->remote));
 	r->remote_port = p->destination_port;
-	return serves_dns(p->destination_port);
+	if (s) {
+		__u64 me = (__u64)current_task();
+
+		bpf_spin_lock(&s->lock);
+		if (s->asker == me) {
+			__builtin_memcpy(r->remote, s->asked, sizeof(r->remote));
+			r->remote_port = s->asked_port;
+			s->asker = 0; /* the next datagram may go elsewhere */
+		}
+		bpf_spin_unlock(&s->lock);
+	}
+	return serves_dns(r->remote_port);
 }
 
 SEC("cgroup_skb/egress")
@@ -265,7 +301,7 @@ int dns_egress(struct __sk_buff *skb)
 	}
 	r.local_port = skb->local_port;
 	if (p.protocol == IPPROTO_UDP)
-		find_sender(&r);
+		find_sender(&r, skb);
 	else
 		find_writer(&r, skb);
 	emit_dns(skb, &r, &p);
@@ -297,22 +333,36 @@ int dns_ingress(struct __sk_buff *skb)
 	return 1;
 }
 
-/* sendto(2) on a socket that is not connected: whom it names, before that is rewritten. */
+/*
+ * sendto(2) on a socket that is not connected: whom it names, before netfilter rewrites
+ * that. Programs of the sender's own cgroup have run by now, and may have done so.
+ */
 static __always_inline int on_sendmsg(struct bpf_sock_addr *ctx, const __be32 address[4])
 {
 	struct bpf_sock *sk = ctx->sk;
 	__u16 port = bpf_ntohs(ctx->user_port);
+	bool asks = serves_dns(port);
 
-	if (!sk || !serves_dns(port))
+	if (!sk)
 		return 1;
-	struct dns_socket *s = bpf_sk_storage_get(&dns_sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	struct dns_socket *s = bpf_sk_storage_get(&dns_sockets, sk, 0, asks ? BPF_SK_STORAGE_GET_F_CREATE : 0);
 
 	if (!s) {
-		count_loss(LOSS_TABLE_FULL, EVENT_DNS); /* its answer will not be recognised */
+		if (asks)
+			count_loss(LOSS_TABLE_FULL, EVENT_DNS); /* its answer will not be recognised */
 		return 1;
 	}
-	__builtin_memcpy(s->asked, address, sizeof(s->asked));
-	s->asked_port = port;
+	__u64 me = (__u64)current_task();
+
+	bpf_spin_lock(&s->lock);
+	if (asks) {
+		__builtin_memcpy(s->asked, address, sizeof(s->asked));
+		s->asked_port = port;
+		s->asker = me;
+	} else if (s->asker == me) {
+		s->asker = 0; /* its question did not leave */
+	}
+	bpf_spin_unlock(&s->lock);
 	return 1;
 }
 

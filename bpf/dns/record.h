@@ -18,7 +18,7 @@ struct dns_record {
 	__u64 socket;         /* the kernel's cookie of the socket, unique per boot */
 	__be32 local[4], remote[4]; /* IPv4 as ::ffff:a.b.c.d; remote as the process named it */
 	__u16 local_port, remote_port;
-	__u32 netns;    /* of an outgoing packet */
+	__u32 netns;    /* the socket's, of an outgoing packet; 0 where it is not known */
 	__u32 sequence; /* TCP: number of the first byte of the payload */
 	__u32 length;   /* of the whole payload */
 	__u16 captured;

@@ -10,12 +10,14 @@
 /* Names one image of one process for ever: tgid, boot start time, time of this exec. */
 struct exec_id {
 	__u64 start_ns; /* boot time at which the process started */
-	__u64 exec_ns;  /* boot time of this exec; start_ns where it has not exec'd since its fork */
+	__u64 exec_ns;  /* boot time of this exec; start_ns: it has not exec'd since its fork; 0: not known */
 	__u32 tgid;
 	__u32 pad;
 };
 
-#define PROCESS_PREEXISTING 1 /* was there before the programs were attached */
+enum process_flag {
+	PROCESS_PREEXISTING = 1, /* was there before the programs were attached */
+};
 
 struct process {
 	struct exec_id id;
@@ -63,40 +65,64 @@ static __always_inline __u32 effective_uid(struct task_struct *task)
 	return LOAD(cred, euid.val);
 }
 
-/* The id of a task whose record is missing: its exec time is not known any more. */
+/* The id of a task whose record is missing: the time of its last exec is not known (any more). */
 static __always_inline void task_id(struct exec_id *id, struct task_struct *task)
 {
 	struct task_struct *leader = LOAD(task, group_leader);
 
 	id->start_ns = LOAD(leader, start_boottime);
-	id->exec_ns = id->start_ns;
+	id->exec_ns = 0;
 	id->tgid = LOAD(task, tgid);
 	id->pad = 0;
 }
 
 /*
- * The record of a task's process. The start time guards against a tgid that was
- * reused after an exit that no program saw.
+ * Whether a record is that of a task's process, now. The start time guards against a
+ * tgid that was reused after an exit that no program saw; both guard against an element
+ * of the table that was: one that is deleted is given to another process at once, under
+ * the eyes of whoever has looked it up.
  */
+static __always_inline bool is_of(struct process *p, struct task_struct *task)
+{
+	struct task_struct *leader = LOAD(task, group_leader);
+
+	asm volatile("" : : : "memory"); /* not what was read of it before */
+	return p->id.start_ns == LOAD(leader, start_boottime) && p->id.tgid == (__u32)LOAD(task, tgid);
+}
+
+/* The record of a task's process. See is_of about what is read of it, or written to it. */
 static __always_inline struct process *find_process(struct task_struct *task)
 {
 	__u32 tgid = LOAD(task, tgid);
-	struct task_struct *leader = LOAD(task, group_leader);
 	struct process *p = bpf_map_lookup_elem(&processes, &tgid);
 
-	if (p && p->id.start_ns != LOAD(leader, start_boottime))
-		return 0;
-	return p;
+	return p && is_of(p, task) ? p : 0;
+}
+
+/*
+ * The id is the first of an element that its next process writes: if it is still this
+ * one's after the copy, so is the copy.
+ */
+static __always_inline bool copy_process(struct process *to, struct task_struct *task)
+{
+	struct process *p = find_process(task);
+
+	if (!p)
+		return false;
+	*to = *p;
+	return is_of(p, task);
 }
 
 static __always_inline void find_exec_id(struct exec_id *id, struct task_struct *task)
 {
 	struct process *p = find_process(task);
 
-	if (p)
+	if (p) {
 		*id = p->id;
-	else
-		task_id(id, task);
+		if (is_of(p, task))
+			return;
+	}
+	task_id(id, task);
 }
 
 /* All that is known of a process without its record, as of now. */
@@ -105,6 +131,7 @@ static __always_inline void describe(struct process *p, struct task_struct *task
 	task_id(&p->id, task);
 	/* real_parent, not the caller: CLONE_PARENT makes the caller's parent the parent. */
 	find_exec_id(&p->parent, LOAD(task, real_parent));
+	p->flags = 0;
 	p->execs = exec_count(task);
 	p->cgroup_id = cgroup_id(task);
 	p->uid = effective_uid(task);
@@ -121,13 +148,4 @@ static __always_inline struct task_struct *current_task(void)
 static __always_inline bool kernel_thread(struct task_struct *task)
 {
 	return LOAD(task, flags) & PF_KTHREAD;
-}
-
-static __always_inline __u32 current_netns(void)
-{
-	struct task_struct *task = current_task();
-	struct nsproxy *proxy = LOAD(task, nsproxy);
-	struct net *net = LOAD(proxy, net_ns);
-
-	return LOAD(net, ns.inum);
 }

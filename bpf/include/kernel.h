@@ -14,8 +14,6 @@
 
 #include <stdbool.h>
 
-#define ENOENT 2
-
 #define CO_RE __attribute__((preserve_access_index))
 
 typedef struct { __u32 val; } kuid_t;
@@ -89,6 +87,13 @@ struct uid_gid_map {
 struct user_namespace {
 	struct ns_common ns;
 	struct uid_gid_map uid_map;
+	int level;
+} CO_RE;
+
+/* How a mount translates ids: by nothing in the one that all mounts without have. */
+struct mnt_idmap {
+	struct uid_gid_map uid_map;
+	struct user_namespace *owner; /* 6.2 to 6.6, for uid_map */
 } CO_RE;
 
 struct nsproxy {
@@ -143,6 +148,8 @@ struct dentry {
 
 struct vfsmount {
 	struct dentry *mnt_root;
+	struct mnt_idmap *mnt_idmap;       /* since 6.2 */
+	struct user_namespace *mnt_userns; /* 5.12 to 6.1 */
 } CO_RE;
 
 struct mount {
@@ -269,6 +276,10 @@ struct sock_common {
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
 	unsigned long skc_flags;
+} CO_RE;
+
+struct sk_buff {
+	struct sock *sk;
 } CO_RE;
 
 struct socket {

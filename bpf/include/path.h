@@ -14,10 +14,12 @@
 #define NAME_MAX_BYTES 256
 
 /* How a path ends. */
-#define PATH_COMPLETE 1    /* the walk met the process's root */
-#define PATH_TRUNCATED 2   /* deeper or longer than the limits: the front is missing */
-#define PATH_UNREACHABLE 4 /* the walk met the end of a mount tree that is not the process's root */
-#define PATH_PSEUDO 8      /* the file has a name and no tree, as a memfd has */
+enum path_flag {
+	PATH_COMPLETE = 1,    /* the walk met the process's root */
+	PATH_TRUNCATED = 2,   /* deeper or longer than the limits: the front is missing */
+	PATH_UNREACHABLE = 4, /* the walk met the end of a mount tree that is not the process's root */
+	PATH_PSEUDO = 8,      /* the file has a name and no tree, as a memfd has */
+};
 
 /*
  * The walk's whole state lives in this map value, not in registers: what is

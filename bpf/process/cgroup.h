@@ -46,12 +46,9 @@ static __always_inline int on_attach(struct cgroup *cgroup, struct task_struct *
 	struct kernfs_node *kn = LOAD(cgroup, kn);
 
 	r.cgroup_id = LOAD(kn, id);
-	if (p) {
-		p->cgroup_id = r.cgroup_id;
-		r.id = p->id;
-	} else {
-		task_id(&r.id, task);
-	}
+	find_exec_id(&r.id, task);
+	if (p && is_of(p, task))
+		p->cgroup_id = r.cgroup_id; /* of no other field: its process may exec meanwhile */
 	event_header(&r.header, EVENT_CGROUP_ATTACH, sizeof(r));
 	emit_critical(&r.header, sizeof(r));
 	return 0;

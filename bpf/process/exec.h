@@ -134,9 +134,30 @@ static __always_inline __u32 root_of(struct user_namespace *user)
 	return ~0U;
 }
 
+/* Whether a mount shows other owners than its file system has (mount_setattr(2), MOUNT_ATTR_IDMAP). */
+static __always_inline bool idmapped(struct vfsmount *m)
+{
+	struct user_namespace *user;
+
+	if (bpf_core_field_exists(m->mnt_idmap)) {
+		struct mnt_idmap *map = LOAD(m, mnt_idmap);
+
+		if (bpf_core_field_exists(map->uid_map))
+			return LOAD(map, uid_map.nr_extents);
+		user = LOAD(map, owner);
+	} else if (bpf_core_field_exists(m->mnt_userns)) {
+		user = LOAD(m, mnt_userns);
+	} else {
+		return false;
+	}
+	return LOAD(user, level); /* without a translation it is the initial one */
+}
+
 static __always_inline void record_gains(struct exec_record *r, struct task_struct *task,
 					 struct linux_binprm *bprm, struct inode *inode)
 {
+	struct file *file = LOAD(bprm, file);
+	bool translated = idmapped(LOAD(file, f_path.mnt));
 	const struct credentials *c = &r->credentials;
 	const struct cred *cred = LOAD(task, cred);
 	unsigned short mode = LOAD(inode, i_mode);
@@ -144,12 +165,13 @@ static __always_inline void record_gains(struct exec_record *r, struct task_stru
 
 	/*
 	 * The personality bits to clear are set by an exec that honours S_ISUID or S_ISGID:
-	 * not on a nosuid mount, nor under no_new_privs (fs/exec.c, bprm_fill_uid).
+	 * not on a nosuid mount, nor under no_new_privs (fs/exec.c, bprm_fill_uid). Whose id that
+	 * is, an idmapped mount has translated.
 	 */
 	if (LOAD(bprm, per_clear)) {
-		if ((mode & 04000) && c->euid != c->uid && c->euid == LOAD(inode, i_uid.val))
+		if ((mode & 04000) && c->euid != c->uid && (translated || c->euid == LOAD(inode, i_uid.val)))
 			r->flags |= EXEC_SETUID;
-		if ((mode & 02010) == 02010 && c->egid != c->gid && c->egid == LOAD(inode, i_gid.val))
+		if ((mode & 02010) == 02010 && c->egid != c->gid && (translated || c->egid == LOAD(inode, i_gid.val)))
 			r->flags |= EXEC_SETGID;
 	}
 	/*
@@ -268,39 +290,31 @@ static __always_inline __u32 record_strings(struct exec_record *r, struct task_s
  */
 static __always_inline void renew_parent(struct exec_id *id, struct task_struct *parent)
 {
-	struct process *p = find_process(parent);
 	struct exec_id now;
 
-	if (p) {
-		*id = p->id;
-		return;
-	}
-	task_id(&now, parent);
-	if (now.tgid != id->tgid || now.start_ns != id->start_ns)
+	find_exec_id(&now, parent);
+	if (now.exec_ns || now.tgid != id->tgid || now.start_ns != id->start_ns)
 		*id = now;
 }
 
+/* Written as a whole and by its key: the record that was found may be another process's by now. */
 static __always_inline void remember_exec(struct task_struct *task, struct exec_record *r)
 {
 	__u32 tgid = LOAD(task, tgid);
-	struct process *p = find_process(task);
+	struct process p = {};
 
-	if (!p) {
-		struct process fresh = {};
-
-		describe(&fresh, task);
-		fresh.id.exec_ns = r->header.boot_ns;
-		if (bpf_map_update_elem(&processes, &tgid, &fresh, BPF_ANY))
-			count_loss(LOSS_TABLE_FULL, EVENT_EXEC);
-		r->process = fresh;
-		return;
+	if (copy_process(&p, task)) {
+		renew_parent(&p.parent, LOAD(task, real_parent));
+		p.execs = exec_count(task);
+		p.cgroup_id = cgroup_id(task);
+		p.uid = effective_uid(task);
+	} else {
+		describe(&p, task);
 	}
-	renew_parent(&p->parent, LOAD(task, real_parent));
-	p->id.exec_ns = r->header.boot_ns;
-	p->execs = exec_count(task);
-	p->cgroup_id = cgroup_id(task);
-	p->uid = effective_uid(task);
-	r->process = *p;
+	p.id.exec_ns = r->header.boot_ns;
+	if (bpf_map_update_elem(&processes, &tgid, &p, BPF_ANY))
+		count_loss(LOSS_TABLE_FULL, EVENT_EXEC);
+	r->process = p;
 }
 
 /* Also where the mark is gone: then the record tells, if there is one. */

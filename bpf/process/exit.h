@@ -98,25 +98,25 @@ static __always_inline int on_exit(__u64 *ctx, enum turn turn)
 		return 0;
 
 	struct exit_record r = {};
-	struct process *p = find_process(task);
+	bool known = copy_process(&r.process, task);
 	__u32 tgid = LOAD(task, tgid);
 
 	if (turn == RESCUE) {
 		if (was_handled(AT_EXIT, task))
 			return 0;
 		/* Without a record the first may have been here all the same: user space drops a second exit. */
-		if (p)
+		if (known)
 			count_rescue(&exit_rescues);
 	} else {
 		handles(AT_EXIT, task);
 	}
-	if (p)
-		r.process = *p;
-	else
+	if (!known)
 		describe(&r.process, task); /* its fork was missed, or had no room */
-	/* Only one of two last threads can delete the record; without one user space tells them apart. */
-	if (bpf_map_delete_elem(&processes, &tgid) == -ENOENT && p)
-		return 0;
+	/*
+	 * Whoever else has deleted the record meanwhile, the exit is told: of two last threads each
+	 * may tell it (user space drops the second), and a scan or a sweep tells nothing.
+	 */
+	bpf_map_delete_elem(&processes, &tgid);
 	event_header(&r.header, EVENT_EXIT, sizeof(r));
 	record_end(&r, task, signal);
 	bpf_get_current_comm(r.comm, sizeof(r.comm));

@@ -30,6 +30,7 @@ static __always_inline int on_fork(struct task_struct *child, enum turn turn)
 		handles(AT_FORK, child);
 	}
 	describe(&p, child);
+	p.id.exec_ns = p.id.start_ns;
 	if (bpf_map_update_elem(&processes, &tgid, &p, BPF_ANY))
 		count_loss(LOSS_TABLE_FULL, EVENT_FORK);
 	event_header(&r.header, EVENT_FORK, sizeof(r));
@@ -179,6 +180,11 @@ int oom_pid(__u64 *ctx)
 	if (p) {
 		r.id = p->id;
 		r.cgroup_id = p->cgroup_id;
+		asm volatile("" : : : "memory");
+		if (p->id.tgid != tgid) { /* another's by now: see is_of */
+			__builtin_memset(&r.id, 0, sizeof(r.id));
+			r.cgroup_id = 0;
+		}
 	}
 	r.id.tgid = tgid;
 	event_header(&r.header, EVENT_OOM, sizeof(r));
@@ -197,19 +203,21 @@ struct bpf_iter__task {
 
 /*
  * add_existing records a process that was there first. A record that tracing has
- * written meanwhile is newer: it stays, and p becomes it. A process that is ending
- * is not added behind the back of its exit, which deletes the record after live
- * has become 0.
+ * written meanwhile is newer: it stays, and p becomes it; its exit deletes it. A
+ * process that is ending is not added behind the back of its exit, which deletes the
+ * record after live has become 0.
  */
 static __always_inline bool add_existing(struct process *p, struct task_struct *task)
 {
 	__u32 tgid = task->tgid;
-	struct process *known;
+	bool ours = true;
 
 	if (bpf_map_update_elem(&processes, &tgid, p, BPF_NOEXIST)) {
-		known = find_process(task);
-		if (known)
-			*p = *known;
+		struct process known;
+
+		ours = !copy_process(&known, task);
+		if (!ours)
+			*p = known;
 		/* Where a record is, but of an earlier process, its exit was not seen. */
 		else
 			bpf_map_update_elem(&processes, &tgid, p, BPF_EXIST);
@@ -217,7 +225,8 @@ static __always_inline bool add_existing(struct process *p, struct task_struct *
 	}
 	if (task->signal->live.counter)
 		return true;
-	bpf_map_delete_elem(&processes, &tgid);
+	if (ours)
+		bpf_map_delete_elem(&processes, &tgid);
 	return false;
 }
 

@@ -26,13 +26,15 @@ struct namespaces {
 	__u32 cgroup, ipc, mnt, net, pid, time, user, uts;
 };
 
-#define EXEC_SETUID 1
-#define EXEC_SETGID 2
-#define EXEC_FILE_CAPS 4
-#define EXEC_UNLINKED 8
-#define EXEC_SCRIPT 16
-#define EXEC_ARGS_TRUNCATED 32
-#define EXEC_NO_PATHS 64 /* names could not be read here: see /proc */
+enum exec_flag {
+	EXEC_SETUID = 1,
+	EXEC_SETGID = 2,
+	EXEC_FILE_CAPS = 4,
+	EXEC_UNLINKED = 8,
+	EXEC_SCRIPT = 16,
+	EXEC_ARGS_TRUNCATED = 32,
+	EXEC_NO_PATHS = 64, /* names could not be read here: see /proc */
+};
 
 /* The fixed part of an exec record. */
 struct exec_head {

@@ -54,8 +54,6 @@ static __always_inline enum tcp_reason close_reason(struct tcp_socket *s, struct
 {
 	unsigned long flags = sk->__sk_common.skc_flags;
 
-	if (waits(s))
-		return TCP_REASON_UNACCEPTED;
 	switch (sk->sk_err) {
 	case 0:
 		break;
@@ -71,6 +69,9 @@ static __always_inline enum tcp_reason close_reason(struct tcp_socket *s, struct
 	default:
 		return TCP_REASON_ERROR;
 	}
+	/* Its listener has ended. Nothing else does that to a connection in its queue without an error. */
+	if (waits(s))
+		return TCP_REASON_UNACCEPTED;
 	/* Straight to CLOSE, with RST: close(2) over unread data, SO_LINGER 0, disconnect. */
 	if (old == ESTABLISHED || old == CLOSE_WAIT || old == FIN_WAIT1)
 		return TCP_REASON_ABORT;

@@ -25,8 +25,9 @@ static __always_inline void on_listen(struct tcp_socket *s, struct sock *sk)
 	read_ends(s, sk);
 	if (!has_storage(sk)) {
 		struct listener_key key = {s->ends.netns, s->ends.local_port};
+		struct listener last = {s->owner, s->id};
 
-		if (bpf_map_update_elem(&tcp_listeners, &key, &s->owner, BPF_ANY))
+		if (bpf_map_update_elem(&tcp_listeners, &key, &last, BPF_ANY))
 			count_loss(LOSS_TABLE_FULL, EVENT_LISTEN);
 	}
 	emit_open(EVENT_LISTEN, s, 0, sk->sk_max_ack_backlog);
@@ -37,10 +38,10 @@ static __always_inline void on_child(struct tcp_socket *s, struct sock *sk)
 {
 	if (!cfg_socket_storage || !s->owner.tgid) {
 		struct listener_key key = {sk->__sk_common.skc_net.net->ns.inum, sk->__sk_common.skc_num};
-		struct exec_id *owner = bpf_map_lookup_elem(&tcp_listeners, &key);
+		struct listener *last = bpf_map_lookup_elem(&tcp_listeners, &key);
 
-		if (owner)
-			s->owner = *owner;
+		if (last)
+			s->owner = last->owner;
 	}
 	begin(s, TCP_PASSIVE);
 	s->source = s->owner.tgid ? TCP_SOURCE_LISTENER : TCP_SOURCE_NONE;
@@ -142,10 +143,12 @@ static __always_inline void on_close(struct tcp_socket *s, struct sock *sk, int 
 		emit_open(EVENT_UNLISTEN, s, 0, 0);
 		if (!has_storage(sk)) {
 			struct listener_key key = {s->ends.netns, s->ends.local_port};
+			struct listener *last = bpf_map_lookup_elem(&tcp_listeners, &key);
 
-			bpf_map_delete_elem(&tcp_listeners, &key);
+			if (last && last->id == s->id)
+				bpf_map_delete_elem(&tcp_listeners, &key);
 		}
-	} else if (s->established_ns || (s->flags & TCP_PREEXISTING)) {
+	} else if (s->established_ns || (s->flags & TCP_PREEXISTING && old != SYN_SENT)) {
 		on_local_close(s, sk);
 		/* Reset before its acceptor did anything, if that is known by its struct socket only. */
 		if (untold(s) && (s->accept == TCP_ACCEPT_TAKEN || sk->sk_socket))

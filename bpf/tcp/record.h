@@ -26,7 +26,7 @@ enum tcp_reason {
 	TCP_REASON_TIMEOUT = 5,
 	TCP_REASON_REFUSED = 6,
 	TCP_REASON_ERROR = 7,
-	TCP_REASON_UNACCEPTED = 8, /* never taken from the listener's queue */
+	TCP_REASON_UNACCEPTED = 8, /* its listener ended before it was taken from the queue */
 	TCP_REASONS = 9,
 };
 

@@ -54,12 +54,18 @@ struct listener_key {
 	__u32 port;
 };
 
+/* The last of them, if there are several. */
+struct listener {
+	struct exec_id owner;
+	__u64 id; /* the socket's */
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 8192);
 	__type(key, struct listener_key);
-	__type(value, struct exec_id);
+	__type(value, struct listener);
 } tcp_listeners SEC(".maps");
 
 struct {

@@ -125,13 +125,16 @@ int received(__u64 *ctx)
 	return 0;
 }
 
-/* End of a send(2): a server may speak first. It does not hold the lock. Since 6.3. */
+/*
+ * End of a send(2): a server may speak first. It does not hold the lock. Since 6.3. The
+ * kernel sends too, such as what a sockmap redirects: it has accepted nothing.
+ */
 SEC("tp_btf/sock_send_length")
 int sent(__u64 *ctx)
 {
 	struct sock *sk = (struct sock *)ctx[0];
 
-	if (!is_tcp(sk))
+	if (!is_tcp(sk) || kernel_thread(current_task()))
 		return 0;
 	struct tcp_socket *s = find_socket(sk);
 
@@ -194,9 +197,18 @@ int accept_exit(__u64 *ctx)
 	return 0;
 }
 
+/* The network namespace of a socket that may be of another one than its process. */
+static __always_inline __u32 netns_of(struct bpf_sock *sk)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	return tp ? tp->inet_conn.icsk_inet.sk.__sk_common.skc_net.net->ns.inum : 0;
+}
+
 /*
- * connect(2), before anything is looked up. SYN_SENT follows; where it does not,
- * this is all there is of the attempt.
+ * connect(2), before a route is looked up. Programs of the process's own cgroup have run
+ * by now and may have rewritten the address. SYN_SENT follows; where it does not, this is
+ * all there is of the attempt.
  */
 static __always_inline struct tcp_socket *asked(struct bpf_sock_addr *ctx)
 {
@@ -215,7 +227,7 @@ static __always_inline struct tcp_socket *asked(struct bpf_sock_addr *ctx)
 	s->state = CLOSE;
 	s->ends.local_port = 0;
 	s->ends.remote_port = bpf_ntohs(ctx->user_port);
-	s->ends.netns = current_netns();
+	s->ends.netns = netns_of(sk);
 	return s;
 }
 

@@ -282,7 +282,7 @@ const readerSettles = 500 * time.Millisecond
 // reconcile drops connections from the table that the kernel side does not know any more:
 // their close was lost. It asks twice, as one answer may leave out a socket that lives.
 func (a *Agent) reconcile(ctx context.Context) {
-	if !a.traffic.available() {
+	if rung := rungOf(a.signals, tcp.TrafficSignal); rung == nil || !tcp.CountsAll(*rung) {
 		return
 	}
 	began, known := bootNS(), map[uint64]struct{}{}

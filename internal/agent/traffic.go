@@ -52,9 +52,6 @@ func (t *traffic) recent() flow.Traffic {
 	return now
 }
 
-// available tells whether the kernel can be asked.
-func (t *traffic) available() bool { return len(t.programs) > 0 }
-
 // read asks the kernel.
 func (t *traffic) read() (flow.Traffic, error) {
 	at := bootNS()

@@ -97,6 +97,7 @@ func (t *Table) Seed(e *abi.TcpRecord, resolve Resolve) {
 func (t *Table) connect(e *abi.TcpRecord, resolve Resolve) *skepv1.Record {
 	if e.Socket.Flags&uint16(abi.TcpFailed) == 0 {
 		c := t.enter(e, resolve)
+		c.socket = e.Socket // a scan may have met it in SYN_SENT
 		t.link(c)
 		return t.record("connect", c, e)
 	}

@@ -107,7 +107,7 @@ func TestManyImages(t *testing.T) {
 		t.Errorf("the heap has grown by %d bytes", grown)
 	}
 	wantLen(t, table, 2, 2+1+16)
-	if gone := table.Exit(first, "p", 60_000, &skepv1.Exit{}); gone != last {
+	if gone := table.Exit(proc(1, 1, 0, abi.ExecID{}), "p", 60_000, &skepv1.Exit{}); gone != last {
 		t.Errorf("exit of %v", gone)
 	}
 	for i := uint32(100); i < 120; i++ { // until the last image is forgotten, too

@@ -88,7 +88,7 @@ func (t *Table) known(id abi.ExecID) bool {
 	if e := t.live[id.Tgid]; e != nil && sameProcess(e.id, id) && e.id.ExecNS >= id.ExecNS {
 		return true
 	}
-	e := t.entries[id]
+	e := t.image(id)
 	return e != nil && e.dead && !e.vanished || t.ended(id)
 }
 

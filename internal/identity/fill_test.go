@@ -32,7 +32,7 @@ func scanned(t *testing.T, pid int) abi.Process {
 		t.Fatalf("no process %d", pid)
 	}
 	p := proc(uint32(pid), ticks*1e7, ticks*1e7, abi.ExecID{})
-	p.Flags = preexisting
+	p.Flags = uint16(abi.ProcessPreexisting)
 	return *p
 }
 

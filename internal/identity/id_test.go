@@ -109,9 +109,14 @@ func checkTable(t *testing.T, table *Table, keep int) {
 	if size != table.deadBytes {
 		t.Fatalf("the dead take %d bytes, counted are %d", size, table.deadBytes)
 	}
-	for id, e := range table.entries {
-		if l := e.images.latest; l != nil && table.entries[l.id] != l {
-			t.Fatalf("entry %v keeps %v, which is forgotten", id, l.id)
+	for id, e := range table.last {
+		if processKey(e.id) != id || table.entries[e.id] != e {
+			t.Fatalf("latest image of %v: %+v", id, e)
+		}
+	}
+	for tgid, e := range table.live {
+		if table.last[processKey(e.id)] != e {
+			t.Fatalf("live entry of %d is not its latest: %+v", tgid, e)
 		}
 	}
 	if len(table.dead) > keep || len(table.entries) > 2*len(table.live)+keep {

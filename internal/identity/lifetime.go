@@ -7,13 +7,10 @@ import (
 	"github.com/skep-io/skep/internal/abi"
 )
 
-// preexisting is PROCESS_PREEXISTING of bpf/include/identity.h.
-const preexisting = 1
-
 // add makes the entry of an image and retires the one it supersedes. An image may come
 // twice, from a scan and then from the ring: its entry starts anew, but keeps its children.
 func (t *Table) add(p *abi.Process) (*entry, Place) {
-	id := key(p.ID)
+	id := named(key(p.ID))
 	old := t.live[id.Tgid]
 	if old != nil {
 		t.retire(old, 0)
@@ -24,40 +21,26 @@ func (t *Table) add(p *abi.Process) (*entry, Place) {
 		e = &entry{}
 		t.entries[id] = e
 	}
-	inside, images := t.succeed(old, e, id)
+	// A process that was born inside its container stays so, whatever it execs.
+	inside := old != nil && old != e && old.inside && sameProcess(old.id, id)
 	*e = entry{
-		id: id, parent: key(p.Parent), cgroup: p.CgroupID, images: images, inside: inside,
+		id: id, parent: key(p.Parent), cgroup: p.CgroupID, inside: inside,
 		children: e.children, queued: e.queued, size: e.size,
 	}
 	execID, processID := t.names.both(id)
 	e.process = &skepv1.Process{
 		ProcessId: processID, ExecId: execID, Pid: id.Tgid, Ppid: p.Parent.Tgid, Uid: p.UID,
-		Container: place.Container, Unit: place.Unit, Preexisting: p.Flags&preexisting != 0,
+		Container: place.Container, Unit: place.Unit, Preexisting: p.Flags&uint16(abi.ProcessPreexisting) != 0,
 	}
-	t.live[id.Tgid] = e
+	t.live[id.Tgid], t.last[processKey(id)] = e, e
 	t.adopt(e)
 	return e, place
 }
 
-// succeed makes e the latest image of its process, of which old, if any, was the last.
-func (t *Table) succeed(old, e *entry, id abi.ExecID) (inside bool, all *images) {
-	e.leave()
-	switch {
-	case old != nil && sameProcess(old.id, id):
-		inside, all = old != e && old.inside, old.images
-	case e.images != nil:
-		all = e.images
-	default:
-		all = &images{}
-	}
-	all.latest = e
-	return inside, all
-}
-
-// leave takes an entry out of its process's images, which must not keep it in memory.
-func (e *entry) leave() {
-	if e.images != nil && e.images.latest == e {
-		e.images.latest = nil
+// leave takes a forgotten entry out of the latest images.
+func (t *Table) leave(e *entry) {
+	if id := processKey(e.id); t.last[id] == e {
+		delete(t.last, id)
 	}
 }
 
@@ -66,8 +49,9 @@ func (t *Table) adopt(e *entry) {
 	if e.parent.Tgid == 0 {
 		return // a kernel thread's, or the first process's
 	}
-	e.up = t.latest(e.parent)
+	e.up = t.image(e.parent)
 	if e.up == nil {
+		e.parent = named(e.parent)
 		e.process.ParentExecId = t.names.Exec(e.parent)
 		return
 	}
@@ -119,7 +103,7 @@ func (t *Table) evict() {
 		// It may have come to life, or to children, from the ring after a scan.
 		if e.dead && e.children == 0 {
 			delete(t.entries, e.id)
-			e.leave()
+			t.leave(e)
 		}
 	}
 }

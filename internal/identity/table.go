@@ -61,6 +61,7 @@ type Table struct {
 	mutex     sync.RWMutex
 	live      map[uint32]*entry
 	entries   map[abi.ExecID]*entry
+	last      map[abi.ExecID]*entry // the latest image of each process, by its id without the exec time
 	dead      []*entry              // without live children, oldest first
 	deadBytes int                   // the sum of their sizes
 	started   map[string]abi.ExecID // containers: the first process that was seen to exec in each
@@ -74,8 +75,7 @@ const deadBudget = 8 << 20
 // entry is one image of a process.
 type entry struct {
 	id, parent abi.ExecID
-	up         *entry  // the parent's entry, while this one lives
-	images     *images // of this process
+	up         *entry // the parent's entry, while this one lives
 	process    *skepv1.Process
 	exec       *skepv1.Exec // nil for a fork: that of the image it was forked from is in origin
 	origin     *skepv1.Exec
@@ -93,22 +93,34 @@ type entry struct {
 	exit       *skepv1.Exit
 }
 
-// images is shared by the entries of one process. They know the latest through it and not
-// from one to the next, or the first, kept by a child, would keep all that follow.
-type images struct{ latest *entry }
-
 // New makes an empty table that remembers up to `keep` dead entries, of 8 MiB at most.
 // Secrets are taken out of the arguments that it reads from /proc.
 func New(names Names, cgroups Cgroups, keep int, secrets *redact.Redactor) *Table {
 	return &Table{
 		names: names, cgroups: cgroups, keep: keep, keepBytes: deadBudget,
 		read: func(id abi.ExecID) (*skepv1.Exec, string) { return readProc(id, secrets) },
-		live: map[uint32]*entry{}, entries: map[abi.ExecID]*entry{}, started: map[string]abi.ExecID{},
+		live: map[uint32]*entry{}, entries: map[abi.ExecID]*entry{}, last: map[abi.ExecID]*entry{}, started: map[string]abi.ExecID{},
 	}
 }
 
 func key(id abi.ExecID) abi.ExecID {
 	id.Pad = 0
+	return id
+}
+
+// processKey is the id of all images of a process, which is also that of one whose exec time
+// the kernel side does not know.
+func processKey(id abi.ExecID) abi.ExecID {
+	id.ExecNS = 0
+	return id
+}
+
+// named is the id by which an image is known to users: as long as the time of its last exec
+// is not known, the process's start stands for it.
+func named(id abi.ExecID) abi.ExecID {
+	if id.ExecNS == 0 {
+		id.ExecNS = id.StartNS
+	}
 	return id
 }
 
@@ -151,7 +163,7 @@ func (t *Table) Exec(p *abi.Process, comm string, body *skepv1.Exec) *skepv1.Pro
 func (t *Table) Exit(p *abi.Process, comm string, bootNS uint64, body *skepv1.Exit) *skepv1.Process {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	e := t.latest(key(p.ID))
+	e := t.image(key(p.ID))
 	switch {
 	case e == nil && t.ended(key(p.ID)):
 		return nil
@@ -170,20 +182,14 @@ func (t *Table) Exit(p *abi.Process, comm string, bootNS uint64, body *skepv1.Ex
 	return e.process
 }
 
-// latest finds the image that an event means by id. The kernel side does not know the
-// time of the last exec where it had no room for the process, or has forgotten it already.
-func (t *Table) latest(id abi.ExecID) *entry {
-	e := t.entries[id]
-	if id.ExecNS != id.StartNS {
-		return e
+// image finds the image that an event means by id. The kernel side does not know the time
+// of the last exec where it had no room for the process, or has forgotten it already: it
+// says 0, which means the latest.
+func (t *Table) image(id abi.ExecID) *entry {
+	if id.ExecNS == 0 {
+		return t.last[id]
 	}
-	if live := t.live[id.Tgid]; live != nil && sameProcess(live.id, id) {
-		return live
-	}
-	if e != nil && e.images.latest != nil {
-		return e.images.latest
-	}
-	return e
+	return t.entries[id]
 }
 
 // ended tells whether a process has ended just now, for the second of two last threads,
@@ -214,15 +220,15 @@ func (t *Table) Process(id abi.ExecID) *skepv1.Process {
 	if e := t.find(id); e != nil {
 		return e.process
 	}
-	return &skepv1.Process{ProcessId: t.names.Process(id), ExecId: t.names.Exec(id), Pid: id.Tgid}
+	return &skepv1.Process{ProcessId: t.names.Process(id), ExecId: t.names.Exec(named(id)), Pid: id.Tgid}
 }
 
-// find also takes the id of a process whose exec time the kernel side did not know.
+// find also takes the id of an image that was not seen, or is forgotten, while its process lives.
 func (t *Table) find(id abi.ExecID) *entry {
-	if e := t.entries[id]; e != nil {
+	if e := t.image(id); e != nil {
 		return e
 	}
-	if e := t.live[id.Tgid]; e != nil && e.id.StartNS == id.StartNS {
+	if e := t.live[id.Tgid]; e != nil && sameProcess(e.id, id) {
 		return e
 	}
 	return nil

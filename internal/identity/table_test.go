@@ -88,7 +88,7 @@ func TestSecondLastThread(t *testing.T) {
 	if table.Exit(proc(2, 30, 40, abi.ExecID{}), "cat", 60, &skepv1.Exit{}) == nil {
 		t.Error("no exit")
 	}
-	if p := table.Exit(proc(2, 30, 30, abi.ExecID{}), "cat", 60, &skepv1.Exit{}); p != nil {
+	if p := table.Exit(proc(2, 30, 0, abi.ExecID{}), "cat", 60, &skepv1.Exit{}); p != nil {
 		t.Errorf("second exit: %v", p)
 	}
 	wantLen(t, table, 0, 1)
@@ -99,14 +99,39 @@ func TestNoKernelRecord(t *testing.T) {
 	table, _ := newTable(10)
 	table.Fork(proc(2, 30, 30, abi.ExecID{}), "sh")
 	image := table.Exec(proc(2, 30, 40, abi.ExecID{}), "cat", exec("/bin/cat"))
-	child := table.Fork(proc(3, 50, 50, abi.ExecID{Tgid: 2, StartNS: 30, ExecNS: 30}), "cat")
+	child := table.Fork(proc(3, 50, 50, abi.ExecID{Tgid: 2, StartNS: 30}), "cat")
 	if child.ParentExecId != image.ExecId || child.Exe != "/bin/cat" {
 		t.Errorf("child: %v", child)
 	}
-	if gone := table.Exit(proc(2, 30, 30, abi.ExecID{}), "cat", 60, &skepv1.Exit{}); gone != image {
+	unknown := abi.ExecID{Tgid: 2, StartNS: 30}
+	if got := table.Process(unknown); got != image {
+		t.Errorf("what it did while it lived is told of %v", got)
+	}
+	if gone := table.Exit(proc(2, 30, 0, abi.ExecID{}), "cat", 60, &skepv1.Exit{}); gone != image {
 		t.Errorf("exit: %v", gone)
 	}
+	// Its last descriptors are closed after its end is told, and its record is gone.
+	if got := table.Process(unknown); got != image {
+		t.Errorf("what it did when it ended is told of %v", got)
+	}
 	wantLen(t, table, 1, 3)
+}
+
+// TestUnknownImage: neither side knows the time of the last exec.
+func TestUnknownImage(t *testing.T) {
+	table, _ := newTable(10)
+	if p := table.Process(abi.ExecID{Tgid: 2, StartNS: 30}); p.ExecId != "1111111122222222-2-30-30" {
+		t.Errorf("exec id %s", p.ExecId)
+	}
+	child := table.Fork(proc(3, 50, 50, abi.ExecID{Tgid: 2, StartNS: 30}), "x")
+	gone := table.Exit(proc(2, 30, 0, abi.ExecID{}), "sh", 60, &skepv1.Exit{})
+	if gone == nil || gone.ExecId != "1111111122222222-2-30-30" || child.ParentExecId != gone.ExecId {
+		t.Errorf("child %v of %v", child, gone)
+	}
+	if again := table.Exit(proc(2, 30, 0, abi.ExecID{}), "sh", 60, &skepv1.Exit{}); again != nil {
+		t.Errorf("exit told twice: %v", again)
+	}
+	wantLen(t, table, 1, 2)
 }
 
 // TestEndingParent: the kernel side had forgotten the parent, which was ending, when the child exec'd.
@@ -115,7 +140,7 @@ func TestEndingParent(t *testing.T) {
 	table.Fork(proc(2, 30, 30, abi.ExecID{}), "sh")
 	image := table.Exec(proc(2, 30, 40, abi.ExecID{}), "cat", exec("/bin/cat"))
 	table.Exit(proc(2, 30, 40, abi.ExecID{}), "cat", 60, &skepv1.Exit{})
-	child := table.Exec(proc(3, 50, 70, abi.ExecID{Tgid: 2, StartNS: 30, ExecNS: 30}), "x", exec("/x"))
+	child := table.Exec(proc(3, 50, 70, abi.ExecID{Tgid: 2, StartNS: 30}), "x", exec("/x"))
 	if child.ParentExecId != image.ExecId {
 		t.Errorf("parent is %s, want %s", child.ParentExecId, image.ExecId)
 	}
@@ -251,8 +276,9 @@ func TestMove(t *testing.T) {
 	box := &skepv1.Container{Id: "box"}
 	where[5] = Place{Container: box, Cgroup: "/box"}
 	p := proc(1, 1, 2, abi.ExecID{})
+	table.Fork(proc(1, 1, 1, abi.ExecID{}), "a")
 	before := table.Exec(p, "a", exec("/a"))
-	table.Move(abi.ExecID{Tgid: 1, StartNS: 1, ExecNS: 1}, 5, 3) // the kernel does not know the exec
+	table.Move(abi.ExecID{Tgid: 1, StartNS: 1}, 5, 3) // the kernel does not know the exec
 	after := table.Process(p.ID)
 	if before.Container != nil || after.Container != box || after.ExecId != before.ExecId || after.Exe != "/a" {
 		t.Errorf("%v, then %v", before, after)

@@ -128,6 +128,9 @@ func (t *Table) answer(head *abi.DNSRecord, m *message, length int) {
 
 // remember lets the addresses of an answer be known by the name that was asked for.
 func (t *Table) remember(q *query, m *message, nowNS uint64) {
+	if q.head.Netns == 0 {
+		return // where the addresses mean anything is not known
+	}
 	for _, a := range m.addresses {
 		t.names.learn(place{q.head.Netns, a.addr}, bare(q.message.name), q.process.GetProcessId(), a.ttl, nowNS)
 	}

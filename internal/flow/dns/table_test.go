@@ -368,3 +368,15 @@ func BenchmarkTransaction(b *testing.B) {
 		table.Apply(in, answered, nil)
 	}
 }
+
+// TestNoNamespace: an address means nothing as long as it is not known where.
+func TestNoNamespace(t *testing.T) {
+	b := newBench()
+	asked := head(1, false, 10*ms)
+	asked.Netns = 0
+	b.packet(asked, query1("a"))
+	b.packet(head(1, true, 12*ms), answer1("a", 0, "\x01\x02\x03\x04"))
+	if len(b.records) != 1 || len(b.names.places) != 0 {
+		t.Errorf("%d records, %d names", len(b.records), len(b.names.places))
+	}
+}

@@ -29,7 +29,7 @@ func execRecord(h abi.ExecHead, args, filename, exe, cwd string) []byte {
 }
 
 func typicalExec() []byte {
-	h := abi.ExecHead{Inode: 42, Device: 8<<20 | 1, ExePathFlags: pathComplete, CwdPathFlags: pathComplete, NSPid: 7}
+	h := abi.ExecHead{Inode: 42, Device: 8<<20 | 1, ExePathFlags: uint16(abi.PathComplete), CwdPathFlags: uint16(abi.PathComplete), NSPid: 7}
 	h.Process = abi.Process{ID: abi.ExecID{StartNS: 100, ExecNS: 200, Tgid: 7}, Parent: abi.ExecID{StartNS: 1, ExecNS: 1, Tgid: 1}}
 	copy(h.Comm[:], "curl")
 	copy(h.TTY[:], "pts3")
@@ -75,17 +75,17 @@ func TestDecodeExecRedacts(t *testing.T) {
 }
 
 func TestDecodeExecFlags(t *testing.T) {
-	for flag, is := range map[uint32]func(*Exec) bool{
-		execSetuid: func(e *Exec) bool { return e.Body.Setuid }, execSetgid: func(e *Exec) bool { return e.Body.Setgid },
-		execFileCaps: func(e *Exec) bool { return e.Body.FileCaps }, execUnlinked: func(e *Exec) bool { return e.Body.Unlinked },
-		execScript:        func(e *Exec) bool { return e.Body.Script == "/s" },
-		execArgsTruncated: func(e *Exec) bool { return e.Body.ArgsTruncated },
-		execNoPaths:       func(e *Exec) bool { return e.NoPaths },
+	for flag, is := range map[abi.ExecFlag]func(*Exec) bool{
+		abi.ExecSetuid: func(e *Exec) bool { return e.Body.Setuid }, abi.ExecSetgid: func(e *Exec) bool { return e.Body.Setgid },
+		abi.ExecFileCaps: func(e *Exec) bool { return e.Body.FileCaps }, abi.ExecUnlinked: func(e *Exec) bool { return e.Body.Unlinked },
+		abi.ExecScript:        func(e *Exec) bool { return e.Body.Script == "/s" },
+		abi.ExecArgsTruncated: func(e *Exec) bool { return e.Body.ArgsTruncated },
+		abi.ExecNoPaths:       func(e *Exec) bool { return e.NoPaths },
 	} {
 		for _, set := range []bool{true, false} {
 			h := abi.ExecHead{}
 			if set {
-				h.Flags = flag
+				h.Flags = uint32(flag)
 			}
 			e, err := DecodeExec(execRecord(h, "a\x00", "/s\x00", "", ""), nil)
 			if err != nil || is(e) != set {
@@ -97,8 +97,8 @@ func TestDecodeExecFlags(t *testing.T) {
 
 // TestMemfd: the name alone makes none.
 func TestMemfd(t *testing.T) {
-	for flags, want := range map[uint16]bool{pathUnreachable | pathPseudo: true, pathComplete: false, pathUnreachable: false} {
-		e, err := DecodeExec(execRecord(abi.ExecHead{Flags: execUnlinked, ExePathFlags: flags}, "", "", "memfd:x\x00", ""), nil)
+	for flags, want := range map[abi.PathFlag]bool{abi.PathUnreachable | abi.PathPseudo: true, abi.PathComplete: false, abi.PathUnreachable: false} {
+		e, err := DecodeExec(execRecord(abi.ExecHead{Flags: uint32(abi.ExecUnlinked), ExePathFlags: uint16(flags)}, "", "", "memfd:x\x00", ""), nil)
 		if err != nil || e.Body.Memfd != want || e.Body.File.Path != "/memfd:x" {
 			t.Errorf("flags %d: %v %v", flags, e.Body, err)
 		}
@@ -139,17 +139,17 @@ func TestArguments(t *testing.T) {
 func TestJoinPath(t *testing.T) {
 	for _, c := range []struct {
 		walk  string
-		flags uint16
+		flags abi.PathFlag
 		want  string
 	}{
-		{"", pathComplete, "/"},
-		{"", pathTruncated, ""},
+		{"", abi.PathComplete, "/"},
+		{"", abi.PathTruncated, ""},
 		{"", 0, ""},
-		{"leaf\x00", pathComplete, "/leaf"},
-		{"leaf\x00mid\x00top\x00", pathComplete, "/top/mid/leaf"},
-		{"leaf\x00mid\x00", pathTruncated, "mid/leaf"},
-		{"memfd:x\x00", pathUnreachable | pathPseudo, "/memfd:x"},
-		{"\xff\x00d\x00", pathComplete, "/d/\uFFFD"},
+		{"leaf\x00", abi.PathComplete, "/leaf"},
+		{"leaf\x00mid\x00top\x00", abi.PathComplete, "/top/mid/leaf"},
+		{"leaf\x00mid\x00", abi.PathTruncated, "mid/leaf"},
+		{"memfd:x\x00", abi.PathUnreachable | abi.PathPseudo, "/memfd:x"},
+		{"\xff\x00d\x00", abi.PathComplete, "/d/\uFFFD"},
 	} {
 		if got := joinPath([]byte(c.walk), c.flags); got != c.want {
 			t.Errorf("%q, %d: %q, want %q", c.walk, c.flags, got, c.want)
@@ -310,11 +310,11 @@ func FuzzDecodeFixed(f *testing.F) {
 func FuzzJoinPath(f *testing.F) {
 	f.Add([]byte("leaf\x00top\x00"), uint16(1))
 	f.Fuzz(func(t *testing.T, walk []byte, flags uint16) {
-		path := joinPath(walk, flags)
+		path := joinPath(walk, abi.PathFlag(flags))
 		if !utf8.ValidString(path) {
 			t.Errorf("%q is no text", path)
 		}
-		if path != "" && flags&pathTruncated == 0 && path[0] != '/' {
+		if path != "" && abi.PathFlag(flags)&abi.PathTruncated == 0 && path[0] != '/' {
 			t.Errorf("%q has no root", path)
 		}
 	})

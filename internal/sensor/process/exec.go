@@ -27,25 +27,6 @@ type Exec struct {
 	NoPaths bool
 }
 
-// pathFlags of bpf/include/path.h.
-const (
-	pathComplete    = 1
-	pathTruncated   = 2
-	pathUnreachable = 4
-	pathPseudo      = 8
-)
-
-// execFlags of bpf/process/record.h.
-const (
-	execSetuid        = 1
-	execSetgid        = 2
-	execFileCaps      = 4
-	execUnlinked      = 8
-	execScript        = 16
-	execArgsTruncated = 32
-	execNoPaths       = 64
-)
-
 // DecodeExec decodes EVENT_EXEC. Secrets are taken out of the arguments here, so that
 // nothing behind it has them.
 func DecodeExec(raw []byte, secrets *redact.Redactor) (*Exec, error) {
@@ -72,9 +53,10 @@ func DecodeExec(raw []byte, secrets *redact.Redactor) (*Exec, error) {
 	setCredentials(body.Credentials, &r.Credentials)
 	setCapabilities(body.Capabilities, &r.Credentials)
 	setNamespaces(body.Namespaces, &r.Namespaces)
-	setFlags(body, r.Flags)
+	flags := abi.ExecFlag(r.Flags)
+	setFlags(body, flags)
 	body.Filename = valid(cString(texts[1]))
-	body.Cwd = joinPath(texts[3], r.CwdPathFlags)
+	body.Cwd = joinPath(texts[3], abi.PathFlag(r.CwdPathFlags))
 	body.NsPid, body.Session, body.Tty = r.NSPid, r.Session, terminal(r.TTY[:])
 	body.CgroupId = r.Process.CgroupID
 	clean, redacted := secrets.Args(texts[0])
@@ -82,22 +64,22 @@ func DecodeExec(raw []byte, secrets *redact.Redactor) (*Exec, error) {
 	body.Args, body.ArgsRaw, cut = arguments(clean)
 	body.ArgsTruncated, body.ArgsRedacted = body.ArgsTruncated || cut, uint32(redacted)
 	// The name alone proves nothing: anyone may call a file so.
-	body.Memfd = r.ExePathFlags&pathPseudo != 0 && strings.HasPrefix(body.File.Path, "/memfd:")
-	if r.Flags&execScript != 0 {
+	body.Memfd = abi.PathFlag(r.ExePathFlags)&abi.PathPseudo != 0 && strings.HasPrefix(body.File.Path, "/memfd:")
+	if flags&abi.ExecScript != 0 {
 		body.Script = body.Filename
 	}
 	all.exec = Exec{
-		BootNS: r.Header.BootNS, Process: r.Process, Comm: Comm(r.Comm), Body: body, NoPaths: r.Flags&execNoPaths != 0,
+		BootNS: r.Header.BootNS, Process: r.Process, Comm: Comm(r.Comm), Body: body, NoPaths: flags&abi.ExecNoPaths != 0,
 	}
 	return &all.exec, nil
 }
 
-func setFlags(body *skepv1.Exec, flags uint32) {
-	body.ArgsTruncated = flags&execArgsTruncated != 0
-	body.Setuid = flags&execSetuid != 0
-	body.Setgid = flags&execSetgid != 0
-	body.FileCaps = flags&execFileCaps != 0
-	body.Unlinked = flags&execUnlinked != 0
+func setFlags(body *skepv1.Exec, flags abi.ExecFlag) {
+	body.ArgsTruncated = flags&abi.ExecArgsTruncated != 0
+	body.Setuid = flags&abi.ExecSetuid != 0
+	body.Setgid = flags&abi.ExecSetgid != 0
+	body.FileCaps = flags&abi.ExecFileCaps != 0
+	body.Unlinked = flags&abi.ExecUnlinked != 0
 }
 
 // split cuts the text into consecutive parts of the given lengths.
@@ -135,10 +117,10 @@ func arguments(area []byte) (args []string, raw []byte, cut bool) {
 func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 // joinPath turns "leaf\0...\0top\0" into a path.
-func joinPath(walk []byte, flags uint16) string {
+func joinPath(walk []byte, flags abi.PathFlag) string {
 	walk = bytes.TrimSuffix(walk, []byte{0})
 	if len(walk) == 0 {
-		if flags&pathComplete != 0 {
+		if flags&abi.PathComplete != 0 {
 			return "/"
 		}
 		return ""
@@ -147,7 +129,7 @@ func joinPath(walk []byte, flags uint16) string {
 	for rest := walk; ; {
 		i := bytes.LastIndexByte(rest, 0)
 		// A walk that was cut off has no front: it does not start at the root.
-		if flags&pathTruncated == 0 || len(rest) < len(walk) {
+		if flags&abi.PathTruncated == 0 || len(rest) < len(walk) {
 			path = append(path, '/')
 		}
 		path = append(path, rest[i+1:]...)
@@ -161,8 +143,8 @@ func joinPath(walk []byte, flags uint16) string {
 func setFile(f *skepv1.File, r *abi.ExecHead, walk []byte) {
 	f.Device, f.Inode = Device(r.Device), r.Inode
 	if len(walk) > 0 {
-		f.Path, f.PathSource = joinPath(walk, r.ExePathFlags), "kernel"
-		f.PathTruncated = r.ExePathFlags&pathTruncated != 0
+		f.Path, f.PathSource = joinPath(walk, abi.PathFlag(r.ExePathFlags)), "kernel"
+		f.PathTruncated = abi.PathFlag(r.ExePathFlags)&abi.PathTruncated != 0
 	}
 }
 

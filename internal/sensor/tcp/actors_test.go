@@ -38,6 +38,7 @@ func init() {
 	roles = map[string]func([]string){
 		"serve": serve, "accept": acceptOne, "client": client, "finish": finish, "receive": receiveFD,
 		"fail": fail, "endings": endings, "old": old, "many": many, "nonblocking": nonblocking, "hand": hand, "transfer": transfer,
+		"elsewhere": elsewhere, "inflight": inflight, "several": several,
 		"stuffed": stuffed, "exchange": exchange, "listeners": listeners, "crowd": crowd,
 	}
 }

@@ -82,15 +82,16 @@ func TestEndings(t *testing.T) {
 		{"half_unread", abi.TcpReasonAbort, abi.TcpReasonReset},
 		{"linger", abi.TcpReasonAbort, abi.TcpReasonReset},
 		{"unaccepted", abi.TcpReasonReset, abi.TcpReasonUnaccepted},
+		{"reset_early", abi.TcpReasonAbort, abi.TcpReasonReset},
 		{"big", abi.TcpReasonPeer, abi.TcpReasonLocal},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			said := play(t, "endings", test.name)
-			tr := w.until(t, said.port(t, "port"), "both closes", closed(1))
 			accepts := 1
 			if test.name == "unaccepted" {
 				accepts = 0
 			}
+			tr := w.until(t, said.port(t, "port"), "both closes", func(tr *trace) bool { return closed(1)(tr) && len(tr.accept) >= accepts })
 			tr.wantCounts(t, 1, 1, accepts, 1)
 			active, passive := tr.active[0], tr.passive[0]
 			if a, p := abi.TcpReason(active.Reason), abi.TcpReason(passive.Reason); a != test.active || p != test.passve {

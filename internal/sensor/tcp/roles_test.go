@@ -37,6 +37,8 @@ func acceptOne(args []string) {
 	case "nothing":
 		say("worker_sent", 0)
 		say("worker_received", 0)
+	case "exit":
+		return // the end of the process closes it
 	}
 	unix.Close(fd)
 }
@@ -45,7 +47,7 @@ func client(args []string) {
 	fd := connect(args[0], number(args[1]))
 	say("client", os.Getpid())
 	say("client_port", localPort(fd))
-	if args[2] == "nothing" {
+	if args[2] == "nothing" || args[2] == "exit" {
 		say("client_sent", 0)
 	} else {
 		say("client_sent", write(fd, 1000))
@@ -183,7 +185,7 @@ func endings(args []string) {
 	say("port", port)
 	c := connect("ipv4", port)
 	var s int
-	if args[0] != "unaccepted" {
+	if args[0] != "unaccepted" && args[0] != "reset_early" {
 		s = accept(l, true)
 	}
 	sent, received := 0, 0 // of the client
@@ -233,6 +235,10 @@ func endings(args []string) {
 		time.Sleep(20 * time.Millisecond)
 		unix.Close(l)
 		unix.Close(c)
+	case "reset_early": // accepted all the same
+		check1(unix.SetsockoptLinger(c, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}))
+		unix.Close(c)
+		unix.Close(accept(l, true))
 	case "big":
 		go func() { write(s, 30_000_000); unix.Close(s) }()
 		received = read(c, -1)

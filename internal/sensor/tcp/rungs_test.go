@@ -181,3 +181,16 @@ func TestRungOfThisKernel(t *testing.T) {
 		t.Errorf("rung %s is used, want %s", got, want)
 	}
 }
+
+// Only a rung that counts every socket may say which ones are gone.
+func TestCountsAll(t *testing.T) {
+	for _, rung := range Sensor().Ladders[1].Rungs {
+		lists := map[string]bool{}
+		for _, p := range rung.Programs {
+			lists[p] = true
+		}
+		if want := lists[countFiles] || lists[countStored] && lists[countHashed]; CountsAll(rung) != want {
+			t.Errorf("rung %s counts all: %t, want %t", rung.Name, CountsAll(rung), want)
+		}
+	}
+}

@@ -38,6 +38,7 @@ const Signal = "tcp"
 const TrafficSignal = "traffic"
 
 const (
+	iterStored  = "iter_stored"
 	countStored = "count_stored"
 	countHashed = "count_hashed"
 	countFiles  = "count_files"
@@ -94,7 +95,7 @@ func traffic() kern.Ladder {
 			"bpf_probe_read_kernel, which lockdown=confidentiality forbids",
 		Rungs: []kern.Rung{
 			{Name: "iter", Programs: []string{countStored, countHashed}, Over: over},
-			{Name: "iter_stored", Programs: []string{countStored}, Over: over, Limits: []string{uncounted}},
+			{Name: iterStored, Programs: []string{countStored}, Over: over, Limits: []string{uncounted}},
 			{Name: "task_file", Programs: []string{countFiles}, Limits: []string{descriptors}},
 		},
 	}
@@ -104,6 +105,11 @@ func traffic() kern.Ladder {
 // where only the rungs with socket storage look. Elsewhere a socket older than the
 // agent is met at its first read or its close.
 func CanScan(rung kern.Rung) bool { return rung.Config["cfg_socket_storage"] != false }
+
+// CountsAll reports whether a rung of [TrafficSignal] counts every socket that has a
+// descriptor, so that one it leaves out twice is gone. iter_stored does not look where the
+// sockets are whose storage the kernel refuses.
+func CountsAll(rung kern.Rung) bool { return rung.Name != iterStored }
 
 // storage is a rung that keeps a socket's state in the socket.
 func storage(name string, limits, programs []string) kern.Rung {
