@@ -88,7 +88,8 @@ type part struct {
 }
 
 // Past holds on to what the store has now. Of what is appended to the event log it has
-// all before Position that is not counted as lost, and nothing behind.
+// all before Position that is not counted as lost, and nothing behind. It waits for the
+// disk if that hangs: it is of no use without it.
 func (s *Store) Past() *Past {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -258,7 +259,7 @@ func (m *merge) miss(p *part, err error) {
 	switch {
 	case errors.As(err, &damaged):
 		found.Records, found.Err = uint64(damaged.records), damaged.err
-		m.past.store.noteDamaged(p.segment.name, err)
+		m.past.store.health.noteDamaged(p.segment.name, err, m.past.store.opts.Logger)
 	case errors.Is(err, fs.ErrNotExist):
 		found.Err = errors.New("it was removed to make room while it was to be read")
 	}
@@ -273,16 +274,6 @@ func (m *merge) close() {
 		if in.source != nil {
 			in.source.close()
 		}
-	}
-}
-
-// noteDamaged counts each damaged segment once.
-func (s *Store) noteDamaged(name string, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.damaged[name] {
-		s.damaged[name] = true
-		s.opts.Logger.Error("a segment of the disk log is damaged and is passed over", "error", err)
 	}
 }
 

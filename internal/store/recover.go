@@ -64,8 +64,7 @@ func (s *Store) scan(p *period) (good int64, err error) {
 		}
 		return nil
 	})
-	s.damage.Bytes += d.Bytes
-	s.damage.Records += d.Records
+	s.health.addDamage(d)
 	if d.any() {
 		s.opts.Logger.Warn("the end of a log was torn, or it is damaged", "log", path, "bytes", d.Bytes, "records", d.Records)
 	}

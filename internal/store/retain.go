@@ -54,11 +54,11 @@ func (s *Store) closePeriod(ctx context.Context, p *period) error {
 		return err
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	if err := os.Remove(filepath.Join(s.opts.Dir, logName(p.id))); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	s.damage.Records += d.Records
+	s.health.addDamage(Damage{Records: d.Records}) // its bytes are counted since the log was scanned
 	now, err := readCatalog(s.opts.Dir)
 	if err != nil {
 		return err
@@ -82,7 +82,7 @@ func (s *Store) closePeriod(ctx context.Context, p *period) error {
 // written.
 func (s *Store) retain(now time.Time) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	var total int64
 	for _, p := range s.periods {
 		total += s.bytesOf(p)
