@@ -3,6 +3,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -64,7 +65,8 @@ func (l *log) begin(dir string) error {
 	if err != nil {
 		return err
 	}
-	return syncDir(dir)
+	// First the file: a name without what makes it a log would be of no use after a crash.
+	return errors.Join(l.file.Sync(), syncDir(dir))
 }
 
 // add puts a record into the frame, and the frame into the file when it is large enough.

@@ -3,6 +3,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -64,6 +65,9 @@ func (s *Store) scan(p *period) (good int64, err error) {
 		}
 		return nil
 	})
+	if errors.Is(err, errNoLog) {
+		d.Bytes = uint64(p.bytes)
+	}
 	s.health.addDamage(d)
 	if d.any() {
 		s.opts.Logger.Warn("the end of a log was torn, or it is damaged", "log", path, "bytes", d.Bytes, "records", d.Records)
