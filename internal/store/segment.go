@@ -40,6 +40,7 @@ var blooms = []string{
 	"process.process_id", "process.exec_id", "process.parent_exec_id", "process.comm", "process.exe",
 	"process.container.id", "process.container.name", "process.container.pod",
 	"exec.filename", "connection.community_id", "connection.local.address", "connection.remote.address",
+	"dns.community_id", "dns.name", "dns.client.address", "dns.server.address",
 }
 
 // rows are records of one kind on their way from the log into a segment. There are many,
