@@ -30,7 +30,7 @@ type Past interface {
 	// Read emits the records that match, in the order of time. missing are the files that
 	// could not be read, and why.
 	Read(ctx context.Context, from, until time.Time, filter *event.Filter, emit func(*skepv1.Record) error) (missing []string, err error)
-	// Last returns the last n of them.
+	// Last returns the last n of them that count, see event.Filter.Counts.
 	Last(ctx context.Context, n int, from, until time.Time, filter *event.Filter) (records []*skepv1.Record, missing []string, err error)
 	// Export writes them as one Parquet file, and tells how many there are so far.
 	Export(ctx context.Context, from, until time.Time, filter *event.Filter, out io.Writer, progress func(records uint64)) (missing []string, err error)
@@ -114,15 +114,20 @@ func (o *observation) storedLast(ctx context.Context, past Past, n int, filter *
 	if err != nil {
 		return err
 	}
-	for !o.cursor.Live() {
-		recent, err := o.next(ctx)
-		if err != nil {
+	last := event.Tail{Size: n, Counts: filter.Counts}
+	for {
+		for _, r := range records {
+			if err := last.Add(r); err != nil {
+				return err
+			}
+		}
+		if o.cursor.Live() {
+			return o.sendAll(append(o.missing(missing), last.Records()...))
+		}
+		if records, err = o.next(ctx); err != nil {
 			return err
 		}
-		records = append(records, recent...)
-		records = records[max(0, len(records)-n):]
 	}
-	return o.sendAll(append(o.missing(missing), records...))
 }
 
 // add sends a record of the disk log, once a batch of them is full.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
@@ -155,6 +156,55 @@ func compare(t *testing.T, got, want []*skepv1.Record) {
 	for _, w := range want {
 		if g := seen[key(w)]; !proto.Equal(g, w) {
 			t.Fatalf("got\n%v\nwant\n%v", g, w)
+		}
+	}
+}
+
+// TestLastCountsRecords: of the last n records n are there, beside the losses that lie
+// between them.
+func TestLastCountsRecords(t *testing.T) {
+	records := someRecords(600)
+	for i, r := range records { // no two at one time: their order would be open
+		r.Time = timestamppb.New(dayStart.Add(time.Duration(i) * time.Millisecond))
+		if i < 10 || i%5 != 0 {
+			continue
+		}
+		records[i] = &skepv1.Record{NodeId: dayNode, BootId: dayBoot, Kind: "loss", Seq: uint64(i), Time: r.Time,
+			Body: &skepv1.Record_Loss{Loss: &skepv1.Loss{LostKind: "exec", Count: 1}}}
+	}
+	filter, err := event.Compile(&skepv1.Filter{Uids: []uint32{0}}, event.FilterDeps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []uint64 // from behind, by definition
+	losses := 0
+	for i := len(records) - 1; len(want) < 40; i-- {
+		switch {
+		case records[i].Kind == "loss":
+			losses++
+		case filter.Match(records[i]):
+			want = append(want, records[i].Seq)
+		}
+	}
+	slices.Reverse(want)
+	for _, shape := range []struct{ logs, closed int }{{1, 0}, {1, 1}, {3, 2}} {
+		past := history(t, records, shape.logs, shape.closed).Past()
+		defer past.Close()
+		found, missing, err := past.Last(t.Context(), 40, time.Time{}, time.Time{}, filter)
+		if err != nil || len(missing) > 0 {
+			t.Fatal(missing, err)
+		}
+		var got []uint64
+		told := 0
+		for _, r := range found {
+			if r.Kind == "loss" {
+				told++
+			} else {
+				got = append(got, r.Seq)
+			}
+		}
+		if !slices.Equal(got, want) || told != losses {
+			t.Errorf("%v: %d records and %d losses, want %d and %d", shape, len(got), told, len(want), losses)
 		}
 	}
 }
