@@ -104,6 +104,9 @@ func (f *fakeAgent) ListProcesses(ctx context.Context, req *skepv1.ListProcesses
 	}
 	all := sampleProcesses()
 	out := &skepv1.ListProcessesResponse{Total: uint64(len(all))}
+	if req.GetAt() != nil {
+		out.Missing = []string{"exit-1.parquet: torn\x1b[31m"}
+	}
 	for _, p := range all {
 		pids := req.GetFilter().GetPids()
 		if (p.GetExited() == nil || req.GetExited()) && (len(pids) == 0 || pids[0] == p.GetProcess().GetPid()) {

@@ -19,8 +19,9 @@ import (
 type Store interface {
 	// Past holds on to what is stored now.
 	Past() Past
-	// ProcessesAt returns the processes that lived at a time.
-	ProcessesAt(ctx context.Context, at time.Time) ([]*skepv1.ProcessInfo, error)
+	// ProcessesAt returns the processes that lived at a time, and the files that could not be
+	// read for it, and why.
+	ProcessesAt(ctx context.Context, at time.Time) (all []*skepv1.ProcessInfo, missing []string, err error)
 }
 
 // Past is what a Store held at one moment. Zero times are no bound.
@@ -231,7 +232,7 @@ func (s *Server) processesAt(ctx context.Context, req *skepv1.ListProcessesReque
 	case req.GetExited(), len(spec.GetAddrs())+len(spec.GetPorts())+len(spec.GetKinds()) > 0:
 		return nil, connect.NewError(connect.CodeInvalidArgument, errors.New("a table of the past has live processes only, without their connections"))
 	}
-	all, err := s.deps.Store.ProcessesAt(ctx, req.GetAt().AsTime())
+	all, missing, err := s.deps.Store.ProcessesAt(ctx, req.GetAt().AsTime())
 	if err != nil {
 		return nil, connect.NewError(connect.CodeNotFound, err)
 	}
@@ -246,7 +247,7 @@ func (s *Server) processesAt(ctx context.Context, req *skepv1.ListProcessesReque
 	if err != nil {
 		return nil, connect.NewError(connect.CodeInvalidArgument, err)
 	}
-	res := &skepv1.ListProcessesResponse{Total: uint64(len(all))}
+	res := &skepv1.ListProcessesResponse{Total: uint64(len(all)), Missing: missing}
 	for _, p := range all {
 		if filter.Match(recordOfProcess(p)) {
 			res.Processes = append(res.Processes, p)

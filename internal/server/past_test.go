@@ -56,15 +56,15 @@ func (d *disk) Export(_ context.Context, _, _ time.Time, _ *event.Filter, out io
 	return d.missing, nil
 }
 
-func (d *disk) ProcessesAt(_ context.Context, at time.Time) ([]*skepv1.ProcessInfo, error) {
+func (d *disk) ProcessesAt(_ context.Context, at time.Time) ([]*skepv1.ProcessInfo, []string, error) {
 	if at.Year() < 2000 {
-		return nil, errors.New("no process table is known of then")
+		return nil, d.missing, errors.New("no process table is known of then")
 	}
 	return []*skepv1.ProcessInfo{
 		{Process: &skepv1.Process{Pid: 1, ExecId: "a", Comm: "init", Exe: "/sbin/init"}},
 		{Process: &skepv1.Process{Pid: 2, ExecId: "b", ParentExecId: "a", Comm: "sh", Exe: "/bin/sh"}},
 		{Process: &skepv1.Process{Pid: 3, ExecId: "c", ParentExecId: "b", Comm: "ls", Exe: "/bin/ls"}},
-	}, nil
+	}, d.missing, nil
 }
 
 // withDisk starts an agent that has stored the numbers up to 1000, of which memory does
@@ -158,10 +158,11 @@ func TestObserveRefusesBadTimes(t *testing.T) {
 
 func TestProcessesAt(t *testing.T) {
 	needRoot(t)
-	a, _ := withDisk(t)
+	a, d := withDisk(t)
+	d.missing = []string{"exit-1.parquet: torn"}
 	c := client(a.socket)
 	res, err := c.ListProcesses(t.Context(), &skepv1.ListProcessesRequest{At: timestamppb.Now(), Filter: &skepv1.Filter{AncestorExes: []string{"init"}}})
-	if err != nil || res.GetTotal() != 3 || len(res.GetProcesses()) != 2 || res.GetProcesses()[1].GetProcess().GetPid() != 3 {
+	if err != nil || res.GetTotal() != 3 || len(res.GetProcesses()) != 2 || res.GetProcesses()[1].GetProcess().GetPid() != 3 || len(res.GetMissing()) != 1 {
 		t.Errorf("%v, %v", res, err)
 	}
 	_, err = c.ListProcesses(t.Context(), &skepv1.ListProcessesRequest{At: timestamppb.New(time.Unix(0, 0))})

@@ -181,3 +181,76 @@ func askAll(t *testing.T, s *Store, spec *skepv1.Filter) (got []*skepv1.Record, 
 	}
 	return got, missing
 }
+
+// TestUnopenedLogs: a log that cannot be opened, or is none, is named in every answer that
+// may lack its records, once.
+func TestUnopenedLogs(t *testing.T) {
+	for name, spoil := range map[string]func(s *Store, path string) *Store{
+		"removed": func(s *Store, path string) *Store {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			return s
+		},
+		"no log": func(s *Store, path string) *Store {
+			if err := os.WriteFile(path, []byte("this is no log"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return stillStore(t, s.opts.Dir)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			records := someRecords(3000)
+			s := history(t, records, 3, 0)
+			s = spoil(s, filepath.Join(s.opts.Dir, logName(2)))
+			got, missing := askAll(t, s, nil)
+			if len(got) != 2000 || len(missing) != 1 || missing[0].File != logName(2) {
+				t.Errorf("%d records of 2000, missing %v", len(got), missing)
+			}
+			past := s.Past()
+			defer past.Close()
+			filter, err := event.Compile(nil, event.FilterDeps{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if last, missing, err := past.Last(t.Context(), 1500, time.Time{}, time.Time{}, filter); err != nil || len(last) != 1500 || len(missing) != 1 {
+				t.Errorf("last: %d records, missing %v, %v", len(last), missing, err)
+			}
+			if oldest := past.Oldest(); !oldest.Equal(time.Unix(0, s.periods[0].span.from)) {
+				t.Errorf("oldest is %v", oldest)
+			}
+		})
+	}
+}
+
+// TestProcessesAtSaysWhatIsMissing: a table of the past that was made without one of its
+// files says so.
+func TestProcessesAtSaysWhatIsMissing(t *testing.T) {
+	dir := t.TempDir()
+	d := newDay(20 * time.Millisecond)
+	origin := d.next()
+	init := &skepv1.ProcessInfo{Process: &skepv1.Process{ProcessId: "x-1", ExecId: "x-1-1", Pid: 1, Comm: "init"}}
+	records := Snapshot([]*skepv1.ProcessInfo{init}, origin)
+	for range 2000 {
+		records = append(records, d.next())
+	}
+	writeRecords(t, dir, 1, records)
+	closeLog(t, dir, 1)
+	s := stillStore(t, dir)
+	at := records[len(records)-1].Time.AsTime()
+	if all, missing, err := s.ProcessesAt(t.Context(), at); err != nil || len(missing) > 0 || len(all) == 0 {
+		t.Fatalf("%d processes, missing %v, %v", len(all), missing, err)
+	}
+	damaged := ""
+	for _, segment := range s.periods[0].segments {
+		if segment.kind == "exit" {
+			damaged = segment.name
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, damaged), []byte("torn"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if all, missing, err := s.ProcessesAt(t.Context(), at); err != nil || len(all) == 0 || len(missing) != 1 || missing[0].File != damaged {
+		t.Errorf("%d processes, missing %v, want %s; %v", len(all), missing, damaged, err)
+	}
+}

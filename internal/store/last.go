@@ -25,7 +25,7 @@ func (p *Past) Last(ctx context.Context, n int, from, until time.Time, filter *e
 		}
 		recent := event.Tail{Size: n - counted, Counts: filter.Counts}
 		gone, err := p.read(ctx, q, recent.Add)
-		missing = append(missing, gone...)
+		missing = distinctFiles(missing, gone)
 		found, counted = append(recent.Records(), found...), counted+recent.Counted()
 		if err != nil || counted >= n || q.span.from == whole.from {
 			return found, missing, err
@@ -51,4 +51,15 @@ func (p *Past) begins() (all []int64) {
 		}
 	}
 	return kept
+}
+
+// distinctFiles adds those files to missing that are not in it: one that spans several
+// periods is met by several reads.
+func distinctFiles(missing, more []Missing) []Missing {
+	for _, m := range more {
+		if !slices.ContainsFunc(missing, func(other Missing) bool { return other.File == m.File }) {
+			missing = append(missing, m)
+		}
+	}
+	return missing
 }

@@ -39,6 +39,7 @@ func (s *Store) recover() error {
 		good, err := s.scan(p)
 		switch {
 		case err != nil:
+			p.lost = err
 			s.opts.Logger.Error("a log of the disk log cannot be read", "error", err)
 		case i == len(s.periods)-1 && p.bytes < s.logBytes():
 			if err := s.resume(p, good); err != nil {
