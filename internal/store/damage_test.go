@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
@@ -46,7 +47,7 @@ func TestTornTail(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 100 {
-		cut := len(fileMagic) + rand.IntN(len(whole)-len(fileMagic))
+		cut := fileHeader + rand.IntN(len(whole)-fileHeader)
 		n := 0
 		d, good, err := scanLog(bytes.NewReader(whole[:cut]), func(stored) error { n++; return nil })
 		if err != nil || good > int64(cut) || int64(d.Bytes) != int64(cut)-good || d.Records != 0 {
@@ -83,7 +84,7 @@ func TestDamagedLog(t *testing.T) {
 	want := byKey(records)
 	for range 8 {
 		bad := bytes.Clone(whole)
-		bad[len(fileMagic)+rand.IntN(len(bad)-len(fileMagic))] ^= 1 << rand.IntN(8)
+		bad[fileHeader+rand.IntN(len(bad)-fileHeader)] ^= 1 << rand.IntN(8)
 		n := 0
 		d, _, err := scanLog(bytes.NewReader(bad), func(r stored) error {
 			got := &skepv1.Record{}
@@ -252,5 +253,45 @@ func TestProcessesAtSaysWhatIsMissing(t *testing.T) {
 	}
 	if all, missing, err := s.ProcessesAt(t.Context(), at); err != nil || len(all) == 0 || len(missing) != 1 || missing[0].File != damaged {
 		t.Errorf("%d processes, missing %v, want %s; %v", len(all), missing, damaged, err)
+	}
+}
+
+// TestForgedFrame: a user's arguments that are a frame, inside of a frame that is damaged,
+// are not read as records. The forger knows the format, and the salt of another log.
+func TestForgedFrame(t *testing.T) {
+	const forged = "forged"
+	for _, salt := range []uint32{0, 1, 0xdeadbeef} {
+		e := newEncoder(salt)
+		if err := e.add(&skepv1.Record{Kind: "exec", NodeId: forged, Time: timestamppb.New(dayStart), Body: &skepv1.Record_Exec{Exec: &skepv1.Exec{}}}); err != nil {
+			t.Fatal(err)
+		}
+		records := someRecords(20)
+		for _, r := range records {
+			if r.GetExec() != nil {
+				r.GetExec().ArgsRaw = e.frame()
+			}
+		}
+		dir := t.TempDir()
+		writeRecords(t, dir, 1, records)
+		path := filepath.Join(dir, logName(1))
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Count(whole, e.frame()) == 0 {
+			t.Fatal("the arguments are not in the log: the test tests nothing")
+		}
+		whole[fileHeader+headerLen] ^= 1 // in the payload of the first frame
+		n := 0
+		d, _, err := scanLog(bytes.NewReader(whole), func(r stored) error {
+			n++
+			if bytes.Contains(r.wire(nil), []byte(forged)) {
+				t.Error("a forged record was read")
+			}
+			return nil
+		})
+		if err != nil || !d.any() {
+			t.Errorf("%d records, damage %+v, %v", n, d, err)
+		}
 	}
 }

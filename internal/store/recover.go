@@ -79,7 +79,7 @@ func (s *Store) scan(p *period) (good int64, err error) {
 // resume goes on writing to a log. A torn end is cut off; damage before whole frames
 // stays, and readers pass over it.
 func (s *Store) resume(p *period, good int64) error {
-	l, err := openLog(s.opts.Dir, p.id, max(good, int64(len(fileMagic))), p.span)
+	l, err := openLog(s.opts.Dir, p.id, max(good, int64(fileHeader)), p.span)
 	if err != nil {
 		return err
 	}
