@@ -37,7 +37,8 @@ Output (-o):
     jsonl    one JSON object per line, as "skep observe -o json" prints
 
 The file is there whole or not at all. Where records are missing because a file
-of the disk log is damaged, the standard error says which.
+of the disk log is damaged, the standard error says which; jsonl has a record of
+kind loss and place store instead.
 
 Exit status as in "skep --help".`
 
