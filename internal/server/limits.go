@@ -31,7 +31,7 @@ const (
 	readHeaderTimeout = 5 * time.Second
 	// The whole request of a call, which is one small message.
 	readRequestTimeout = 10 * time.Second
-	// The whole answer to a call that is not a stream.
+	// The whole answer to a call that is not a stream, and each message of an export.
 	writeAnswerTimeout = 30 * time.Second
 	idleTimeout        = 2 * time.Minute
 )

@@ -165,6 +165,10 @@ func (s *Server) Export(ctx context.Context, req *skepv1.ExportRequest, stream *
 	if s.deps.Store == nil {
 		return errNoStore()
 	}
+	if !s.exports.acquire(0) {
+		return connect.NewError(connect.CodeResourceExhausted, errors.New("another export is running: it takes much memory, so there is one at a time"))
+	}
+	defer s.exports.release(0)
 	filter, err := s.compile(req.GetFilter())
 	if err != nil {
 		return err
@@ -173,13 +177,16 @@ func (s *Server) Export(ctx context.Context, req *skepv1.ExportRequest, stream *
 	if err != nil {
 		return err
 	}
-	if !s.exports.acquire(0) {
-		return connect.NewError(connect.CodeResourceExhausted, errors.New("another export is running: it takes much memory, so there is one at a time"))
-	}
-	defer s.exports.release(0)
 	past := s.deps.Store.Past()
 	defer past.Close()
-	out := &exportStream{send: stream.Send}
+	out := &exportStream{send: func(m *skepv1.ExportResponse) error {
+		// The next export waits for this one: a client that does not read ends it. Between
+		// messages there is no deadline, for the disk may take its time.
+		control := callFrom(ctx).control
+		control.SetWriteDeadline(time.Now().Add(s.answerTimeout))
+		defer control.SetWriteDeadline(time.Time{})
+		return stream.Send(m)
+	}}
 	missing, err := past.Export(ctx, w.from, w.until, filter, out, func(n uint64) { out.records = n })
 	if err == nil {
 		err = out.flush(missing)

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/api/skep/v1/skepv1connect"
 	"github.com/skep-io/skep/internal/event"
 )
 
@@ -23,6 +24,7 @@ type disk struct {
 	records  []*skepv1.Record
 	position event.Position
 	missing  []string
+	export   func(out io.Writer) error
 }
 
 func (d *disk) Past() Past               { return d }
@@ -47,6 +49,9 @@ func (d *disk) Last(ctx context.Context, n int, from, until time.Time, filter *e
 }
 
 func (d *disk) Export(_ context.Context, _, _ time.Time, _ *event.Filter, out io.Writer, progress func(uint64)) ([]string, error) {
+	if d.export != nil {
+		return nil, d.export(out)
+	}
 	for i := range 5 {
 		if _, err := fmt.Fprintf(out, "%0*d", 300<<10, i); err != nil {
 			return nil, err
@@ -67,11 +72,17 @@ func (d *disk) ProcessesAt(_ context.Context, at time.Time) ([]*skepv1.ProcessIn
 	}, d.missing, nil
 }
 
+// newDiskAgent makes an agent with an empty disk, which does not serve yet.
+func newDiskAgent(t *testing.T) (*agent, *disk) {
+	d := &disk{}
+	return newAgent(t, func(deps *Deps) { deps.Store = d }), d
+}
+
 // withDisk starts an agent that has stored the numbers up to 1000, of which memory does
 // not hold the first half any more, and then appended up to 1100.
 func withDisk(t *testing.T) (*agent, *disk) {
-	d := &disk{}
-	a := startAgent(t, func(deps *Deps) { deps.Store = d })
+	a, d := newDiskAgent(t)
+	a.serve(t)
 	c := a.log.Subscribe(event.SubscribeOptions{})
 	defer c.Close()
 	buf := make([]*skepv1.Record, 64)
@@ -196,5 +207,75 @@ func TestExport(t *testing.T) {
 	}
 	if s.Err() != nil || bytes != 5*300<<10 || last.GetRecords() != 5 || len(last.GetMissing()) != 1 {
 		t.Errorf("%d bytes, %d records, missing %v, %v", bytes, last.GetRecords(), last.GetMissing(), s.Err())
+	}
+}
+
+// TestSlowExport: an export may take longer than any other answer, also to its first message
+// and from one to the next.
+func TestSlowExport(t *testing.T) {
+	needRoot(t)
+	a, d := newDiskAgent(t)
+	a.answerTimeout = 2 * time.Second
+	a.serve(t)
+	d.export = func(out io.Writer) error {
+		for range 2 {
+			time.Sleep(a.answerTimeout * 5 / 4) // as a disk takes to find the next record
+			if _, err := out.Write(make([]byte, exportChunk)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	s, err := client(a.socket).Export(t.Context(), &skepv1.ExportRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	bytes := 0
+	for s.Receive() {
+		bytes += len(s.Msg().GetData())
+	}
+	if s.Err() != nil || bytes != 2*exportChunk {
+		t.Errorf("%d bytes of %d came: %v", bytes, 2*exportChunk, s.Err())
+	}
+}
+
+// TestStalledExport: a client that does not read does not keep others from exporting.
+func TestStalledExport(t *testing.T) {
+	needRoot(t)
+	a, d := newDiskAgent(t)
+	a.answerTimeout = 500 * time.Millisecond
+	a.serve(t)
+	began, ended := make(chan struct{}), make(chan error, 1)
+	d.export = func(out io.Writer) error {
+		close(began)
+		for {
+			if _, err := out.Write(make([]byte, exportChunk)); err != nil {
+				ended <- err
+				return err
+			}
+		}
+	}
+	s, err := client(a.socket).Export(t.Context(), &skepv1.ExportRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	<-began
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the export still waits for its client")
+	}
+	waitFor(t, "the next export may begin", func() bool { return a.exports.acquire(0) })
+}
+
+func TestStreamingIsOfService(t *testing.T) {
+	for procedure, want := range map[string]bool{
+		skepv1connect.AgentServiceObserveProcedure: true, skepv1connect.AgentServiceExportProcedure: true, skepv1connect.AgentServiceGetStatusProcedure: false,
+	} {
+		if got, known := streaming[procedure]; got != want || !known {
+			t.Errorf("%s: streams %v, known %v", procedure, got, known)
+		}
 	}
 }

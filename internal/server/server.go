@@ -76,6 +76,7 @@ type Server struct {
 	// filterFailures are those of the streams that have ended.
 	filterFailures atomic.Uint64
 	requestTimeout time.Duration
+	answerTimeout  time.Duration
 }
 
 var _ skepv1connect.AgentServiceHandler = (*Server)(nil)
@@ -107,5 +108,6 @@ func New(deps Deps) (*Server, error) {
 		calls:     newCallCounts(),
 
 		requestTimeout: readRequestTimeout,
+		answerTimeout:  writeAnswerTimeout,
 	}, nil
 }
