@@ -3,6 +3,7 @@
 package event
 
 import (
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -28,7 +29,7 @@ func TestTailIsCursors(t *testing.T) {
 		}
 		log := NewLog(LogOptions{})
 		last := 1 + random.IntN(12)
-		tail := Tail{Size: last, Counts: filter.Counts}
+		tail := Tail{Size: last, Counts: filter.Counts, Limit: MaxTailBytes}
 		for seq := range uint64(random.IntN(30)) {
 			r, kind := &skepv1.Record{Seq: seq, Time: timestamppb.New(time.Unix(int64(seq), 0)), Process: &skepv1.Process{Pid: uint32(random.IntN(2))}}, Exec
 			if random.IntN(3) == 0 {
@@ -60,4 +61,32 @@ func TestTailIsCursors(t *testing.T) {
 			t.Fatalf("%d count, %d were asked for", tail.Counted(), last)
 		}
 	}
+}
+
+// TestTailIsBounded: a tail refuses what is too large, and only that: what it let go of
+// does not count.
+func TestTailIsBounded(t *testing.T) {
+	record := func() *skepv1.Record {
+		return &skepv1.Record{Kind: "exec", Body: &skepv1.Record_Exec{Exec: &skepv1.Exec{ArgsRaw: make([]byte, 4096)}}}
+	}
+	all := func(*skepv1.Record) bool { return true }
+	fits := Tail{Size: 10, Counts: all, Limit: 11 * Size(record())}
+	for range 1000 {
+		if err := fits.Add(record()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(fits.Records()) != 10 || fits.Bytes() != 10*Size(record()) {
+		t.Errorf("%d records of %d bytes", len(fits.Records()), fits.Bytes())
+	}
+	small := Tail{Size: 1000, Counts: all, Limit: 10 * Size(record())}
+	for i := range 1000 {
+		if err := small.Add(record()); errors.Is(err, ErrTailTooLarge) {
+			if i != 10 {
+				t.Errorf("record %d was refused", i)
+			}
+			return
+		}
+	}
+	t.Error("no record was refused")
 }

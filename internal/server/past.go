@@ -83,6 +83,11 @@ func (o *observation) stored(ctx context.Context, s *Server, filter *event.Filte
 	if opts.Last > maxLast {
 		return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("last: %d records are more than the %d that can be searched for on disk; ask for a time instead", opts.Last, maxLast))
 	}
+	done, err := s.search(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	past := s.deps.Store.Past()
 	defer past.Close()
 	o.cursor.Close()
@@ -100,11 +105,20 @@ func (o *observation) stored(ctx context.Context, s *Server, filter *event.Filte
 	return o.sendBatch()
 }
 
-// beyond says whether what is asked for may reach further back than memory does. More of
-// the last records than can be held to find them are those of memory.
+// search takes one of the places of those who read the disk log, until done.
+func (s *Server) search(ctx context.Context) (done func(), err error) {
+	uid := callerFrom(ctx).uid
+	if !s.searches.acquire(uid) {
+		return nil, connect.NewError(connect.CodeResourceExhausted, fmt.Errorf(
+			"too many searches of the disk log are under way: at most %d of a user and %d in all; wait for one to end", maxSearchesPerUID, maxSearches))
+	}
+	return func() { s.searches.release(uid) }, nil
+}
+
+// beyond says whether what is asked for may reach further back than memory does.
 func (w window) beyond(log *event.Log, opts event.SubscribeOptions, c *event.Cursor) bool {
 	if w.from.IsZero() {
-		return c.Past() < opts.Last && opts.Last <= maxLast
+		return c.Past() < opts.Last
 	}
 	return !log.Reaches(w.from) && (opts.Last == 0 || c.Past() < opts.Last)
 }
@@ -112,22 +126,21 @@ func (w window) beyond(log *event.Log, opts event.SubscribeOptions, c *event.Cur
 // storedLast sends the last records: those of the disk, and behind them those of memory.
 func (o *observation) storedLast(ctx context.Context, past Past, n int, filter *event.Filter, w window) error {
 	records, missing, err := past.Last(ctx, n, w.from, w.until, filter)
-	if err != nil {
-		return err
-	}
-	last := event.Tail{Size: n, Counts: filter.Counts}
+	last := event.Tail{Size: n, Counts: filter.Counts, Limit: event.MaxTailBytes}
 	for {
-		for _, r := range records {
-			if err := last.Add(r); err != nil {
-				return err
-			}
+		for i := 0; i < len(records) && err == nil; i++ {
+			err = last.Add(records[i])
+		}
+		if errors.Is(err, event.ErrTailTooLarge) {
+			return connect.NewError(connect.CodeResourceExhausted, err)
+		}
+		if err != nil {
+			return err
 		}
 		if o.cursor.Live() {
 			return o.sendAll(append(o.missing(missing), last.Records()...))
 		}
-		if records, err = o.next(ctx); err != nil {
-			return err
-		}
+		records, err = o.next(ctx)
 	}
 }
 
@@ -239,6 +252,11 @@ func (s *Server) processesAt(ctx context.Context, req *skepv1.ListProcessesReque
 	case req.GetExited(), len(spec.GetAddrs())+len(spec.GetPorts())+len(spec.GetKinds()) > 0:
 		return nil, connect.NewError(connect.CodeInvalidArgument, errors.New("a table of the past has live processes only, without their connections"))
 	}
+	done, err := s.search(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	all, missing, err := s.deps.Store.ProcessesAt(ctx, req.GetAt().AsTime())
 	if err != nil {
 		return nil, connect.NewError(connect.CodeNotFound, err)

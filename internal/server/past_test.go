@@ -25,13 +25,22 @@ type disk struct {
 	position event.Position
 	missing  []string
 	export   func(out io.Writer) error
+	reading  chan struct{} // if set, each Read sends to it, and waits for its context
 }
 
 func (d *disk) Past() Past               { return d }
 func (d *disk) Close()                   {}
 func (d *disk) Position() event.Position { return d.position }
 
-func (d *disk) Read(_ context.Context, from, until time.Time, filter *event.Filter, emit func(*skepv1.Record) error) ([]string, error) {
+func (d *disk) Read(ctx context.Context, from, until time.Time, filter *event.Filter, emit func(*skepv1.Record) error) ([]string, error) {
+	if d.reading != nil {
+		select {
+		case d.reading <- struct{}{}:
+			<-ctx.Done()
+		case <-ctx.Done():
+		}
+		return nil, ctx.Err()
+	}
 	for _, r := range d.records {
 		at := r.GetTime().AsTime()
 		if filter.Match(r) && !at.Before(from) && (until.IsZero() || !at.After(until)) {
@@ -154,6 +163,7 @@ func TestObserveRefusesBadTimes(t *testing.T) {
 		"end before begin":  {From: now, Until: timestamppb.New(now.AsTime().Add(-time.Hour))},
 		"no time":           {From: &timestamppb.Timestamp{Nanos: -1}},
 		"too many to hold":  {From: timestamppb.New(time.Unix(0, 0)), Last: maxLast + 1},
+		"too many of all":   {Last: maxLast + 1},
 		"before the age":    {Since: durationpb.New(-time.Hour)},
 		"until is no time":  {Until: &timestamppb.Timestamp{Seconds: 1 << 60}},
 		"until before time": {Since: durationpb.New(time.Minute), Until: timestamppb.New(time.Unix(0, 0))},
@@ -277,5 +287,68 @@ func TestStreamingIsOfService(t *testing.T) {
 		if got, known := streaming[procedure]; got != want || !known {
 			t.Errorf("%s: streams %v, known %v", procedure, got, known)
 		}
+	}
+}
+
+// TestSearchesAreBounded: who reads the disk log has one of few places, and gives it back.
+func TestSearchesAreBounded(t *testing.T) {
+	needRoot(t)
+	a, d := withDisk(t)
+	d.reading = make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	c := client(a.socket)
+	since := &skepv1.ObserveRequest{Since: durationpb.New(24 * time.Hour)}
+	for range maxSearchesPerUID {
+		go func() { // it waits for an answer
+			if s, err := c.Observe(ctx, since); err == nil {
+				s.Close()
+			}
+		}()
+		select {
+		case <-d.reading:
+		case <-time.After(20 * time.Second):
+			t.Fatal("not within 20 s: the search begins")
+		}
+	}
+	refused := observe(t, a, since)
+	if refused.Receive() || connect.CodeOf(refused.Err()) != connect.CodeResourceExhausted {
+		t.Errorf("one search more: %v", refused.Err())
+	}
+	_, err := c.ListProcesses(t.Context(), &skepv1.ListProcessesRequest{At: timestamppb.Now()})
+	if connect.CodeOf(err) != connect.CodeResourceExhausted {
+		t.Errorf("a table of the past: %v", err)
+	}
+	wantNumbers(t, awaitLive(t, observe(t, a, &skepv1.ObserveRequest{Filter: &skepv1.Filter{Kinds: []string{"exec"}}, Last: 50})), 1051, 1100) // of memory
+	cancel()
+	waitFor(t, "the places are given back", func() bool {
+		_, err := c.ListProcesses(t.Context(), &skepv1.ListProcessesRequest{At: timestamppb.Now()})
+		return err == nil
+	})
+}
+
+// TestLastIsRefusedWhereTooLarge: an answer that would take too much memory is refused, not cut.
+func TestLastIsRefusedWhereTooLarge(t *testing.T) {
+	a, d := withDisk(t)
+	args := make([]byte, 64<<10)
+	for _, r := range d.records { // 1,000 of 64 KiB
+		r.Body = &skepv1.Record_Exec{Exec: &skepv1.Exec{ArgsRaw: args}}
+	}
+	s := observe(t, a, &skepv1.ObserveRequest{Last: 1050})
+	if s.Receive() || connect.CodeOf(s.Err()) != connect.CodeResourceExhausted {
+		t.Errorf("too large: %v", s.Err())
+	}
+}
+
+// TestNoPlaceNoCompilation: a filter is not compiled for a caller who has no place.
+func TestNoPlaceNoCompilation(t *testing.T) {
+	needRoot(t)
+	a := startAgent(t)
+	for range maxStreamsPerUID {
+		a.streams.acquire(0)
+	}
+	s := observe(t, a, &skepv1.ObserveRequest{Filter: &skepv1.Filter{Where: "this does not compile"}})
+	if s.Receive() || connect.CodeOf(s.Err()) != connect.CodeResourceExhausted {
+		t.Errorf("beyond the limit: %v", s.Err())
 	}
 }

@@ -72,6 +72,7 @@ type Server struct {
 	streams  *limiter
 	inFlight *limiter
 	exports  *limiter
+	searches *limiter
 	calls    *callCounts
 	// filterFailures are those of the streams that have ended.
 	filterFailures atomic.Uint64
@@ -105,6 +106,7 @@ func New(deps Deps) (*Server, error) {
 		streams:   newLimiter(maxStreamsPerUID),
 		inFlight:  newLimiter(maxCallsPerUID),
 		exports:   newLimiter(1),
+		searches:  newLimiter(maxSearchesPerUID).within(maxSearches),
 		calls:     newCallCounts(),
 
 		requestTimeout: readRequestTimeout,

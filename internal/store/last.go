@@ -15,18 +15,19 @@ import (
 
 // Last returns at most the last n records that match, by time, and the losses between them
 // as a cursor of the event log does. It goes back period by period until it has enough,
-// so what is recent is found soon.
+// so what is recent is found soon. It fails with event.ErrTailTooLarge.
 func (p *Past) Last(ctx context.Context, n int, from, until time.Time, filter *event.Filter) (found []*skepv1.Record, missing []Missing, err error) {
 	q := newQuery(from, until, filter)
-	whole, counted := q.span, 0
+	whole, counted, bytes := q.span, 0, 0
 	for _, begin := range p.begins() {
 		if q.span.from = max(begin, whole.from); q.span.from > q.span.to {
 			continue
 		}
-		recent := event.Tail{Size: n - counted, Counts: filter.Counts}
+		recent := event.Tail{Size: n - counted, Counts: filter.Counts, Limit: event.MaxTailBytes - bytes}
 		gone, err := p.read(ctx, q, recent.Add)
 		missing = distinctFiles(missing, gone)
 		found, counted = append(recent.Records(), found...), counted+recent.Counted()
+		bytes += recent.Bytes()
 		if err != nil || counted >= n || q.span.from == whole.from {
 			return found, missing, err
 		}

@@ -3,6 +3,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -206,5 +207,30 @@ func TestLastCountsRecords(t *testing.T) {
 		if !slices.Equal(got, want) || told != losses {
 			t.Errorf("%v: %d records and %d losses, want %d and %d", shape, len(got), told, len(want), losses)
 		}
+	}
+}
+
+// TestLastIsBounded: what a search for the last records holds in memory is bounded over
+// all periods together.
+func TestLastIsBounded(t *testing.T) {
+	records := someRecords(3 * event.MaxTailBytes / 4096)
+	n := 0
+	for _, r := range records {
+		if exec := r.GetExec(); exec != nil {
+			exec.ArgsRaw = make([]byte, 8<<10)
+			n++
+		}
+	}
+	filter, err := event.Compile(&skepv1.Filter{Kinds: []string{"exec"}}, event.FilterDeps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	past := history(t, records, 6, 0).Past()
+	defer past.Close()
+	if _, _, err := past.Last(t.Context(), n, time.Time{}, time.Time{}, filter); !errors.Is(err, event.ErrTailTooLarge) {
+		t.Errorf("%d records of 8 KiB: %v", n, err)
+	}
+	if found, _, err := past.Last(t.Context(), 100, time.Time{}, time.Time{}, filter); err != nil || len(found) != 100 {
+		t.Errorf("%d records of 100: %v", len(found), err)
 	}
 }
