@@ -79,6 +79,12 @@ type history struct{ *store.Store }
 // Past implements server.Store.
 func (h history) Past() server.Past { return past{h.Store.Past()} }
 
+// ProcessesAt implements server.Store.
+func (h history) ProcessesAt(ctx context.Context, at time.Time) ([]*skepv1.ProcessInfo, []string, error) {
+	all, missing, err := h.Store.ProcessesAt(ctx, at)
+	return all, texts(missing), err
+}
+
 type past struct{ *store.Past }
 
 // Read implements server.Past.

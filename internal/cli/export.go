@@ -37,7 +37,8 @@ Output (-o):
     jsonl    one JSON object per line, as "skep observe -o json" prints
 
 The file is there whole or not at all. Where records are missing because a file
-of the disk log is damaged, the standard error says which.
+of the disk log is damaged, the standard error says which; jsonl has a record of
+kind loss and place store instead.
 
 Exit status as in "skep --help".`
 
@@ -144,13 +145,18 @@ func (a *app) exportParquet(ctx context.Context, c *client, req *skepv1.ExportRe
 			return wrapWrite(err)
 		}
 		records = stream.Msg().GetRecords()
-		for _, file := range stream.Msg().GetMissing() {
-			fmt.Fprintln(a.err, "skep: missing:", event.Printable(file))
-		}
+		a.warnMissing(stream.Msg().GetMissing())
 	}
 	if err := stream.Err(); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.err, "skep: %d records\n", records)
 	return nil
+}
+
+// warnMissing says which files of the disk log an answer had to do without.
+func (a *app) warnMissing(files []string) {
+	for _, file := range files {
+		fmt.Fprintln(a.err, "skep: missing:", event.Printable(file))
+	}
 }

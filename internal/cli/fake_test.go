@@ -104,6 +104,9 @@ func (f *fakeAgent) ListProcesses(ctx context.Context, req *skepv1.ListProcesses
 	}
 	all := sampleProcesses()
 	out := &skepv1.ListProcessesResponse{Total: uint64(len(all))}
+	if req.GetAt() != nil {
+		out.Missing = []string{"exit-1.parquet: torn\x1b[31m"}
+	}
 	for _, p := range all {
 		pids := req.GetFilter().GetPids()
 		if (p.GetExited() == nil || req.GetExited()) && (len(pids) == 0 || pids[0] == p.GetProcess().GetPid()) {
@@ -302,6 +305,7 @@ func sampleStatus() *skepv1.GetStatusResponse {
 		Uptime:    durationpb.New(3*time.Hour + 4*time.Minute),
 		Kinds:     []*skepv1.KindStatus{{Kind: "exec", Received: 1234567, Rate: 12.5}, {Kind: "close", Received: 10, Lost: 3}},
 		Losses:    []*skepv1.LossCount{{Place: "ring_full", Kind: "close", Count: 3}, {Place: "table_full", Kind: "exec"}},
+		Store:     &skepv1.StoreStatus{Bytes: 5 << 20, MaxBytes: 1 << 30, DamagedSegments: 2, DamagedBytes: 3 << 10, DamagedRecords: 1234},
 		Processes: &skepv1.TableStatus{Entries: 321, Capacity: 32768}, Memory: &skepv1.MemoryStatus{ResidentBytes: 30 << 20, KernelMapsBytes: 20 << 20},
 		Programs: []*skepv1.ProgramStatus{{Name: "skep_exec", Hook: "tp_btf/sched_process_exec", Runs: 5000, NsPerRun: 812, RunsPerSecond: 12.5, CpuShare: 0.0001}},
 		AgentCpu: durationpb.New(1500 * time.Millisecond), AgentCpuShare: 0.01, ProgramsCpuShare: 0.002,

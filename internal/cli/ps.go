@@ -35,7 +35,9 @@ shows: that process with its ancestors, arguments, working directory,
 credentials, namespaces, children, connections and, if it has ended, its exit.
 
 With --at the processes that lived at a time in the past, from the agent's disk
-log, without their connections.
+log, without their connections. Where a file of the disk log cannot be read, so
+that processes may be missing or may have ended before, the standard error says
+which.
 
 ` + whenHelp + `
 
@@ -123,6 +125,7 @@ func (a *app) listProcesses(ctx context.Context, c *client, req *skepv1.ListProc
 	if err != nil {
 		return err
 	}
+	a.warnMissing(got.GetMissing())
 	rows := inOrder(got.GetProcesses())
 	if f.output == "json" {
 		return printJSON(a, rows...)

@@ -124,6 +124,12 @@ func storeLine(st *skepv1.StoreStatus, now time.Time) string {
 	if n := st.GetDamagedSegments(); n > 0 {
 		line += fmt.Sprintf(", %d files damaged", n)
 	}
+	if n := st.GetDamagedBytes(); n > 0 {
+		line += ", " + formatBytes(n) + " of logs torn or damaged"
+	}
+	if n := st.GetDamagedRecords(); n > 0 {
+		line += ", " + formatCount(n) + " records in them lost"
+	}
 	if st.GetFailing() != "" {
 		line += ", not being written:"
 	}

@@ -110,6 +110,13 @@ func (f *Filter) Match(r *skepv1.Record) bool {
 	return f.matchFields(r)
 }
 
+// Counts says whether a record that matches counts as one of those that were asked for:
+// a loss may only tell that some of them are missing.
+func (f *Filter) Counts(r *skepv1.Record) bool {
+	k, _ := KindOf(r)
+	return k != Loss || f.WantsOwn()
+}
+
 // unknownKind is Loss.lost_kind where it is not known what was lost.
 const unknownKind = "unknown"
 

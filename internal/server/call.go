@@ -53,6 +53,7 @@ type call struct {
 	procedure string
 	line      auditLine
 	told      bool // its outcome is in the log
+	control   *http.ResponseController
 }
 
 type callKey struct{}

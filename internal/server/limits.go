@@ -15,6 +15,10 @@ const (
 	maxStreamsPerUID = 64
 	// Other calls at a time: each may hold a whole table until its client has read it.
 	maxCallsPerUID = 32
+	// Searches of the disk log: each reads many files at once, and may hold
+	// event.MaxTailBytes. A client that does not read holds one up.
+	maxSearchesPerUID = 4
+	maxSearches       = 8
 	// Connections: each is a file descriptor and some buffers. Root is exempt,
 	// so that whoever floods the socket cannot keep the administrator out.
 	maxConnsPerUID = 64
@@ -31,7 +35,7 @@ const (
 	readHeaderTimeout = 5 * time.Second
 	// The whole request of a call, which is one small message.
 	readRequestTimeout = 10 * time.Second
-	// The whole answer to a call that is not a stream.
+	// The whole answer to a call that is not a stream, and each message of an export.
 	writeAnswerTimeout = 30 * time.Second
 	idleTimeout        = 2 * time.Minute
 )

@@ -27,7 +27,13 @@ const (
 // flight: Send blocks while the client does not read, meanwhile the cursor is
 // overtaken, and what it lost is a loss record in the place where it is missing.
 func (s *Server) Observe(ctx context.Context, req *skepv1.ObserveRequest, stream *connect.ServerStream[skepv1.ObserveResponse]) error {
-	filter, err := s.compile(req.GetFilter())
+	uid := callerFrom(ctx).uid
+	if !s.streams.acquire(uid) {
+		return connect.NewError(connect.CodeResourceExhausted,
+			fmt.Errorf("uid %d has %d streams open, which is the limit: close one first", uid, maxStreamsPerUID))
+	}
+	defer s.streams.release(uid)
+	filter, err := s.compile(req.GetFilter()) // takes milliseconds: only of those who have a place
 	if err != nil {
 		return err
 	}
@@ -36,12 +42,6 @@ func (s *Server) Observe(ctx context.Context, req *skepv1.ObserveRequest, stream
 		return err
 	}
 	opts := subscription(callerFrom(ctx), req, filter, when)
-	uid := callerFrom(ctx).uid
-	if !s.streams.acquire(uid) {
-		return connect.NewError(connect.CodeResourceExhausted,
-			fmt.Errorf("uid %d has %d streams open, which is the limit: close one first", uid, maxStreamsPerUID))
-	}
-	defer s.streams.release(uid)
 	defer func() { s.filterFailures.Add(filter.Failures()) }()
 
 	o := &observation{

@@ -19,8 +19,9 @@ import (
 type Store interface {
 	// Past holds on to what is stored now.
 	Past() Past
-	// ProcessesAt returns the processes that lived at a time.
-	ProcessesAt(ctx context.Context, at time.Time) ([]*skepv1.ProcessInfo, error)
+	// ProcessesAt returns the processes that lived at a time, and the files that could not be
+	// read for it, and why.
+	ProcessesAt(ctx context.Context, at time.Time) (all []*skepv1.ProcessInfo, missing []string, err error)
 }
 
 // Past is what a Store held at one moment. Zero times are no bound.
@@ -30,7 +31,7 @@ type Past interface {
 	// Read emits the records that match, in the order of time. missing are the files that
 	// could not be read, and why.
 	Read(ctx context.Context, from, until time.Time, filter *event.Filter, emit func(*skepv1.Record) error) (missing []string, err error)
-	// Last returns the last n of them.
+	// Last returns the last n of them that count, see event.Filter.Counts.
 	Last(ctx context.Context, n int, from, until time.Time, filter *event.Filter) (records []*skepv1.Record, missing []string, err error)
 	// Export writes them as one Parquet file, and tells how many there are so far.
 	Export(ctx context.Context, from, until time.Time, filter *event.Filter, out io.Writer, progress func(records uint64)) (missing []string, err error)
@@ -82,6 +83,11 @@ func (o *observation) stored(ctx context.Context, s *Server, filter *event.Filte
 	if opts.Last > maxLast {
 		return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("last: %d records are more than the %d that can be searched for on disk; ask for a time instead", opts.Last, maxLast))
 	}
+	done, err := s.search(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	past := s.deps.Store.Past()
 	defer past.Close()
 	o.cursor.Close()
@@ -99,11 +105,20 @@ func (o *observation) stored(ctx context.Context, s *Server, filter *event.Filte
 	return o.sendBatch()
 }
 
-// beyond says whether what is asked for may reach further back than memory does. More of
-// the last records than can be held to find them are those of memory.
+// search takes one of the places of those who read the disk log, until done.
+func (s *Server) search(ctx context.Context) (done func(), err error) {
+	uid := callerFrom(ctx).uid
+	if !s.searches.acquire(uid) {
+		return nil, connect.NewError(connect.CodeResourceExhausted, fmt.Errorf(
+			"too many searches of the disk log are under way: at most %d of a user and %d in all; wait for one to end", maxSearchesPerUID, maxSearches))
+	}
+	return func() { s.searches.release(uid) }, nil
+}
+
+// beyond says whether what is asked for may reach further back than memory does.
 func (w window) beyond(log *event.Log, opts event.SubscribeOptions, c *event.Cursor) bool {
 	if w.from.IsZero() {
-		return c.Past() < opts.Last && opts.Last <= maxLast
+		return c.Past() < opts.Last
 	}
 	return !log.Reaches(w.from) && (opts.Last == 0 || c.Past() < opts.Last)
 }
@@ -111,18 +126,22 @@ func (w window) beyond(log *event.Log, opts event.SubscribeOptions, c *event.Cur
 // storedLast sends the last records: those of the disk, and behind them those of memory.
 func (o *observation) storedLast(ctx context.Context, past Past, n int, filter *event.Filter, w window) error {
 	records, missing, err := past.Last(ctx, n, w.from, w.until, filter)
-	if err != nil {
-		return err
-	}
-	for !o.cursor.Live() {
-		recent, err := o.next(ctx)
+	last := event.Tail{Size: n, Counts: filter.Counts, Limit: event.MaxTailBytes}
+	for {
+		for i := 0; i < len(records) && err == nil; i++ {
+			err = last.Add(records[i])
+		}
+		if errors.Is(err, event.ErrTailTooLarge) {
+			return connect.NewError(connect.CodeResourceExhausted, err)
+		}
 		if err != nil {
 			return err
 		}
-		records = append(records, recent...)
-		records = records[max(0, len(records)-n):]
+		if o.cursor.Live() {
+			return o.sendAll(append(o.missing(missing), last.Records()...))
+		}
+		records, err = o.next(ctx)
 	}
-	return o.sendAll(append(o.missing(missing), records...))
 }
 
 // add sends a record of the disk log, once a batch of them is full.
@@ -159,6 +178,10 @@ func (s *Server) Export(ctx context.Context, req *skepv1.ExportRequest, stream *
 	if s.deps.Store == nil {
 		return errNoStore()
 	}
+	if !s.exports.acquire(0) {
+		return connect.NewError(connect.CodeResourceExhausted, errors.New("another export is running: it takes much memory, so there is one at a time"))
+	}
+	defer s.exports.release(0)
 	filter, err := s.compile(req.GetFilter())
 	if err != nil {
 		return err
@@ -167,13 +190,16 @@ func (s *Server) Export(ctx context.Context, req *skepv1.ExportRequest, stream *
 	if err != nil {
 		return err
 	}
-	if !s.exports.acquire(0) {
-		return connect.NewError(connect.CodeResourceExhausted, errors.New("another export is running: it takes much memory, so there is one at a time"))
-	}
-	defer s.exports.release(0)
 	past := s.deps.Store.Past()
 	defer past.Close()
-	out := &exportStream{send: stream.Send}
+	out := &exportStream{send: func(m *skepv1.ExportResponse) error {
+		// The next export waits for this one: a client that does not read ends it. Between
+		// messages there is no deadline, for the disk may take its time.
+		control := callFrom(ctx).control
+		control.SetWriteDeadline(time.Now().Add(s.answerTimeout))
+		defer control.SetWriteDeadline(time.Time{})
+		return stream.Send(m)
+	}}
 	missing, err := past.Export(ctx, w.from, w.until, filter, out, func(n uint64) { out.records = n })
 	if err == nil {
 		err = out.flush(missing)
@@ -226,7 +252,12 @@ func (s *Server) processesAt(ctx context.Context, req *skepv1.ListProcessesReque
 	case req.GetExited(), len(spec.GetAddrs())+len(spec.GetPorts())+len(spec.GetKinds()) > 0:
 		return nil, connect.NewError(connect.CodeInvalidArgument, errors.New("a table of the past has live processes only, without their connections"))
 	}
-	all, err := s.deps.Store.ProcessesAt(ctx, req.GetAt().AsTime())
+	done, err := s.search(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	all, missing, err := s.deps.Store.ProcessesAt(ctx, req.GetAt().AsTime())
 	if err != nil {
 		return nil, connect.NewError(connect.CodeNotFound, err)
 	}
@@ -241,7 +272,7 @@ func (s *Server) processesAt(ctx context.Context, req *skepv1.ListProcessesReque
 	if err != nil {
 		return nil, connect.NewError(connect.CodeInvalidArgument, err)
 	}
-	res := &skepv1.ListProcessesResponse{Total: uint64(len(all))}
+	res := &skepv1.ListProcessesResponse{Total: uint64(len(all)), Missing: missing}
 	for _, p := range all {
 		if filter.Match(recordOfProcess(p)) {
 			res.Processes = append(res.Processes, p)

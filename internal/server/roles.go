@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/api/skep/v1/skepv1connect"
@@ -28,6 +29,18 @@ var required = map[string]skepv1.Role{
 	skepv1connect.AgentServiceGetDiagnosticsProcedure:  skepv1.Role_ROLE_VIEW,
 	skepv1connect.AgentServiceGetIdentityProcedure:     skepv1.Role_ROLE_VIEW,
 	skepv1connect.AgentServiceCreateTokenProcedure:     skepv1.Role_ROLE_VIEW,
+}
+
+// streaming are the RPCs that answer with a stream, which may last.
+var streaming = streamingOf(skepv1.File_skep_v1_agent_proto.Services().ByName("AgentService"))
+
+func streamingOf(service protoreflect.ServiceDescriptor) map[string]bool {
+	all := map[string]bool{}
+	for i := range service.Methods().Len() {
+		m := service.Methods().Get(i)
+		all[fmt.Sprintf("/%s/%s", service.FullName(), m.Name())] = m.IsStreamingServer()
+	}
+	return all
 }
 
 // RoleConfig says which local accounts have which role. Groups and users are

@@ -90,6 +90,7 @@ func serveUntil(ctx context.Context, server *http.Server, l net.Listener, stop f
 func (s *Server) watched(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		call := s.begin(r)
+		call.control = http.NewResponseController(w)
 		answer := &reply{ResponseWriter: w, call: call}
 		defer answer.tell()
 		next.ServeHTTP(answer, r.WithContext(context.WithValue(r.Context(), callKey{}, call)))
@@ -105,7 +106,7 @@ func (s *Server) bound(next http.Handler) http.Handler {
 		control := http.NewResponseController(w)
 		// net/http lifts it when the body has been read, so a stream may last.
 		control.SetReadDeadline(time.Now().Add(s.requestTimeout))
-		if r.URL.Path != skepv1connect.AgentServiceObserveProcedure {
+		if !streaming[r.URL.Path] {
 			p, _ := peerFrom(r.Context())
 			if !s.inFlight.acquire(p.uid) {
 				refuse.Write(w, r, connect.NewError(connect.CodeResourceExhausted,
@@ -113,7 +114,7 @@ func (s *Server) bound(next http.Handler) http.Handler {
 				return
 			}
 			defer s.inFlight.release(p.uid)
-			control.SetWriteDeadline(time.Now().Add(writeAnswerTimeout))
+			control.SetWriteDeadline(time.Now().Add(s.answerTimeout))
 			defer control.SetWriteDeadline(time.Time{}) // with HTTP/1 it is the connection's
 		}
 		next.ServeHTTP(w, r)

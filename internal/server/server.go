@@ -73,10 +73,12 @@ type Server struct {
 	streams  *limiter
 	inFlight *limiter
 	exports  *limiter
+	searches *limiter
 	calls    *callCounts
 	// filterFailures are those of the streams that have ended.
 	filterFailures atomic.Uint64
 	requestTimeout time.Duration
+	answerTimeout  time.Duration
 }
 
 var _ skepv1connect.AgentServiceHandler = (*Server)(nil)
@@ -105,8 +107,10 @@ func New(deps Deps) (*Server, error) {
 		streams:   newLimiter(maxStreamsPerUID),
 		inFlight:  newLimiter(maxCallsPerUID),
 		exports:   newLimiter(1),
+		searches:  newLimiter(maxSearchesPerUID).within(maxSearches),
 		calls:     newCallCounts(),
 
 		requestTimeout: readRequestTimeout,
+		answerTimeout:  writeAnswerTimeout,
 	}, nil
 }

@@ -62,6 +62,10 @@ type period struct {
 	span     span
 	bytes    int64
 	segments []segment
+	// lost is why the log could not be read when the agent began.
+	lost error
+	// leaveUntil is when it is tried again to close it, after that has failed.
+	leaveUntil time.Time
 }
 
 // readCatalog lists the periods of a directory, oldest first. The spans of logs are not

@@ -65,6 +65,8 @@ func populate(m protoreflect.Message) {
 		case f.IsMap():
 			m.Mutable(f).Map().Set(protoreflect.ValueOfString("k").MapKey(), protoreflect.ValueOfString("v"))
 			m.Mutable(f).Map().Set(protoreflect.ValueOfString("l").MapKey(), protoreflect.ValueOfString(""))
+		case f.IsList() && f.Message() != nil:
+			populate(m.Mutable(f).List().AppendMutable().Message())
 		case f.IsList():
 			m.Mutable(f).List().Append(scalar(f))
 			m.Mutable(f).List().Append(scalar(f))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
@@ -46,7 +47,7 @@ func TestTornTail(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 100 {
-		cut := len(fileMagic) + rand.IntN(len(whole)-len(fileMagic))
+		cut := fileHeader + rand.IntN(len(whole)-fileHeader)
 		n := 0
 		d, good, err := scanLog(bytes.NewReader(whole[:cut]), func(stored) error { n++; return nil })
 		if err != nil || good > int64(cut) || int64(d.Bytes) != int64(cut)-good || d.Records != 0 {
@@ -83,7 +84,7 @@ func TestDamagedLog(t *testing.T) {
 	want := byKey(records)
 	for range 8 {
 		bad := bytes.Clone(whole)
-		bad[len(fileMagic)+rand.IntN(len(bad)-len(fileMagic))] ^= 1 << rand.IntN(8)
+		bad[fileHeader+rand.IntN(len(bad)-fileHeader)] ^= 1 << rand.IntN(8)
 		n := 0
 		d, _, err := scanLog(bytes.NewReader(bad), func(r stored) error {
 			got := &skepv1.Record{}
@@ -180,4 +181,117 @@ func askAll(t *testing.T, s *Store, spec *skepv1.Filter) (got []*skepv1.Record, 
 		t.Fatal(err)
 	}
 	return got, missing
+}
+
+// TestUnopenedLogs: a log that cannot be opened, or is none, is named in every answer that
+// may lack its records, once.
+func TestUnopenedLogs(t *testing.T) {
+	for name, spoil := range map[string]func(s *Store, path string) *Store{
+		"removed": func(s *Store, path string) *Store {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			return s
+		},
+		"no log": func(s *Store, path string) *Store {
+			if err := os.WriteFile(path, []byte("this is no log"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return stillStore(t, s.opts.Dir)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			records := someRecords(3000)
+			s := history(t, records, 3, 0)
+			s = spoil(s, filepath.Join(s.opts.Dir, logName(2)))
+			got, missing := askAll(t, s, nil)
+			if len(got) != 2000 || len(missing) != 1 || missing[0].File != logName(2) {
+				t.Errorf("%d records of 2000, missing %v", len(got), missing)
+			}
+			past := s.Past()
+			defer past.Close()
+			filter, err := event.Compile(nil, event.FilterDeps{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if last, missing, err := past.Last(t.Context(), 1500, time.Time{}, time.Time{}, filter); err != nil || len(last) != 1500 || len(missing) != 1 {
+				t.Errorf("last: %d records, missing %v, %v", len(last), missing, err)
+			}
+			if oldest := past.Oldest(); !oldest.Equal(time.Unix(0, s.periods[0].span.from)) {
+				t.Errorf("oldest is %v", oldest)
+			}
+		})
+	}
+}
+
+// TestProcessesAtSaysWhatIsMissing: a table of the past that was made without one of its
+// files says so.
+func TestProcessesAtSaysWhatIsMissing(t *testing.T) {
+	dir := t.TempDir()
+	d := newDay(20 * time.Millisecond)
+	origin := d.next()
+	init := &skepv1.ProcessInfo{Process: &skepv1.Process{ProcessId: "x-1", ExecId: "x-1-1", Pid: 1, Comm: "init"}}
+	records := Snapshot([]*skepv1.ProcessInfo{init}, origin)
+	for range 2000 {
+		records = append(records, d.next())
+	}
+	writeRecords(t, dir, 1, records)
+	closeLog(t, dir, 1)
+	s := stillStore(t, dir)
+	at := records[len(records)-1].Time.AsTime()
+	if all, missing, err := s.ProcessesAt(t.Context(), at); err != nil || len(missing) > 0 || len(all) == 0 {
+		t.Fatalf("%d processes, missing %v, %v", len(all), missing, err)
+	}
+	damaged := ""
+	for _, segment := range s.periods[0].segments {
+		if segment.kind == "exit" {
+			damaged = segment.name
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, damaged), []byte("torn"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if all, missing, err := s.ProcessesAt(t.Context(), at); err != nil || len(all) == 0 || len(missing) != 1 || missing[0].File != damaged {
+		t.Errorf("%d processes, missing %v, want %s; %v", len(all), missing, damaged, err)
+	}
+}
+
+// TestForgedFrame: a user's arguments that are a frame, inside of a frame that is damaged,
+// are not read as records. The forger knows the format, and the salt of another log.
+func TestForgedFrame(t *testing.T) {
+	const forged = "forged"
+	for _, salt := range []uint32{0, 1, 0xdeadbeef} {
+		e := newEncoder(salt)
+		if err := e.add(&skepv1.Record{Kind: "exec", NodeId: forged, Time: timestamppb.New(dayStart), Body: &skepv1.Record_Exec{Exec: &skepv1.Exec{}}}); err != nil {
+			t.Fatal(err)
+		}
+		records := someRecords(20)
+		for _, r := range records {
+			if r.GetExec() != nil {
+				r.GetExec().ArgsRaw = e.frame()
+			}
+		}
+		dir := t.TempDir()
+		writeRecords(t, dir, 1, records)
+		path := filepath.Join(dir, logName(1))
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Count(whole, e.frame()) == 0 {
+			t.Fatal("the arguments are not in the log: the test tests nothing")
+		}
+		whole[fileHeader+headerLen] ^= 1 // in the payload of the first frame
+		n := 0
+		d, _, err := scanLog(bytes.NewReader(whole), func(r stored) error {
+			n++
+			if bytes.Contains(r.wire(nil), []byte(forged)) {
+				t.Error("a forged record was read")
+			}
+			return nil
+		})
+		if err != nil || !d.any() {
+			t.Errorf("%d records, damage %+v, %v", n, d, err)
+		}
+	}
 }

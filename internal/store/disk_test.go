@@ -3,7 +3,9 @@
 package store
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -222,4 +224,45 @@ func TestOvertaken(t *testing.T) {
 	if lost := total(s.Losses()); stored == 0 || lost == 0 || uint64(stored)+lost != 20000 {
 		t.Errorf("%d stored, %d lost of 20000", stored, lost)
 	}
+}
+
+// TestCloseFails: a log that cannot be closed stays, and those behind it are closed.
+func TestCloseFails(t *testing.T) {
+	dir := t.TempDir()
+	for id := range uint64(3) {
+		writeRecords(t, dir, id+1, someRecords(300))
+	}
+	stubborn := func(ctx context.Context, dir string, id uint64) (Damage, error) {
+		if id == 1 {
+			return Damage{}, errors.New("no")
+		}
+		return CloseLog(ctx, dir, id)
+	}
+	s, _, stop := running(t, Options{Dir: dir, LogBytes: 1, Close: stubborn}) // each log is full
+	eventually(t, "the others are closed", func() bool { return s.Status().Logs == 2 && s.Status().Segments > 0 })
+	if got := len(ask(t, s, time.Time{}, time.Time{}, nil)); got != 900 {
+		t.Errorf("%d of 900 records", got)
+	}
+	stop()
+}
+
+// TestCloseNoLog: a file that is no log, such as a power cut leaves, closes into nothing,
+// and its bytes are counted.
+func TestCloseNoLog(t *testing.T) {
+	dir := t.TempDir()
+	junk := bytes.Repeat([]byte("no log"), 1000)
+	for id, content := range map[uint64][]byte{1: nil, 2: junk, 3: []byte(fileMagic)[:3]} {
+		if err := os.WriteFile(filepath.Join(dir, logName(id)), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d, err := CloseLog(t.Context(), dir, 2); err != nil || d.Bytes != uint64(len(junk)) {
+		t.Errorf("close: %+v, %v", d, err)
+	}
+	s, _, stop := running(t, Options{Dir: dir})
+	eventually(t, "they are gone", func() bool { return s.Status().Logs == 1 })
+	if n := s.Status().DamagedBytes; n != uint64(len(junk))+3 {
+		t.Errorf("%d bytes are damaged, want %d", n, len(junk)+3)
+	}
+	stop()
 }

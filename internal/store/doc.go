@@ -17,7 +17,7 @@
 // segment.go). The schema is derived from the descriptor of skep.v1.Record, so columns
 // have the names of the JSON fields.
 //
-// A query reads segments and logs as one stream in the order of time (merge.go). Columns
+// A query reads segments and logs as one stream in the order of time (query.go). Columns
 // that the filter speaks of are looked at first, and only rows that may match are put
 // together (prune.go, segment_source.go).
 //

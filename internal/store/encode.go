@@ -38,6 +38,7 @@ const (
 
 // encoder turns records into frames. A frame is begun by reset and sealed by frame.
 type encoder struct {
+	salt    uint32 // of the log
 	buf     []byte // header and entries of the frame that is being made
 	records int    // in it
 	first   bool   // this frame begins an epoch
@@ -60,8 +61,8 @@ type cachedProcess struct {
 	piece   uint64
 }
 
-func newEncoder() *encoder {
-	e := &encoder{buf: make([]byte, headerLen, 64<<10)}
+func newEncoder(salt uint32) *encoder {
+	e := &encoder{salt: salt, buf: make([]byte, headerLen, 64<<10)}
 	e.restart()
 	return e
 }
@@ -79,7 +80,7 @@ func (e *encoder) frame() []byte {
 	if e.first {
 		flags = epochStart
 	}
-	sealFrame(e.buf, flags)
+	sealFrame(e.buf, flags, e.salt)
 	return e.buf
 }
 

@@ -10,15 +10,20 @@ import (
 	"io"
 )
 
-// A log is fileMagic and then frames, each with a header of headerLen bytes, all numbers
-// little-endian:
+// A log is fileMagic, a salt u32, and then frames, each with a header of headerLen bytes,
+// all numbers little-endian:
 //
-//	magic u32 | flags u32 | length of payload u32 | CRC-32C of all before and of payload u32
+//	magic u32 | flags u32 | length of payload u32 | CRC-32C of salt, all before and payload u32
+//
+// The salt is random and nobody but the agent can read it. Behind a damaged frame readers
+// look for the next one at every byte, also in what was its payload, which may be the
+// arguments of any user's process: who does not know the salt cannot make a frame there.
 //
 // A payload is a run of entries (encode.go). Frames form epochs: what an entry refers to
 // is in the same epoch, so that a damaged frame costs no more than the rest of its epoch.
 const (
-	fileMagic  = "skepwal1"
+	fileMagic  = "skepwal2"
+	fileHeader = len(fileMagic) + 4
 	frameMagic = 0x4c46_6b53 // "SkFL"
 	headerLen  = 16
 	// epochStart marks the first frame of an epoch.
@@ -30,16 +35,29 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+// newFileHeader is what a log begins with.
+func newFileHeader(salt uint32) []byte {
+	return binary.LittleEndian.AppendUint32([]byte(fileMagic), salt)
+}
+
+// saltOf reads the header of a log.
+func saltOf(header []byte) (salt uint32, err error) {
+	if len(header) < fileHeader || string(header[:len(fileMagic)]) != fileMagic {
+		return 0, errNoLog
+	}
+	return binary.LittleEndian.Uint32(header[len(fileMagic):]), nil
+}
+
 // sealFrame fills in the header of a frame whose payload begins at headerLen.
-func sealFrame(frame []byte, flags uint32) {
+func sealFrame(frame []byte, flags, salt uint32) {
 	binary.LittleEndian.PutUint32(frame[0:], frameMagic)
 	binary.LittleEndian.PutUint32(frame[4:], flags)
 	binary.LittleEndian.PutUint32(frame[8:], uint32(len(frame)-headerLen))
-	binary.LittleEndian.PutUint32(frame[12:], checksum(frame[:12], frame[headerLen:]))
+	binary.LittleEndian.PutUint32(frame[12:], checksum(salt, frame[:12], frame[headerLen:]))
 }
 
-func checksum(header, payload []byte) uint32 {
-	return crc32.Update(crc32.Checksum(header, castagnoli), castagnoli, payload)
+func checksum(salt uint32, header, payload []byte) uint32 {
+	return crc32.Update(crc32.Update(salt, castagnoli, header), castagnoli, payload)
 }
 
 // Damage is what could not be read of a log.
@@ -57,6 +75,7 @@ func (d *Damage) any() bool { return d.Bytes+d.Records > 0 }
 type frameReader struct {
 	in      io.Reader // nil once all of it is in the window
 	window  []byte    // read and not yet passed; its memory is not used again
+	salt    uint32
 	damage  Damage
 	good    int64 // bytes up to the end of the last whole frame
 	at      int64
@@ -79,14 +98,14 @@ func newFrames(log []byte) (*frameReader, error) {
 }
 
 func (f *frameReader) begin() error {
-	b, err := f.peek(len(fileMagic))
+	header, err := f.peek(fileHeader)
 	if err != nil {
 		return err
 	}
-	if string(b) != fileMagic {
-		return errNoLog
+	if f.salt, err = saltOf(header); err != nil {
+		return err
 	}
-	f.pass(len(fileMagic))
+	f.pass(fileHeader)
 	f.good = f.at
 	return nil
 }
@@ -113,7 +132,7 @@ func (f *frameReader) next() (payload []byte, first bool, err error) {
 			return nil, false, err
 		}
 		// The length of a frame that is damaged is not to be believed.
-		if len(frame) < headerLen+length || checksum(frame[:12], frame[headerLen:]) != binary.LittleEndian.Uint32(frame[12:]) {
+		if len(frame) < headerLen+length || checksum(f.salt, frame[:12], frame[headerLen:]) != binary.LittleEndian.Uint32(frame[12:]) {
 			f.skip(1)
 			continue
 		}

@@ -23,8 +23,9 @@ func FuzzLog(f *testing.F) {
 	}
 	f.Add(whole)
 	f.Add(whole[:len(whole)-7])
-	f.Add(append(bytes.Clone(whole), whole[len(fileMagic):]...))
+	f.Add(append(bytes.Clone(whole), whole[fileHeader:]...))
 	f.Add([]byte(fileMagic))
+	f.Add(newFileHeader(7))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, log []byte) {
 		d, good, err := scanLog(bytes.NewReader(log), func(r stored) error {
@@ -42,7 +43,7 @@ func FuzzLog(f *testing.F) {
 // FuzzEntries: any payload with a good checksum is read without a crash, taken apart into
 // columns, and put together again as what protobuf says it is.
 func FuzzEntries(f *testing.F) {
-	e := newEncoder()
+	e := newEncoder(0)
 	for _, r := range append(someRecords(10), odd()...) {
 		if err := e.add(r); err != nil {
 			f.Fatal(err)

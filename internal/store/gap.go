@@ -18,15 +18,6 @@ type Gap struct {
 	First, Last uint64
 }
 
-// Gaps are those that were found since the last call.
-func (s *Store) Gaps() []Gap {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	gaps := s.gaps
-	s.gaps = nil
-	return gaps
-}
-
 // findGaps compares the last numbers on disk with the last ones that were given. A kind
 // of which the disk has nothing of this boot may have been new to it: that is no gap.
 func (s *Store) findGaps() {
@@ -37,7 +28,7 @@ func (s *Store) findGaps() {
 			last, ok = s.lastInSegments(kind)
 		}
 		if numbered := s.opts.Numbered[kind]; ok && last < numbered {
-			s.gaps = append(s.gaps, Gap{kind, last + 1, numbered})
+			s.health.addGap(Gap{kind, last + 1, numbered})
 		}
 	}
 }

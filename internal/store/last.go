@@ -13,20 +13,22 @@ import (
 	"github.com/skep-io/skep/internal/event"
 )
 
-// Last returns at most the last n records that match, by time. It goes back period by
-// period until it has enough, so what is recent is found soon.
+// Last returns at most the last n records that match, by time, and the losses between them
+// as a cursor of the event log does. It goes back period by period until it has enough,
+// so what is recent is found soon. It fails with event.ErrTailTooLarge.
 func (p *Past) Last(ctx context.Context, n int, from, until time.Time, filter *event.Filter) (found []*skepv1.Record, missing []Missing, err error) {
 	q := newQuery(from, until, filter)
-	whole := q.span
+	whole, counted, bytes := q.span, 0, 0
 	for _, begin := range p.begins() {
 		if q.span.from = max(begin, whole.from); q.span.from > q.span.to {
 			continue
 		}
-		recent := ring{size: n - len(found)}
-		gone, err := p.read(ctx, q, recent.add)
-		missing = append(missing, gone...)
-		found = append(recent.records(), found...)
-		if err != nil || len(found) >= n || q.span.from == whole.from {
+		recent := event.Tail{Size: n - counted, Counts: filter.Counts, Limit: event.MaxTailBytes - bytes}
+		gone, err := p.read(ctx, q, recent.Add)
+		missing = distinctFiles(missing, gone)
+		found, counted = append(recent.Records(), found...), counted+recent.Counted()
+		bytes += recent.Bytes()
+		if err != nil || counted >= n || q.span.from == whole.from {
 			return found, missing, err
 		}
 		q.span.to = q.span.from - 1
@@ -52,20 +54,13 @@ func (p *Past) begins() (all []int64) {
 	return kept
 }
 
-// ring keeps the last records that it is given.
-type ring struct {
-	size, next int
-	kept       []*skepv1.Record
-}
-
-func (r *ring) add(record *skepv1.Record) error {
-	if len(r.kept) < r.size {
-		r.kept = append(r.kept, record)
-		return nil
+// distinctFiles adds those files to missing that are not in it: one that spans several
+// periods is met by several reads.
+func distinctFiles(missing, more []Missing) []Missing {
+	for _, m := range more {
+		if !slices.ContainsFunc(missing, func(other Missing) bool { return other.File == m.File }) {
+			missing = append(missing, m)
+		}
 	}
-	r.kept[r.next] = record
-	r.next = (r.next + 1) % r.size
-	return nil
+	return missing
 }
-
-func (r *ring) records() []*skepv1.Record { return slices.Concat(r.kept[r.next:], r.kept[:r.next]) }

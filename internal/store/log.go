@@ -3,6 +3,9 @@
 package store
 
 import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -33,7 +36,7 @@ type log struct {
 // openLog goes on with a period's log, or begins one if whole is 0: then it must not be
 // there. Whatever lies behind its first `whole` bytes is cut off.
 func openLog(dir string, id uint64, whole int64, seen span) (*log, error) {
-	flags := os.O_WRONLY | unix.O_CLOEXEC
+	flags := os.O_RDWR | unix.O_CLOEXEC
 	if whole == 0 {
 		flags |= os.O_CREATE | os.O_EXCL
 	}
@@ -41,7 +44,7 @@ func openLog(dir string, id uint64, whole int64, seen span) (*log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
-	l := &log{id: id, file: f, size: whole, opened: time.Now(), span: seen, encoder: newEncoder()}
+	l := &log{id: id, file: f, size: whole, opened: time.Now(), span: seen, encoder: newEncoder(randomSalt())}
 	if err := l.begin(dir); err != nil {
 		f.Close()
 		if whole == 0 {
@@ -52,19 +55,33 @@ func openLog(dir string, id uint64, whole int64, seen span) (*log, error) {
 	return l, nil
 }
 
+// randomSalt cannot fail: crypto/rand ends the program rather than give no randomness.
+func randomSalt() uint32 {
+	var b [4]byte
+	rand.Read(b[:])
+	return binary.LittleEndian.Uint32(b[:])
+}
+
 func (l *log) begin(dir string) error {
 	if err := l.file.Truncate(l.size); err != nil {
 		return err
 	}
 	if l.size > 0 {
-		return nil
+		header := make([]byte, fileHeader)
+		if _, err := l.file.ReadAt(header, 0); err != nil {
+			return err
+		}
+		var err error
+		l.encoder.salt, err = saltOf(header)
+		return err
 	}
-	n, err := l.file.WriteAt([]byte(fileMagic), 0)
+	n, err := l.file.WriteAt(newFileHeader(l.encoder.salt), 0)
 	l.size = int64(n)
 	if err != nil {
 		return err
 	}
-	return syncDir(dir)
+	// First the file: a name without what makes it a log would be of no use after a crash.
+	return errors.Join(l.file.Sync(), syncDir(dir))
 }
 
 // add puts a record into the frame, and the frame into the file when it is large enough.

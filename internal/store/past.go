@@ -44,60 +44,64 @@ const replayBefore = 5 * time.Second
 
 // ProcessesAt returns the processes that lived at a time: the last snapshot before it,
 // brought forward by what was forked, executed and ended since. Connections are not set.
-func (s *Store) ProcessesAt(ctx context.Context, at time.Time) ([]*skepv1.ProcessInfo, error) {
+// Where files could not be read, which are in missing, the answer may be wrong.
+func (s *Store) ProcessesAt(ctx context.Context, at time.Time) (all []*skepv1.ProcessInfo, missing []Missing, err error) {
 	past := s.Past()
 	defer past.Close()
-	table, err := past.snapshotBefore(ctx, at)
+	table, missing, err := past.snapshotBefore(ctx, at)
 	if err != nil {
-		return nil, err
+		return nil, missing, err
 	}
 	if table == nil {
 		oldest := "nothing is stored"
 		if t := past.Oldest(); !t.IsZero() {
 			oldest = "the disk log begins at " + t.UTC().Format(time.RFC3339)
 		}
-		return nil, fmt.Errorf("no process table is known of %s: %s", at.UTC().Format(time.RFC3339), oldest)
+		if len(missing) > 0 {
+			oldest += fmt.Sprintf(", and could not be read whole: %v", missing)
+		}
+		return nil, missing, fmt.Errorf("no process table is known of %s: %s", at.UTC().Format(time.RFC3339), oldest)
 	}
 	lifecycle := &skepv1.Filter{Kinds: []string{event.Fork.String(), event.Exec.String(), event.Exit.String()}}
 	filter, err := event.Compile(lifecycle, event.FilterDeps{})
 	if err != nil {
-		return nil, err
+		return nil, missing, err
 	}
-	_, err = past.Read(ctx, table.taken.Add(-replayBefore), at, filter, func(r *skepv1.Record) error {
+	gone, err := past.Read(ctx, table.taken.Add(-replayBefore), at, filter, func(r *skepv1.Record) error {
 		if r.GetBootId() == table.boot {
 			table.apply(r)
 		}
 		return nil
 	})
-	return table.list(), err
+	return table.list(), distinctFiles(missing, gone), err
 }
 
 // snapshotBefore finds the last snapshot before a time. Each period has one at its
 // begin, so that few files are read.
-func (p *Past) snapshotBefore(ctx context.Context, at time.Time) (*processTable, error) {
+func (p *Past) snapshotBefore(ctx context.Context, at time.Time) (table *processTable, missing []Missing, err error) {
 	parts := slices.Clone(p.parts)
 	slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(b.span.from, a.span.from) })
 	for _, each := range parts {
-		if each.log == nil && each.segment.kind != snapshotKind || each.span.from > at.UnixNano() {
+		if !each.may(map[string]bool{snapshotKind: true}) || each.span.from > at.UnixNano() {
 			continue
 		}
 		q := newQuery(time.Time{}, at, &event.Filter{})
 		q.kinds = map[string]bool{snapshotKind: true}
 		q.match = func(r *skepv1.Record) bool { return r.GetKind() == snapshotKind }
-		var table *processTable
 		one := &Past{store: p.store, parts: []part{each}}
-		_, err := one.read(ctx, q, func(r *skepv1.Record) error {
+		gone, err := one.read(ctx, q, func(r *skepv1.Record) error {
 			if taken := r.GetTime().AsTime(); table == nil || taken.After(table.taken) || r.GetBootId() != table.boot {
 				table = &processTable{boot: r.GetBootId(), taken: taken, live: map[string]*skepv1.ProcessInfo{}}
 			}
 			table.add(r)
 			return nil
 		})
+		missing = append(missing, gone...)
 		if err != nil || table != nil {
-			return table, err
+			return table, missing, err
 		}
 	}
-	return nil, nil
+	return nil, missing, nil
 }
 
 // processTable is a process table that is made again.

@@ -36,7 +36,7 @@ func clausesOf(spec *skepv1.Filter) []clause {
 		{&skepv1.Filter{Exes: spec.GetExes()}, len(spec.GetExes()), []string{"process.exe"}, exactExes(spec.GetExes())},
 		{&skepv1.Filter{Containers: spec.GetContainers()}, len(spec.GetContainers()), []string{
 			"process.container.id", "process.container.name", "process.container.pod", "pod", "process.container.pod_uid"}, nil},
-		{&skepv1.Filter{Addrs: spec.GetAddrs()}, len(spec.GetAddrs()), []string{"connection.local.address", "connection.remote.address"}, exactAddrs(spec.GetAddrs())},
+		{&skepv1.Filter{Addrs: spec.GetAddrs()}, len(spec.GetAddrs()), ends("address"), exactAddrs(spec.GetAddrs())},
 	}
 	var clauses []clause
 	for _, f := range fields {
@@ -55,7 +55,7 @@ func clausesOf(spec *skepv1.Filter) []clause {
 	}{
 		{spec.GetPids(), []string{"process.pid"}},
 		{spec.GetUids(), []string{"process.uid"}},
-		{spec.GetPorts(), []string{"connection.local.port", "connection.remote.port"}},
+		{spec.GetPorts(), ends("port")},
 	} {
 		if len(f.numbers) > 0 {
 			clauses = append(clauses, clause{columns: f.columns, numbers: numberSet(f.numbers)})
@@ -68,6 +68,14 @@ func clausesOf(spec *skepv1.Filter) []clause {
 		})
 	}
 	return clauses
+}
+
+// ends are the columns of a field of both ends, of connections and of DNS queries.
+func ends(field string) (columns []string) {
+	for _, end := range []string{"connection.local", "connection.remote", "dns.client", "dns.server"} {
+		columns = append(columns, end+"."+field)
+	}
+	return columns
 }
 
 func numberSet(values []uint32) map[uint64]struct{} {

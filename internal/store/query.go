@@ -79,16 +79,22 @@ type Past struct {
 	parts    []part
 }
 
-// part is a log that is open, or a segment.
+// part is a log that is open, a log that cannot be read, or a segment.
 type part struct {
+	name    string
 	span    span
 	log     *os.File
 	size    int64
+	lost    error // why the log cannot be read
 	segment segment
 }
 
+// may says whether the part may hold records of the kinds.
+func (p *part) may(kinds map[string]bool) bool { return p.segment.kind == "" || kinds[p.segment.kind] }
+
 // Past holds on to what the store has now. Of what is appended to the event log it has
-// all before Position that is not counted as lost, and nothing behind.
+// all before Position that is not counted as lost, and nothing behind. It waits for the
+// disk if that hangs: it is of no use without it.
 func (s *Store) Past() *Past {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,20 +102,25 @@ func (s *Store) Past() *Past {
 	for _, each := range s.periods {
 		if !each.log {
 			for _, segment := range each.segments {
-				p.parts = append(p.parts, part{span: segment.span, segment: segment})
+				p.parts = append(p.parts, part{name: segment.name, span: segment.span, segment: segment})
 			}
 			continue
 		}
-		f, err := os.Open(filepath.Join(s.opts.Dir, logName(each.id)))
-		if err != nil {
-			s.opts.Logger.Error("a log of the disk log cannot be read", "error", err)
-			continue
-		}
-		log := part{span: each.span, log: f, size: each.bytes}
-		if s.active(each) {
-			log.span, log.size = s.log.span, s.log.size
-		}
-		p.parts = append(p.parts, log)
+		p.parts = append(p.parts, s.openPart(each))
+	}
+	return p
+}
+
+func (s *Store) openPart(of *period) part {
+	p := part{name: logName(of.id), span: of.span, size: of.bytes, lost: of.lost}
+	if s.active(of) {
+		p.span, p.size = s.log.span, s.log.size
+	}
+	if p.lost == nil {
+		p.log, p.lost = os.Open(filepath.Join(s.opts.Dir, p.name))
+	}
+	if of.lost != nil {
+		p.span = span{math.MinInt64, math.MaxInt64} // what it holds is not known
 	}
 	return p
 }
@@ -131,7 +142,9 @@ func (p *Past) Close() {
 func (p *Past) Oldest() time.Time {
 	all := nothing
 	for _, part := range p.parts {
-		all = all.union(part.span)
+		if part.lost == nil {
+			all = all.union(part.span)
+		}
 	}
 	if all == nothing {
 		return time.Time{}
@@ -165,7 +178,7 @@ func (p *Past) read(ctx context.Context, q *query, emit func(*skepv1.Record) err
 	m := &merge{past: p, query: q}
 	defer m.close()
 	for i := range p.parts {
-		if part := &p.parts[i]; part.span.meets(q.span) && (part.log != nil || q.kinds[part.segment.kind]) {
+		if part := &p.parts[i]; part.span.meets(q.span) && part.may(q.kinds) {
 			m.inputs = append(m.inputs, input{part: part, time: part.span.from})
 		}
 	}
@@ -232,12 +245,14 @@ func (m *merge) step() (*skepv1.Record, error) {
 }
 
 func (m *merge) open(in *input) bool {
-	var err error
-	if f := in.part.log; f != nil {
+	err := in.part.lost
+	switch {
+	case err != nil:
+	case in.part.log != nil:
 		var s *logSource
-		s, err = openLogSource(f, in.part.size, m.query)
+		s, err = openLogSource(in.part.log, in.part.size, m.query)
 		in.source = s
-	} else {
+	default:
 		var s *segmentSource
 		if s, err = openSegment(m.past.store.opts.Dir, in.part.segment, m.query); s == nil && err == nil {
 			return false
@@ -253,17 +268,14 @@ func (m *merge) open(in *input) bool {
 
 // miss notes a file that cannot be read, or no further.
 func (m *merge) miss(p *part, err error) {
-	found := Missing{File: p.segment.name, Err: err}
+	found := Missing{File: p.name, Err: err}
 	var damaged *damagedError
 	switch {
 	case errors.As(err, &damaged):
 		found.Records, found.Err = uint64(damaged.records), damaged.err
-		m.past.store.noteDamaged(p.segment.name, err)
+		m.past.store.health.noteDamaged(p.segment.name, err, m.past.store.opts.Logger)
 	case errors.Is(err, fs.ErrNotExist):
 		found.Err = errors.New("it was removed to make room while it was to be read")
-	}
-	if found.File == "" {
-		found.File = "a log"
 	}
 	m.missing = append(m.missing, found)
 }
@@ -273,16 +285,6 @@ func (m *merge) close() {
 		if in.source != nil {
 			in.source.close()
 		}
-	}
-}
-
-// noteDamaged counts each damaged segment once.
-func (s *Store) noteDamaged(name string, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.damaged[name] {
-		s.damaged[name] = true
-		s.opts.Logger.Error("a segment of the disk log is damaged and is passed over", "error", err)
 	}
 }
 

@@ -3,6 +3,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
@@ -156,5 +158,79 @@ func compare(t *testing.T, got, want []*skepv1.Record) {
 		if g := seen[key(w)]; !proto.Equal(g, w) {
 			t.Fatalf("got\n%v\nwant\n%v", g, w)
 		}
+	}
+}
+
+// TestLastCountsRecords: of the last n records n are there, beside the losses that lie
+// between them.
+func TestLastCountsRecords(t *testing.T) {
+	records := someRecords(600)
+	for i, r := range records { // no two at one time: their order would be open
+		r.Time = timestamppb.New(dayStart.Add(time.Duration(i) * time.Millisecond))
+		if i < 10 || i%5 != 0 {
+			continue
+		}
+		records[i] = &skepv1.Record{NodeId: dayNode, BootId: dayBoot, Kind: "loss", Seq: uint64(i), Time: r.Time,
+			Body: &skepv1.Record_Loss{Loss: &skepv1.Loss{LostKind: "exec", Count: 1}}}
+	}
+	filter, err := event.Compile(&skepv1.Filter{Uids: []uint32{0}}, event.FilterDeps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []uint64 // from behind, by definition
+	losses := 0
+	for i := len(records) - 1; len(want) < 40; i-- {
+		switch {
+		case records[i].Kind == "loss":
+			losses++
+		case filter.Match(records[i]):
+			want = append(want, records[i].Seq)
+		}
+	}
+	slices.Reverse(want)
+	for _, shape := range []struct{ logs, closed int }{{1, 0}, {1, 1}, {3, 2}} {
+		past := history(t, records, shape.logs, shape.closed).Past()
+		defer past.Close()
+		found, missing, err := past.Last(t.Context(), 40, time.Time{}, time.Time{}, filter)
+		if err != nil || len(missing) > 0 {
+			t.Fatal(missing, err)
+		}
+		var got []uint64
+		told := 0
+		for _, r := range found {
+			if r.Kind == "loss" {
+				told++
+			} else {
+				got = append(got, r.Seq)
+			}
+		}
+		if !slices.Equal(got, want) || told != losses {
+			t.Errorf("%v: %d records and %d losses, want %d and %d", shape, len(got), told, len(want), losses)
+		}
+	}
+}
+
+// TestLastIsBounded: what a search for the last records holds in memory is bounded over
+// all periods together.
+func TestLastIsBounded(t *testing.T) {
+	records := someRecords(3 * event.MaxTailBytes / 4096)
+	n := 0
+	for _, r := range records {
+		if exec := r.GetExec(); exec != nil {
+			exec.ArgsRaw = make([]byte, 8<<10)
+			n++
+		}
+	}
+	filter, err := event.Compile(&skepv1.Filter{Kinds: []string{"exec"}}, event.FilterDeps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	past := history(t, records, 6, 0).Past()
+	defer past.Close()
+	if _, _, err := past.Last(t.Context(), n, time.Time{}, time.Time{}, filter); !errors.Is(err, event.ErrTailTooLarge) {
+		t.Errorf("%d records of 8 KiB: %v", n, err)
+	}
+	if found, _, err := past.Last(t.Context(), 100, time.Time{}, time.Time{}, filter); err != nil || len(found) != 100 {
+		t.Errorf("%d records of 100: %v", len(found), err)
 	}
 }

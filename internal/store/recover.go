@@ -3,6 +3,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -38,6 +39,7 @@ func (s *Store) recover() error {
 		good, err := s.scan(p)
 		switch {
 		case err != nil:
+			p.lost = err
 			s.opts.Logger.Error("a log of the disk log cannot be read", "error", err)
 		case i == len(s.periods)-1 && p.bytes < s.logBytes():
 			if err := s.resume(p, good); err != nil {
@@ -64,8 +66,10 @@ func (s *Store) scan(p *period) (good int64, err error) {
 		}
 		return nil
 	})
-	s.damage.Bytes += d.Bytes
-	s.damage.Records += d.Records
+	if errors.Is(err, errNoLog) {
+		d.Bytes = uint64(p.bytes)
+	}
+	s.health.addDamage(d)
 	if d.any() {
 		s.opts.Logger.Warn("the end of a log was torn, or it is damaged", "log", path, "bytes", d.Bytes, "records", d.Records)
 	}
@@ -75,7 +79,7 @@ func (s *Store) scan(p *period) (good int64, err error) {
 // resume goes on writing to a log. A torn end is cut off; damage before whole frames
 // stays, and readers pass over it.
 func (s *Store) resume(p *period, good int64) error {
-	l, err := openLog(s.opts.Dir, p.id, max(good, int64(len(fileMagic))), p.span)
+	l, err := openLog(s.opts.Dir, p.id, max(good, int64(fileHeader)), p.span)
 	if err != nil {
 		return err
 	}

@@ -14,51 +14,53 @@ import (
 // closeAgain is how long a period that could not be closed is left as it is.
 const closeAgain = time.Minute
 
-// close turns sealed logs into segments, oldest first.
+// close turns sealed logs into segments, oldest first. One that cannot be closed does not
+// hold up those behind it.
 func (s *Store) close(ctx context.Context) {
-	for {
-		again := closeAgain
-		if p := s.nextSealed(); p != nil {
-			if err := s.closePeriod(ctx, p); err == nil {
-				continue
-			} else if ctx.Err() == nil {
+	for ctx.Err() == nil {
+		if p := s.nextSealed(time.Now()); p != nil {
+			if err := s.closePeriod(ctx, p); err != nil && ctx.Err() == nil {
 				s.opts.Logger.Error("a log was not closed into segments; it stays as it is for now", "error", err)
+				s.leave(p, time.Now().Add(closeAgain))
 			}
+			continue
 		}
 		select {
 		case <-ctx.Done():
-			return
 		case <-s.sealed:
-		case <-time.After(again):
+		case <-time.After(closeAgain):
 		}
 	}
 }
 
-func (s *Store) nextSealed() *period {
+func (s *Store) nextSealed(now time.Time) *period {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.periods {
-		if p.log && !s.active(p) {
+		if p.log && !s.active(p) && !now.Before(p.leaveUntil) {
 			return p
 		}
 	}
 	return nil
 }
 
+func (s *Store) leave(p *period, until time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.leaveUntil = until
+}
+
 func (s *Store) closePeriod(ctx context.Context, p *period) error {
 	d, err := s.opts.Close(ctx, s.opts.Dir, p.id)
-	if errors.Is(err, errNoLog) { // nothing in it can be read
-		err = nil
-	}
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	if err := os.Remove(filepath.Join(s.opts.Dir, logName(p.id))); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	s.damage.Records += d.Records
+	s.health.addDamage(Damage{Records: d.Records}) // its bytes are counted since the log was scanned
 	now, err := readCatalog(s.opts.Dir)
 	if err != nil {
 		return err
@@ -82,7 +84,7 @@ func (s *Store) closePeriod(ctx context.Context, p *period) error {
 // written.
 func (s *Store) retain(now time.Time) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	var total int64
 	for _, p := range s.periods {
 		total += s.bytesOf(p)

@@ -40,6 +40,7 @@ var blooms = []string{
 	"process.process_id", "process.exec_id", "process.parent_exec_id", "process.comm", "process.exe",
 	"process.container.id", "process.container.name", "process.container.pod",
 	"exec.filename", "connection.community_id", "connection.local.address", "connection.remote.address",
+	"dns.community_id", "dns.name", "dns.client.address", "dns.server.address",
 }
 
 // rows are records of one kind on their way from the log into a segment. There are many,
@@ -80,7 +81,7 @@ func (r *rows) record(i int) *stored {
 func (r *rows) span() span { return span{r.index[0].time, r.index[len(r.index)-1].time} }
 
 // CloseLog makes the segments of a period from its log, which stays: removing it is up to
-// the caller and makes the segments count. It needs about three times the log's size in
+// the caller and makes the segments count. A file that is no log has none. It needs about three times the log's size in
 // memory and is meant for a process of its own. It returns what of the log was damaged.
 func CloseLog(ctx context.Context, dir string, id uint64) (d Damage, err error) {
 	whole, unmap, err := mapFile(filepath.Join(dir, logName(id)))
@@ -89,6 +90,9 @@ func CloseLog(ctx context.Context, dir string, id uint64) (d Damage, err error) 
 	}
 	defer unmap()
 	frames, err := newFrames(whole)
+	if errors.Is(err, errNoLog) {
+		return Damage{Bytes: uint64(len(whole))}, removeSegments(dir, id)
+	}
 	if err != nil {
 		return d, fmt.Errorf("close %s: %w", logName(id), err)
 	}

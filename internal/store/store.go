@@ -63,6 +63,9 @@ type Options struct {
 type Store struct {
 	opts Options
 
+	health health
+
+	// mu is held across I/O. Who must not wait for a disk asks health.
 	mu       sync.Mutex
 	periods  []*period // oldest first; the last one is that of log, if that is open
 	log      *log
@@ -70,13 +73,8 @@ type Store struct {
 	position event.Position // up to where the event log has been stored, or is lost
 	lastID   uint64
 	read     bool // what is in the directory is known
-	failing  error
 	retryAt  time.Time
-	losses   event.Counts
-	damage   Damage
-	damaged  map[string]bool   // segments
 	lastSeq  map[string]uint64 // of this boot, by kind
-	gaps     []Gap
 
 	sealed chan struct{} // there may be a period to close
 }
@@ -92,7 +90,7 @@ func New(opts Options) (*Store, error) {
 	if opts.Close == nil {
 		opts.Close = CloseLog
 	}
-	return &Store{opts: opts, sealed: make(chan struct{}, 1), damaged: map[string]bool{}}, nil
+	return &Store{opts: opts, sealed: make(chan struct{}, 1), health: health{damaged: map[string]bool{}}}, nil
 }
 
 // Open begins to take records: from now on none that is appended to the event log is
@@ -131,12 +129,11 @@ func (s *Store) Run(ctx context.Context) error {
 
 func (s *Store) end(err error) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	if s.log != nil {
-		if err := errors.Join(s.log.file.Sync(), s.log.close()); err != nil {
+		if err := errors.Join(s.log.file.Sync(), s.putDown()); err != nil {
 			s.fail(err)
 		}
-		s.log = nil
 	}
 	if errors.Is(err, io.EOF) {
 		return nil
@@ -146,24 +143,24 @@ func (s *Store) end(err error) error {
 
 // take stores a batch.
 func (s *Store) take(records []*skepv1.Record, overtaken event.Counts) {
+	s.health.lose(overtaken)
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lose(overtaken)
+	defer s.unlock()
 	if s.ready() {
 		if err := s.write(records); err != nil {
 			s.fail(err)
 		}
 	} else {
-		s.lose(countsOf(records))
+		s.health.lose(countsOf(records))
 	}
-	if s.failing == nil {
+	if s.Failing() == nil {
 		s.position = s.cursor.Position()
 	}
 }
 
 // ready says whether there is a log to write to; it tries to open one if it is time to.
 func (s *Store) ready() bool {
-	if s.read && s.log != nil && s.failing == nil {
+	if s.read && s.log != nil && s.Failing() == nil {
 		return true
 	}
 	if time.Now().Before(s.retryAt) {
@@ -187,19 +184,18 @@ func (s *Store) write(records []*skepv1.Record) error {
 			var failed *writeError
 			if !errors.As(err, &failed) {
 				s.opts.Logger.Error("a record was not stored", "kind", r.Kind, "error", err)
-				s.losses[k]++
+				s.health.lose(countsOf(records[i : i+1]))
 				continue
 			}
-			s.lose(countsOf(records[i+1:]))
+			s.health.lose(countsOf(records[i+1:]))
 			return err
 		}
 	}
 	if err := s.log.flush(); err != nil {
 		return err
 	}
-	if s.failing != nil {
+	if s.health.fail(nil) {
 		s.opts.Logger.Info("the disk log is written again")
-		s.failing = nil
 	}
 	if s.full() {
 		return s.rotate()
@@ -216,22 +212,16 @@ func countsOf(records []*skepv1.Record) (counts event.Counts) {
 	return counts
 }
 
-func (s *Store) lose(counts event.Counts) {
-	for k, n := range counts {
-		s.losses[k] += n
-	}
-}
-
 // fail notes that the disk has refused, and what was lost by it.
 func (s *Store) fail(err error) {
 	var failed *writeError
 	if errors.As(err, &failed) {
-		s.lose(failed.lost)
+		s.health.lose(failed.lost)
 	}
-	if s.failing == nil {
+	if s.health.fail(err) {
 		s.opts.Logger.Error("the disk log is not written; what happens meanwhile is counted as lost", "directory", s.opts.Dir, "error", err)
 	}
-	s.failing, s.retryAt = err, time.Now().Add(retryAfter)
+	s.retryAt = time.Now().Add(retryAfter)
 }
 
 // logBytes is how large a log may get.
@@ -262,11 +252,17 @@ func (s *Store) rotate() error {
 
 // seal gives the log up to be closed.
 func (s *Store) seal() {
+	_ = s.putDown() // what matters was said by the synchronisation
+	s.notifyCloser()
+}
+
+// putDown ends writing to the log; its period knows what it holds.
+func (s *Store) putDown() error {
 	p := s.periods[len(s.periods)-1]
 	p.span, p.bytes = s.log.span, s.log.size
-	_ = s.log.close() // what matters was said by the synchronisation
+	err := s.log.close()
 	s.log = nil
-	s.notifyCloser()
+	return err
 }
 
 // sync makes durable what was written, each second.
@@ -304,25 +300,11 @@ func (s *Store) syncOnce() {
 	}
 	// The kernel may have dropped the pages: nothing written since the last time is sure.
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	s.fail(&writeError{fmt.Errorf("synchronise log: %w", err), unsynced})
 	if s.log == l {
 		s.seal()
 	}
-}
-
-// Losses are the records that were not stored, by kind.
-func (s *Store) Losses() event.Counts {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.losses
-}
-
-// Failing is why nothing is stored at the moment; nil if all is well.
-func (s *Store) Failing() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.failing
 }
 
 func (s *Store) notifyCloser() {

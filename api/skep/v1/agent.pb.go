@@ -1754,7 +1754,9 @@ type ListProcessesResponse struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Processes []*ProcessInfo         `protobuf:"bytes,1,rep,name=processes,proto3" json:"processes,omitempty"`
 	// Of the whole table, before the filter.
-	Total         uint64 `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
+	Total uint64 `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
+	// Of a table of the past: the files of the disk log that could not be read for it, and why.
+	Missing       []string `protobuf:"bytes,3,rep,name=missing,proto3" json:"missing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1801,6 +1803,13 @@ func (x *ListProcessesResponse) GetTotal() uint64 {
 		return x.Total
 	}
 	return 0
+}
+
+func (x *ListProcessesResponse) GetMissing() []string {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
 }
 
 type ProcessInfo struct {
@@ -2846,10 +2855,11 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\x14ListProcessesRequest\x12'\n" +
 	"\x06filter\x18\x01 \x01(\v2\x0f.skep.v1.FilterR\x06filter\x12\x16\n" +
 	"\x06exited\x18\x02 \x01(\bR\x06exited\x12*\n" +
-	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"a\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"{\n" +
 	"\x15ListProcessesResponse\x122\n" +
 	"\tprocesses\x18\x01 \x03(\v2\x14.skep.v1.ProcessInfoR\tprocesses\x12\x14\n" +
-	"\x05total\x18\x02 \x01(\x04R\x05total\"\xd8\x02\n" +
+	"\x05total\x18\x02 \x01(\x04R\x05total\x12\x18\n" +
+	"\amissing\x18\x03 \x03(\tR\amissing\"\xd8\x02\n" +
 	"\vProcessInfo\x12*\n" +
 	"\aprocess\x18\x01 \x01(\v2\x10.skep.v1.ProcessR\aprocess\x124\n" +
 	"\astarted\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x12\x12\n" +

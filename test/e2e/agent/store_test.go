@@ -181,3 +181,41 @@ func (h *house) wantTree(then time.Time, truth map[int]bool, old int) {
 		h.t.Errorf("the tree lacks the process:\n%s", tree)
 	}
 }
+
+// TestUnreadableLogs: what is no log, such as the empty file that a power cut leaves, does
+// not keep the logs behind it from being closed. The agent's own child closes them.
+func TestUnreadableLogs(t *testing.T) {
+	h := newHouse(t, "store: {enabled: true}")
+	a := h.start()
+	mark(t, 0, 20)
+	within(t, 10*time.Second, "the processes are stored", func() error {
+		if n := len(marks(t, tellings(t, h.skep("observe", "--since", "1h", "--comm", "true", "-o", "json")))); n != 20 {
+			return fmt.Errorf("%d of 20", n)
+		}
+		return nil
+	})
+	a.stop()
+	logs, err := filepath.Glob(filepath.Join(h.dir, "*", "store", "*.wal"))
+	if err != nil || len(logs) != 1 {
+		t.Fatalf("logs %v, %v", logs, err)
+	}
+	store := filepath.Dir(logs[0])
+	if err := os.Rename(logs[0], filepath.Join(store, "00000003.wal")); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{"00000001.wal": "", "00000002.wal": "this is no log", "00000004.wal": ""} {
+		if err := os.WriteFile(filepath.Join(store, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.start()
+	within(t, 30*time.Second, "the logs are closed", func() error {
+		logs, _ := filepath.Glob(filepath.Join(store, "*.wal"))
+		segments, _ := filepath.Glob(filepath.Join(store, "exec-00000003-*.parquet"))
+		if len(logs) != 1 || filepath.Base(logs[0]) != "00000005.wal" || len(segments) != 1 {
+			return fmt.Errorf("logs %v, segments %v", logs, segments)
+		}
+		return nil
+	})
+	wantMarks(t, marks(t, tellings(t, h.skep("observe", "--since", "1h", "--comm", "true", "-o", "json"))), 0, 20)
+}
