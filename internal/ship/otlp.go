@@ -44,7 +44,9 @@ func NewOTLP(o OTLPOptions, node Node, filter *event.Filter) (*Spec, error) {
 		return nil, fmt.Errorf("endpoint: %w", err)
 	}
 	c := &otlp{options: o, node: node, base: strings.TrimSuffix(o.Endpoint, "/")}
-	c.client = &http.Client{Timeout: sendTimeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, IdleConnTimeout: time.Minute}}
+	c.client = &http.Client{Timeout: sendTimeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, IdleConnTimeout: time.Minute},
+		// Of a POST it may make a GET, whose answer (a login page) is no delivery, and it takes the headers along.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	spec := &Spec{Type: "otlp", Target: target.Redacted(), Filter: filter, Linger: time.Second, receiver: c}
 	if o.Metrics > 0 {
 		spec.pushMetrics, spec.interval = c.pushMetrics, o.Metrics
@@ -143,7 +145,9 @@ func (c *otlp) post(ctx context.Context, path string, body []byte) ([]byte, erro
 	case status == http.StatusTooManyRequests, status == http.StatusBadGateway, status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout, status == http.StatusRequestTimeout:
 		seconds, _ := strconv.Atoi(response.Header.Get("Retry-After"))
 		return nil, &busy{fmt.Errorf("the receiver answers %d", status), time.Duration(max(0, min(seconds, 3600))) * time.Second}
-	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusNotFound, status/100 == 3:
+	case status/100 == 3:
+		return nil, fmt.Errorf("the receiver answers %d, a redirect, which is not followed; set endpoint to where records are taken", status)
+	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusNotFound:
 		// Somebody has to mend the settings; until then the records are kept.
 		return nil, fmt.Errorf("the receiver answers %d; check endpoint and headers", status)
 	case status/100 == 5:
