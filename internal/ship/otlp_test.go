@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/event"
 )
 
 // collectorServer is a receiver of OTLP.
@@ -31,6 +33,9 @@ type collectorServer struct {
 	logs    []*collector.ExportLogsServiceRequest
 	metrics []*metricscollector.ExportMetricsServiceRequest
 	faults  []string
+	maxBody int // bytes; more is answered with 413
+	fails   func(body []byte) bool
+	bodies  []int // sizes of those that were taken
 }
 
 func newCollector(t *testing.T) *collectorServer {
@@ -55,6 +60,15 @@ func (c *collectorServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			answer(w)
 			return
 		}
+		switch {
+		case c.maxBody > 0 && len(body) > c.maxBody:
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+			return
+		case c.fails != nil && c.fails(body):
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		c.bodies = append(c.bodies, len(body))
 		m := &collector.ExportLogsServiceRequest{}
 		if err := proto.Unmarshal(body, m); err != nil {
 			c.faults = append(c.faults, err.Error())
@@ -208,6 +222,74 @@ func TestOTLPRedirect(t *testing.T) {
 	spec := otlpSpec(t, c.URL+"/base", 0)
 	if _, err := spec.receiver.send(t.Context(), []*skepv1.Record{{}}, nil); err == nil || !strings.Contains(err.Error(), "302, a redirect") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// writeLong appends an exec record with so many bytes of arguments.
+func (h *house) writeLong(bytes int) {
+	h.seq++
+	h.log.Append(event.Exec, &skepv1.Record{Kind: "exec", Seq: h.seq, Body: &skepv1.Record_Exec{Exec: &skepv1.Exec{Args: []string{strings.Repeat("x", bytes)}}}})
+	h.log.Flush()
+}
+
+// TestOTLPTooLarge: of a batch that is more than the receiver takes all comes but the one
+// record that is too large by itself.
+func TestOTLPTooLarge(t *testing.T) {
+	c := newCollector(t)
+	c.maxBody = 64 << 10
+	h := newHouse(t, 0)
+	o, end := h.start(otlpSpec(t, c.URL+"/base", 0))
+	h.write(100, 1)
+	h.writeLong(70_000)
+	for range 100 {
+		h.writeLong(2_000)
+	}
+	end()
+	if s := o.Stats(); s.Delivered != 200 || s.Lost["exec"] != 1 || s.Failures != 0 {
+		t.Errorf("%+v", s)
+	}
+	seqs := numbers(t, strings.Join(c.records(), "\n"))
+	if len(seqs) != 200 || seqs[99] != 100 || seqs[100] != 102 || seqs[199] != 201 {
+		t.Errorf("%v came", seqs)
+	}
+}
+
+// TestOTLPBodies: requests are bounded also where the receiver takes anything.
+func TestOTLPBodies(t *testing.T) {
+	c := newCollector(t)
+	h := newHouse(t, 64<<20)
+	o, end := h.start(otlpSpec(t, c.URL+"/base", 0))
+	for range 200 {
+		h.writeLong(50_000) // twice in a log record
+	}
+	end()
+	if s := o.Stats(); s.Delivered != 200 || slices.Max(c.bodies) > maxBody+4096 || len(c.bodies) > 50 {
+		t.Errorf("%+v, bodies of %v", s, c.bodies)
+	}
+}
+
+// TestOTLPPoison: a batch that breaks the receiver each time does not hold up those behind it.
+func TestOTLPPoison(t *testing.T) {
+	c := newCollector(t)
+	c.fails = func(body []byte) bool { return strings.Contains(string(body), "poison") }
+	receiver := otlpSpec(t, c.URL+"/base", 0).receiver
+	poison := []*skepv1.Record{{Kind: "exec", NodeId: "poison"}, {Kind: "exit"}}
+	lost := map[string]uint64{}
+	refused := func(kind string, n uint64, _ error) { lost[kind] += n }
+	for range 2 { // the second batch has as many attempts as the first
+		clear(lost)
+		for attempt := range maxFaults - 1 {
+			if n, err := receiver.send(t.Context(), poison, refused); n != 0 || err == nil || len(lost) > 0 {
+				t.Fatalf("attempt %d: %d, %v, lost %v", attempt, n, err, lost)
+			}
+		}
+		if n, err := receiver.send(t.Context(), poison, refused); n != 2 || err != nil || lost["exec"] != 1 || lost["exit"] != 1 {
+			t.Fatalf("the last: %d, %v, lost %v", n, err, lost)
+		}
+	}
+	clear(lost)
+	if n, err := receiver.send(t.Context(), []*skepv1.Record{{Kind: "exec"}}, refused); n != 1 || err != nil || len(lost) > 0 {
+		t.Errorf("what is behind: %d, %v, lost %v", n, err, lost)
 	}
 }
 
