@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"golang.org/x/sys/unix"
 )
 
 func read(t *testing.T, path string) string {
@@ -72,5 +74,41 @@ func TestAppend(t *testing.T) {
 	}
 	if names, _ := filepath.Glob(path + "*"); len(names) != 4 {
 		t.Errorf("%v", names)
+	}
+}
+
+// TestAppendRefuses: a file that is another user's, or has another name, is not appended to.
+func TestAppendRefuses(t *testing.T) {
+	for name, tt := range map[string]struct {
+		prepare func(path string) error
+		want    string
+	}{
+		"another user's": {func(path string) error { return os.Chown(path, 65533, 0) }, "it belongs to uid 65533, not to the agent"},
+		"a hard link":    {func(path string) error { return os.Link(path, path+".other") }, "it has 2 names (hard links)"},
+		"a link": {func(path string) error {
+			return errors.Join(os.Rename(path, path+".other"), os.Symlink(path+".other", path))
+		},
+			"too many levels of symbolic links"},
+		"no file": {func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) }, "is a directory"},
+		"a pipe":  {func(path string) error { return errors.Join(os.Remove(path), unix.Mkfifo(path, 0o600)) }, "no such device or address"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "log")
+			if err := os.WriteFile(path, []byte("theirs\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := tt.prepare(path); errors.Is(err, unix.EPERM) {
+				t.Skipf("needs root: it gives a file away: %v", err)
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			a := &Append{Path: path, MaxBytes: 100}
+			if _, err := a.Write([]byte("ours\n")); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), path) {
+				t.Errorf("got %v, want it to say %q", err, tt.want)
+			}
+			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && read(t, path) != "theirs\n" {
+				t.Errorf("it has %q", read(t, path))
+			}
+		})
 	}
 }

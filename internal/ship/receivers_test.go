@@ -5,6 +5,7 @@ package ship
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -92,13 +93,17 @@ func wantDelivered(o *Output, n uint64) error {
 	return nil
 }
 
-// TestFileRefusesLinks: a link in the last place, and what is no file, are not written.
+// TestFileRefusesLinks: a link in the last place, what is no file, and what is another
+// user's too, are not written.
 func TestFileRefusesLinks(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Symlink("/dev/null", dir+"/link"); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{dir + "/link", "/dev/null", dir} {
+	if err := errors.Join(os.WriteFile(dir+"/one", nil, 0o600), os.Link(dir+"/one", dir+"/two")); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{dir + "/link", "/dev/null", dir, dir + "/two"} {
 		h := newHouse(t, 0)
 		o, _ := h.start(NewFile(FileOptions{Path: path, MaxBytes: 1 << 20}, filter(t, nil)))
 		h.write(1, 1)
