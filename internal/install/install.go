@@ -51,6 +51,9 @@ type Options struct {
 	Systemd bool
 	// Web starts the page too.
 	Web bool
+	// Upgrade: a package manager has put this in place of an older one. Services that run are
+	// started anew; those that the administrator has stopped or disabled stay so.
+	Upgrade bool
 	// Config is the configuration in force, for Uninstall.
 	Config config.Config
 	// Defaults: the file has faults, and Config is the default one.
@@ -125,11 +128,19 @@ func Install(o Options) (Plan, error) {
 		return p, nil
 	}
 	p = append(p, &group{name: viewGroup}, &group{name: operateGroup}, &user{name: webUser})
-	if o.Systemd {
-		p = append(p, systemctl("daemon-reload"), enable("skepd.service"), systemctl("restart", "skepd.service"))
-		if o.Web {
-			p = append(p, enable("skep-web.service"), systemctl("restart", "skep-web.service"))
+	if !o.Systemd {
+		return p, nil
+	}
+	p = append(p, systemctl("daemon-reload"))
+	if o.Upgrade {
+		for _, name := range unitNames {
+			p = append(p, systemctl("try-restart", name))
 		}
+		return p, nil
+	}
+	p = append(p, &enabled{unit: "skepd.service"}, systemctl("restart", "skepd.service"))
+	if o.Web {
+		p = append(p, &enabled{unit: "skep-web.service"}, systemctl("restart", "skep-web.service"))
 	}
 	return p, nil
 }

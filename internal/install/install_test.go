@@ -97,6 +97,58 @@ func TestUndo(t *testing.T) {
 	}
 }
 
+// fakeSystemctl notes its arguments and fails for those that are given.
+func fakeSystemctl(t *testing.T, failing ...string) (calls func() string) {
+	t.Helper()
+	dir := t.TempDir()
+	script := "#!/bin/sh\necho \"$*\" >> " + dir + "/calls\ncase \"$*\" in\n"
+	for _, args := range failing {
+		script += "'" + args + "') exit 1;;\n"
+	}
+	if err := os.WriteFile(dir+"/systemctl", []byte(script+"esac\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	return func() string {
+		text, _ := os.ReadFile(dir + "/calls")
+		return strings.ReplaceAll(string(text), "\n", "; ")
+	}
+}
+
+// TestFailedUpgrade: a unit that was enabled before stays so, one that was not is disabled.
+func TestFailedUpgrade(t *testing.T) {
+	const tried = "is-enabled --quiet a.service; enable a.service; "
+	for _, tt := range []struct {
+		name, want string
+		failing    []string
+	}{
+		{"first", tried + "disable a.service; ", []string{"is-enabled --quiet a.service"}},
+		{"again", tried, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			calls := fakeSystemctl(t, tt.failing...)
+			if err := (Plan{&enabled{unit: "a.service"}, broken{}}).Run(io.Discard); err == nil {
+				t.Error("no error")
+			}
+			if got := calls(); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestPackagedUpgrade enables nothing, and starts only what runs.
+func TestPackagedUpgrade(t *testing.T) {
+	p, err := Install(Options{Root: "/", Prefix: "/usr", Systemd: true, Upgrade: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := describe(p); strings.Contains(text, "enable") || strings.Contains(text, "ctl restart") ||
+		!strings.HasSuffix(text, "systemctl daemon-reload\nsystemctl try-restart skepd.service\nsystemctl try-restart skep-web.service\n") {
+		t.Errorf("the plan is\n%s", text)
+	}
+}
+
 // TestPurgeIsCareful: a data_dir that was set to something else is not removed.
 func TestPurgeIsCareful(t *testing.T) {
 	dir := t.TempDir()

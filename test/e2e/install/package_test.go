@@ -73,6 +73,37 @@ func TestDeb(t *testing.T) {
 	fails(t, "getent group skep skep-operators skep-web")
 }
 
+// TestDebServices: the first installation enables and starts the agent, and so does one after
+// a removal; an upgrade only starts it anew if it runs.
+func TestDebServices(t *testing.T) {
+	needRoot(t)
+	calls := fakeSystemd(t)
+	deb, said := dist(t, "*.deb"), ""
+	for i, tt := range []struct {
+		do   string
+		want bool // that it is enabled
+	}{{"dpkg -i " + deb, true}, {"dpkg -i " + deb, false}, {"dpkg -r skep && dpkg -i " + deb, true}} {
+		sh(t, tt.do)
+		before := said
+		said = calls()
+		got := strings.TrimPrefix(said, before)
+		if strings.Contains(got, "; enable skepd.service; restart skepd.service; ") != tt.want || strings.Contains(got, "; try-restart skepd.service; ") == tt.want {
+			t.Errorf("%d: %s: calls: %s", i, tt.do, got)
+		}
+	}
+	sh(t, "dpkg -P skep && ! test -e /run/skep.upgrade")
+}
+
+// TestDebPurgeIsCareful: what may not be skep's is not removed.
+func TestDebPurgeIsCareful(t *testing.T) {
+	needRoot(t)
+	sh(t, "dpkg -i "+dist(t, "*.deb")+" && mkdir -p /var/lib/skep && touch /var/lib/skep/thesis && echo 'store: {dir: /srv/store}' > /etc/skep/skep.yaml")
+	if out := sh(t, "dpkg -P skep"); !strings.Contains(out, "leave /srv/store (store.dir") || !strings.Contains(out, "leave /var/lib/skep: ") {
+		t.Errorf("it says %s", out)
+	}
+	sh(t, "rm -r /var/lib/skep/thesis /var/lib/skep")
+}
+
 func TestTarball(t *testing.T) {
 	needRoot(t)
 	dir := t.TempDir()
