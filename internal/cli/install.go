@@ -28,7 +28,8 @@ Exit status: 0 if all was done, 1 if not. Others as in "skep --help".`
 const uninstallLong = `Take skep off this host: stop and disable the services, remove everything that
 is in the kernel (programs, links, maps and pins), the units and the programs.
 The configuration, the data (node id, audit log) and the accounts stay, unless
---purge.
+--purge. Files that the configuration has put outside data_dir and /var/log/skep
+stay in any case, and are named.
 
 A package is removed with its package manager.
 

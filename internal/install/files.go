@@ -108,3 +108,13 @@ func (p *purge) do() error {
 }
 
 func (p *purge) undo() error { return nil }
+
+// left is what stays, and is said.
+type left struct{ key, path string }
+
+func (l *left) String() string {
+	return "leave " + l.path + " (" + l.key + " of skep.yaml): remove it by hand if nobody needs it"
+}
+
+func (l *left) do() error   { return nil }
+func (l *left) undo() error { return nil }

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"slices"
 	"text/template"
@@ -28,6 +29,9 @@ const (
 	operateGroup = "skep-operators"
 	webUser      = "skep-web"
 )
+
+// logDir is where files of ship lie by default; the unit makes it.
+const logDir = "/var/log/skep"
 
 // Programs are what is installed, by their names beside each other.
 var Programs = []string{"skepd", "skep"}
@@ -192,12 +196,41 @@ func Uninstall(o Options) Plan {
 			p = append(p, &removal{path: o.program(name)})
 		}
 	}
-	if !o.Purge {
-		return p
+	if o.Purge {
+		p = append(p, &purge{o.path(o.Config.DataDir), "node_id"}, &purge{o.path(logDir), "."}, &purge{o.path(filepath.Dir(config.DefaultPath)), "skep.yaml"})
+		if o.live() {
+			p = append(p, &account{"user", webUser}, &account{"group", operateGroup}, &account{"group", viewGroup})
+		}
 	}
-	p = append(p, &purge{o.path(o.Config.DataDir), "node_id"}, &purge{o.path("/var/log/skep"), "."}, &purge{o.path(filepath.Dir(config.DefaultPath)), "skep.yaml"})
-	if o.live() {
-		p = append(p, &account{"user", webUser}, &account{"group", operateGroup}, &account{"group", viewGroup})
+	return append(p, elsewhere(o)...)
+}
+
+// elsewhere are the files that a configuration has put outside the directories that a purge
+// removes: of them only the administrator knows whose they are. A package's scripts
+// purge when there is no configuration any more, and know the default directory only.
+func elsewhere(o Options) (p Plan) {
+	dataDir := o.Config.DataDir
+	if o.From == "" {
+		dataDir = config.Default().DataDir
+	} else if !o.Purge {
+		return nil
+	}
+	stays := func(key, path string) {
+		if path != "" && !within(path, dataDir) && !within(path, logDir) {
+			p = append(p, &left{key, o.path(path)})
+		}
+	}
+	stays("data_dir", o.Config.DataDir)
+	stays("store.dir", o.Config.Store.Dir)
+	stays("audit.path", o.Config.Audit.Path)
+	for _, name := range slices.Sorted(maps.Keys(o.Config.Ship)) {
+		stays("ship."+name+".file", o.Config.Ship[name].File.Path)
 	}
 	return p
+}
+
+// within tells whether a path is that of a directory, or below it.
+func within(path, dir string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel)
 }

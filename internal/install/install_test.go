@@ -163,6 +163,36 @@ func TestPurgeIsCareful(t *testing.T) {
 	}
 }
 
+// TestPurgeSaysWhatStays: files that the configuration has put elsewhere.
+func TestPurgeSaysWhatStays(t *testing.T) {
+	c := config.Default()
+	c.DataDir, c.Store.Dir, c.Audit.Path = "/srv/skep", "/srv/skep-store", "/srv/skep/own/audit"
+	c.Ship = map[string]config.Output{"a": {File: config.ShipFile{Path: "/srv/a.jsonl"}}, "b": {File: config.ShipFile{Path: "/var/log/skep/b"}}, "c": {}}
+	root := Options{From: "/", Root: "/r", Prefix: "/usr", Config: c, Purge: true}
+	packaged := root
+	packaged.From, packaged.Purge = "", false
+	keeps := root
+	keeps.Purge = false
+	for name, tt := range map[string]struct {
+		o    Options
+		want []string
+	}{
+		"purge":    {root, []string{"/r/srv/skep-store (store.dir", "/r/srv/a.jsonl (ship.a.file"}},
+		"packaged": {packaged, []string{"/r/srv/skep (data_dir", "/r/srv/skep-store (store.dir", "/r/srv/skep/own/audit (audit.path", "/r/srv/a.jsonl (ship.a.file"}},
+		"no purge": {keeps, nil},
+	} {
+		text := describe(Uninstall(tt.o))
+		if n := strings.Count(text, "leave "); n != len(tt.want) {
+			t.Errorf("%s: %d lines, want %d:\n%s", name, n, len(tt.want), text)
+		}
+		for _, want := range tt.want {
+			if !strings.Contains(text, "leave "+want) {
+				t.Errorf("%s: no %q in\n%s", name, want, text)
+			}
+		}
+	}
+}
+
 func TestMissingPrograms(t *testing.T) {
 	p, err := Install(Options{From: t.TempDir(), Root: t.TempDir(), Prefix: "/usr"})
 	if err != nil {

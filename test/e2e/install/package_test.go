@@ -64,7 +64,9 @@ func TestDeb(t *testing.T) {
 	}
 	wantSame(t, before)
 	sh(t, "test -e /etc/skep/skep.yaml && test -e /var/lib/skep/node_id && ! test -e /usr/bin/skepd")
+	sh(t, "useradd --no-create-home --gid users skep") // a human of the name of the group
 	sh(t, "dpkg -P skep")
+	sh(t, "getent passwd skep && userdel skep")
 	for _, path := range []string{"/etc/skep", "/var/lib/skep"} {
 		if _, err := os.Stat(path); err == nil {
 			t.Errorf("%s is left after a purge", path)
