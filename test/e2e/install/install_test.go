@@ -4,6 +4,7 @@ package install
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -172,6 +173,10 @@ func TestSandbox(t *testing.T) {
 		exec setpriv --bounding-set "$1" --inh-caps -all --no-new-privs /usr/local/bin/skepd run --ephemeral`, "sh", bounding)
 	sh(t, "/bin/true; /usr/local/bin/skep observe --kind exec --comm true --last 1 | grep true")
 	sh(t, "/usr/local/bin/skep doctor")
+	// Of the thread that empties the rings; field 19 of proc_pid_stat(5), counted behind the name.
+	if out := sh(t, fmt.Sprintf("sed 's/.*) //' /proc/%d/task/*/stat | cut -d' ' -f17 | sort -n | head -1", agent.Process.Pid)); out != "-10\n" {
+		t.Errorf("the highest priority of a thread is %s", out)
+	}
 	if err := agent.Process.Signal(syscall.SIGTERM); err != nil { // sh and setpriv have become skepd
 		t.Fatal(err)
 	}
