@@ -152,6 +152,7 @@ func TestRPM(t *testing.T) {
 func TestRelease(t *testing.T) {
 	needRoot(t)
 	again := t.TempDir()
+	sh(t, "echo old > "+again+"/skep-0.0.1-linux-amd64.tar.gz") // is not listed
 	if err := pack(again, "amd64,arm64"); err != nil {
 		t.Fatal(err)
 	}
@@ -172,6 +173,7 @@ func TestRelease(t *testing.T) {
 			t.Errorf("made twice, it is not the same: %s", line)
 		}
 	}
+	sh(t, "cd "+again+" && test \"$(cat skep-0.0.1-*)\" = old && rm skep-0.0.1-*")
 	for arch, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
 		sh(t, "cd "+again+" && mkdir "+arch+" && tar -xzf skep-*-linux-"+arch+".tar.gz --strip-components=1 -C "+arch)
 		for _, name := range []string{"skep", "skepd"} {
