@@ -3,7 +3,6 @@
 package identity
 
 import (
-	osexec "os/exec"
 	"runtime"
 	"strconv"
 	"strings"
@@ -18,23 +17,8 @@ import (
 // sleeper runs a process with the given arguments and returns its directory in /proc.
 func sleeper(t *testing.T, args ...string) string {
 	t.Helper()
-	c := osexec.Command("sh", append([]string{"-c", "echo; read x"}, args...)...)
-	if _, err := c.StdinPipe(); err != nil { // keeps the shell reading
-		t.Fatal(err)
-	}
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
-	// Start returns within the exec, when there is no command line yet.
-	if _, err := out.Read(make([]byte, 1)); err != nil {
-		t.Fatal(err)
-	}
-	return "/proc/" + strconv.Itoa(c.Process.Pid) + "/"
+	pid, _ := sleeping(t, args...) // which keeps the input open
+	return "/proc/" + strconv.Itoa(pid) + "/"
 }
 
 func allocated(do func()) uint64 {

@@ -62,6 +62,7 @@ func sleeping(t *testing.T, args ...string) (pid int, input io.Closer) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
+	// Start returns within the exec, when there is no command line yet.
 	if _, err := out.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
