@@ -23,14 +23,16 @@ import (
 
 // release is one run.
 type release struct {
-	out, version, ldflags, work string
-	epoch                       time.Time
+	dist, version, ldflags, work string
+	// out is a directory below dist for what is made, so that nothing else is listed.
+	out   string
+	epoch time.Time
 }
 
 func main() {
 	var r release
 	architectures := flag.String("arch", "amd64,arm64", "architectures, by Go's names")
-	flag.StringVar(&r.out, "o", "dist", "directory for the results")
+	flag.StringVar(&r.dist, "o", "dist", "directory for the results")
 	flag.StringVar(&r.version, "version", "", "version, as in semver")
 	flag.StringVar(&r.ldflags, "ldflags", "", "linker flags of the build")
 	flag.Parse()
@@ -51,9 +53,13 @@ func (r *release) run(architectures []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(r.work)) }()
-	if err := os.MkdirAll(r.out, 0o755); err != nil {
+	if err := os.MkdirAll(r.dist, 0o755); err != nil {
 		return err
 	}
+	if r.out, err = os.MkdirTemp(r.dist, ".new-"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(r.out)) }()
 	if err := r.writeManual(); err != nil {
 		return err
 	}
@@ -62,7 +68,26 @@ func (r *release) run(architectures []string) (err error) {
 			return fmt.Errorf("%s: %w", arch, err)
 		}
 	}
-	return r.sums()
+	if err := r.sums(); err != nil {
+		return err
+	}
+	return r.publish()
+}
+
+// publish gives what was made its place; what earlier runs have made stays, and is not listed.
+func (r *release) publish() error {
+	made, err := os.ReadDir(r.out)
+	if err != nil {
+		return err
+	}
+	for _, f := range made {
+		path := filepath.Join(r.dist, f.Name())
+		if err := os.Rename(filepath.Join(r.out, f.Name()), path); err != nil {
+			return err
+		}
+		fmt.Println(path)
+	}
+	return nil
 }
 
 // epoch is the time of everything that is made.
@@ -149,7 +174,6 @@ func (r *release) sums() error {
 			return err
 		}
 		fmt.Fprintf(&text, "%x  %s\n", sum.Sum(nil), filepath.Base(name))
-		fmt.Println(name)
 	}
 	return os.WriteFile(filepath.Join(r.out, "SHA256SUMS"), []byte(text.String()), 0o644)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/skep-io/skep/internal/durable"
 	"github.com/skep-io/skep/internal/identity"
 )
 
@@ -40,7 +41,7 @@ func nodeID(dataDir string) (string, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		id := uuid.NewString()
-		if err := writeWhole(path, []byte(id+"\n")); err != nil {
+		if err := durable.WriteWhole(path, 0o600, strings.NewReader(id+"\n")); err != nil {
 			return "", fmt.Errorf("keep node id: %w; the data directory must be writable and have room", err)
 		}
 		return id, nil
@@ -53,18 +54,4 @@ func nodeID(dataDir string) (string, error) {
 		return "", fmt.Errorf("read node id: %s does not hold a UUID (%w); remove it to get a new one", path, err)
 	}
 	return id.String(), nil
-}
-
-// writeWhole writes a file that is there whole or not at all.
-func writeWhole(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path))
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }

@@ -28,6 +28,7 @@ func (a *Agent) serve(ctx context.Context) error {
 		})
 	}
 	a.announce()
+	a.outputs.start(readers)
 	run(&feeding, ctx, "read events", func(ctx context.Context) error { return a.reader.Run(ctx, a.sink) })
 	run(&feeding, ctx, "resolve containers", a.containers.Run)
 	run(&feeding, ctx, "rescan processes", a.rescan)
@@ -37,12 +38,12 @@ func (a *Agent) serve(ctx context.Context) error {
 	if a.store != nil {
 		run(&reading, readers, "keep the disk log", a.store.Run)
 	}
-	run(&reading, readers, "ship records", a.outputs.run)
 	run(&reading, readers, "serve metrics", func(ctx context.Context) error { return a.metrics.run(ctx, a.server) })
 	feeding.Wait()
 	a.endLog()
 	stopReaders()
 	reading.Wait()
+	a.outputs.wait()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return cause
 	}
@@ -78,7 +79,9 @@ func (a *Agent) tell(body *skepv1.Agent) { a.sink.recorder.tell(body) }
 // streamGrace is how long streams get to deliver what is in the log when the agent stops.
 const streamGrace = 500 * time.Millisecond
 
-// endLog closes the log and waits for its readers to come to its end.
+// endLog closes the log and waits for its readers to come to its end. Outputs that cannot
+// deliver are ended before, for the stream has to tell what they lose; the others have the
+// agent's last record too.
 func (a *Agent) endLog() {
 	a.sink.queries.Abandon(bootNS())
 	a.sink.tellLosses()
@@ -86,6 +89,9 @@ func (a *Agent) endLog() {
 	a.sink.reportStore(true)
 	a.sink.reportUndecoded()
 	a.sink.reportFull()
+	a.log.Flush()
+	a.outputs.settle(streamGrace)
+	a.sink.reportShipped()
 	a.tell(&skepv1.Agent{Event: "stop", Version: a.options.Version})
 	a.log.Close()
 	for end := time.Now().Add(streamGrace); len(a.log.Cursors()) > 0 && time.Now().Before(end); {

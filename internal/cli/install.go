@@ -28,7 +28,8 @@ Exit status: 0 if all was done, 1 if not. Others as in "skep --help".`
 const uninstallLong = `Take skep off this host: stop and disable the services, remove everything that
 is in the kernel (programs, links, maps and pins), the units and the programs.
 The configuration, the data (node id, audit log) and the accounts stay, unless
---purge.
+--purge. Files that the configuration has put outside data_dir and /var/log/skep
+stay in any case, and are named.
 
 A package is removed with its package manager.
 
@@ -39,6 +40,7 @@ type installFlags struct {
 	prefix, root  string
 	dryRun        bool
 	packaged      bool
+	upgrade       bool
 	web, purgeAll bool
 }
 
@@ -54,7 +56,7 @@ func (f *installFlags) add(cmd *cobra.Command) {
 }
 
 func (f *installFlags) options() (install.Options, error) {
-	o := install.Options{Root: f.root, Prefix: f.prefix, Systemd: install.SystemdRuns(), Web: f.web, Purge: f.purgeAll}
+	o := install.Options{Root: f.root, Prefix: f.prefix, Systemd: install.SystemdRuns(), Web: f.web, Upgrade: f.upgrade, Purge: f.purgeAll}
 	if !filepath.IsAbs(f.prefix) || !filepath.IsAbs(f.root) {
 		return o, usage("--prefix and --root must be absolute paths")
 	}
@@ -83,6 +85,8 @@ func (a *app) installCmd() *cobra.Command {
 	}
 	f.add(cmd)
 	cmd.Flags().BoolVar(&f.web, "web", false, "start the page as a service too, on loopback")
+	cmd.Flags().BoolVar(&f.upgrade, "upgrade", false, "leave disabled what is disabled (for a package's scripts)")
+	_ = cmd.Flags().MarkHidden("upgrade")
 	return cmd
 }
 
@@ -103,7 +107,7 @@ func (a *app) install(f *installFlags) error {
 		return fmt.Errorf("install skep: %w", err)
 	}
 	switch {
-	case filepath.Clean(f.root) != "/":
+	case filepath.Clean(f.root) != "/", f.upgrade:
 		return nil
 	case !o.Systemd:
 		return a.print(fmt.Sprintf("\nsystemd does not run here: start the agent with your service manager, or yourself:\n  %s/bin/skepd run\n", f.prefix))

@@ -5,6 +5,7 @@ package event
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"sync/atomic"
 	"time"
@@ -50,6 +51,9 @@ type Cursor struct {
 	seen Counts // records of each kind before next
 	live uint64 // position where the past ended when the cursor was made
 
+	mark   uint64 // see Mark; under the log's lock
+	marked bool
+
 	delivered, lost atomic.Uint64
 }
 
@@ -90,8 +94,45 @@ func (c *Cursor) Succeed(opts SubscribeOptions) *Cursor {
 	next.lost.Store(c.lost.Load())
 	c.log.mu.Lock()
 	defer c.log.mu.Unlock()
+	next.mark, next.marked = c.mark, c.marked
 	c.log.cursors[c.id] = next
 	return next
+}
+
+// ErrMarked is what Next returns at a mark.
+var ErrMarked = errors.New("all before the mark has been read")
+
+// Mark makes Next return ErrMarked, once, when all that is in the log now has been read. It
+// may be called from any goroutine.
+func (c *Cursor) Mark() {
+	c.log.mu.Lock()
+	defer c.log.mu.Unlock()
+	c.mark, c.marked = c.log.head(), true
+	c.log.appended = true // else nobody would be woken
+	c.log.wake()
+}
+
+// Skip moves to the end of the log and returns, by kind, how many records that would have
+// been delivered it leaves out, with those that were overwritten before.
+func (c *Cursor) Skip() (left Counts) {
+	c.log.mu.Lock()
+	end := c.log.head()
+	c.marked = false
+	c.log.mu.Unlock()
+	buf := make([]*skepv1.Record, chunkLen)
+	for c.next < end {
+		wasLive := c.Live()
+		n, lost, _, _ := c.read(buf) // fails only at the end
+		for k := range lost {
+			left[k] += lost[k]
+		}
+		for _, r := range buf[:c.match(buf[:n], wasLive)] {
+			if k, ok := KindOf(r); ok {
+				left[k]++
+			}
+		}
+	}
+	return left
 }
 
 // Close removes the reader from the log.
@@ -119,7 +160,7 @@ func (c *Cursor) stats() CursorStats {
 // before the ones in buf; whether they would have matched is not known. Next
 // returns as soon as it has anything to say, which is one of: records, losses,
 // or that the past has been read (n is 0 then, once). A batch never holds both
-// past and live records. The error is io.EOF after Log.Close, or that of ctx.
+// past and live records. The error is io.EOF after Log.Close, ErrMarked, or that of ctx.
 func (c *Cursor) Next(ctx context.Context, buf []*skepv1.Record) (n int, lost Counts, err error) {
 	for {
 		wasLive := c.Live()
@@ -153,6 +194,10 @@ func (c *Cursor) read(buf []*skepv1.Record) (n int, lost Counts, wait <-chan str
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	lost = c.jump(l.chunks[0])
+	if c.marked && c.next >= c.mark && lost == (Counts{}) {
+		c.marked = false
+		return 0, lost, nil, ErrMarked
+	}
 	if c.next == l.head() {
 		if l.closed && lost == (Counts{}) {
 			return 0, lost, nil, io.EOF
@@ -163,6 +208,9 @@ func (c *Cursor) read(buf []*skepv1.Record) (n int, lost Counts, wait <-chan str
 	end := l.head()
 	if c.next < c.live {
 		end = c.live
+	}
+	if c.marked {
+		end = min(end, max(c.mark, c.next))
 	}
 	// The scan is bounded also where few records are of the wanted kinds, so
 	// that the lock is never held for long.

@@ -281,6 +281,70 @@ func TestNextEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// TestMark: what was there when the mark was set comes before it, what came later behind it.
+func TestMark(t *testing.T) {
+	l := NewLog(LogOptions{})
+	c := l.Subscribe(SubscribeOptions{Kinds: SetOf(Exec), Match: func(r *skepv1.Record) bool { return r.GetSeq() <= 2 || r.GetSeq() > 300 }})
+	waits := make(chan error)
+	go func() { // woken although nothing was appended
+		_, _, err := c.Next(t.Context(), make([]*skepv1.Record, 4))
+		waits <- err
+	}()
+	waitFor(t, func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.waiting > 0 })
+	c.Mark()
+	if err := <-waits; err != ErrMarked {
+		t.Fatalf("got %v", err)
+	}
+	fill(l, 1, 301)
+	c.Mark()
+	c = c.Succeed(c.opts)
+	fill(l, 301, 310)
+	buf := make([]*skepv1.Record, 1000)
+	for i, want := range []struct {
+		n   int
+		err error
+	}{{2, nil}, {0, ErrMarked}, {9, nil}} {
+		if n, lost, err := c.Next(t.Context(), buf); n != want.n || err != want.err || lost != (Counts{}) {
+			t.Errorf("%d: got %d, lost %v, %v, want %v", i, n, lost, err, want)
+		}
+	}
+	l.Close()
+	if _, _, err := c.Next(t.Context(), buf); err != io.EOF {
+		t.Errorf("at the end: %v", err)
+	}
+}
+
+// TestMarkOvertaken: the loss comes, then the mark.
+func TestMarkOvertaken(t *testing.T) {
+	l := NewLog(LogOptions{Bytes: 1})
+	c := l.Subscribe(SubscribeOptions{})
+	fill(l, 1, 10)
+	c.Mark()
+	fill(l, 11, 2000)
+	if n, lost, err := c.Next(t.Context(), make([]*skepv1.Record, 10)); n != 0 || lost[Exec] == 0 || err != nil {
+		t.Errorf("%d, %v, %v", n, lost, err)
+	}
+	if _, _, err := c.Next(t.Context(), make([]*skepv1.Record, 10)); err != ErrMarked {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestSkip: what would have been delivered is counted, and what was overwritten.
+func TestSkip(t *testing.T) {
+	l := NewLog(LogOptions{})
+	c := l.Subscribe(SubscribeOptions{Match: func(r *skepv1.Record) bool { return r.GetSeq()%2 == 0 }})
+	fill(l, 1, 1001)
+	if left := c.Skip(); left[Exec] != 500 || c.Skip() != (Counts{}) {
+		t.Errorf("left out %v", left)
+	}
+	small := NewLog(LogOptions{Bytes: 1})
+	c = small.Subscribe(SubscribeOptions{})
+	fill(small, 1, 1001)
+	if left := c.Skip(); left[Exec] != 1000 {
+		t.Errorf("left out %v", left)
+	}
+}
+
 func TestClosedCursorIsGone(t *testing.T) {
 	l := NewLog(LogOptions{})
 	c := l.Subscribe(SubscribeOptions{Who: "me", Filter: "f"})

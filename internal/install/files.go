@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/skep-io/skep/internal/durable"
 )
 
 // file is laid whole or not at all, also over a program that runs.
@@ -51,7 +53,7 @@ func (f *file) do() error {
 	if err := os.MkdirAll(filepath.Dir(f.path), 0o755); err != nil {
 		return fmt.Errorf("write %s: %w", f.path, err)
 	}
-	if err := f.write(in); err != nil {
+	if err := durable.WriteWhole(f.path, f.mode, in); err != nil {
 		return fmt.Errorf("write %s: %w", f.path, err)
 	}
 	return nil
@@ -64,19 +66,6 @@ func sameFile(f *os.File, path string) bool {
 	}
 	b, err := os.Stat(path)
 	return err == nil && os.SameFile(a, b)
-}
-
-func (f *file) write(in io.Reader) error {
-	temp, err := os.CreateTemp(filepath.Dir(f.path), "."+filepath.Base(f.path))
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name()) // fails once it has its name
-	_, err = io.Copy(temp, in)
-	if err = errors.Join(err, temp.Chmod(f.mode), temp.Sync(), temp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(temp.Name(), f.path)
 }
 
 func (f *file) undo() error {
@@ -119,3 +108,13 @@ func (p *purge) do() error {
 }
 
 func (p *purge) undo() error { return nil }
+
+// left is what stays, and is said.
+type left struct{ key, path string }
+
+func (l *left) String() string {
+	return "leave " + l.path + " (" + l.key + " of skep.yaml): remove it by hand if nobody needs it"
+}
+
+func (l *left) do() error   { return nil }
+func (l *left) undo() error { return nil }

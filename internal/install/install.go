@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"slices"
 	"text/template"
@@ -28,6 +29,9 @@ const (
 	operateGroup = "skep-operators"
 	webUser      = "skep-web"
 )
+
+// logDir is where files of ship lie by default; the unit makes it.
+const logDir = "/var/log/skep"
 
 // Programs are what is installed, by their names beside each other.
 var Programs = []string{"skepd", "skep"}
@@ -51,6 +55,9 @@ type Options struct {
 	Systemd bool
 	// Web starts the page too.
 	Web bool
+	// Upgrade: a package manager has put this in place of an older one. Services that run are
+	// started anew; those that the administrator has stopped or disabled stay so.
+	Upgrade bool
 	// Config is the configuration in force, for Uninstall.
 	Config config.Config
 	// Defaults: the file has faults, and Config is the default one.
@@ -125,11 +132,19 @@ func Install(o Options) (Plan, error) {
 		return p, nil
 	}
 	p = append(p, &group{name: viewGroup}, &group{name: operateGroup}, &user{name: webUser})
-	if o.Systemd {
-		p = append(p, systemctl("daemon-reload"), enable("skepd.service"), systemctl("restart", "skepd.service"))
-		if o.Web {
-			p = append(p, enable("skep-web.service"), systemctl("restart", "skep-web.service"))
+	if !o.Systemd {
+		return p, nil
+	}
+	p = append(p, systemctl("daemon-reload"))
+	if o.Upgrade {
+		for _, name := range unitNames {
+			p = append(p, systemctl("try-restart", name))
 		}
+		return p, nil
+	}
+	p = append(p, &enabled{unit: "skepd.service"}, systemctl("restart", "skepd.service"))
+	if o.Web {
+		p = append(p, &enabled{unit: "skep-web.service"}, systemctl("restart", "skep-web.service"))
 	}
 	return p, nil
 }
@@ -181,12 +196,41 @@ func Uninstall(o Options) Plan {
 			p = append(p, &removal{path: o.program(name)})
 		}
 	}
-	if !o.Purge {
-		return p
+	if o.Purge {
+		p = append(p, &purge{o.path(o.Config.DataDir), "node_id"}, &purge{o.path(logDir), "."}, &purge{o.path(filepath.Dir(config.DefaultPath)), "skep.yaml"})
+		if o.live() {
+			p = append(p, &account{"user", webUser}, &account{"group", operateGroup}, &account{"group", viewGroup})
+		}
 	}
-	p = append(p, &purge{o.path(o.Config.DataDir), "node_id"}, &purge{o.path("/var/log/skep"), "."}, &purge{o.path(filepath.Dir(config.DefaultPath)), "skep.yaml"})
-	if o.live() {
-		p = append(p, &account{"user", webUser}, &account{"group", operateGroup}, &account{"group", viewGroup})
+	return append(p, elsewhere(o)...)
+}
+
+// elsewhere are the files that a configuration has put outside the directories that a purge
+// removes: of them only the administrator knows whose they are. A package's scripts
+// purge when there is no configuration any more, and know the default directory only.
+func elsewhere(o Options) (p Plan) {
+	dataDir := o.Config.DataDir
+	if o.From == "" {
+		dataDir = config.Default().DataDir
+	} else if !o.Purge {
+		return nil
+	}
+	stays := func(key, path string) {
+		if path != "" && !within(path, dataDir) && !within(path, logDir) {
+			p = append(p, &left{key, o.path(path)})
+		}
+	}
+	stays("data_dir", o.Config.DataDir)
+	stays("store.dir", o.Config.Store.Dir)
+	stays("audit.path", o.Config.Audit.Path)
+	for _, name := range slices.Sorted(maps.Keys(o.Config.Ship)) {
+		stays("ship."+name+".file", o.Config.Ship[name].File.Path)
 	}
 	return p
+}
+
+// within tells whether a path is that of a directory, or below it.
+func within(path, dir string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel)
 }

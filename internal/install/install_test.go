@@ -97,6 +97,58 @@ func TestUndo(t *testing.T) {
 	}
 }
 
+// fakeSystemctl notes its arguments and fails for those that are given.
+func fakeSystemctl(t *testing.T, failing ...string) (calls func() string) {
+	t.Helper()
+	dir := t.TempDir()
+	script := "#!/bin/sh\necho \"$*\" >> " + dir + "/calls\ncase \"$*\" in\n"
+	for _, args := range failing {
+		script += "'" + args + "') exit 1;;\n"
+	}
+	if err := os.WriteFile(dir+"/systemctl", []byte(script+"esac\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	return func() string {
+		text, _ := os.ReadFile(dir + "/calls")
+		return strings.ReplaceAll(string(text), "\n", "; ")
+	}
+}
+
+// TestFailedUpgrade: a unit that was enabled before stays so, one that was not is disabled.
+func TestFailedUpgrade(t *testing.T) {
+	const tried = "is-enabled --quiet a.service; enable a.service; "
+	for _, tt := range []struct {
+		name, want string
+		failing    []string
+	}{
+		{"first", tried + "disable a.service; ", []string{"is-enabled --quiet a.service"}},
+		{"again", tried, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			calls := fakeSystemctl(t, tt.failing...)
+			if err := (Plan{&enabled{unit: "a.service"}, broken{}}).Run(io.Discard); err == nil {
+				t.Error("no error")
+			}
+			if got := calls(); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestPackagedUpgrade enables nothing, and starts only what runs.
+func TestPackagedUpgrade(t *testing.T) {
+	p, err := Install(Options{Root: "/", Prefix: "/usr", Systemd: true, Upgrade: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := describe(p); strings.Contains(text, "enable") || strings.Contains(text, "ctl restart") ||
+		!strings.HasSuffix(text, "systemctl daemon-reload\nsystemctl try-restart skepd.service\nsystemctl try-restart skep-web.service\n") {
+		t.Errorf("the plan is\n%s", text)
+	}
+}
+
 // TestPurgeIsCareful: a data_dir that was set to something else is not removed.
 func TestPurgeIsCareful(t *testing.T) {
 	dir := t.TempDir()
@@ -108,6 +160,36 @@ func TestPurgeIsCareful(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "thesis")); err != nil {
 		t.Error("it is gone")
+	}
+}
+
+// TestPurgeSaysWhatStays: files that the configuration has put elsewhere.
+func TestPurgeSaysWhatStays(t *testing.T) {
+	c := config.Default()
+	c.DataDir, c.Store.Dir, c.Audit.Path = "/srv/skep", "/srv/skep-store", "/srv/skep/own/audit"
+	c.Ship = map[string]config.Output{"a": {File: config.ShipFile{Path: "/srv/a.jsonl"}}, "b": {File: config.ShipFile{Path: "/var/log/skep/b"}}, "c": {}}
+	root := Options{From: "/", Root: "/r", Prefix: "/usr", Config: c, Purge: true}
+	packaged := root
+	packaged.From, packaged.Purge = "", false
+	keeps := root
+	keeps.Purge = false
+	for name, tt := range map[string]struct {
+		o    Options
+		want []string
+	}{
+		"purge":    {root, []string{"/r/srv/skep-store (store.dir", "/r/srv/a.jsonl (ship.a.file"}},
+		"packaged": {packaged, []string{"/r/srv/skep (data_dir", "/r/srv/skep-store (store.dir", "/r/srv/skep/own/audit (audit.path", "/r/srv/a.jsonl (ship.a.file"}},
+		"no purge": {keeps, nil},
+	} {
+		text := describe(Uninstall(tt.o))
+		if n := strings.Count(text, "leave "); n != len(tt.want) {
+			t.Errorf("%s: %d lines, want %d:\n%s", name, n, len(tt.want), text)
+		}
+		for _, want := range tt.want {
+			if !strings.Contains(text, "leave "+want) {
+				t.Errorf("%s: no %q in\n%s", name, want, text)
+			}
+		}
 	}
 }
 

@@ -30,25 +30,35 @@ func run(argv ...string) error {
 	return nil
 }
 
-// command is a program to run, and the one that takes its effect back, if any.
-type command struct{ argv, back []string }
+// command is a program to run. Its effect is not taken back.
+type command struct{ argv []string }
 
 func systemctl(args ...string) *command {
-	return &command{argv: append([]string{"systemctl"}, args...)}
-}
-
-func enable(unit string) *command {
-	return &command{argv: []string{"systemctl", "enable", unit}, back: []string{"systemctl", "disable", unit}}
+	return &command{append([]string{"systemctl"}, args...)}
 }
 
 func (c *command) String() string { return strings.Join(c.argv, " ") }
 func (c *command) do() error      { return run(c.argv...) }
+func (c *command) undo() error    { return nil }
 
-func (c *command) undo() error {
-	if c.back == nil {
+// enabled is a unit that is started at each boot from now on.
+type enabled struct {
+	unit string
+	made bool
+}
+
+func (e *enabled) String() string { return "systemctl enable " + e.unit }
+
+func (e *enabled) do() error {
+	e.made = exec.Command("systemctl", "is-enabled", "--quiet", e.unit).Run() != nil
+	return run("systemctl", "enable", e.unit)
+}
+
+func (e *enabled) undo() error {
+	if !e.made {
 		return nil
 	}
-	return run(c.back...)
+	return run("systemctl", "disable", e.unit)
 }
 
 // stopped is a unit that is stopped and not started again; one that is not there is.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/durable"
 )
 
 // What another user sends and nobody can decode leaves a line like any other call, with
@@ -44,7 +45,7 @@ func TestAuditOfWhatCannotBeDecoded(t *testing.T) {
 }
 
 // auditFile is a log so small that a flood of lines would push all others out of it.
-func auditFile(t *testing.T) (*AuditFile, func() []map[string]any) {
+func auditFile(t *testing.T) (*durable.Append, func() []map[string]any) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "audit.log")
 	f, err := OpenAudit(path)
@@ -52,7 +53,7 @@ func auditFile(t *testing.T) (*AuditFile, func() []map[string]any) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.Close() })
-	f.maxBytes = auditBurst / 2
+	f.MaxBytes = auditBurst / 2
 	return f, func() (all []map[string]any) {
 		files, _ := filepath.Glob(path + "*")
 		for _, file := range files {
@@ -121,7 +122,7 @@ func TestFloodCannotWashTheLogAway(t *testing.T) {
 func TestFloodHidesNoToken(t *testing.T) {
 	needRoot(t)
 	log, read := auditFile(t)
-	log.maxBytes = 16 << 20
+	log.MaxBytes = 16 << 20
 	a := startAgent(t, func(d *Deps) { d.Audit = log })
 	a.as(t, syscall.Credential{Uid: 61000, Gid: viewGID}, "flood")
 	a.as(t, syscall.Credential{Uid: 61000, Gid: viewGID}, "token")

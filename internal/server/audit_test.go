@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"golang.org/x/sys/unix"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 )
@@ -95,7 +96,7 @@ func TestAuditFileRotates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.maxBytes = 100
+	a.MaxBytes = 100
 	for i := range 60 {
 		if _, err := fmt.Fprintf(a, "line %04d of ten..\n", i); err != nil { // five in a file
 			t.Fatal(err)
@@ -119,6 +120,30 @@ func TestAuditFileRotates(t *testing.T) {
 	}
 	if info, _ := os.Stat(path); info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v", info.Mode())
+	}
+}
+
+// TestAuditFullDisk: a line that does not fit is not there in part, and the next ones come.
+func TestAuditFullDisk(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir()
+	if err := unix.Mount("none", dir, "tmpfs", 0, "size=16k"); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	path := filepath.Join(dir, "audit.log")
+	a, err := OpenAudit(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	fmt.Fprintln(a, "first")
+	if n, err := fmt.Fprintln(a, strings.Repeat("x", 32<<10)); n != 0 || !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("on a full disk: %d, %v", n, err)
+	}
+	fmt.Fprintln(a, "second")
+	if text, err := os.ReadFile(path); err != nil || string(text) != "first\nsecond\n" {
+		t.Errorf("%d bytes: %.40q, %v", len(text), text, err)
 	}
 }
 

@@ -3,6 +3,7 @@
 package server
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/durable"
 )
 
 const (
@@ -108,7 +110,7 @@ func LoadTokenKey(path string) ([]byte, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		key = make([]byte, minTokenKey)
 		rand.Read(key)
-		err = writeTokenKey(path, key)
+		err = durable.WriteWhole(path, 0o600, bytes.NewReader(key))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("load token key: %w", err)
@@ -134,20 +136,6 @@ func readTokenKey(path string) ([]byte, error) {
 		err = fmt.Errorf("%s has %d bytes, not %d: remove it (this revokes every token) and start again", path, len(key), minTokenKey)
 	}
 	return key, err
-}
-
-// writeTokenKey writes a whole key or none: a full disk must not leave half of
-// one behind.
-func writeTokenKey(path string, key []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(key)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		os.Remove(path)
-	}
-	return err
 }
 
 // shortID names a token in the audit log without giving it away.

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
@@ -138,6 +140,39 @@ func TestCreateTokenRules(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTokenKeyIsMadeWhole: the key gets its name when all of it is there, so that a power cut
+// leaves none or a whole one.
+func TestTokenKeyIsMadeWhole(t *testing.T) {
+	dir := t.TempDir()
+	fd, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if _, err := unix.InotifyAddWatch(fd, dir, unix.IN_CREATE|unix.IN_MOVED_TO|unix.IN_MODIFY); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadTokenKey(filepath.Join(dir, "token.key")); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 4096)
+	n, err := unix.Read(fd, buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var masks []uint32 // of what happened to the name
+	for events := buf[:n]; len(events) >= unix.SizeofInotifyEvent; {
+		end := unix.SizeofInotifyEvent + int(binary.NativeEndian.Uint32(events[12:]))
+		if unix.ByteSliceToString(events[unix.SizeofInotifyEvent:end]) == "token.key" {
+			masks = append(masks, binary.NativeEndian.Uint32(events[4:]))
+		}
+		events = events[end:]
+	}
+	if len(masks) != 1 || masks[0] != unix.IN_MOVED_TO {
+		t.Errorf("inotify masks %#x, want one of a rename", masks)
 	}
 }
 

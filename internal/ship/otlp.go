@@ -43,8 +43,10 @@ func NewOTLP(o OTLPOptions, node Node, filter *event.Filter) (*Spec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("endpoint: %w", err)
 	}
-	c := &otlp{options: o, node: node, base: strings.TrimSuffix(o.Endpoint, "/")}
-	c.client = &http.Client{Timeout: sendTimeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, IdleConnTimeout: time.Minute}}
+	c := &otlp{options: o, node: node, base: strings.TrimSuffix(o.Endpoint, "/"), maxBody: maxBody}
+	c.client = &http.Client{Timeout: sendTimeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, IdleConnTimeout: time.Minute},
+		// Of a POST it may make a GET, whose answer (a login page) is no delivery, and it takes the headers along.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	spec := &Spec{Type: "otlp", Target: target.Redacted(), Filter: filter, Linger: time.Second, receiver: c}
 	if o.Metrics > 0 {
 		spec.pushMetrics, spec.interval = c.pushMetrics, o.Metrics
@@ -57,26 +59,51 @@ type otlp struct {
 	node    Node
 	base    string
 	client  *http.Client
+	maxBody int // bytes; less than at first if the receiver takes less
+	faults  int // of the receiver, in a row, with the records that come next
 }
 
-// maxAnswer bounds what is read of a receiver's answer.
-const maxAnswer = 64 << 10
+const (
+	// maxAnswer bounds what is read of a receiver's answer.
+	maxAnswer = 64 << 10
+	// maxBody bounds a request with more than one record, in bytes. Collectors take 20 MiB by
+	// default, proxies before them often 1 MiB, which they then say.
+	maxBody = 4 << 20
+	// maxFaults is how often in a row a receiver may fail with the same records before they
+	// are refused: it may be they that it fails by, and what is behind them would never come.
+	// By the pauses between attempts that is after 13 s at least.
+	maxFaults = 8
+)
 
 func (c *otlp) send(ctx context.Context, records []*skepv1.Record, refused refuse) (int, error) {
-	body, err := proto.Marshal(&collector.ExportLogsServiceRequest{ResourceLogs: logsOf(c.node, records)})
+	logs, n := logsOf(c.node, records, c.maxBody)
+	records = records[:n]
+	body, err := proto.Marshal(&collector.ExportLogsServiceRequest{ResourceLogs: logs})
 	if err != nil {
 		return 0, fmt.Errorf("encode logs: %w", err)
 	}
 	answer, err := c.post(ctx, "/v1/logs", body)
 	var never *rejection
-	if errors.As(err, &never) {
+	var fault *fault
+	switch {
+	case errors.As(err, &never):
+		if never.status == http.StatusRequestEntityTooLarge && len(records) > 1 {
+			c.maxBody = len(body) / 2
+			return 0, nil // again, and less of it
+		}
+	case errors.As(err, &fault):
+		if c.faults++; c.faults < maxFaults {
+			return 0, err
+		}
+	case err != nil:
+		return 0, err
+	}
+	c.faults = 0
+	if err != nil {
 		for _, r := range records {
 			refused(r.GetKind(), 1, err)
 		}
 		return len(records), nil
-	}
-	if err != nil {
-		return 0, err
 	}
 	var response collector.ExportLogsServiceResponse
 	if proto.Unmarshal(answer, &response) == nil {
@@ -101,9 +128,15 @@ func (c *otlp) pushMetrics(ctx context.Context) error {
 }
 
 // rejection is an answer that another attempt would not change.
-type rejection struct{ status string }
+type rejection struct{ status int }
 
-func (r *rejection) Error() string { return "the receiver answers " + r.status }
+func (r *rejection) Error() string { return fmt.Sprintf("the receiver answers %d", r.status) }
+
+// fault is a receiver's own, which the specification does not let pass. Receivers mean
+// both by it: that something of theirs is broken for now, and that a record breaks them.
+type fault struct{ status int }
+
+func (f *fault) Error() string { return fmt.Sprintf("the receiver answers %d", f.status) }
 
 // busy is an answer that says when to try again.
 type busy struct {
@@ -143,13 +176,15 @@ func (c *otlp) post(ctx context.Context, path string, body []byte) ([]byte, erro
 	case status == http.StatusTooManyRequests, status == http.StatusBadGateway, status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout, status == http.StatusRequestTimeout:
 		seconds, _ := strconv.Atoi(response.Header.Get("Retry-After"))
 		return nil, &busy{fmt.Errorf("the receiver answers %d", status), time.Duration(max(0, min(seconds, 3600))) * time.Second}
-	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusNotFound, status/100 == 3:
+	case status/100 == 3:
+		return nil, fmt.Errorf("the receiver answers %d, a redirect, which is not followed; set endpoint to where records are taken", status)
+	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusNotFound:
 		// Somebody has to mend the settings; until then the records are kept.
 		return nil, fmt.Errorf("the receiver answers %d; check endpoint and headers", status)
 	case status/100 == 5:
-		return nil, fmt.Errorf("the receiver answers %d", status)
+		return nil, &fault{status}
 	default:
-		return nil, &rejection{strconv.Itoa(status)}
+		return nil, &rejection{status}
 	}
 }
 

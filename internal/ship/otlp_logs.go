@@ -8,6 +8,7 @@ import (
 	common "go.opentelemetry.io/proto/slim/otlp/common/v1"
 	logs "go.opentelemetry.io/proto/slim/otlp/logs/v1"
 	resource "go.opentelemetry.io/proto/slim/otlp/resource/v1"
+	"google.golang.org/protobuf/proto"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
@@ -54,14 +55,19 @@ func scopeOf(node Node) *common.InstrumentationScope {
 }
 
 // logsOf makes one log record of each record: the whole of it as JSON in the body, and
-// what one searches by as attributes.
-func logsOf(node Node, records []*skepv1.Record) []*logs.ResourceLogs {
+// what one searches by as attributes. It takes the first n of them, which are no more than
+// maxBytes together, or one.
+func logsOf(node Node, records []*skepv1.Record, maxBytes int) (all []*logs.ResourceLogs, n int) {
 	now := uint64(time.Now().UnixNano())
-	scoped := &logs.ScopeLogs{Scope: scopeOf(node), LogRecords: make([]*logs.LogRecord, len(records))}
-	for i, r := range records {
-		scoped.LogRecords[i] = logOf(r, now)
+	scoped := &logs.ScopeLogs{Scope: scopeOf(node)}
+	for size := 0; n < len(records); n++ {
+		l := logOf(records[n], now)
+		if size += proto.Size(l); size > maxBytes && n > 0 {
+			break
+		}
+		scoped.LogRecords = append(scoped.LogRecords, l)
 	}
-	return []*logs.ResourceLogs{{Resource: resourceOf(node), ScopeLogs: []*logs.ScopeLogs{scoped}}}
+	return []*logs.ResourceLogs{{Resource: resourceOf(node), ScopeLogs: []*logs.ScopeLogs{scoped}}}, n
 }
 
 func logOf(r *skepv1.Record, now uint64) *logs.LogRecord {

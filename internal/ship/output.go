@@ -59,10 +59,13 @@ type Node struct{ ID, BootID, Name, Version string }
 type Output struct {
 	name   string
 	deps   Deps
-	cursor *event.Cursor
 	hand   []*skepv1.Record // the batch that is not delivered yet
+	marked bool             // the mark is behind what is in hand
+	caught chan struct{}    // closed once all before the mark is delivered
+	ended  chan struct{}    // closed when Run is over
 
 	mutex   sync.Mutex
+	cursor  *event.Cursor // exchanged by Run, which reads it without the lock
 	spec    *Spec
 	replace context.CancelCauseFunc // of the spec that is in use
 	stats   Stats
@@ -81,7 +84,7 @@ var errReplaced = errors.New("the output has new settings")
 
 // New makes an output that starts at the end of the log, as it is now.
 func New(name string, spec *Spec, deps Deps) *Output {
-	o := &Output{name: name, deps: deps, spec: spec, told: map[string]uint64{}}
+	o := &Output{name: name, deps: deps, spec: spec, told: map[string]uint64{}, caught: make(chan struct{}), ended: make(chan struct{})}
 	o.stats = Stats{Name: name, Lost: map[string]uint64{}}
 	o.cursor = deps.Log.Subscribe(o.subscription(spec))
 	return o
@@ -101,16 +104,36 @@ func (o *Output) Replace(spec *Spec) {
 	}
 }
 
-// Run delivers until the log ends, or ctx does; what is in hand then is lost, and counted.
+// Settle tells whether all that is in the log now has been delivered, or counted as lost,
+// before ctx ends. It is called once, while Run runs, which goes on.
+func (o *Output) Settle(ctx context.Context) bool {
+	o.mutex.Lock()
+	o.cursor.Mark()
+	o.mutex.Unlock()
+	select {
+	case <-o.caught:
+		return true
+	case <-o.ended:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Ended is closed when Run has returned.
+func (o *Output) Ended() <-chan struct{} { return o.ended }
+
+// Run delivers until the log ends, or ctx does; what is not delivered then is lost, and counted.
 func (o *Output) Run(ctx context.Context) {
+	defer close(o.ended)
 	defer func() { o.cursor.Close() }()
 	for {
 		o.mutex.Lock()
 		using, stop := context.WithCancelCause(ctx)
 		spec := o.spec
 		o.replace = stop
-		o.mutex.Unlock()
 		o.cursor = o.cursor.Succeed(o.subscription(spec))
+		o.mutex.Unlock()
 		err := o.use(using, spec)
 		replaced := errors.Is(context.Cause(using), errReplaced) && ctx.Err() == nil && !errors.Is(err, io.EOF)
 		stop(nil)
@@ -118,8 +141,19 @@ func (o *Output) Run(ctx context.Context) {
 			break
 		}
 	}
+	o.abandon()
+}
+
+// abandon counts what is in hand, and what is still in the log.
+func (o *Output) abandon() {
+	why := errors.New("the output ended before it was delivered")
 	for _, r := range o.hand {
-		o.lose(r.GetKind(), 1, errors.New("the agent stopped before it was delivered"))
+		o.lose(r.GetKind(), 1, why)
+	}
+	for kind, n := range o.cursor.Skip() {
+		if n > 0 {
+			o.lose(event.Kind(kind).String(), n, why)
+		}
 	}
 }
 
@@ -138,6 +172,10 @@ func (o *Output) use(ctx context.Context, spec *Spec) error {
 		if err := o.deliver(ctx, spec); err != nil {
 			return err
 		}
+		if o.marked {
+			o.marked = false
+			close(o.caught)
+		}
 		if err := o.gather(ctx, spec, buf); err != nil {
 			return err
 		}
@@ -151,7 +189,7 @@ func (o *Output) gather(ctx context.Context, spec *Spec, buf []*skepv1.Record) e
 	}
 	window, cancel := context.WithTimeout(ctx, spec.Linger)
 	defer cancel()
-	for len(o.hand) < maxBatch {
+	for len(o.hand) < maxBatch && !o.marked {
 		err := o.next(window, buf[:maxBatch-len(o.hand)])
 		if err != nil { // the end of the window, or that of the log, which comes again
 			return ctx.Err()
@@ -163,6 +201,10 @@ func (o *Output) gather(ctx context.Context, spec *Spec, buf []*skepv1.Record) e
 // next appends to the batch in hand; what was lost before comes first, as a record.
 func (o *Output) next(ctx context.Context, buf []*skepv1.Record) error {
 	n, lost, err := o.cursor.Next(ctx, buf)
+	if errors.Is(err, event.ErrMarked) {
+		o.marked = true
+		return nil
+	}
 	if err != nil {
 		return err
 	}

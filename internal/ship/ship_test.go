@@ -215,15 +215,70 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// TestStopUndelivered: what cannot be delivered before the stop is counted.
+// TestStopUndelivered: what cannot be delivered before the stop is counted, be it in hand
+// or still in the log.
 func TestStopUndelivered(t *testing.T) {
 	h := newHouse(t, 0)
-	o := New("test", &Spec{Filter: filter(t, nil), receiver: &fake{fail: make(chan error)}}, Deps{Log: h.log, Node: node, Logger: slog.New(slog.DiscardHandler)})
+	f := &fake{fail: make(chan error)}
+	o := New("test", &Spec{Filter: filter(t, &skepv1.Filter{Pids: []uint32{1}}), receiver: f}, Deps{Log: h.log, Node: node, Logger: slog.New(slog.DiscardHandler)})
+	ctx, cancel := context.WithCancel(context.Background())
+	go o.Run(ctx)
 	h.write(4, 1)
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-	defer cancel()
-	o.Run(ctx)
-	if s := o.Stats(); s.Delivered != 0 || s.Lost["exec"] != 4 || len(h.log.Cursors()) != 0 {
+	f.fail <- fmt.Errorf("down") // so it has them in hand
+	h.write(maxBatch+100, 1)
+	h.write(10, 2) // not for it
+	cancel()
+	<-o.Ended()
+	if s := o.Stats(); s.Delivered != 0 || s.Lost["exec"] != 4+maxBatch+100 || len(h.log.Cursors()) != 0 {
 		t.Errorf("%+v, %d readers left", s, len(h.log.Cursors()))
 	}
+}
+
+// TestSettle: it waits for what is in the log, and the output goes on.
+func TestSettle(t *testing.T) {
+	h := newHouse(t, 0)
+	f := &fake{fail: make(chan error, 1)}
+	o, end := h.start(&Spec{Filter: filter(t, nil), receiver: f})
+	h.write(2*maxBatch, 1)
+	f.fail <- nil // the first batch only
+	within(t, "the first batch", func() error {
+		if s := o.Stats(); s.Delivered == 0 {
+			return fmt.Errorf("%+v", s)
+		}
+		return nil
+	})
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if o.Settle(short) {
+		t.Error("settled before all was delivered")
+	}
+	close(f.fail)
+	patient, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	select {
+	case <-o.caught:
+	case <-patient.Done():
+		t.Fatalf("never settled: %+v", o.Stats())
+	}
+	if s := o.Stats(); s.Delivered != 2*maxBatch {
+		t.Errorf("settled with %+v", s)
+	}
+	h.write(3, 1)
+	end()
+	if s := o.Stats(); s.Delivered != 2*maxBatch+3 || len(s.Lost) > 0 || !o.Settle(context.Background()) {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestSettleIdle: an output for which nothing comes is settled at once.
+func TestSettleIdle(t *testing.T) {
+	h := newHouse(t, 0)
+	o, end := h.start(&Spec{Filter: filter(t, &skepv1.Filter{Pids: []uint32{2}}), receiver: &fake{fail: working()}, Linger: time.Hour})
+	h.write(10, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if !o.Settle(ctx) {
+		t.Error("not settled")
+	}
+	end()
 }

@@ -43,12 +43,17 @@ var layers = []rule{
 		example: "internal/redact -> internal/event",
 	},
 	{
-		who: []string{"internal/ship"}, mayNot: ours, may: []string{"internal/event"},
+		who: []string{"internal/durable"}, mayNot: ours,
+		why:     "durable writes files and knows nothing of what is in them",
+		example: "internal/durable -> internal/event",
+	},
+	{
+		who: []string{"internal/ship"}, mayNot: ours, may: []string{"internal/event", "internal/durable"},
 		why:     "an output is a reader of the event log and nothing more: it can slow nothing, and is tested without an agent",
 		example: "internal/ship -> internal/agent",
 	},
 	{
-		who: []string{"internal/install"}, mayNot: ours, may: []string{"internal/config"},
+		who: []string{"internal/install"}, mayNot: ours, may: []string{"internal/config", "internal/durable"},
 		why:     "install lays files and asks programs of the system: what is in the kernel it leaves to skepd remove",
 		example: "internal/install -> internal/kern",
 	},

@@ -173,6 +173,54 @@ func TestShipLosses(t *testing.T) {
 	}
 }
 
+// TestShipEnds: what an output has not delivered when a reload removes it, and when the
+// agent stops, is told by the stream, and by the status as long as there is one.
+func TestShipEnds(t *testing.T) {
+	away := "ship: {%s: {kinds: [oom], syslog: {address: 'tcp://" + freeAddress(t) + "'}}}\n"
+	h := newHouse(t)
+	base := h.yaml
+	h.yaml = base + fmt.Sprintf(away, "first")
+	a := h.start("--ephemeral")
+	s := a.observe()
+	g := h.generator()
+	came := func(n uint64) func() error {
+		return func() error {
+			got := uint64(0)
+			for _, r := range s.all() {
+				if r.Kind == "oom" {
+					got++
+				}
+			}
+			if got != n {
+				return fmt.Errorf("%d of %d", got, n)
+			}
+			return nil
+		}
+	}
+	g.run(3, 0)
+	first := g.produced()["oom"]
+	within(t, skepdtest.Patience, "all came", came(first))
+	a.reload(s, 1, base+fmt.Sprintf(away, "second"))
+	within(t, skepdtest.Patience, "the loss of the removed output", func() error {
+		told, counted := losses(s.all(), "ship:first")["oom"], lossOf(a.status(), "ship:first", "oom")
+		if told != first || counted != first {
+			return fmt.Errorf("of %d the stream tells %d, the status %d", first, told, counted)
+		}
+		return nil
+	})
+	g.run(3, 0)
+	both := g.produced()["oom"]
+	within(t, skepdtest.Patience, "all came", came(both))
+	a.stop()
+	records := s.end()
+	if told := losses(records, "ship:second")["oom"]; told != both-first || told == 0 {
+		t.Errorf("of %d records that were not delivered at the stop the stream tells %d", both-first, told)
+	}
+	if last := records[len(records)-1]; !isAgent("stop")(last) {
+		t.Errorf("the last record is %v", last)
+	}
+}
+
 func lossOf(s *skepv1.GetStatusResponse, place, kind string) uint64 {
 	for _, l := range s.Losses {
 		if l.Place == place && l.Kind == kind {

@@ -4,6 +4,7 @@ package install
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -81,13 +82,16 @@ func TestInstallAndRemove(t *testing.T) {
 	}
 }
 
-// fakeSystemd is a systemctl that notes its arguments and fails for one of them.
-func fakeSystemd(t *testing.T, failing string) (calls func() string) {
+// fakeSystemd is a systemctl that notes its arguments and fails for some of them.
+func fakeSystemd(t *testing.T, failing ...string) (calls func() string) {
 	t.Helper()
 	sh(t, "mkdir -p /run/systemd/system")
 	dir := t.TempDir()
-	script := "#!/bin/sh\necho \"$*\" >> " + dir + "/calls\n[ \"$*\" != '" + failing + "' ]\n"
-	if err := os.WriteFile(dir+"/systemctl", []byte(script), 0o755); err != nil {
+	script := "#!/bin/sh\necho \"$*\" >> " + dir + "/calls\ncase \"$*\" in\n"
+	for _, args := range failing {
+		script += "'" + args + "') exit 1;;\n"
+	}
+	if err := os.WriteFile(dir+"/systemctl", []byte(script+"esac\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
@@ -100,9 +104,9 @@ func fakeSystemd(t *testing.T, failing string) (calls func() string) {
 
 func TestSystemd(t *testing.T) {
 	needRoot(t)
-	calls := fakeSystemd(t, "")
+	calls := fakeSystemd(t)
 	sh(t, skep(t)+" install --web")
-	if got, want := calls(), "daemon-reload; enable skepd.service; restart skepd.service; enable skep-web.service; restart skep-web.service; "; got != want {
+	if got, want := calls(), "daemon-reload; is-enabled --quiet skepd.service; enable skepd.service; restart skepd.service; is-enabled --quiet skep-web.service; enable skep-web.service; restart skep-web.service; "; got != want {
 		t.Errorf("install: got %s, want %s", got, want)
 	}
 	sh(t, "/usr/local/bin/skep uninstall --purge")
@@ -114,7 +118,7 @@ func TestSystemd(t *testing.T) {
 // TestFailureIsUndone: what a failed installation has made is gone.
 func TestFailureIsUndone(t *testing.T) {
 	needRoot(t)
-	calls := fakeSystemd(t, "restart skepd.service")
+	calls := fakeSystemd(t, "restart skepd.service", "is-enabled --quiet skepd.service")
 	fails(t, skep(t)+" install")
 	if got := calls(); !strings.HasSuffix(got, "restart skepd.service; disable skepd.service; ") {
 		t.Errorf("calls: %s", got)
@@ -169,6 +173,10 @@ func TestSandbox(t *testing.T) {
 		exec setpriv --bounding-set "$1" --inh-caps -all --no-new-privs /usr/local/bin/skepd run --ephemeral`, "sh", bounding)
 	sh(t, "/bin/true; /usr/local/bin/skep observe --kind exec --comm true --last 1 | grep true")
 	sh(t, "/usr/local/bin/skep doctor")
+	// Of the thread that empties the rings; field 19 of proc_pid_stat(5), counted behind the name.
+	if out := sh(t, fmt.Sprintf("sed 's/.*) //' /proc/%d/task/*/stat | cut -d' ' -f17 | sort -n | head -1", agent.Process.Pid)); out != "-10\n" {
+		t.Errorf("the highest priority of a thread is %s", out)
+	}
 	if err := agent.Process.Signal(syscall.SIGTERM); err != nil { // sh and setpriv have become skepd
 		t.Fatal(err)
 	}

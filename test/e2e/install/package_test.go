@@ -64,13 +64,46 @@ func TestDeb(t *testing.T) {
 	}
 	wantSame(t, before)
 	sh(t, "test -e /etc/skep/skep.yaml && test -e /var/lib/skep/node_id && ! test -e /usr/bin/skepd")
+	sh(t, "useradd --no-create-home --gid users skep") // a human of the name of the group
 	sh(t, "dpkg -P skep")
+	sh(t, "getent passwd skep && userdel skep")
 	for _, path := range []string{"/etc/skep", "/var/lib/skep"} {
 		if _, err := os.Stat(path); err == nil {
 			t.Errorf("%s is left after a purge", path)
 		}
 	}
 	fails(t, "getent group skep skep-operators skep-web")
+}
+
+// TestDebServices: the first installation enables and starts the agent, and so does one after
+// a removal; an upgrade only starts it anew if it runs.
+func TestDebServices(t *testing.T) {
+	needRoot(t)
+	calls := fakeSystemd(t)
+	deb, said := dist(t, "*.deb"), ""
+	for i, tt := range []struct {
+		do   string
+		want bool // that it is enabled
+	}{{"dpkg -i " + deb, true}, {"dpkg -i " + deb, false}, {"dpkg -r skep && dpkg -i " + deb, true}} {
+		sh(t, tt.do)
+		before := said
+		said = calls()
+		got := strings.TrimPrefix(said, before)
+		if strings.Contains(got, "; enable skepd.service; restart skepd.service; ") != tt.want || strings.Contains(got, "; try-restart skepd.service; ") == tt.want {
+			t.Errorf("%d: %s: calls: %s", i, tt.do, got)
+		}
+	}
+	sh(t, "dpkg -P skep && ! test -e /run/skep.upgrade")
+}
+
+// TestDebPurgeIsCareful: what may not be skep's is not removed.
+func TestDebPurgeIsCareful(t *testing.T) {
+	needRoot(t)
+	sh(t, "dpkg -i "+dist(t, "*.deb")+" && mkdir -p /var/lib/skep && touch /var/lib/skep/thesis && echo 'store: {dir: /srv/store}' > /etc/skep/skep.yaml")
+	if out := sh(t, "dpkg -P skep"); !strings.Contains(out, "leave /srv/store (store.dir") || !strings.Contains(out, "leave /var/lib/skep: ") {
+		t.Errorf("it says %s", out)
+	}
+	sh(t, "rm -r /var/lib/skep/thesis /var/lib/skep")
 }
 
 func TestTarball(t *testing.T) {
@@ -119,6 +152,7 @@ func TestRPM(t *testing.T) {
 func TestRelease(t *testing.T) {
 	needRoot(t)
 	again := t.TempDir()
+	sh(t, "echo old > "+again+"/skep-0.0.1-linux-amd64.tar.gz") // is not listed
 	if err := pack(again, "amd64,arm64"); err != nil {
 		t.Fatal(err)
 	}
@@ -139,6 +173,7 @@ func TestRelease(t *testing.T) {
 			t.Errorf("made twice, it is not the same: %s", line)
 		}
 	}
+	sh(t, "cd "+again+" && test \"$(cat skep-0.0.1-*)\" = old && rm skep-0.0.1-*")
 	for arch, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
 		sh(t, "cd "+again+" && mkdir "+arch+" && tar -xzf skep-*-linux-"+arch+".tar.gz --strip-components=1 -C "+arch)
 		for _, name := range []string{"skep", "skepd"} {
