@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 
+	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
 
 	"github.com/skep-io/skep/internal/reach"
@@ -92,10 +93,29 @@ func (a *app) askHost(ctx context.Context, on *app, h reach.Host, args []string,
 	}
 	defer c.close()
 	err = ask(ctx, on, c, args)
-	if broken := c.conn.Broken(); err != nil && broken != nil && ctx.Err() == nil {
+	broken := c.conn.Broken()
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return err
+	case broken != nil:
 		return fail(exitNoAgent, "the connection was lost: %w", broken)
+	case isNonsense(err):
+		return fail(exitNoAgent, "the answer makes no sense: %w; is it an agent?", err)
 	}
 	return err
+}
+
+// isNonsense is true for what the protocol does not allow, and no agent said.
+func isNonsense(err error) bool {
+	var e *connect.Error
+	if !errors.As(err, &e) || connect.IsWireError(err) {
+		return false
+	}
+	switch e.Code() {
+	case connect.CodeUnavailable, connect.CodeInternal, connect.CodeUnknown, connect.CodeInvalidArgument:
+		return true
+	}
+	return false
 }
 
 // unreached is the error of a host that could not be reached; what skep said
