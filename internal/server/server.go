@@ -73,6 +73,7 @@ type Server struct {
 	inFlight *limiter
 	exports  *limiter
 	calls    *callCounts
+	tls      atomic.Pointer[tlsListener] // nil without one
 	// filterFailures are those of the streams that have ended.
 	filterFailures atomic.Uint64
 	requestTimeout time.Duration
