@@ -45,6 +45,8 @@ type app struct {
 
 	hostFlags []string
 	hosts     []reach.Host
+	// files for hosts by https
+	cert, key, ca string
 	// host is whose answers these are, if hosts were named; merged is where
 	// they go, if several were.
 	host   string
@@ -96,7 +98,13 @@ func (a *app) root() *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.socket, "socket", defaultSocket(), "unix socket of the agent (or $"+socketEnv+")")
 	flags.DurationVar(&a.timeout, "timeout", 10*time.Second, "give up on an answer of the agent after this long; streams are not limited")
-	flags.StringArrayVarP(&a.hostFlags, "hosts", "H", nil, "ask the agent of another host: `ssh://[USER@]HOST[:PORT]`, or @FILE with one a line; repeatable")
+	flags.StringArrayVarP(&a.hostFlags, "hosts", "H", nil, "ask the agent of another host: `ssh://[USER@]HOST[:PORT]`, https://HOST[:PORT], or @FILE with one a line; repeatable")
+	flags.StringVar(&a.cert, "cert", "", "for -H https://: file of your certificate")
+	flags.StringVar(&a.key, "key", "", "for -H https://: file of its key")
+	flags.StringVar(&a.ca, "ca", "", "for -H https://: file of the authorities of agents (default: those of the system)")
+	for _, name := range []string{"cert", "key", "ca"} {
+		_ = root.MarkPersistentFlagFilename(name) // as above
+	}
 	_ = root.MarkPersistentFlagFilename("socket") // fails only for a flag that is not there
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.AddCommand(a.observeCmd(), a.psCmd(), a.connectionsCmd(), a.exportCmd(), a.statusCmd(), a.doctorCmd(),
@@ -126,10 +134,10 @@ the agent: root may do all, members of the groups "skep" and "skep-operators"
 may look.
 
 With -H the agents of other hosts are asked, all at once, through ssh and as the
-user who logs in there; see docs/hosts.md. What they answer is marked with the
-host: a line above a page, a column of a stream, the field "host" in JSON. A host
-that fails or does not answer within --timeout is told on the standard error, and
-keeps none of the others waiting.
+user who logs in there, or by https with certificates; see docs/hosts.md. What
+they answer is marked with the host: a line above a page, a column of a stream,
+the field "host" in JSON. A host that fails or does not answer within --timeout
+is told on the standard error, and keeps none of the others waiting.
 
 If no agent runs, root gets a private one that lives for as long as the
 command and leaves nothing behind.

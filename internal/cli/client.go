@@ -30,7 +30,7 @@ func defaultSocket() string {
 type client struct {
 	skepv1connect.AgentServiceClient
 	// conn is the connection to the agent of another host, if it is one.
-	conn *reach.Conn
+	conn reach.Conn
 	// private is true for an agent that was started for this command, and so
 	// has no past.
 	private   bool
@@ -52,14 +52,14 @@ const maxRemoteMessage = 64 << 20
 
 // newRemote connects to the agent of another host. When that connection has
 // ended, so has the client.
-func newRemote(ctx context.Context, h reach.Host, timeout time.Duration) (*client, error) {
-	conn, err := h.Dial(ctx, timeout)
+func newRemote(ctx context.Context, h reach.Host, o reach.Options) (*client, error) {
+	conn, err := h.Dial(ctx, o)
 	if err != nil {
 		return nil, err
 	}
 	once := make(chan net.Conn, 1)
 	once <- conn
-	c := clientOf(timeout, func(context.Context, string, string) (net.Conn, error) {
+	c := clientOf(o.Timeout, func(context.Context, string, string) (net.Conn, error) {
 		select {
 		case conn := <-once:
 			return conn, nil

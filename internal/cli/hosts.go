@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -34,7 +35,11 @@ var (
 
 // takeHosts reads -H for a command.
 func (a *app) takeHosts(cmd *cobra.Command) error {
+	certificates := a.cert + a.key + a.ca
 	if len(a.hostFlags) == 0 {
+		if certificates != "" {
+			return usage("--cert, --key and --ca are for hosts that -H names")
+		}
 		return nil
 	}
 	hosts, err := reach.ParseAll(a.hostFlags)
@@ -49,6 +54,13 @@ func (a *app) takeHosts(cmd *cobra.Command) error {
 		return usage("%s asks one host at a time, and -H names %d", cmd.CommandPath(), len(hosts))
 	case cmd.Flags().Changed("socket"):
 		return usage("-H and --socket exclude each other: the other host knows its socket")
+	}
+	tls := slices.ContainsFunc(hosts, func(h reach.Host) bool { return h.TLS })
+	switch {
+	case tls && (a.cert == "" || a.key == ""):
+		return usage("-H https:// needs a certificate: --cert and --key")
+	case !tls && certificates != "":
+		return usage("--cert, --key and --ca are for https://; ssh has its own keys")
 	}
 	a.hosts = hosts
 	return nil
@@ -87,7 +99,7 @@ func (a *app) askHosts(ctx context.Context, args []string, ask question) error {
 // askHost asks one. An answer that was cut off is explained by how the
 // connection ended.
 func (a *app) askHost(ctx context.Context, on *app, h reach.Host, args []string, ask question) error {
-	c, err := newRemote(ctx, h, a.timeout)
+	c, err := newRemote(ctx, h, reach.Options{Timeout: a.timeout, Cert: a.cert, Key: a.key, CA: a.ca})
 	if err != nil {
 		return unreached(err)
 	}
@@ -98,7 +110,7 @@ func (a *app) askHost(ctx context.Context, on *app, h reach.Host, args []string,
 	case err == nil || ctx.Err() != nil:
 		return err
 	case broken != nil:
-		return fail(exitNoAgent, "the connection was lost: %w", broken)
+		return unreached(fmt.Errorf("the connection was lost: %w", broken))
 	case isNonsense(err):
 		return fail(exitNoAgent, "the answer makes no sense: %w; is it an agent?", err)
 	}
@@ -125,7 +137,7 @@ func unreached(err error) error {
 	switch {
 	case !errors.As(err, &e):
 		return err
-	case e.Status == exitRefused:
+	case e.Status == exitRefused || e.Refused:
 		return &exitError{exitRefused, err}
 	}
 	return &exitError{exitNoAgent, err}

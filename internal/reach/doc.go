@@ -10,7 +10,8 @@
 // other host as the user who logs in there. That program connects its standard
 // input and output to the agent's socket ([Relay]), so that the agent sees this
 // user's credentials as it sees those of a local one, and gives the same role.
-// ssh gets one end of a socket pair; the other end is the [Conn].
+// ssh gets one end of a socket pair; the other end is the [Conn]. Where an agent
+// listens on TCP, both sides have certificates, and the Conn is the TLS connection.
 //
 // Invariants: nothing that names a host can become an option of ssh or a word
 // for a shell; ssh never asks a question; a host gets a bounded time to answer,

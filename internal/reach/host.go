@@ -3,6 +3,7 @@
 package reach
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -21,9 +22,15 @@ const MaxHosts = 256
 // maxList bounds what is read of a list of hosts, in bytes.
 const maxList = 1 << 20
 
-// Host is where an agent is, as ssh takes it: Name may be an alias of ssh's
-// configuration. User and Port are empty where ssh is to decide.
-type Host struct{ User, Name, Port string }
+// DefaultPort is that of an agent which listens on TCP.
+const DefaultPort = "7539"
+
+// Host is where an agent is. By ssh, Name may be an alias of ssh's configuration,
+// and User and Port are empty where ssh is to decide. With TLS there is no User.
+type Host struct {
+	User, Name, Port string
+	TLS              bool
+}
 
 // These keep a host from being anything else: an option (no leading dash), or
 // words for the shell of somebody's ProxyCommand, in which ssh puts them.
@@ -33,27 +40,46 @@ var (
 	zones     = regexp.MustCompile(`^[A-Za-z0-9._-]{0,15}$`)
 )
 
-// Parse reads ssh://[user@]host[:port]. The error says what is wrong with it.
+// Parse reads ssh://[user@]host[:port] or https://host[:port]. The error says what
+// is wrong with it.
 func Parse(s string) (Host, error) {
+	h, err := parse(s)
+	if err == nil {
+		err = h.check()
+	}
+	if err != nil {
+		return Host{}, fmt.Errorf("%q: %w", withoutUser(s), err)
+	}
+	return h, nil
+}
+
+// withoutUser leaves out where somebody may have put a password.
+func withoutUser(s string) string {
+	if at := strings.LastIndexByte(s, '@'); at >= 0 {
+		return "…" + s[at:]
+	}
+	return s
+}
+
+func parse(s string) (Host, error) {
 	if !strings.Contains(s, "://") {
-		return Host{}, fmt.Errorf("%q: must be ssh://[USER@]HOST[:PORT], such as ssh://%s", s, "web-1")
+		return Host{}, errors.New("must be ssh://[USER@]HOST[:PORT], such as ssh://web-1, or https://HOST[:PORT]")
 	}
 	u, err := url.Parse(s)
 	if err != nil {
-		return Host{}, fmt.Errorf("%q: not a URL such as ssh://web-1", s)
+		return Host{}, errors.New("not a URL such as ssh://web-1")
 	}
 	_, password := u.User.Password()
-	h := Host{User: u.User.Username(), Name: u.Hostname(), Port: u.Port()}
+	h := Host{User: u.User.Username(), Name: u.Hostname(), Port: u.Port(), TLS: u.Scheme == "https"}
 	switch {
-	case u.Scheme != "ssh":
-		return Host{}, fmt.Errorf("%q: agents are reached by ssh only: ssh://[USER@]HOST[:PORT]", s)
+	case u.Scheme != "ssh" && u.Scheme != "https":
+		return Host{}, errors.New("agents are reached by ssh://[USER@]HOST[:PORT] or https://HOST[:PORT]")
 	case password:
-		return Host{}, fmt.Errorf("ssh://…@%s: a password does not belong here, and ssh would not take it; use a key", h.Name)
+		return Host{}, errors.New("a password does not belong here, and is not used; use a key")
+	case h.TLS && u.User != nil:
+		return Host{}, errors.New("with https the certificate says who you are")
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Opaque != "":
-		return Host{}, fmt.Errorf("%q: nothing may follow ssh://[USER@]HOST[:PORT]", s)
-	}
-	if err := h.check(); err != nil {
-		return Host{}, fmt.Errorf("%q: %w", s, err)
+		return Host{}, fmt.Errorf("nothing may follow %s://HOST[:PORT]", u.Scheme)
 	}
 	return h, nil
 }
@@ -79,7 +105,7 @@ func isHost(name string) bool {
 	return hostNames.MatchString(name)
 }
 
-// String is the host without ssh://, as output is marked with it.
+// String is the host as output is marked with it: without ssh://.
 func (h Host) String() string {
 	s := h.Name
 	if strings.Contains(s, ":") {
@@ -90,6 +116,9 @@ func (h Host) String() string {
 	}
 	if h.User != "" {
 		s = h.User + "@" + s
+	}
+	if h.TLS {
+		s = "https://" + s
 	}
 	return s
 }
@@ -156,7 +185,7 @@ func parseList(text string) ([]Host, error) {
 		hosts = append(hosts, h)
 	}
 	if len(hosts) == 0 {
-		return nil, fmt.Errorf("no host in it")
+		return nil, errors.New("no host in it")
 	}
 	return hosts, nil
 }

@@ -21,6 +21,8 @@ func TestParse(t *testing.T) {
 		"ssh://ops@[fe80::1%25eth0]":   {User: "ops", Name: "fe80::1%eth0"},
 		"ssh://j.doe@10.0.0.1":         {User: "j.doe", Name: "10.0.0.1"},
 		"SSH://web-1":                  {Name: "web-1"},
+		"https://web-1:7539":           {Name: "web-1", Port: "7539", TLS: true},
+		"https://[2001:db8::1]":        {Name: "2001:db8::1", TLS: true},
 		"ssh://web-1:65535":            {Name: "web-1", Port: "65535"},
 		"ssh://xn--bcher-kva.example.": {Name: "xn--bcher-kva.example."},
 	} {
@@ -35,7 +37,9 @@ func TestParseRefuses(t *testing.T) {
 		"":                           "must be ssh://",
 		"web-1":                      "such as ssh://",
 		"ops@web-1":                  "such as ssh://",
-		"http://web-1":               "by ssh only",
+		"http://web-1":               "by ssh://[USER@]HOST[:PORT] or https://",
+		"https://ops@web-1":          "the certificate says who you are",
+		"https://web-1/skep":         "nothing may follow https://",
 		"ssh://":                     `"" is not the name or address of a host`,
 		"ssh://-oProxyCommand=id":    "is not the name",
 		"ssh://%2doProxyCommand=id":  "not a URL",
@@ -49,6 +53,9 @@ func TestParseRefuses(t *testing.T) {
 		"ssh://a%20b@web-1":          "is not the name of a user",
 		"ssh://ops:hunter2@web-1":    "a password does not belong here",
 		"ssh://ops:@web-1":           "a password does not belong here",
+		"http://ops:hunter2@web-1":   "agents are reached by",
+		"ssh://ops:hunter2@web:1x":   "not a URL",
+		"ops:hunter2@web-1":          "must be ssh://",
 		"ssh://web-1:0":              "not a number from 1 to 65535",
 		"ssh://web-1:65536":          "not a number from 1 to 65535",
 		"ssh://web-1:ssh":            "not a URL",
@@ -75,6 +82,7 @@ func FuzzParse(f *testing.F) {
 	for _, s := range []string{"ssh://web-1", "ssh://ops@web-1:2222", "ssh://[fe80::1%25eth0]:22", "ssh://-oProxyCommand=id", "ssh://%2d", "ssh://a:b@c", "ssh://[::1]", "ssh://[::ffff:1.2.3.4]", "ssh://a@b@c"} {
 		f.Add(s)
 	}
+	f.Add("https://web-1:7539")
 	f.Fuzz(func(t *testing.T, s string) {
 		h, err := Parse(s)
 		if err != nil {
@@ -89,7 +97,11 @@ func FuzzParse(f *testing.F) {
 		if end := slices.Index(args, "--"); end != len(args)-3 || args[end+1] != h.Name || args[end+2] != farCommand {
 			t.Fatalf("%q: ssh gets %q", s, args)
 		}
-		again, err := Parse("ssh://" + strings.ReplaceAll(h.String(), "%", "%25"))
+		text := strings.ReplaceAll(h.String(), "%", "%25")
+		if !h.TLS {
+			text = "ssh://" + text
+		}
+		again, err := Parse(text)
 		if err != nil || again != h {
 			t.Fatalf("%q: %+v is written %q, which is read as %+v, %v", s, h, h, again, err)
 		}

@@ -31,32 +31,18 @@ const (
 	endGrace = 2 * time.Second
 )
 
-// Error is why a host is not reached, or not any more.
-type Error struct {
-	// Status is the exit status of skep on the other host; 0 where none is known.
-	Status int
-	reason string
-}
-
-func (e *Error) Error() string { return e.reason }
-
-// Conn is a connection to an agent, by way of a process.
-type Conn struct {
+// sshConn is a connection to an agent by way of a process.
+type sshConn struct {
 	net.Conn
 	ssh  *exec.Cmd
 	said *tail
 	// done is closed when the process has ended.
 	done   chan struct{}
 	closed atomic.Bool
-	broken atomic.Pointer[Error]
+	broken breakage
 }
 
-// Dial connects to the agent of the host. It returns within timeout, which also
-// bounds what ssh does, with an *Error or the context's error.
-func (h Host) Dial(ctx context.Context, timeout time.Duration) (*Conn, error) {
-	if err := h.check(); err != nil {
-		return nil, fmt.Errorf("reach a host: %w", err)
-	}
+func (h Host) dialSSH(ctx context.Context, timeout time.Duration) (*sshConn, error) {
 	c, err := h.start(timeout)
 	if err != nil {
 		return nil, &Error{reason: err.Error()}
@@ -83,7 +69,7 @@ func (h Host) args(timeout time.Duration) []string {
 	return append(args, "--", h.Name, farCommand)
 }
 
-func (h Host) start(timeout time.Duration) (*Conn, error) {
+func (h Host) start(timeout time.Duration) (*sshConn, error) {
 	program, err := exec.LookPath("ssh")
 	if err != nil {
 		return nil, errors.New("find ssh: it is not in PATH; install the OpenSSH client (package openssh-client)")
@@ -93,7 +79,7 @@ func (h Host) start(timeout time.Duration) (*Conn, error) {
 		return nil, fmt.Errorf("make a socket pair for ssh: %w", err)
 	}
 	defer far.Close()
-	c := &Conn{Conn: near, said: &tail{}, done: make(chan struct{}), ssh: exec.Command(program, h.args(timeout)...)}
+	c := &sshConn{Conn: near, said: &tail{}, done: make(chan struct{}), ssh: exec.Command(program, h.args(timeout)...)}
 	c.ssh.Stdin, c.ssh.Stdout, c.ssh.Stderr = far, far, c.said
 	// A group of its own: the terminal's Ctrl-C is for us, and what ssh starts
 	// (ProxyCommand) ends with it.
@@ -126,7 +112,7 @@ func pair() (net.Conn, *os.File, error) {
 }
 
 // greet waits for the far end.
-func (c *Conn) greet(ctx context.Context, timeout time.Duration) error {
+func (c *sshConn) greet(ctx context.Context, timeout time.Duration) error {
 	_ = c.Conn.SetReadDeadline(time.Now().Add(timeout)) // cannot fail on an open socket
 	stop := context.AfterFunc(ctx, func() { _ = c.Conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -148,7 +134,7 @@ func (c *Conn) greet(ctx context.Context, timeout time.Duration) error {
 }
 
 // moment is what more comes in a moment, for a message.
-func (c *Conn) moment() string {
+func (c *sshConn) moment() string {
 	_ = c.Conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
 	more := make([]byte, 80)
 	n, _ := io.ReadFull(c.Conn, more) // whatever came is what we want
@@ -156,38 +142,28 @@ func (c *Conn) moment() string {
 }
 
 // Read implements net.Conn. Its error says how the connection ended.
-func (c *Conn) Read(p []byte) (int, error) {
+func (c *sshConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if err != nil && !c.closed.Load() && !errors.Is(err, os.ErrDeadlineExceeded) {
-		return n, c.brokenBy(err)
+		return n, c.broken.by(c.ended(err))
 	}
 	return n, err
 }
 
 // Write implements net.Conn, as Read does.
-func (c *Conn) Write(p []byte) (int, error) {
+func (c *sshConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	if err != nil && !c.closed.Load() && !errors.Is(err, os.ErrDeadlineExceeded) {
-		return n, c.brokenBy(err)
+		return n, c.broken.by(c.ended(err))
 	}
 	return n, err
 }
 
-func (c *Conn) brokenBy(err error) error {
-	c.broken.CompareAndSwap(nil, c.ended(err))
-	return c.broken.Load()
-}
-
-// Broken is how the connection ended by itself, or nil.
-func (c *Conn) Broken() error {
-	if e := c.broken.Load(); e != nil {
-		return e
-	}
-	return nil
-}
+// Broken implements Conn.
+func (c *sshConn) Broken() error { return c.broken.get() }
 
 // ended says why nothing more comes: it waits a little for ssh to end.
-func (c *Conn) ended(err error) *Error {
+func (c *sshConn) ended(err error) *Error {
 	select {
 	case <-c.done:
 	case <-time.After(endGrace):
@@ -209,7 +185,7 @@ func (c *Conn) ended(err error) *Error {
 }
 
 // Close ends the connection and ssh.
-func (c *Conn) Close() error {
+func (c *sshConn) Close() error {
 	if c.closed.Swap(true) {
 		return nil
 	}
@@ -226,7 +202,7 @@ func (c *Conn) Close() error {
 
 // kill signals ssh's whole group, unless ssh has been waited for: the number
 // may be another's by then.
-func (c *Conn) kill(sig syscall.Signal) {
+func (c *sshConn) kill(sig syscall.Signal) {
 	select {
 	case <-c.done:
 	default:

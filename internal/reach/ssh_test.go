@@ -48,7 +48,7 @@ func TestDialFailures(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			fakeSSH(t, c.script)
-			conn, err := Host{Name: "web-1"}.Dial(t.Context(), patience)
+			conn, err := Host{Name: "web-1"}.Dial(t.Context(), Options{Timeout: patience})
 			var e *Error
 			if !errors.As(err, &e) || conn != nil {
 				t.Fatalf("%v, %v", conn, err)
@@ -60,13 +60,13 @@ func TestDialFailures(t *testing.T) {
 	}
 	t.Run("no ssh", func(t *testing.T) {
 		t.Setenv("PATH", t.TempDir())
-		if _, err := (Host{Name: "web-1"}).Dial(t.Context(), patience); err == nil || !strings.Contains(err.Error(), "install the OpenSSH client") {
+		if _, err := (Host{Name: "web-1"}).Dial(t.Context(), Options{Timeout: patience}); err == nil || !strings.Contains(err.Error(), "install the OpenSSH client") {
 			t.Error(err)
 		}
 	})
 	t.Run("bad host", func(t *testing.T) {
 		fakeSSH(t, "touch "+filepath.Join(t.TempDir(), "ran"))
-		if _, err := (Host{Name: "-oProxyCommand=id"}).Dial(t.Context(), patience); err == nil || !strings.Contains(err.Error(), "is not the name") {
+		if _, err := (Host{Name: "-oProxyCommand=id"}).Dial(t.Context(), Options{Timeout: patience}); err == nil || !strings.Contains(err.Error(), "is not the name") {
 			t.Error(err)
 		}
 	})
@@ -77,13 +77,13 @@ func TestDialHangs(t *testing.T) {
 	dir := t.TempDir()
 	for name, dial := range map[string]func() error{
 		"timeout": func() error {
-			_, err := Host{Name: "web-1"}.Dial(t.Context(), time.Second)
+			_, err := Host{Name: "web-1"}.Dial(t.Context(), Options{Timeout: time.Second})
 			return err
 		},
 		"interrupted": func() error {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			_, err := Host{Name: "web-1"}.Dial(ctx, patience)
+			_, err := Host{Name: "web-1"}.Dial(ctx, Options{Timeout: patience})
 			return err
 		},
 	} {
@@ -121,7 +121,7 @@ func awaitGone(t *testing.T, pid string) {
 // A connection carries bytes both ways, and says how it ended.
 func TestConn(t *testing.T) {
 	fakeSSH(t, `echo skep stdio 1; read line; echo "got $line"; read line; echo 'web-1: reset by peer' >&2; exit 255`)
-	conn, err := Host{Name: "web-1"}.Dial(t.Context(), patience)
+	conn, err := Host{Name: "web-1"}.Dial(t.Context(), Options{Timeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
