@@ -80,7 +80,7 @@ func (f *flags) load() (config.Config, error) {
 		cfg.DataDir = f.dataDir
 	}
 	if f.noShip {
-		cfg.Ship = nil
+		cfg.Ship, cfg.Listen = nil, config.Listen{}
 	}
 	if f.webUID > 0 {
 		cfg.Roles.WebUser = strconv.Itoa(f.webUID)
@@ -109,7 +109,7 @@ Exit status: 0 after a clean stop, 1 if the agent could not start or go on.`,
 	f.add(c)
 	c.Flags().BoolVar(&f.private, "private", false, "pin nothing: nothing is left when the agent ends, however it ends")
 	c.Flags().BoolVar(&f.ephemeral, "ephemeral", false, "take the pinned programs away at a clean stop")
-	c.Flags().BoolVar(&f.noShip, "no-ship", false, "send nothing on, whatever the configuration says")
+	c.Flags().BoolVar(&f.noShip, "no-ship", false, "send nothing on and listen on no port for other hosts, whatever the configuration says")
 	c.Flags().IntVar(&f.readyFD, "ready-fd", -1, "write one byte to this file descriptor once the agent answers")
 	c.Flags().IntVar(&f.webUID, "web-uid", 0, "user id of skep serve, which gets role view")
 	return c

@@ -90,7 +90,7 @@ type Agent struct {
 	costs      *costs
 	store      *store.Store // nil without a disk log
 	server     *server.Server
-	listener   net.Listener
+	listeners  []net.Listener // of the API
 	audit      io.WriteCloser
 	metrics    *metrics
 	outputs    *outputs
@@ -118,7 +118,7 @@ func Run(ctx context.Context, options Options) error {
 // data directory and the socket are known to be usable.
 func (a *Agent) start() error {
 	steps := []func() error{
-		kern.Preflight, a.openRedact, a.openData, a.openCgroups, a.openSocket, a.openMetrics, a.openKernel, a.attach, a.scanExisting, a.scanSockets, a.openStore, a.openServer, a.openShip,
+		kern.Preflight, a.openRedact, a.openData, a.openCgroups, a.openSocket, a.openListener, a.openMetrics, a.openKernel, a.attach, a.scanExisting, a.scanSockets, a.openStore, a.openServer, a.openShip,
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -369,8 +369,8 @@ func (a *Agent) rescan(ctx context.Context) error {
 // abort undoes a start that failed half-way.
 func (a *Agent) abort() error {
 	var errs []error
-	if a.listener != nil {
-		errs = append(errs, a.listener.Close())
+	for _, l := range a.listeners {
+		errs = append(errs, l.Close())
 	}
 	if a.metrics != nil && a.metrics.listener != nil {
 		errs = append(errs, a.metrics.listener.Close())
@@ -389,10 +389,4 @@ func (a *Agent) closeData() error {
 		return nil
 	}
 	return a.audit.Close()
-}
-
-func (a *Agent) openSocket() error {
-	var err error
-	a.listener, err = server.Listen(a.options.Config.Socket, a.logger)
-	return err
 }

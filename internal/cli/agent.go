@@ -13,14 +13,17 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// withAgent makes a command's RunE from a function that needs an agent: the
-// one that runs or, for root, a private one.
-func (a *app) withAgent(run func(ctx context.Context, c *client, args []string) error) func(*cobra.Command, []string) error {
+// withAgent makes a command's RunE from a function that needs an agent: those
+// of the hosts that were named, the one that runs here or, for root, a private one.
+func (a *app) withAgent(ask question) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) (err error) {
 		ctx := cmd.Context()
+		if len(a.hosts) > 0 {
+			return a.askHosts(ctx, args, ask)
+		}
 		absent := probe(ctx, a.socket)
 		if absent == nil {
-			return a.withRunning(ctx, args, run)
+			return a.withRunning(ctx, args, ask)
 		}
 		if !a.mayStart(absent) {
 			return a.explainAbsent(absent)
@@ -30,25 +33,28 @@ func (a *app) withAgent(run func(ctx context.Context, c *client, args []string) 
 			return err
 		}
 		defer func() { err = errors.Join(err, p.stop()) }()
-		return run(ctx, p.client, args)
+		return ask(ctx, a, p.client, args)
 	}
 }
 
 // withRunningAgent is withAgent for commands that make no sense with an agent
 // that ends with them.
-func (a *app) withRunningAgent(run func(ctx context.Context, c *client, args []string) error) func(*cobra.Command, []string) error {
+func (a *app) withRunningAgent(ask question) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
+		if len(a.hosts) > 0 {
+			return a.askHosts(cmd.Context(), args, ask)
+		}
 		if err := probe(cmd.Context(), a.socket); err != nil {
 			return a.explainAbsent(err)
 		}
-		return a.withRunning(cmd.Context(), args, run)
+		return a.withRunning(cmd.Context(), args, ask)
 	}
 }
 
-func (a *app) withRunning(ctx context.Context, args []string, run func(context.Context, *client, []string) error) error {
+func (a *app) withRunning(ctx context.Context, args []string, ask question) error {
 	c := newClient(a.socket, a.timeout)
 	defer c.close()
-	return run(ctx, c, args)
+	return ask(ctx, a, c, args)
 }
 
 // nobody is true for a dial error that means that no agent listens.

@@ -25,13 +25,16 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
+
+	"github.com/skep-io/skep/internal/reach"
 )
 
 // app is what the commands share: the streams, the global flags and the
 // surroundings that decide how output looks.
 type app struct {
-	out     *os.File
+	out     io.Writer
 	err     io.Writer
+	tty     *os.File // what out was, whose size is asked
 	version string
 	screen  screen
 
@@ -39,6 +42,15 @@ type app struct {
 	socketSet bool
 	timeout   time.Duration
 	running   bool
+
+	hostFlags []string
+	hosts     []reach.Host
+	// files for hosts by https
+	cert, key, ca string
+	// host is whose answers these are, if hosts were named; merged is where
+	// they go, if several were.
+	host   string
+	merged *merged
 }
 
 // Main runs skep with the arguments after the program's name and returns its
@@ -50,15 +62,19 @@ func Main(version string, args []string) int {
 	// a private agent is stopped. With one, writes fail with EPIPE.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
-	a := &app{out: os.Stdout, err: os.Stderr, version: version}
-	a.screen = newScreen(a.out, os.Getenv)
+	a := &app{out: os.Stdout, err: os.Stderr, tty: os.Stdout, version: version}
+	a.screen = newScreen(a.tty, os.Getenv)
 	root := a.root()
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
-	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || connect.CodeOf(err) == connect.CodeCanceled) {
+	if ctx.Err() != nil && isCanceled(err) {
 		return exitInterrupted
 	}
 	return a.report(cmd, err)
+}
+
+func isCanceled(err error) bool {
+	return errors.Is(err, context.Canceled) || connect.CodeOf(err) == connect.CodeCanceled
 }
 
 func (a *app) root() *cobra.Command {
@@ -71,9 +87,10 @@ func (a *app) root() *cobra.Command {
 		SilenceErrors: true,
 		Version:       a.version,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			a.running = true
 			a.socketSet = cmd.Flags().Changed("socket") || os.Getenv(socketEnv) != ""
+			return a.takeHosts(cmd)
 		},
 	}
 	root.SetOut(a.out)
@@ -81,11 +98,18 @@ func (a *app) root() *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.socket, "socket", defaultSocket(), "unix socket of the agent (or $"+socketEnv+")")
 	flags.DurationVar(&a.timeout, "timeout", 10*time.Second, "give up on an answer of the agent after this long; streams are not limited")
+	flags.StringArrayVarP(&a.hostFlags, "hosts", "H", nil, "ask the agent of another host: `ssh://[USER@]HOST[:PORT]`, https://HOST[:PORT], or @FILE with one a line; repeatable")
+	flags.StringVar(&a.cert, "cert", "", "for -H https://: file of your certificate")
+	flags.StringVar(&a.key, "key", "", "for -H https://: file of its key")
+	flags.StringVar(&a.ca, "ca", "", "for -H https://: file of the authorities of agents (default: those of the system)")
+	for _, name := range []string{"cert", "key", "ca"} {
+		_ = root.MarkPersistentFlagFilename(name) // as above
+	}
 	_ = root.MarkPersistentFlagFilename("socket") // fails only for a flag that is not there
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.AddCommand(a.observeCmd(), a.psCmd(), a.connectionsCmd(), a.exportCmd(), a.statusCmd(), a.doctorCmd(),
 		a.tokenCmd(), a.whoamiCmd(), a.versionCmd(), a.serveCmd(), a.upCmd(), a.installCmd(), a.uninstallCmd(), a.sysdumpCmd(),
-		a.configCmd(), a.manCmd())
+		a.configCmd(), a.manCmd(), a.stdioCmd())
 	linuxShells(root)
 	return root
 }
@@ -109,6 +133,12 @@ The agent is reached through its unix socket. Who may do what is decided by
 the agent: root may do all, members of the groups "skep" and "skep-operators"
 may look.
 
+With -H the agents of other hosts are asked, all at once, through ssh and as the
+user who logs in there, or by https with certificates; see docs/hosts.md. What
+they answer is marked with the host: a line above a page, a column of a stream,
+the field "host" in JSON. A host that fails or does not answer within --timeout
+is told on the standard error, and keeps none of the others waiting.
+
 If no agent runs, root gets a private one that lives for as long as the
 command and leaves nothing behind.
 
@@ -120,6 +150,9 @@ Exit status:
     3    no agent: none runs, or it went away
     4    refused: the caller lacks the role or the right
     130  interrupted before there was an answer
+
+With several hosts: 0 if all have answered, else the status that all which have
+failed have in common, else 1.
 
 Environment:
 
@@ -134,4 +167,7 @@ const rootExample = `  # What happens right now
   skep connections
 
   # Can the agent run here, and how well
-  skep doctor`
+  skep doctor
+
+  # What happens on two hosts
+  skep -H ssh://web-1 -H ssh://ops@db-1:2222 observe -f`

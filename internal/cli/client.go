@@ -4,6 +4,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/skep-io/skep/api/skep/v1/skepv1connect"
 	"github.com/skep-io/skep/internal/config"
+	"github.com/skep-io/skep/internal/reach"
 )
 
 const socketEnv = "SKEP_SOCKET"
@@ -27,7 +29,8 @@ func defaultSocket() string {
 // client talks to one agent.
 type client struct {
 	skepv1connect.AgentServiceClient
-	socket string
+	// conn is the connection to the agent of another host, if it is one.
+	conn reach.Conn
 	// private is true for an agent that was started for this command, and so
 	// has no past.
 	private   bool
@@ -38,21 +41,49 @@ type client struct {
 // a ping finds an agent that has stopped answering them.
 func newClient(socket string, timeout time.Duration) *client {
 	dialer := net.Dialer{Timeout: timeout}
+	return clientOf(timeout, func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return dialer.DialContext(ctx, "unix", socket)
+	})
+}
+
+// maxRemoteMessage bounds what an agent of another host can make us hold: its
+// largest answer, a full process table, is about 25 MiB by default.
+const maxRemoteMessage = 64 << 20
+
+// newRemote connects to the agent of another host. When that connection has
+// ended, so has the client.
+func newRemote(ctx context.Context, h reach.Host, o reach.Options) (*client, error) {
+	conn, err := h.Dial(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	once := make(chan net.Conn, 1)
+	once <- conn
+	c := clientOf(o.Timeout, func(context.Context, string, string) (net.Conn, error) {
+		select {
+		case conn := <-once:
+			return conn, nil
+		default:
+			return nil, errors.New("the connection has ended")
+		}
+	}, connect.WithReadMaxBytes(maxRemoteMessage))
+	c.conn = conn
+	return c, nil
+}
+
+func clientOf(timeout time.Duration, dial func(ctx context.Context, _, _ string) (net.Conn, error), more ...connect.ClientOption) *client {
 	t := &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "unix", socket)
-		},
-		Protocols:          new(http.Protocols),
-		HTTP2:              &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
-		DisableCompression: true,
+		DialContext:            dial,
+		MaxResponseHeaderBytes: 64 << 10, // an agent's own are a few hundred
+		Protocols:              new(http.Protocols),
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
+		DisableCompression:     true,
 	}
 	t.Protocols.SetUnencryptedHTTP2(true)
-	limit := connect.WithInterceptors(deadline(timeout))
-	// Compression would only burn CPU on a unix socket.
-	plainText := connect.WithAcceptCompression("gzip", nil, nil)
+	// Compression would only burn CPU on a unix socket, and ssh has its own.
+	options := append(more, connect.WithInterceptors(deadline(timeout)), connect.WithAcceptCompression("gzip", nil, nil))
 	return &client{
-		AgentServiceClient: skepv1connect.NewAgentServiceClient(&http.Client{Transport: t}, "http://skepd", limit, plainText),
-		socket:             socket,
+		AgentServiceClient: skepv1connect.NewAgentServiceClient(&http.Client{Transport: t}, "http://skepd", options...),
 		transport:          t,
 	}
 }
@@ -67,7 +98,12 @@ func deadline(timeout time.Duration) connect.UnaryInterceptorFunc {
 	}
 }
 
-func (c *client) close() { c.transport.CloseIdleConnections() }
+func (c *client) close() {
+	c.transport.CloseIdleConnections()
+	if c.conn != nil {
+		c.conn.Close()
+	}
+}
 
 // probe says whether somebody listens on the socket; the error is the dial's.
 func probe(ctx context.Context, socket string) error {

@@ -15,6 +15,8 @@ import (
 type compact struct {
 	essence
 	clock clock
+	// host is the column's text where hosts were named.
+	host string
 	// node is the first node seen; a second one brings the column.
 	node      string
 	manyNodes bool
@@ -38,6 +40,7 @@ func (c *compact) header(dst []byte) []byte { return dst }
 func (c *compact) record(dst []byte, r *skepv1.Record) []byte {
 	dst = c.append(dst, dim, c.clock.format(r.GetTime().GetSeconds(), r.GetTime().GetNanos()))
 	dst = append(dst, ' ')
+	dst = append(dst, c.host...)
 	dst = c.appendNode(dst, r.GetNodeName())
 	kind := event.Printable(r.GetKind())
 	dst = c.append(dst, kindColour(r.GetKind()), kind)
@@ -51,6 +54,9 @@ func (c *compact) record(dst []byte, r *skepv1.Record) []byte {
 }
 
 func (c *compact) appendNode(dst []byte, node string) []byte {
+	if c.host != "" {
+		return dst // the word of a host about itself is not the host
+	}
 	if c.node == "" {
 		c.node = node
 	}
@@ -88,7 +94,7 @@ func (c *compact) appendContainer(dst []byte, ct *skepv1.Container) []byte {
 }
 
 func (c *compact) sampledOut(dst []byte, n uint64) []byte {
-	line := formatCount(n) + " records left out (--max-rate)"
+	line := c.host + formatCount(n) + " records left out (--max-rate)"
 	return append(c.append(dst, yellow, line), '\n')
 }
 

@@ -45,21 +45,22 @@ const connectionsExample = `  # Everything open
 func (a *app) connectionsCmd() *cobra.Command {
 	var f connectionFlags
 	cmd := &cobra.Command{
-		Use:     "connections",
-		Aliases: []string{"conns"},
-		Short:   "Show the TCP connections and who owns them",
-		Long:    connectionsLong,
-		Example: connectionsExample,
-		Args:    cobra.NoArgs,
-		PreRunE: func(*cobra.Command, []string) error { return checkOutput(f.output, "table", "json") },
+		Use:         "connections",
+		Annotations: asksMany,
+		Aliases:     []string{"conns"},
+		Short:       "Show the TCP connections and who owns them",
+		Long:        connectionsLong,
+		Example:     connectionsExample,
+		Args:        cobra.NoArgs,
+		PreRunE:     func(*cobra.Command, []string) error { return checkOutput(f.output, "table", "json") },
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		filter, err := f.filter()
+		filter, err := f.filter(a)
 		if err != nil {
 			return err
 		}
 		req := &skepv1.ListConnectionsRequest{Filter: filter, Closed: f.closed, Limit: f.limit}
-		return a.withAgent(func(ctx context.Context, c *client, _ []string) error {
+		return a.withAgent(func(ctx context.Context, a *app, c *client, _ []string) error {
 			return a.listConnections(ctx, c, req, f.output)
 		})(cmd, args)
 	}

@@ -37,30 +37,44 @@ const doctorExample = `  # Can it run here?
 func (a *app) doctorCmd() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
-		Use:     "doctor",
-		Short:   "Check whether the agent can run here, and how well",
-		Long:    doctorLong,
-		Example: doctorExample,
-		Args:    cobra.NoArgs,
-		PreRunE: func(*cobra.Command, []string) error { return checkOutput(output, "table", "json") },
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Use:         "doctor",
+		Annotations: asksMany,
+		Short:       "Check whether the agent can run here, and how well",
+		Long:        doctorLong,
+		Example:     doctorExample,
+		Args:        cobra.NoArgs,
+		PreRunE:     func(*cobra.Command, []string) error { return checkOutput(output, "table", "json") },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(a.hosts) > 0 {
+				return a.askHosts(cmd.Context(), args, func(ctx context.Context, a *app, c *client, _ []string) error {
+					got, err := c.GetDoctor(ctx, &skepv1.GetDoctorRequest{})
+					if err != nil {
+						return err
+					}
+					return a.showDoctor(got, output)
+				})
+			}
 			got, err := a.examine(cmd.Context())
 			if err != nil {
 				return err
 			}
-			if output == "json" {
-				err = printJSON(a, got)
-			} else {
-				err = a.print(doctorPage(a.screen, got))
-			}
-			if err == nil && !got.GetOk() {
-				return &exitError{exitFailed, errQuiet}
-			}
-			return err
+			return a.showDoctor(got, output)
 		},
 	}
 	outputFlag(cmd, &output, "table", "table", "json")
 	return cmd
+}
+
+func (a *app) showDoctor(got *skepv1.GetDoctorResponse, output string) (err error) {
+	if output == "json" {
+		err = printJSON(a, got)
+	} else {
+		err = a.print(doctorPage(a.screen, got))
+	}
+	if err == nil && !got.GetOk() {
+		return &exitError{exitFailed, errQuiet}
+	}
+	return err
 }
 
 // examine asks the agent, or skepd itself where none runs or where we may

@@ -85,6 +85,9 @@ func (a *app) codeOf(err error) int {
 	return exitFailed
 }
 
+// maxMessageBytes bounds what an agent can make us say.
+const maxMessageBytes = 4 << 10
+
 // message is the error's text without the code names of the protocol, each
 // line safe to print.
 func message(err error) string {
@@ -95,6 +98,9 @@ func message(err error) string {
 		if remote.Code() == connect.CodeDeadlineExceeded || errors.Is(err, context.DeadlineExceeded) {
 			text = "the agent did not answer in time; is it stopped or overloaded? A longer --timeout waits longer"
 		}
+	}
+	if len(text) > maxMessageBytes {
+		text = text[:maxMessageBytes] + "..."
 	}
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	for i, l := range lines {

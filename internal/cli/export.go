@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -36,9 +35,10 @@ Output (-o):
     parquet  one Parquet file with the columns of all kinds, named as in JSON
     jsonl    one JSON object per line, as "skep observe -o json" prints
 
-The file is there whole or not at all. Where records are missing because a file
-of the disk log is damaged, the standard error says which; jsonl has a record of
-kind loss and place store instead.
+The file is there whole or not at all: with several hosts (-o jsonl) only if all
+have answered; the standard output has what there is. Where records are missing
+because a file of the disk log is damaged, the standard error says which; jsonl
+has a record of kind loss and place store instead.
 
 Exit status as in "skep --help".`
 
@@ -51,24 +51,33 @@ const exportExample = `  # Yesterday, for another tool
 func (a *app) exportCmd() *cobra.Command {
 	var f exportFlags
 	cmd := &cobra.Command{
-		Use:     "export FILE|-",
-		Short:   "Write records of the disk log into a file",
-		Long:    exportLong,
-		Example: exportExample,
-		Args:    cobra.ExactArgs(1),
-		PreRunE: func(*cobra.Command, []string) error { return checkOutput(f.output, "parquet", "jsonl") },
+		Use:         "export FILE|-",
+		Annotations: asksMany,
+		Short:       "Write records of the disk log into a file",
+		Long:        exportLong,
+		Example:     exportExample,
+		Args:        cobra.ExactArgs(1),
+		PreRunE:     func(*cobra.Command, []string) error { return checkOutput(f.output, "parquet", "jsonl") },
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		req, err := f.request(time.Now())
+		req, err := f.request(a, time.Now())
 		if err != nil {
 			return err
+		}
+		if a.many() && f.output == "parquet" {
+			return usage("a Parquet file has the records of one host; name one, or use -o jsonl")
 		}
 		if args[0] == "-" && f.output == "parquet" && a.screen.terminal {
 			return usage("a Parquet file is not for a terminal; name a file, or pipe it")
 		}
-		return a.withRunningAgent(func(ctx context.Context, c *client, args []string) error {
-			return a.export(ctx, c, req, f.output, args[0])
-		})(cmd, args)
+		return a.into(args[0], func() error {
+			return a.withRunningAgent(func(ctx context.Context, a *app, c *client, _ []string) error {
+				if f.output == "jsonl" {
+					return a.exportLines(ctx, c, req)
+				}
+				return a.exportParquet(ctx, c, req)
+			})(cmd, args)
+		})
 	}
 	f.registerKinds(cmd)
 	f.register(cmd)
@@ -79,8 +88,8 @@ func (a *app) exportCmd() *cobra.Command {
 	return cmd
 }
 
-func (f *exportFlags) request(now time.Time) (*skepv1.ExportRequest, error) {
-	filter, err := f.filter()
+func (f *exportFlags) request(a *app, now time.Time) (*skepv1.ExportRequest, error) {
+	filter, err := f.filter(a)
 	if err != nil {
 		return nil, err
 	}
@@ -98,22 +107,18 @@ func (f *exportFlags) request(now time.Time) (*skepv1.ExportRequest, error) {
 	return req, nil
 }
 
-func (a *app) export(ctx context.Context, c *client, req *skepv1.ExportRequest, output, file string) error {
-	write := func(w io.Writer) error {
-		if output == "jsonl" {
-			return a.exportLines(ctx, c, req, w)
-		}
-		return a.exportParquet(ctx, c, req, w)
-	}
+// into makes a file, or none, of what write puts out.
+func (a *app) into(file string, write func() error) error {
 	if file == "-" {
-		return write(a.out)
+		return write()
 	}
 	out, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", file, err)
 	}
 	defer os.Remove(out.Name())
-	err = errors.Join(write(out), out.Chmod(0o640), out.Close())
+	a.out = out
+	err = errors.Join(write(), out.Chmod(0o640), out.Close())
 	if err != nil {
 		return err
 	}
@@ -123,17 +128,16 @@ func (a *app) export(ctx context.Context, c *client, req *skepv1.ExportRequest, 
 	return nil
 }
 
-func (a *app) exportLines(ctx context.Context, c *client, req *skepv1.ExportRequest, w io.Writer) error {
+func (a *app) exportLines(ctx context.Context, c *client, req *skepv1.ExportRequest) error {
 	stream, err := c.Observe(ctx, &skepv1.ObserveRequest{Filter: req.Filter, From: req.From, Until: req.Until})
 	if err != nil {
 		return err
 	}
 	defer stream.Close()
-	out := bufio.NewWriterSize(w, 64<<10)
-	return copyRecords(stream, out, jsonPrinter{a.err}, 0)
+	return copyRecords(stream, bufio.NewWriterSize(a.out, 64<<10), jsonPrinter{a}, 0)
 }
 
-func (a *app) exportParquet(ctx context.Context, c *client, req *skepv1.ExportRequest, w io.Writer) error {
+func (a *app) exportParquet(ctx context.Context, c *client, req *skepv1.ExportRequest) error {
 	stream, err := c.Export(ctx, req)
 	if err != nil {
 		return err
@@ -141,7 +145,7 @@ func (a *app) exportParquet(ctx context.Context, c *client, req *skepv1.ExportRe
 	defer stream.Close()
 	records := uint64(0)
 	for stream.Receive() {
-		if _, err := w.Write(stream.Msg().GetData()); err != nil {
+		if _, err := a.out.Write(stream.Msg().GetData()); err != nil {
 			return wrapWrite(err)
 		}
 		records = stream.Msg().GetRecords()

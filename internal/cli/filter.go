@@ -59,7 +59,7 @@ func kindNames() []string {
 }
 
 // filter checks what can be checked here, so that the error names the flag.
-func (f *filterFlags) filter() (*skepv1.Filter, error) {
+func (f *filterFlags) filter(a *app) (*skepv1.Filter, error) {
 	out := &skepv1.Filter{Kinds: f.kinds, Exes: f.exes, Comms: f.comms, Containers: f.containers,
 		AncestorExes: f.ancestors, Addrs: f.addrs, Where: f.where}
 	for _, k := range f.kinds {
@@ -79,7 +79,7 @@ func (f *filterFlags) filter() (*skepv1.Filter, error) {
 	if out.Ports, err = numbers("port", f.ports, 16); err != nil {
 		return nil, err
 	}
-	out.Uids, err = userIDs(f.uids)
+	out.Uids, err = userIDs(f.uids, len(a.hosts) > 0)
 	return out, err
 }
 
@@ -108,10 +108,17 @@ func numbers(flag string, values []string, bits int) ([]uint32, error) {
 	return out, nil
 }
 
-func userIDs(values []string) ([]uint32, error) {
+// userIDs knows the names of this host; only root is the same on another.
+func userIDs(values []string, elsewhere bool) ([]uint32, error) {
 	var out []uint32
 	for _, s := range values {
+		if elsewhere && s == "root" {
+			s = "0"
+		}
 		if _, err := strconv.ParseUint(s, 10, 32); err != nil {
+			if elsewhere {
+				return nil, usage("--uid %q: with -H it must be a number: each host has names of its own", s)
+			}
 			u, err := user.Lookup(s)
 			if err != nil {
 				return nil, usage("--uid %q: neither a number nor a user of this host", s)
@@ -127,7 +134,7 @@ func userIDs(values []string) ([]uint32, error) {
 	return out, nil
 }
 
-// userNames turns user ids into names and remembers them.
+// userNames turns user ids into names and remembers them. nil knows only root.
 type userNames map[uint32]string
 
 func (u userNames) name(uid uint32) string {
@@ -135,6 +142,12 @@ func (u userNames) name(uid uint32) string {
 		return name
 	}
 	id := strconv.FormatUint(uint64(uid), 10)
+	if u == nil {
+		if uid == 0 {
+			return "root"
+		}
+		return id
+	}
 	name := id
 	if found, err := user.LookupId(id); err == nil && found.Username != "" {
 		name = event.Printable(found.Username)

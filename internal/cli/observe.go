@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"connectrpc.com/connect"
@@ -16,7 +15,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
-	"github.com/skep-io/skep/internal/event"
 )
 
 // defaultLast is how much of the past is shown where nothing else was asked
@@ -81,15 +79,16 @@ const observeExample = `  # Everything, live
 func (a *app) observeCmd() *cobra.Command {
 	var f observeFlags
 	cmd := &cobra.Command{
-		Use:     "observe",
-		Short:   "Show what happens: the live stream and the recent past",
-		Long:    observeLong,
-		Example: observeExample,
-		Args:    cobra.NoArgs,
-		PreRunE: func(*cobra.Command, []string) error { return checkOutput(f.output, "compact", "json", "table") },
+		Use:         "observe",
+		Annotations: asksMany,
+		Short:       "Show what happens: the live stream and the recent past",
+		Long:        observeLong,
+		Example:     observeExample,
+		Args:        cobra.NoArgs,
+		PreRunE:     func(*cobra.Command, []string) error { return checkOutput(f.output, "compact", "json", "table") },
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		filter, err := f.filter()
+		filter, err := f.filter(a)
 		if err != nil {
 			return err
 		}
@@ -97,7 +96,7 @@ func (a *app) observeCmd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.withAgent(func(ctx context.Context, c *client, _ []string) error {
+		return a.withAgent(func(ctx context.Context, a *app, c *client, _ []string) error {
 			limit := 0
 			if c.private {
 				// It has no past: wait for as many records as were asked for.
@@ -156,6 +155,9 @@ func (a *app) observe(ctx context.Context, c *client, req *skepv1.ObserveRequest
 	defer stream.Close()
 	w := bufio.NewWriterSize(a.out, 64<<10)
 	p := a.newPrinter(output)
+	if err := a.heading(p.header(nil)); err != nil {
+		return err
+	}
 	if err := copyRecords(stream, w, p, limit); err != nil {
 		return endOfStream(ctx, err)
 	}
@@ -189,11 +191,15 @@ type printer interface {
 func (a *app) newPrinter(output string) printer {
 	switch output {
 	case "json":
-		return jsonPrinter{a.err}
+		return jsonPrinter{a}
 	case "table":
-		return newRecordTable(a.screen)
+		return &recordTable{newEssence(a.screen), a.users(), a.host}
 	}
-	return newCompact(a.screen)
+	c := newCompact(a.screen)
+	if a.many() {
+		c.host = string(appendPadded(nil, a.host, a.hostColumns()+1))
+	}
+	return c
 }
 
 // copyRecords writes what comes and flushes whenever nothing more is waiting:
@@ -203,7 +209,7 @@ func copyRecords(stream *connect.ServerStreamForClient[skepv1.ObserveResponse], 
 	stop := make(chan struct{})
 	defer close(stop)
 	go receive(stream, messages, stop)
-	buf := p.header(nil)
+	var buf []byte
 	for {
 		if _, err := w.Write(buf); err != nil {
 			return fmt.Errorf("write records: %w", err)
@@ -259,15 +265,15 @@ func next(messages <-chan *skepv1.ObserveResponse, w *bufio.Writer) (*skepv1.Obs
 
 // jsonPrinter writes one object per line. The count of left-out records is no
 // record, so it goes to stderr.
-type jsonPrinter struct{ stderr io.Writer }
+type jsonPrinter struct{ *app }
 
 func (jsonPrinter) header(dst []byte) []byte { return dst }
 
-func (jsonPrinter) record(dst []byte, r *skepv1.Record) []byte {
-	return append(event.AppendJSON(dst, r), '\n')
+func (p jsonPrinter) record(dst []byte, r *skepv1.Record) []byte {
+	return append(p.appendJSON(dst, r), '\n')
 }
 
 func (p jsonPrinter) sampledOut(dst []byte, n uint64) []byte {
-	fmt.Fprintf(p.stderr, "skep: %d records left out (--max-rate)\n", n)
+	fmt.Fprintf(p.err, "skep: %d records left out (--max-rate)\n", n)
 	return dst
 }

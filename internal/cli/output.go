@@ -4,13 +4,12 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/proto"
-
-	"github.com/skep-io/skep/internal/event"
 )
 
 // outputFlag adds -o with its allowed values and their completion.
@@ -30,14 +29,15 @@ func checkOutput(output string, allowed ...string) error {
 func printJSON[M proto.Message](a *app, messages ...M) error {
 	var buf []byte
 	for _, m := range messages {
-		buf = append(event.AppendJSON(buf, m), '\n')
+		buf = append(a.appendJSON(buf, m), '\n')
 	}
 	_, err := a.out.Write(buf)
 	return wrapWrite(err)
 }
 
+// print writes a page.
 func (a *app) print(text string) error {
-	_, err := a.out.WriteString(text)
+	_, err := io.WriteString(a.out, a.title()+text)
 	return wrapWrite(err)
 }
 

@@ -28,7 +28,7 @@ func (a *app) showProcess(ctx context.Context, c *client, what, output string) e
 	if output == "json" {
 		return printJSON(a, got)
 	}
-	v := sheet{screen: a.screen, users: userNames{}, now: time.Now()}
+	v := sheet{screen: a.screen, users: a.users(), now: time.Now()}
 	v.process(got.GetProcess())
 	v.relatives(got)
 	v.connections(a, got.GetConnections())

@@ -66,15 +66,16 @@ const psExample = `  # Who runs, and below whom
 func (a *app) psCmd() *cobra.Command {
 	var f psFlags
 	cmd := &cobra.Command{
-		Use:     "ps [PID|ID]",
-		Short:   "Show the processes, or one process whole",
-		Long:    psLong,
-		Example: psExample,
-		Args:    cobra.MaximumNArgs(1),
-		PreRunE: func(*cobra.Command, []string) error { return checkOutput(f.output, "table", "json") },
+		Use:         "ps [PID|ID]",
+		Annotations: asksMany,
+		Short:       "Show the processes, or one process whole",
+		Long:        psLong,
+		Example:     psExample,
+		Args:        cobra.MaximumNArgs(1),
+		PreRunE:     func(*cobra.Command, []string) error { return checkOutput(f.output, "table", "json") },
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		filter, err := f.filter()
+		filter, err := f.filter(a)
 		if err != nil {
 			return err
 		}
@@ -85,11 +86,11 @@ func (a *app) psCmd() *cobra.Command {
 			if !f.empty() || f.tree || f.connections {
 				return usage("a process and a filter, --tree or --connections exclude each other")
 			}
-			return a.withAgent(func(ctx context.Context, c *client, args []string) error {
+			return a.withAgent(func(ctx context.Context, a *app, c *client, args []string) error {
 				return a.showProcess(ctx, c, args[0], f.output)
 			})(cmd, args)
 		}
-		return a.withAgent(func(ctx context.Context, c *client, _ []string) error {
+		return a.withAgent(func(ctx context.Context, a *app, c *client, _ []string) error {
 			return a.listProcesses(ctx, c, &skepv1.ListProcessesRequest{Filter: filter, Exited: f.exited}, f, time.Now())
 		})(cmd, args)
 	}
@@ -114,7 +115,7 @@ func (a *app) processesAt(cmd *cobra.Command, args []string, filter *skepv1.Filt
 		return err
 	}
 	at := w.time(now)
-	return a.withRunningAgent(func(ctx context.Context, c *client, _ []string) error {
+	return a.withRunningAgent(func(ctx context.Context, a *app, c *client, _ []string) error {
 		return a.listProcesses(ctx, c, &skepv1.ListProcessesRequest{Filter: filter, At: timestamppb.New(at)}, f, at)
 	})(cmd, args)
 }
@@ -130,7 +131,7 @@ func (a *app) listProcesses(ctx context.Context, c *client, req *skepv1.ListProc
 	if f.output == "json" {
 		return printJSON(a, rows...)
 	}
-	v := processView{app: a, exited: f.exited, users: userNames{}, now: now}
+	v := processView{app: a, exited: f.exited, users: a.users(), now: now}
 	if f.connections {
 		if v.connections, err = connectionsByProcess(ctx, c, req.Filter); err != nil {
 			return err

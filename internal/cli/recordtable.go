@@ -14,9 +14,9 @@ import (
 type recordTable struct {
 	essence
 	users userNames
+	// host stands for the node where hosts were named.
+	host string
 }
-
-func newRecordTable(s screen) *recordTable { return &recordTable{newEssence(s), userNames{}} }
 
 const recordHead = "TIME                        NODE          KIND     PID      PPID     USER        CONTAINER       COMM             DETAIL"
 
@@ -28,7 +28,7 @@ func (t *recordTable) record(dst []byte, r *skepv1.Record) []byte {
 	start := len(dst)
 	dst = r.GetTime().AsTime().Local().AppendFormat(dst, "2006-01-02T15:04:05.000000")
 	dst = appendSpaces(dst, 28-(len(dst)-start))
-	dst = t.column(dst, plain, event.Printable(r.GetNodeName()), 14)
+	dst = t.column(dst, plain, or(t.host, event.Printable(r.GetNodeName())), 14)
 	dst = t.column(dst, kindColour(r.GetKind()), event.Printable(r.GetKind()), 9)
 	dst = t.process(dst, r.GetProcess())
 	return append(t.essence.record(dst, r), '\n')
@@ -56,6 +56,9 @@ func (t *recordTable) column(dst []byte, c colour, text string, width int) []byt
 }
 
 func (t *recordTable) sampledOut(dst []byte, n uint64) []byte {
+	if t.host != "" {
+		dst = append(append(dst, t.host...), ' ')
+	}
 	return append(t.append(dst, yellow, formatCount(n)+" records left out (--max-rate)"), '\n')
 }
 

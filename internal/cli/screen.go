@@ -48,7 +48,7 @@ func (a *app) size() (columns, rows int) {
 	if !a.screen.terminal {
 		return 0, 0
 	}
-	ws, err := unix.IoctlGetWinsize(int(a.out.Fd()), unix.TIOCGWINSZ)
+	ws, err := unix.IoctlGetWinsize(int(a.tty.Fd()), unix.TIOCGWINSZ)
 	if err != nil || ws.Col == 0 {
 		return 80, 24
 	}

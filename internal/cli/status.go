@@ -34,13 +34,19 @@ func (a *app) statusCmd() *cobra.Command {
 	var output string
 	var watch bool
 	cmd := &cobra.Command{
-		Use:     "status",
-		Short:   "Show how the agent is and what it costs",
-		Long:    statusLong,
-		Example: statusExample,
-		Args:    cobra.NoArgs,
-		PreRunE: func(*cobra.Command, []string) error { return checkOutput(output, "table", "json") },
-		RunE: a.withAgent(func(ctx context.Context, c *client, _ []string) error {
+		Use:         "status",
+		Annotations: asksMany,
+		Short:       "Show how the agent is and what it costs",
+		Long:        statusLong,
+		Example:     statusExample,
+		Args:        cobra.NoArgs,
+		PreRunE: func(*cobra.Command, []string) error {
+			if watch && a.many() && output != "json" {
+				return usage("--watch shows one host; name one, or use -o json")
+			}
+			return checkOutput(output, "table", "json")
+		},
+		RunE: a.withAgent(func(ctx context.Context, a *app, c *client, _ []string) error {
 			if watch {
 				return a.watchStatus(ctx, c, output)
 			}

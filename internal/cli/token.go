@@ -44,13 +44,14 @@ func (a *app) tokenCmd() *cobra.Command {
 	var ttl time.Duration
 	var url bool
 	cmd := &cobra.Command{
-		Use:     "token",
-		Short:   "Make a short-lived token for the web page",
-		Long:    tokenLong,
-		Example: tokenExample,
-		Args:    cobra.NoArgs,
-		PreRunE: func(*cobra.Command, []string) error { return checkToken(role, ttl) },
-		RunE: a.withRunningAgent(func(ctx context.Context, c *client, _ []string) error {
+		Use:         "token",
+		Annotations: asksOne,
+		Short:       "Make a short-lived token for the web page",
+		Long:        tokenLong,
+		Example:     tokenExample,
+		Args:        cobra.NoArgs,
+		PreRunE:     func(*cobra.Command, []string) error { return checkToken(role, ttl) },
+		RunE: a.withRunningAgent(func(ctx context.Context, a *app, c *client, _ []string) error {
 			got, err := c.CreateToken(ctx, &skepv1.CreateTokenRequest{Role: roles[role], Ttl: durationpb.New(ttl)})
 			if err != nil {
 				return err
@@ -87,13 +88,14 @@ func pageURL(listen, token string) string { return "http://" + listen + "/?token
 func (a *app) whoamiCmd() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
-		Use:     "whoami",
-		Short:   "Show who you are to the agent",
-		Long:    "Show the user that the agent takes you for, and the role that it gives you.\n\nExit status as in \"skep --help\".",
-		Example: "  skep whoami\n  skep whoami -o json",
-		Args:    cobra.NoArgs,
-		PreRunE: func(*cobra.Command, []string) error { return checkOutput(output, "table", "json") },
-		RunE: a.withRunningAgent(func(ctx context.Context, c *client, _ []string) error {
+		Use:         "whoami",
+		Annotations: asksMany,
+		Short:       "Show who you are to the agent",
+		Long:        "Show the user that the agent takes you for, and the role that it gives you.\n\nExit status as in \"skep --help\".",
+		Example:     "  skep whoami\n  skep whoami -o json",
+		Args:        cobra.NoArgs,
+		PreRunE:     func(*cobra.Command, []string) error { return checkOutput(output, "table", "json") },
+		RunE: a.withRunningAgent(func(ctx context.Context, a *app, c *client, _ []string) error {
 			got, err := c.GetIdentity(ctx, &skepv1.GetIdentityRequest{})
 			if err != nil {
 				return err
@@ -110,15 +112,31 @@ func (a *app) whoamiCmd() *cobra.Command {
 
 func (a *app) versionCmd() *cobra.Command {
 	return &cobra.Command{
-		Use:     "version",
-		Short:   "Show the versions of skep and of the agent",
-		Long:    "Show the version of this program and, where an agent answers, of the agent.\n\nExit status: 0, also when no agent answers.",
-		Example: "  skep version",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.print("skep  " + a.version + "\nskepd " + a.agentVersion(cmd.Context()) + "\n")
+		Use:         "version",
+		Annotations: asksMany,
+		Short:       "Show the versions of skep and of the agent",
+		Long:        "Show the version of this program and, where an agent answers, of the agent.\n\nExit status: 0, also when no agent answers here; with -H as in \"skep --help\".",
+		Example:     "  skep version",
+		Args:        cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(a.hosts) == 0 {
+				return a.print("skep  " + a.version + "\nskepd " + a.agentVersion(cmd.Context()) + "\n")
+			}
+			if err := a.print("skep  " + a.version + "\n"); err != nil {
+				return err
+			}
+			return a.askHosts(cmd.Context(), args, showAgentVersion)
 		},
 	}
+}
+
+// showAgentVersion is a question.
+func showAgentVersion(ctx context.Context, a *app, c *client, _ []string) error {
+	s, err := c.GetStatus(ctx, &skepv1.GetStatusRequest{})
+	if err != nil {
+		return err
+	}
+	return a.print("skepd " + event.Printable(s.GetVersion()) + "\n")
 }
 
 func (a *app) agentVersion(ctx context.Context) string {

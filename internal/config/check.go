@@ -4,6 +4,7 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -29,6 +30,11 @@ func (d *decoder) check(c *Config) {
 		{"node_name", hostName(c.NodeName)},
 		{"cluster", hostName(c.Cluster)},
 		{"socket", socketPath(c.Socket)},
+		{"listen", listener(c.Listen)},
+		{"listen.cert", optional(c.Listen.Cert, absolute)},
+		{"listen.key", optional(c.Listen.Key, absolute)},
+		{"listen.client_ca", optional(c.Listen.ClientCA, absolute)},
+		{"listen.users", each(c.Listen.Users, accountName)},
 		{"data_dir", absolute(c.DataDir)},
 		{"bpffs", absolute(c.BPFFS)},
 		{"metrics.listen", optional(c.Metrics.Listen, listenAddress)},
@@ -128,6 +134,21 @@ func socketPath(path string) error {
 	}
 	if len(path) > maxSocketPath {
 		return fmt.Errorf("must have at most %d bytes, as any unix socket's path; it has %d", maxSocketPath, len(path))
+	}
+	return nil
+}
+
+// listener: there is no half of it. Without certificates on both sides anybody
+// on the network could ask.
+func listener(l Listen) error {
+	if l.Address == "" {
+		return nil
+	}
+	if err := listenAddress(l.Address); err != nil {
+		return fmt.Errorf("address %w", err)
+	}
+	if l.Cert == "" || l.Key == "" || l.ClientCA == "" || len(l.Users) == 0 {
+		return errors.New("with an address needs cert, key, client_ca and users: the agent listens on TCP only with certificates on both sides")
 	}
 	return nil
 }

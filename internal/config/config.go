@@ -31,6 +31,7 @@ type Config struct {
 	NodeName   string     `yaml:"node_name"`
 	Cluster    string     `yaml:"cluster"`
 	Socket     string     `yaml:"socket"`
+	Listen     Listen     `yaml:"listen"`
 	DataDir    string     `yaml:"data_dir"`
 	BPFFS      string     `yaml:"bpffs"`
 	Metrics    Metrics    `yaml:"metrics"`
@@ -51,6 +52,15 @@ type Config struct {
 // Metrics is the Prometheus listener; an empty Listen is none.
 type Metrics struct {
 	Listen string `yaml:"listen"`
+}
+
+// Listen is the API over TCP; an empty Address is none.
+type Listen struct {
+	Address  string   `yaml:"address"`
+	Cert     string   `yaml:"cert"`
+	Key      string   `yaml:"key"`
+	ClientCA string   `yaml:"client_ca"`
+	Users    []string `yaml:"users"`
 }
 
 // Log is the agent's own log: Level as in slog, Format text or json.
@@ -184,6 +194,7 @@ var DefaultYAML string
 func Default() Config {
 	return Config{
 		Socket:  "/run/skep/skep.sock",
+		Listen:  Listen{Users: []string{}},
 		DataDir: "/var/lib/skep",
 		BPFFS:   "/sys/fs/bpf/skep",
 		Log:     Log{Level: "info", Format: "text"},

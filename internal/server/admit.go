@@ -67,7 +67,12 @@ func (d door) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if c, ok := conn.(*peerConn); !ok || d.admission.admit(c) {
+		c, ok := conn.(*peerConn)
+		if !ok {
+			return conn, nil
+		}
+		if d.admission.admit(c) {
+			c.endInTime()
 			return conn, nil
 		}
 		conn.Close()

@@ -18,8 +18,11 @@ type auditLine struct {
 	// start and end (of a stream), refused.
 	Event string `json:"event"`
 	auditUser
-	// Of the process that made the connection.
+	// Of the process that made the connection; 0 over TCP.
 	PID int32 `json:"pid"`
+	// Over TCP: where the connection came from, and its certificate's serial number.
+	Address     string `json:"address,omitempty"`
+	Certificate string `json:"certificate,omitempty"`
 	// The id of the token that was used: never the token.
 	TokenID  string          `json:"token_id,omitempty"`
 	Method   string          `json:"method"`

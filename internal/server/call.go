@@ -124,6 +124,7 @@ func (c *call) counted() string {
 
 func (c *call) write(as string) {
 	c.line.Event, c.line.auditUser, c.line.PID = as, c.caller.auditUser(), c.caller.peer.pid
+	c.line.Address, c.line.Certificate = c.caller.peer.address, c.caller.peer.certificate
 	if c.caller.token != nil {
 		c.line.TokenID = c.caller.token.shortID()
 	}

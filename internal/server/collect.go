@@ -181,6 +181,9 @@ func (s samples) signals(list []*skepv1.SignalStatus) {
 func (s samples) server(srv *Server) {
 	s.add(metricConnsRefused, float64(srv.admission.refusedMembers.Load()), "yes")
 	s.add(metricConnsRefused, float64(srv.admission.refusedStrangers.Load()), "no")
+	if l := srv.tls.Load(); l != nil {
+		s.add(metricConnsRefused, float64(l.refused.Load()), "unknown")
+	}
 	s.add(metricAuditFailures, float64(srv.audit.failed.Load()))
 	s.add(metricFilterFailures, float64(srv.filterFailures.Load()))
 	srv.calls.mu.Lock()

@@ -72,7 +72,7 @@ var (
 	metricSignal = gauge("skep_signal_available", "1 if a signal can be seen (or denied, or killed on) here.", "signal", "intent", "rung")
 
 	metricCalls          = counter("skep_api_calls_total", "Calls of the API that have ended, also refused ones.", "method", "code")
-	metricConnsRefused   = counter("skep_api_connections_refused_total", "Connections to the API that found no place, of users with a role (yes) or without (no).", "role")
+	metricConnsRefused   = counter("skep_api_connections_refused_total", "Connections to the API that found no place, of users with a role (yes) or without (no), and those over TCP without a good certificate (unknown).", "role")
 	metricAuditFailures  = counter("skep_audit_failures_total", "Lines of the audit log that could not be written.")
 	metricFilterFailures = counter("skep_filter_failures_total", "Records on which a reader's expression failed; they did not match.")
 )

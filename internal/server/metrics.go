@@ -37,7 +37,7 @@ func (s *Server) ServeMetrics(ctx context.Context, l net.Listener) error {
 		Handler: mux, ReadTimeout: readRequestTimeout, WriteTimeout: time.Minute,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 	}
-	return serveUntil(ctx, server, l, func() {})
+	return serveUntil(ctx, server, func() {}, l)
 }
 
 // callCounts counts the calls by method and result.

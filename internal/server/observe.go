@@ -64,7 +64,7 @@ func (s *Server) Observe(ctx context.Context, req *skepv1.ObserveRequest, stream
 // subscription is what the log is asked for.
 func subscription(c caller, req *skepv1.ObserveRequest, filter *event.Filter, when window) event.SubscribeOptions {
 	opts := event.SubscribeOptions{
-		Who: fmt.Sprintf("%s (pid %d)", c.user, c.peer.pid), Filter: describeFilter(req.GetFilter()),
+		Who: fmt.Sprintf("%s (%s)", c.user, c.peer.place()), Filter: describeFilter(req.GetFilter()),
 		Kinds: filter.CursorKinds(), Match: filter.Match, Last: int(req.GetLast()), UncountedLosses: !filter.WantsOwn(), Since: when.from,
 	}
 	if c.token != nil {

@@ -14,13 +14,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peer is the process at the other end of a connection, as it was at connect.
-// The kernel vouches for it; the process can neither forge it nor change it by
-// exec or setuid later.
+// peer is whose account is at the other end of a connection, as it was at
+// connect. Of a process the kernel vouches for it; the process can neither forge
+// it nor change it by exec or setuid later. Over TCP a certificate does.
 type peer struct {
 	uid, gid uint32
-	pid      int32
 	groups   []uint32 // supplementary ones
+	pid      int32    // of the process; 0 over TCP
+	// Over TCP: the address, and the certificate's serial number and end.
+	address, certificate string
+	expires              time.Time
+}
+
+// place is where the peer is, for people.
+func (p peer) place() string {
+	if p.address != "" {
+		return p.address
+	}
+	return fmt.Sprintf("pid %d", p.pid)
 }
 
 // in says whether the peer was in a group.
@@ -83,10 +94,14 @@ type peerConn struct {
 	peer    peer
 	release func()      // gives its place back, if it has one
 	timer   *time.Timer // closes a stranger's
+	expiry  *time.Timer // closes it when the peer's certificate ends
 }
 
 func (c *peerConn) Close() error {
-	c.trust() // else the timer would keep what is closed in memory
+	c.trust() // else the timers would keep what is closed in memory
+	if c.expiry != nil {
+		c.expiry.Stop()
+	}
 	return c.expel()
 }
 
@@ -97,6 +112,14 @@ func (c *peerConn) expel() error {
 		c.release()
 	}
 	return c.Conn.Close()
+}
+
+// endInTime closes the connection when the peer's certificate ends: a stream may
+// last for weeks, and does not outlast the right to it.
+func (c *peerConn) endInTime() {
+	if !c.peer.expires.IsZero() {
+		c.expiry = time.AfterFunc(time.Until(c.peer.expires), func() { c.expel() })
+	}
 }
 
 // trust lets a stranger stay, who has shown a token.

@@ -39,9 +39,9 @@ func (s *Server) Handler() http.Handler {
 	return s.watched(s.bound(mux))
 }
 
-// Serve answers calls on a listener made by Listen until ctx is done or the
-// listener fails. It closes the listener.
-func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+// Serve answers calls on listeners made by Listen and ListenTLS until ctx is done
+// or one of them fails. It closes them.
+func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	base, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(errStopping)
 	protocols := new(http.Protocols)
@@ -60,7 +60,14 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 	var summaries sync.WaitGroup
 	summaries.Go(func() { s.audit.run(base) })
-	err := serveUntil(ctx, server, door{l, s.admission}, func() { stop(errStopping) })
+	doors := make([]net.Listener, len(listeners))
+	for i, l := range listeners {
+		doors[i] = door{l, s.admission}
+		if l, ok := l.(*tlsListener); ok {
+			s.tls.Store(l)
+		}
+	}
+	err := serveUntil(ctx, server, func() { stop(errStopping) }, doors...)
 	stop(errStopping)
 	summaries.Wait()
 	s.audit.summarise(true)
@@ -68,12 +75,15 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 }
 
 // serveUntil runs a server until ctx is done; stop tells its streams to end.
-func serveUntil(ctx context.Context, server *http.Server, l net.Listener, stop func()) error {
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l) }()
+func serveUntil(ctx context.Context, server *http.Server, stop func(), listeners ...net.Listener) error {
+	failed := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() { failed <- fmt.Errorf("serve on %s: %w", l.Addr(), server.Serve(l)) }()
+	}
 	select {
 	case err := <-failed:
-		return fmt.Errorf("serve on %s: %w", l.Addr(), err)
+		server.Close()
+		return err
 	case <-ctx.Done():
 	}
 	stop()
@@ -82,7 +92,9 @@ func serveUntil(ctx context.Context, server *http.Server, l net.Listener, stop f
 	if server.Shutdown(grace) != nil {
 		server.Close()
 	}
-	<-failed
+	for range listeners {
+		<-failed
+	}
 	return nil
 }
 

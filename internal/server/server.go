@@ -75,6 +75,7 @@ type Server struct {
 	exports  *limiter
 	searches *limiter
 	calls    *callCounts
+	tls      atomic.Pointer[tlsListener] // nil without one
 	// filterFailures are those of the streams that have ended.
 	filterFailures atomic.Uint64
 	requestTimeout time.Duration

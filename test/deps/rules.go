@@ -58,6 +58,11 @@ var layers = []rule{
 		example: "internal/install -> internal/kern",
 	},
 	{
+		who: []string{"internal/reach"}, mayNot: ours, may: []string{"internal/event"},
+		why:     "reach is a way to a socket and nothing more: what is asked there is the business of who dials",
+		example: "internal/reach -> internal/cli",
+	},
+	{
 		who: []string{"internal/event/...", "internal/identity/..."}, mayNot: ours,
 		may:     []string{"internal/abi", "internal/redact", "internal/kern", "internal/event/...", "internal/identity/..."},
 		why:     "event and identity are where capabilities meet: they know none of them",

@@ -49,6 +49,9 @@ var debian = []struct{ provides, name string }{
 	{"dig", "bind9-dnsutils"},
 	{"tshark", "tshark"},
 	{"setcap", "libcap2-bin"},
+	{"ssh", "openssh-client"},
+	{"ssh-keygen", "openssh-client"},
+	{"/usr/sbin/sshd", "openssh-server"},
 	{"su", "util-linux"},
 	{"systemd-analyze", "systemd"},
 }
