@@ -72,6 +72,7 @@ type Server struct {
 	streams  *limiter
 	inFlight *limiter
 	exports  *limiter
+	counting chan struct{} // has a place for each count that may run
 	calls    *callCounts
 	// filterFailures are those of the streams that have ended.
 	filterFailures atomic.Uint64
@@ -104,6 +105,7 @@ func New(deps Deps) (*Server, error) {
 		streams:   newLimiter(maxStreamsPerUID),
 		inFlight:  newLimiter(maxCallsPerUID),
 		exports:   newLimiter(1),
+		counting:  make(chan struct{}, maxCounting),
 		calls:     newCallCounts(),
 
 		requestTimeout: readRequestTimeout,
