@@ -37,12 +37,12 @@ func TestCountRecords(t *testing.T) {
 		filter              *skepv1.Filter
 		execs, exits, loses uint64
 	}{
-		"all":      {from: begin, execs: 1100, exits: 3, loses: 37},
-		"kind":     {from: begin, filter: &skepv1.Filter{Kinds: []string{"exit"}}, exits: 3},
-		"where":    {from: begin, filter: &skepv1.Filter{Where: "seq > 1090u"}, execs: 10, loses: 37},
-		"span":     {from: begin.Add(99 * time.Second), until: begin.Add(199 * time.Second), execs: 100},
-		"memory":   {from: begin.Add(899 * time.Second), until: begin.Add(999 * time.Second), execs: 100},
-		"to come":  {from: time.Now().Add(time.Hour), until: time.Now().Add(2 * time.Hour)},
+		"all":     {from: begin, execs: 1100, exits: 3, loses: 37},
+		"kind":    {from: begin, filter: &skepv1.Filter{Kinds: []string{"exit"}}, exits: 3},
+		"where":   {from: begin, filter: &skepv1.Filter{Where: "seq > 1090u"}, execs: 10, loses: 37},
+		"span":    {from: begin.Add(99 * time.Second), until: begin.Add(199 * time.Second), execs: 100},
+		"memory":  {from: begin.Add(899 * time.Second), until: begin.Add(999 * time.Second), execs: 100},
+		"to come": {from: time.Now().Add(time.Hour), until: time.Now().Add(2 * time.Hour)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			req := &skepv1.CountRecordsRequest{From: timestamppb.New(test.from), Step: durationpb.New(10 * time.Second), Filter: test.filter}
