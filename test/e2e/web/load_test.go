@@ -36,8 +36,8 @@ func TestPageUnderLoad(t *testing.T) {
 		maxCPU float64
 		views  []string
 	}{
-		{"sampled", fakeagent.Options{Rate: 5000, Processes: 3000}, 30, []string{"overview", "processes", "processes?group=container", "connections", "connections?view=graph"}},
-		{"unsampled", fakeagent.Options{Rate: 5000, Processes: 3000, Unsampled: true}, 60, []string{"overview", "processes", "connections"}},
+		{"sampled", fakeagent.Options{Rate: 5000, Processes: 3000}, 30, []string{"overview", "processes", "processes?group=container", "connections", "connections?view=graph", "events", "events?span=24h", "dns"}},
+		{"unsampled", fakeagent.Options{Rate: 5000, Processes: 3000, Unsampled: true}, 60, []string{"overview", "processes", "connections", "events", "dns"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := startFake(t, c.opts)

@@ -122,8 +122,11 @@ export class Past {
   }
 
   #show(anyway = false) {
-    if (this.held && !anyway) this.waiting = this.#fresh;
-    if (!this.#fresh || (this.held && !anyway) || this.loading) return;
+    if (!this.#fresh || this.loading) return;
+    if (this.held && !anyway && this.records.length) {
+      this.waiting = this.#fresh;
+      return;
+    }
     this.#trim();
     this.#fresh = this.waiting = 0;
     const from = this.window.from;

@@ -56,7 +56,7 @@ type Agent struct {
 	followers map[chan *skepv1.Record]*uint64
 	nextPid   uint32
 	at        time.Time // of what is published; zero: now
-	cast      int // how many of the table are there from the start
+	cast      int       // how many of the table are there from the start
 }
 
 // New builds the host; Run brings it to life.
