@@ -49,6 +49,8 @@ export class Past {
   #kept: Rec[] = [];
   #seen = new Set<string>();
   #fresh = 0;
+  /** Time of the newest record that the page does not hold any more, or never did. */
+  #dropped = 0;
   /** Up to when all steps have been counted. */
   #counted = 0;
 
@@ -76,7 +78,7 @@ export class Past {
     this.window = windowOf(q.period, session.now());
     this.#kept = this.records = [];
     this.#seen.clear();
-    this.#fresh = this.#counted = this.waiting = 0;
+    this.#fresh = this.#dropped = this.#counted = this.waiting = 0;
     this.timeline = undefined;
     this.problem = this.countProblem = '';
     this.cut = false;
@@ -91,20 +93,23 @@ export class Past {
         this.#take(m.records);
         await pause();
       }
-      this.cut = this.#kept.length >= maxRows;
     } catch (e) {
       if (!signal.aborted) this.problem = failure(e).message;
     }
     if (signal.aborted) return;
     this.loading = false;
-    this.#kept = this.#kept.sort((a, b) => millis(a.time) - millis(b.time));
+    this.#kept.sort((a, b) => millis(a.time) - millis(b.time));
+    // The agent was asked for so many: there may be older ones.
+    if (this.#kept.length >= maxRows) this.#dropped = millis(this.#kept[0]!.time);
+    this.#fresh++;
     this.#show(true);
   }
 
   #take(news: Rec[]) {
     for (const r of news) {
       const name = identity(r);
-      if (r.seq !== 0n && this.#seen.has(name)) continue;
+      // A stream begins with its last records, however old they are.
+      if ((r.seq !== 0n && this.#seen.has(name)) || millis(r.time) < this.window.from) continue;
       this.#seen.add(name);
       this.#kept.push(r);
       this.#fresh++;
@@ -113,12 +118,15 @@ export class Past {
     if (this.#kept.length > maxRows * 1.2) this.#trim();
   }
 
+  /** Keeps the newest of the window. What the window has left behind is not cut. */
   #trim() {
-    const gone = this.#kept.length - maxRows;
-    if (gone <= 0) return;
-    this.#kept = this.#kept.slice(gone);
+    const { from } = this.window;
+    const inside = this.#kept.filter((r) => millis(r.time) >= from);
+    const gone = inside.length - maxRows;
+    if (gone > 0) this.#dropped = millis(inside[gone - 1]!.time);
+    this.#kept = inside.slice(-maxRows);
     this.#seen = new Set(this.#kept.map(identity));
-    this.cut = true;
+    this.cut = this.#dropped >= from;
   }
 
   #show(anyway = false) {
@@ -129,8 +137,7 @@ export class Past {
     }
     this.#trim();
     this.#fresh = this.waiting = 0;
-    const from = this.window.from;
-    this.records = this.#kept.filter((r) => millis(r.time) >= from);
+    this.records = [...this.#kept];
   }
 
   async #count({ period, filter }: Question, stop: AbortSignal) {
