@@ -28,7 +28,7 @@ type load struct {
 func TestPageUnderLoad(t *testing.T) {
 	needBrowser(t)
 	if testing.Short() {
-		t.Skip("measures for a minute: not with -short")
+		t.Skip("measures for two minutes: not with -short")
 	}
 	for _, c := range []struct {
 		name   string
