@@ -99,6 +99,12 @@ func (p past) Last(ctx context.Context, n int, from, until time.Time, filter *ev
 	return records, texts(missing), err
 }
 
+// Count implements server.Past.
+func (p past) Count(ctx context.Context, from, until time.Time, filter *event.Filter, add func(string, int64, *skepv1.Record)) (time.Time, []string, error) {
+	counted, missing, err := p.Past.Count(ctx, from, until, filter, add)
+	return counted, texts(missing), err
+}
+
 // Export implements server.Past.
 func (p past) Export(ctx context.Context, from, until time.Time, filter *event.Filter, out io.Writer, progress func(uint64)) ([]string, error) {
 	missing, err := p.Past.Export(ctx, from, until, filter, out, progress)

@@ -89,6 +89,9 @@ func (f *Filter) Kinds() KindSet { return f.kinds }
 // CursorKinds are the kinds that a Cursor must deliver: Kinds and Loss.
 func (f *Filter) CursorKinds() KindSet { return f.kinds | SetOf(Loss) }
 
+// OnlyKinds says whether a record's kind alone decides, but for records of the kind loss.
+func (f *Filter) OnlyKinds() bool { return len(f.predicates) == 0 }
+
 // Failures is the number of records on which the where expression failed
 // (such as an index out of range); they did not match.
 func (f *Filter) Failures() uint64 { return f.failures.Load() }

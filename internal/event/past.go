@@ -26,6 +26,16 @@ func (l *Log) Reaches(since time.Time) bool {
 	return oldest.n > 0 && oldest.records[0].GetTime().AsTime().Add(disorder).Before(since)
 }
 
+// Oldest is the time of the oldest record that the log holds; zero if it is empty.
+func (l *Log) Oldest() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if oldest := l.chunks[0]; oldest.n > 0 {
+		return oldest.records[0].GetTime().AsTime()
+	}
+	return time.Time{}
+}
+
 func viewOf(chunks []*chunk) view {
 	return view{chunks: slices.Clone(chunks), tail: chunks[len(chunks)-1].n}
 }

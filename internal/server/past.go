@@ -33,6 +33,9 @@ type Past interface {
 	Read(ctx context.Context, from, until time.Time, filter *event.Filter, emit func(*skepv1.Record) error) (missing []string, err error)
 	// Last returns the last n of them that count, see event.Filter.Counts.
 	Last(ctx context.Context, n int, from, until time.Time, filter *event.Filter) (records []*skepv1.Record, missing []string, err error)
+	// Count tells of each of them, the latest files first, and only of losses what they are. If
+	// ctx ends before, counted is from when on all was counted, else the time of the oldest record.
+	Count(ctx context.Context, from, until time.Time, filter *event.Filter, add func(kind string, ns int64, loss *skepv1.Record)) (counted time.Time, missing []string, err error)
 	// Export writes them as one Parquet file, and tells how many there are so far.
 	Export(ctx context.Context, from, until time.Time, filter *event.Filter, out io.Writer, progress func(records uint64)) (missing []string, err error)
 	Close()

@@ -22,6 +22,7 @@ var required = map[string]skepv1.Role{
 	skepv1connect.AgentServiceGetStatusProcedure:       skepv1.Role_ROLE_VIEW,
 	skepv1connect.AgentServiceGetDoctorProcedure:       skepv1.Role_ROLE_VIEW,
 	skepv1connect.AgentServiceObserveProcedure:         skepv1.Role_ROLE_VIEW,
+	skepv1connect.AgentServiceCountRecordsProcedure:    skepv1.Role_ROLE_VIEW,
 	skepv1connect.AgentServiceListProcessesProcedure:   skepv1.Role_ROLE_VIEW,
 	skepv1connect.AgentServiceGetProcessProcedure:      skepv1.Role_ROLE_VIEW,
 	skepv1connect.AgentServiceListConnectionsProcedure: skepv1.Role_ROLE_VIEW,

@@ -74,6 +74,7 @@ type Server struct {
 	inFlight *limiter
 	exports  *limiter
 	searches *limiter
+	counting chan struct{} // has a place for each count that may run
 	calls    *callCounts
 	tls      atomic.Pointer[tlsListener] // nil without one
 	// filterFailures are those of the streams that have ended.
@@ -109,6 +110,7 @@ func New(deps Deps) (*Server, error) {
 		inFlight:  newLimiter(maxCallsPerUID),
 		exports:   newLimiter(1),
 		searches:  newLimiter(maxSearchesPerUID).within(maxSearches),
+		counting:  make(chan struct{}, maxCounting),
 		calls:     newCallCounts(),
 
 		requestTimeout: readRequestTimeout,

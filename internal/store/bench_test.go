@@ -126,6 +126,35 @@ func BenchmarkQuery(b *testing.B) {
 	}
 }
 
+// BenchmarkCount counts all of the same store, and what it has to put together.
+func BenchmarkCount(b *testing.B) {
+	n, err := strconv.Atoi(os.Getenv("BENCH_RECORDS"))
+	if err != nil {
+		n = 1_000_000
+	}
+	s, _ := bigStore(b, n)
+	for name, spec := range map[string]*skepv1.Filter{"all": {}, "where": {Kinds: []string{"exit"}, Where: "exit.code == 1"}} {
+		b.Run(name, func(b *testing.B) {
+			filter, err := event.Compile(spec, event.FilterDeps{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			found := 0
+			start := cpu()
+			for b.Loop() {
+				past := s.Past()
+				found = 0
+				if _, _, err := past.Count(context.Background(), time.Time{}, time.Time{}, filter, func(string, int64, *skepv1.Record) { found++ }); err != nil {
+					b.Fatal(err)
+				}
+				past.Close()
+			}
+			b.ReportMetric(float64(found), "records")
+			b.ReportMetric((cpu()-start).Seconds()/float64(b.N), "cpu-s/op")
+		})
+	}
+}
+
 // bigStore writes n records, all but the last part closed, and returns one of the middle.
 func bigStore(b *testing.B, n int) (*Store, *skepv1.Record) {
 	b.Helper()

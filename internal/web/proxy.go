@@ -27,6 +27,7 @@ var allowed = map[string]bool{
 	skepv1connect.AgentServiceGetStatusProcedure:       true,
 	skepv1connect.AgentServiceGetDoctorProcedure:       true,
 	skepv1connect.AgentServiceObserveProcedure:         true,
+	skepv1connect.AgentServiceCountRecordsProcedure:    true,
 	skepv1connect.AgentServiceListProcessesProcedure:   true,
 	skepv1connect.AgentServiceGetProcessProcedure:      true,
 	skepv1connect.AgentServiceListConnectionsProcedure: true,

@@ -360,6 +360,212 @@ func (x *ObserveResponse) GetLive() bool {
 	return false
 }
 
+type CountRecordsRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Filter *Filter                `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
+	// What happened from this time, which is needed, and before until; absent: now.
+	From  *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	Until *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	// How long each step is: 1 ms or more, and at most 2,000 of them.
+	Step          *durationpb.Duration `protobuf:"bytes,4,opt,name=step,proto3" json:"step,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountRecordsRequest) Reset() {
+	*x = CountRecordsRequest{}
+	mi := &file_skep_v1_agent_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountRecordsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountRecordsRequest) ProtoMessage() {}
+
+func (x *CountRecordsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_agent_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountRecordsRequest.ProtoReflect.Descriptor instead.
+func (*CountRecordsRequest) Descriptor() ([]byte, []int) {
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *CountRecordsRequest) GetFilter() *Filter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *CountRecordsRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *CountRecordsRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *CountRecordsRequest) GetStep() *durationpb.Duration {
+	if x != nil {
+		return x.Step
+	}
+	return nil
+}
+
+type CountRecordsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of each kind that occurs, in the order of kinds.
+	Kinds []*KindCounts `protobuf:"bytes,1,rep,name=kinds,proto3" json:"kinds,omitempty"`
+	// Records that were lost, as the loss records of each step say: a loss is told when it is
+	// noticed, which may be after it happened.
+	Lost []uint64 `protobuf:"varint,2,rep,packed,name=lost,proto3" json:"lost,omitempty"`
+	// From when on all that is kept was counted: later than from if nothing older is kept, or if
+	// counting took too long.
+	CompleteFrom *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=complete_from,json=completeFrom,proto3" json:"complete_from,omitempty"`
+	// True if counting took too long: steps before complete_from have too few.
+	Stopped bool `protobuf:"varint,4,opt,name=stopped,proto3" json:"stopped,omitempty"`
+	// Files of the disk log that could not be read, and why; their records are missing.
+	Missing       []string `protobuf:"bytes,5,rep,name=missing,proto3" json:"missing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountRecordsResponse) Reset() {
+	*x = CountRecordsResponse{}
+	mi := &file_skep_v1_agent_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountRecordsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountRecordsResponse) ProtoMessage() {}
+
+func (x *CountRecordsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_agent_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountRecordsResponse.ProtoReflect.Descriptor instead.
+func (*CountRecordsResponse) Descriptor() ([]byte, []int) {
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *CountRecordsResponse) GetKinds() []*KindCounts {
+	if x != nil {
+		return x.Kinds
+	}
+	return nil
+}
+
+func (x *CountRecordsResponse) GetLost() []uint64 {
+	if x != nil {
+		return x.Lost
+	}
+	return nil
+}
+
+func (x *CountRecordsResponse) GetCompleteFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CompleteFrom
+	}
+	return nil
+}
+
+func (x *CountRecordsResponse) GetStopped() bool {
+	if x != nil {
+		return x.Stopped
+	}
+	return false
+}
+
+func (x *CountRecordsResponse) GetMissing() []string {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
+}
+
+type KindCounts struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Kind  string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Of each step, the first one at from.
+	Counts        []uint64 `protobuf:"varint,2,rep,packed,name=counts,proto3" json:"counts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KindCounts) Reset() {
+	*x = KindCounts{}
+	mi := &file_skep_v1_agent_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KindCounts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KindCounts) ProtoMessage() {}
+
+func (x *KindCounts) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_agent_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KindCounts.ProtoReflect.Descriptor instead.
+func (*KindCounts) Descriptor() ([]byte, []int) {
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *KindCounts) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *KindCounts) GetCounts() []uint64 {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
 type GetStatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -368,7 +574,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[3]
+	mi := &file_skep_v1_agent_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -380,7 +586,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[3]
+	mi := &file_skep_v1_agent_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -393,7 +599,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{3}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{6}
 }
 
 type GetStatusResponse struct {
@@ -430,7 +636,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[4]
+	mi := &file_skep_v1_agent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -442,7 +648,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[4]
+	mi := &file_skep_v1_agent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -455,7 +661,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{4}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetStatusResponse) GetVersion() string {
@@ -631,7 +837,7 @@ type StoreStatus struct {
 
 func (x *StoreStatus) Reset() {
 	*x = StoreStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[5]
+	mi := &file_skep_v1_agent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -643,7 +849,7 @@ func (x *StoreStatus) String() string {
 func (*StoreStatus) ProtoMessage() {}
 
 func (x *StoreStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[5]
+	mi := &file_skep_v1_agent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -656,7 +862,7 @@ func (x *StoreStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreStatus.ProtoReflect.Descriptor instead.
 func (*StoreStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{5}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *StoreStatus) GetDirectory() string {
@@ -750,7 +956,7 @@ type KindStatus struct {
 
 func (x *KindStatus) Reset() {
 	*x = KindStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[6]
+	mi := &file_skep_v1_agent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -762,7 +968,7 @@ func (x *KindStatus) String() string {
 func (*KindStatus) ProtoMessage() {}
 
 func (x *KindStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[6]
+	mi := &file_skep_v1_agent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -775,7 +981,7 @@ func (x *KindStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KindStatus.ProtoReflect.Descriptor instead.
 func (*KindStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{6}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *KindStatus) GetKind() string {
@@ -818,7 +1024,7 @@ type LossCount struct {
 
 func (x *LossCount) Reset() {
 	*x = LossCount{}
-	mi := &file_skep_v1_agent_proto_msgTypes[7]
+	mi := &file_skep_v1_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -830,7 +1036,7 @@ func (x *LossCount) String() string {
 func (*LossCount) ProtoMessage() {}
 
 func (x *LossCount) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[7]
+	mi := &file_skep_v1_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -843,7 +1049,7 @@ func (x *LossCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LossCount.ProtoReflect.Descriptor instead.
 func (*LossCount) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{7}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *LossCount) GetPlace() string {
@@ -881,7 +1087,7 @@ type Subscriber struct {
 
 func (x *Subscriber) Reset() {
 	*x = Subscriber{}
-	mi := &file_skep_v1_agent_proto_msgTypes[8]
+	mi := &file_skep_v1_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -893,7 +1099,7 @@ func (x *Subscriber) String() string {
 func (*Subscriber) ProtoMessage() {}
 
 func (x *Subscriber) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[8]
+	mi := &file_skep_v1_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -906,7 +1112,7 @@ func (x *Subscriber) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscriber.ProtoReflect.Descriptor instead.
 func (*Subscriber) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{8}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Subscriber) GetId() uint64 {
@@ -971,7 +1177,7 @@ type OutputStatus struct {
 
 func (x *OutputStatus) Reset() {
 	*x = OutputStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[9]
+	mi := &file_skep_v1_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -983,7 +1189,7 @@ func (x *OutputStatus) String() string {
 func (*OutputStatus) ProtoMessage() {}
 
 func (x *OutputStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[9]
+	mi := &file_skep_v1_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -996,7 +1202,7 @@ func (x *OutputStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputStatus.ProtoReflect.Descriptor instead.
 func (*OutputStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{9}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *OutputStatus) GetName() string {
@@ -1058,7 +1264,7 @@ type TableStatus struct {
 
 func (x *TableStatus) Reset() {
 	*x = TableStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[10]
+	mi := &file_skep_v1_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1070,7 +1276,7 @@ func (x *TableStatus) String() string {
 func (*TableStatus) ProtoMessage() {}
 
 func (x *TableStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[10]
+	mi := &file_skep_v1_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1083,7 +1289,7 @@ func (x *TableStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableStatus.ProtoReflect.Descriptor instead.
 func (*TableStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{10}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *TableStatus) GetEntries() uint64 {
@@ -1113,7 +1319,7 @@ type MemoryStatus struct {
 
 func (x *MemoryStatus) Reset() {
 	*x = MemoryStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[11]
+	mi := &file_skep_v1_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1125,7 +1331,7 @@ func (x *MemoryStatus) String() string {
 func (*MemoryStatus) ProtoMessage() {}
 
 func (x *MemoryStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[11]
+	mi := &file_skep_v1_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1138,7 +1344,7 @@ func (x *MemoryStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemoryStatus.ProtoReflect.Descriptor instead.
 func (*MemoryStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{11}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *MemoryStatus) GetResidentBytes() uint64 {
@@ -1174,7 +1380,7 @@ type MapStatus struct {
 
 func (x *MapStatus) Reset() {
 	*x = MapStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[12]
+	mi := &file_skep_v1_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1186,7 +1392,7 @@ func (x *MapStatus) String() string {
 func (*MapStatus) ProtoMessage() {}
 
 func (x *MapStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[12]
+	mi := &file_skep_v1_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1199,7 +1405,7 @@ func (x *MapStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapStatus.ProtoReflect.Descriptor instead.
 func (*MapStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{12}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *MapStatus) GetName() string {
@@ -1251,7 +1457,7 @@ type ProgramStatus struct {
 
 func (x *ProgramStatus) Reset() {
 	*x = ProgramStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[13]
+	mi := &file_skep_v1_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1263,7 +1469,7 @@ func (x *ProgramStatus) String() string {
 func (*ProgramStatus) ProtoMessage() {}
 
 func (x *ProgramStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[13]
+	mi := &file_skep_v1_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1276,7 +1482,7 @@ func (x *ProgramStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgramStatus.ProtoReflect.Descriptor instead.
 func (*ProgramStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{13}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ProgramStatus) GetName() string {
@@ -1368,7 +1574,7 @@ type SignalStatus struct {
 
 func (x *SignalStatus) Reset() {
 	*x = SignalStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[14]
+	mi := &file_skep_v1_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1380,7 +1586,7 @@ func (x *SignalStatus) String() string {
 func (*SignalStatus) ProtoMessage() {}
 
 func (x *SignalStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[14]
+	mi := &file_skep_v1_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1393,7 +1599,7 @@ func (x *SignalStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalStatus.ProtoReflect.Descriptor instead.
 func (*SignalStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{14}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SignalStatus) GetSignal() string {
@@ -1457,7 +1663,7 @@ type RungStatus struct {
 
 func (x *RungStatus) Reset() {
 	*x = RungStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[15]
+	mi := &file_skep_v1_agent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1469,7 +1675,7 @@ func (x *RungStatus) String() string {
 func (*RungStatus) ProtoMessage() {}
 
 func (x *RungStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[15]
+	mi := &file_skep_v1_agent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1482,7 +1688,7 @@ func (x *RungStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RungStatus.ProtoReflect.Descriptor instead.
 func (*RungStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{15}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RungStatus) GetName() string {
@@ -1514,7 +1720,7 @@ type GetDoctorRequest struct {
 
 func (x *GetDoctorRequest) Reset() {
 	*x = GetDoctorRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[16]
+	mi := &file_skep_v1_agent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1526,7 +1732,7 @@ func (x *GetDoctorRequest) String() string {
 func (*GetDoctorRequest) ProtoMessage() {}
 
 func (x *GetDoctorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[16]
+	mi := &file_skep_v1_agent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1539,7 +1745,7 @@ func (x *GetDoctorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDoctorRequest.ProtoReflect.Descriptor instead.
 func (*GetDoctorRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{16}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{19}
 }
 
 type GetDoctorResponse struct {
@@ -1556,7 +1762,7 @@ type GetDoctorResponse struct {
 
 func (x *GetDoctorResponse) Reset() {
 	*x = GetDoctorResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[17]
+	mi := &file_skep_v1_agent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1568,7 +1774,7 @@ func (x *GetDoctorResponse) String() string {
 func (*GetDoctorResponse) ProtoMessage() {}
 
 func (x *GetDoctorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[17]
+	mi := &file_skep_v1_agent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1581,7 +1787,7 @@ func (x *GetDoctorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDoctorResponse.ProtoReflect.Descriptor instead.
 func (*GetDoctorResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{17}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetDoctorResponse) GetKernelRelease() string {
@@ -1632,7 +1838,7 @@ type Check struct {
 
 func (x *Check) Reset() {
 	*x = Check{}
-	mi := &file_skep_v1_agent_proto_msgTypes[18]
+	mi := &file_skep_v1_agent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1644,7 +1850,7 @@ func (x *Check) String() string {
 func (*Check) ProtoMessage() {}
 
 func (x *Check) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[18]
+	mi := &file_skep_v1_agent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1657,7 +1863,7 @@ func (x *Check) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Check.ProtoReflect.Descriptor instead.
 func (*Check) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{18}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Check) GetName() string {
@@ -1701,7 +1907,7 @@ type ListProcessesRequest struct {
 
 func (x *ListProcessesRequest) Reset() {
 	*x = ListProcessesRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[19]
+	mi := &file_skep_v1_agent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1713,7 +1919,7 @@ func (x *ListProcessesRequest) String() string {
 func (*ListProcessesRequest) ProtoMessage() {}
 
 func (x *ListProcessesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[19]
+	mi := &file_skep_v1_agent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1726,7 +1932,7 @@ func (x *ListProcessesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProcessesRequest.ProtoReflect.Descriptor instead.
 func (*ListProcessesRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{19}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListProcessesRequest) GetFilter() *Filter {
@@ -1763,7 +1969,7 @@ type ListProcessesResponse struct {
 
 func (x *ListProcessesResponse) Reset() {
 	*x = ListProcessesResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[20]
+	mi := &file_skep_v1_agent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1775,7 +1981,7 @@ func (x *ListProcessesResponse) String() string {
 func (*ListProcessesResponse) ProtoMessage() {}
 
 func (x *ListProcessesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[20]
+	mi := &file_skep_v1_agent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1788,7 +1994,7 @@ func (x *ListProcessesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProcessesResponse.ProtoReflect.Descriptor instead.
 func (*ListProcessesResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{20}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListProcessesResponse) GetProcesses() []*ProcessInfo {
@@ -1831,7 +2037,7 @@ type ProcessInfo struct {
 
 func (x *ProcessInfo) Reset() {
 	*x = ProcessInfo{}
-	mi := &file_skep_v1_agent_proto_msgTypes[21]
+	mi := &file_skep_v1_agent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1843,7 +2049,7 @@ func (x *ProcessInfo) String() string {
 func (*ProcessInfo) ProtoMessage() {}
 
 func (x *ProcessInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[21]
+	mi := &file_skep_v1_agent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1856,7 +2062,7 @@ func (x *ProcessInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcessInfo.ProtoReflect.Descriptor instead.
 func (*ProcessInfo) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{21}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ProcessInfo) GetProcess() *Process {
@@ -1933,7 +2139,7 @@ type GetProcessRequest struct {
 
 func (x *GetProcessRequest) Reset() {
 	*x = GetProcessRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[22]
+	mi := &file_skep_v1_agent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1945,7 +2151,7 @@ func (x *GetProcessRequest) String() string {
 func (*GetProcessRequest) ProtoMessage() {}
 
 func (x *GetProcessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[22]
+	mi := &file_skep_v1_agent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1958,7 +2164,7 @@ func (x *GetProcessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProcessRequest.ProtoReflect.Descriptor instead.
 func (*GetProcessRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{22}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetProcessRequest) GetId() string {
@@ -1988,7 +2194,7 @@ type GetProcessResponse struct {
 
 func (x *GetProcessResponse) Reset() {
 	*x = GetProcessResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[23]
+	mi := &file_skep_v1_agent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2000,7 +2206,7 @@ func (x *GetProcessResponse) String() string {
 func (*GetProcessResponse) ProtoMessage() {}
 
 func (x *GetProcessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[23]
+	mi := &file_skep_v1_agent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2013,7 +2219,7 @@ func (x *GetProcessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProcessResponse.ProtoReflect.Descriptor instead.
 func (*GetProcessResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{23}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetProcessResponse) GetProcess() *ProcessInfo {
@@ -2057,7 +2263,7 @@ type ListConnectionsRequest struct {
 
 func (x *ListConnectionsRequest) Reset() {
 	*x = ListConnectionsRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[24]
+	mi := &file_skep_v1_agent_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2069,7 +2275,7 @@ func (x *ListConnectionsRequest) String() string {
 func (*ListConnectionsRequest) ProtoMessage() {}
 
 func (x *ListConnectionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[24]
+	mi := &file_skep_v1_agent_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2082,7 +2288,7 @@ func (x *ListConnectionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConnectionsRequest.ProtoReflect.Descriptor instead.
 func (*ListConnectionsRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{24}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListConnectionsRequest) GetFilter() *Filter {
@@ -2116,7 +2322,7 @@ type ListConnectionsResponse struct {
 
 func (x *ListConnectionsResponse) Reset() {
 	*x = ListConnectionsResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[25]
+	mi := &file_skep_v1_agent_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2128,7 +2334,7 @@ func (x *ListConnectionsResponse) String() string {
 func (*ListConnectionsResponse) ProtoMessage() {}
 
 func (x *ListConnectionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[25]
+	mi := &file_skep_v1_agent_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2141,7 +2347,7 @@ func (x *ListConnectionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConnectionsResponse.ProtoReflect.Descriptor instead.
 func (*ListConnectionsResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{25}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListConnectionsResponse) GetConnections() []*ConnectionInfo {
@@ -2176,7 +2382,7 @@ type ConnectionInfo struct {
 
 func (x *ConnectionInfo) Reset() {
 	*x = ConnectionInfo{}
-	mi := &file_skep_v1_agent_proto_msgTypes[26]
+	mi := &file_skep_v1_agent_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2188,7 +2394,7 @@ func (x *ConnectionInfo) String() string {
 func (*ConnectionInfo) ProtoMessage() {}
 
 func (x *ConnectionInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[26]
+	mi := &file_skep_v1_agent_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2201,7 +2407,7 @@ func (x *ConnectionInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectionInfo.ProtoReflect.Descriptor instead.
 func (*ConnectionInfo) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{26}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ConnectionInfo) GetProcess() *Process {
@@ -2254,7 +2460,7 @@ type GetDiagnosticsRequest struct {
 
 func (x *GetDiagnosticsRequest) Reset() {
 	*x = GetDiagnosticsRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[27]
+	mi := &file_skep_v1_agent_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2266,7 +2472,7 @@ func (x *GetDiagnosticsRequest) String() string {
 func (*GetDiagnosticsRequest) ProtoMessage() {}
 
 func (x *GetDiagnosticsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[27]
+	mi := &file_skep_v1_agent_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2279,7 +2485,7 @@ func (x *GetDiagnosticsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDiagnosticsRequest.ProtoReflect.Descriptor instead.
 func (*GetDiagnosticsRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{27}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{30}
 }
 
 type GetDiagnosticsResponse struct {
@@ -2297,7 +2503,7 @@ type GetDiagnosticsResponse struct {
 
 func (x *GetDiagnosticsResponse) Reset() {
 	*x = GetDiagnosticsResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[28]
+	mi := &file_skep_v1_agent_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2309,7 +2515,7 @@ func (x *GetDiagnosticsResponse) String() string {
 func (*GetDiagnosticsResponse) ProtoMessage() {}
 
 func (x *GetDiagnosticsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[28]
+	mi := &file_skep_v1_agent_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2322,7 +2528,7 @@ func (x *GetDiagnosticsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDiagnosticsResponse.ProtoReflect.Descriptor instead.
 func (*GetDiagnosticsResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{28}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetDiagnosticsResponse) GetConfig() string {
@@ -2361,7 +2567,7 @@ type GetIdentityRequest struct {
 
 func (x *GetIdentityRequest) Reset() {
 	*x = GetIdentityRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[29]
+	mi := &file_skep_v1_agent_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2373,7 +2579,7 @@ func (x *GetIdentityRequest) String() string {
 func (*GetIdentityRequest) ProtoMessage() {}
 
 func (x *GetIdentityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[29]
+	mi := &file_skep_v1_agent_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2386,7 +2592,7 @@ func (x *GetIdentityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetIdentityRequest.ProtoReflect.Descriptor instead.
 func (*GetIdentityRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{29}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{32}
 }
 
 type GetIdentityResponse struct {
@@ -2402,7 +2608,7 @@ type GetIdentityResponse struct {
 
 func (x *GetIdentityResponse) Reset() {
 	*x = GetIdentityResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[30]
+	mi := &file_skep_v1_agent_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2414,7 +2620,7 @@ func (x *GetIdentityResponse) String() string {
 func (*GetIdentityResponse) ProtoMessage() {}
 
 func (x *GetIdentityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[30]
+	mi := &file_skep_v1_agent_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2427,7 +2633,7 @@ func (x *GetIdentityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetIdentityResponse.ProtoReflect.Descriptor instead.
 func (*GetIdentityResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{30}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GetIdentityResponse) GetUid() uint32 {
@@ -2477,7 +2683,7 @@ type CreateTokenRequest struct {
 
 func (x *CreateTokenRequest) Reset() {
 	*x = CreateTokenRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[31]
+	mi := &file_skep_v1_agent_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2489,7 +2695,7 @@ func (x *CreateTokenRequest) String() string {
 func (*CreateTokenRequest) ProtoMessage() {}
 
 func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[31]
+	mi := &file_skep_v1_agent_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2502,7 +2708,7 @@ func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{31}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *CreateTokenRequest) GetRole() Role {
@@ -2530,7 +2736,7 @@ type CreateTokenResponse struct {
 
 func (x *CreateTokenResponse) Reset() {
 	*x = CreateTokenResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[32]
+	mi := &file_skep_v1_agent_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2542,7 +2748,7 @@ func (x *CreateTokenResponse) String() string {
 func (*CreateTokenResponse) ProtoMessage() {}
 
 func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[32]
+	mi := &file_skep_v1_agent_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2555,7 +2761,7 @@ func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{32}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CreateTokenResponse) GetToken() string {
@@ -2591,7 +2797,7 @@ type ExportRequest struct {
 
 func (x *ExportRequest) Reset() {
 	*x = ExportRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[33]
+	mi := &file_skep_v1_agent_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2603,7 +2809,7 @@ func (x *ExportRequest) String() string {
 func (*ExportRequest) ProtoMessage() {}
 
 func (x *ExportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[33]
+	mi := &file_skep_v1_agent_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2616,7 +2822,7 @@ func (x *ExportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportRequest.ProtoReflect.Descriptor instead.
 func (*ExportRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{33}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ExportRequest) GetFilter() *Filter {
@@ -2654,7 +2860,7 @@ type ExportResponse struct {
 
 func (x *ExportResponse) Reset() {
 	*x = ExportResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[34]
+	mi := &file_skep_v1_agent_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2666,7 +2872,7 @@ func (x *ExportResponse) String() string {
 func (*ExportResponse) ProtoMessage() {}
 
 func (x *ExportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[34]
+	mi := &file_skep_v1_agent_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2679,7 +2885,7 @@ func (x *ExportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportResponse.ProtoReflect.Descriptor instead.
 func (*ExportResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{34}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ExportResponse) GetData() []byte {
@@ -2734,7 +2940,22 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\arecords\x18\x01 \x03(\v2\x0f.skep.v1.RecordR\arecords\x12\x1f\n" +
 	"\vsampled_out\x18\x02 \x01(\x04R\n" +
 	"sampledOut\x12\x12\n" +
-	"\x04live\x18\x03 \x01(\bR\x04live\"\x12\n" +
+	"\x04live\x18\x03 \x01(\bR\x04live\"\xcf\x01\n" +
+	"\x13CountRecordsRequest\x12'\n" +
+	"\x06filter\x18\x01 \x01(\v2\x0f.skep.v1.FilterR\x06filter\x12.\n" +
+	"\x04from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12-\n" +
+	"\x04step\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x04step\"\xca\x01\n" +
+	"\x14CountRecordsResponse\x12)\n" +
+	"\x05kinds\x18\x01 \x03(\v2\x13.skep.v1.KindCountsR\x05kinds\x12\x12\n" +
+	"\x04lost\x18\x02 \x03(\x04R\x04lost\x12?\n" +
+	"\rcomplete_from\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\fcompleteFrom\x12\x18\n" +
+	"\astopped\x18\x04 \x01(\bR\astopped\x12\x18\n" +
+	"\amissing\x18\x05 \x03(\tR\amissing\"8\n" +
+	"\n" +
+	"KindCounts\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x16\n" +
+	"\x06counts\x18\x02 \x03(\x04R\x06counts\"\x12\n" +
 	"\x10GetStatusRequest\"\xb9\a\n" +
 	"\x11GetStatusResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x17\n" +
@@ -2927,11 +3148,12 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\tROLE_VIEW\x10\x01\x12\x10\n" +
 	"\fROLE_OPERATE\x10\x02\x12\x0e\n" +
 	"\n" +
-	"ROLE_ADMIN\x10\x032\xe7\x05\n" +
+	"ROLE_ADMIN\x10\x032\xb4\x06\n" +
 	"\fAgentService\x12B\n" +
 	"\tGetStatus\x12\x19.skep.v1.GetStatusRequest\x1a\x1a.skep.v1.GetStatusResponse\x12B\n" +
 	"\tGetDoctor\x12\x19.skep.v1.GetDoctorRequest\x1a\x1a.skep.v1.GetDoctorResponse\x12>\n" +
-	"\aObserve\x12\x17.skep.v1.ObserveRequest\x1a\x18.skep.v1.ObserveResponse0\x01\x12N\n" +
+	"\aObserve\x12\x17.skep.v1.ObserveRequest\x1a\x18.skep.v1.ObserveResponse0\x01\x12K\n" +
+	"\fCountRecords\x12\x1c.skep.v1.CountRecordsRequest\x1a\x1d.skep.v1.CountRecordsResponse\x12N\n" +
 	"\rListProcesses\x12\x1d.skep.v1.ListProcessesRequest\x1a\x1e.skep.v1.ListProcessesResponse\x12E\n" +
 	"\n" +
 	"GetProcess\x12\x1a.skep.v1.GetProcessRequest\x1a\x1b.skep.v1.GetProcessResponse\x12T\n" +
@@ -2954,132 +3176,143 @@ func file_skep_v1_agent_proto_rawDescGZIP() []byte {
 }
 
 var file_skep_v1_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_skep_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_skep_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_skep_v1_agent_proto_goTypes = []any{
 	(Role)(0),                       // 0: skep.v1.Role
 	(*Filter)(nil),                  // 1: skep.v1.Filter
 	(*ObserveRequest)(nil),          // 2: skep.v1.ObserveRequest
 	(*ObserveResponse)(nil),         // 3: skep.v1.ObserveResponse
-	(*GetStatusRequest)(nil),        // 4: skep.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),       // 5: skep.v1.GetStatusResponse
-	(*StoreStatus)(nil),             // 6: skep.v1.StoreStatus
-	(*KindStatus)(nil),              // 7: skep.v1.KindStatus
-	(*LossCount)(nil),               // 8: skep.v1.LossCount
-	(*Subscriber)(nil),              // 9: skep.v1.Subscriber
-	(*OutputStatus)(nil),            // 10: skep.v1.OutputStatus
-	(*TableStatus)(nil),             // 11: skep.v1.TableStatus
-	(*MemoryStatus)(nil),            // 12: skep.v1.MemoryStatus
-	(*MapStatus)(nil),               // 13: skep.v1.MapStatus
-	(*ProgramStatus)(nil),           // 14: skep.v1.ProgramStatus
-	(*SignalStatus)(nil),            // 15: skep.v1.SignalStatus
-	(*RungStatus)(nil),              // 16: skep.v1.RungStatus
-	(*GetDoctorRequest)(nil),        // 17: skep.v1.GetDoctorRequest
-	(*GetDoctorResponse)(nil),       // 18: skep.v1.GetDoctorResponse
-	(*Check)(nil),                   // 19: skep.v1.Check
-	(*ListProcessesRequest)(nil),    // 20: skep.v1.ListProcessesRequest
-	(*ListProcessesResponse)(nil),   // 21: skep.v1.ListProcessesResponse
-	(*ProcessInfo)(nil),             // 22: skep.v1.ProcessInfo
-	(*GetProcessRequest)(nil),       // 23: skep.v1.GetProcessRequest
-	(*GetProcessResponse)(nil),      // 24: skep.v1.GetProcessResponse
-	(*ListConnectionsRequest)(nil),  // 25: skep.v1.ListConnectionsRequest
-	(*ListConnectionsResponse)(nil), // 26: skep.v1.ListConnectionsResponse
-	(*ConnectionInfo)(nil),          // 27: skep.v1.ConnectionInfo
-	(*GetDiagnosticsRequest)(nil),   // 28: skep.v1.GetDiagnosticsRequest
-	(*GetDiagnosticsResponse)(nil),  // 29: skep.v1.GetDiagnosticsResponse
-	(*GetIdentityRequest)(nil),      // 30: skep.v1.GetIdentityRequest
-	(*GetIdentityResponse)(nil),     // 31: skep.v1.GetIdentityResponse
-	(*CreateTokenRequest)(nil),      // 32: skep.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),     // 33: skep.v1.CreateTokenResponse
-	(*ExportRequest)(nil),           // 34: skep.v1.ExportRequest
-	(*ExportResponse)(nil),          // 35: skep.v1.ExportResponse
-	(*durationpb.Duration)(nil),     // 36: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),   // 37: google.protobuf.Timestamp
-	(*Record)(nil),                  // 38: skep.v1.Record
-	(*Process)(nil),                 // 39: skep.v1.Process
-	(*Exit)(nil),                    // 40: skep.v1.Exit
-	(*Exec)(nil),                    // 41: skep.v1.Exec
-	(*Connection)(nil),              // 42: skep.v1.Connection
+	(*CountRecordsRequest)(nil),     // 4: skep.v1.CountRecordsRequest
+	(*CountRecordsResponse)(nil),    // 5: skep.v1.CountRecordsResponse
+	(*KindCounts)(nil),              // 6: skep.v1.KindCounts
+	(*GetStatusRequest)(nil),        // 7: skep.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),       // 8: skep.v1.GetStatusResponse
+	(*StoreStatus)(nil),             // 9: skep.v1.StoreStatus
+	(*KindStatus)(nil),              // 10: skep.v1.KindStatus
+	(*LossCount)(nil),               // 11: skep.v1.LossCount
+	(*Subscriber)(nil),              // 12: skep.v1.Subscriber
+	(*OutputStatus)(nil),            // 13: skep.v1.OutputStatus
+	(*TableStatus)(nil),             // 14: skep.v1.TableStatus
+	(*MemoryStatus)(nil),            // 15: skep.v1.MemoryStatus
+	(*MapStatus)(nil),               // 16: skep.v1.MapStatus
+	(*ProgramStatus)(nil),           // 17: skep.v1.ProgramStatus
+	(*SignalStatus)(nil),            // 18: skep.v1.SignalStatus
+	(*RungStatus)(nil),              // 19: skep.v1.RungStatus
+	(*GetDoctorRequest)(nil),        // 20: skep.v1.GetDoctorRequest
+	(*GetDoctorResponse)(nil),       // 21: skep.v1.GetDoctorResponse
+	(*Check)(nil),                   // 22: skep.v1.Check
+	(*ListProcessesRequest)(nil),    // 23: skep.v1.ListProcessesRequest
+	(*ListProcessesResponse)(nil),   // 24: skep.v1.ListProcessesResponse
+	(*ProcessInfo)(nil),             // 25: skep.v1.ProcessInfo
+	(*GetProcessRequest)(nil),       // 26: skep.v1.GetProcessRequest
+	(*GetProcessResponse)(nil),      // 27: skep.v1.GetProcessResponse
+	(*ListConnectionsRequest)(nil),  // 28: skep.v1.ListConnectionsRequest
+	(*ListConnectionsResponse)(nil), // 29: skep.v1.ListConnectionsResponse
+	(*ConnectionInfo)(nil),          // 30: skep.v1.ConnectionInfo
+	(*GetDiagnosticsRequest)(nil),   // 31: skep.v1.GetDiagnosticsRequest
+	(*GetDiagnosticsResponse)(nil),  // 32: skep.v1.GetDiagnosticsResponse
+	(*GetIdentityRequest)(nil),      // 33: skep.v1.GetIdentityRequest
+	(*GetIdentityResponse)(nil),     // 34: skep.v1.GetIdentityResponse
+	(*CreateTokenRequest)(nil),      // 35: skep.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),     // 36: skep.v1.CreateTokenResponse
+	(*ExportRequest)(nil),           // 37: skep.v1.ExportRequest
+	(*ExportResponse)(nil),          // 38: skep.v1.ExportResponse
+	(*durationpb.Duration)(nil),     // 39: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),   // 40: google.protobuf.Timestamp
+	(*Record)(nil),                  // 41: skep.v1.Record
+	(*Process)(nil),                 // 42: skep.v1.Process
+	(*Exit)(nil),                    // 43: skep.v1.Exit
+	(*Exec)(nil),                    // 44: skep.v1.Exec
+	(*Connection)(nil),              // 45: skep.v1.Connection
 }
 var file_skep_v1_agent_proto_depIdxs = []int32{
 	1,  // 0: skep.v1.ObserveRequest.filter:type_name -> skep.v1.Filter
-	36, // 1: skep.v1.ObserveRequest.since:type_name -> google.protobuf.Duration
-	37, // 2: skep.v1.ObserveRequest.from:type_name -> google.protobuf.Timestamp
-	37, // 3: skep.v1.ObserveRequest.until:type_name -> google.protobuf.Timestamp
-	38, // 4: skep.v1.ObserveResponse.records:type_name -> skep.v1.Record
-	37, // 5: skep.v1.GetStatusResponse.started:type_name -> google.protobuf.Timestamp
-	36, // 6: skep.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
-	7,  // 7: skep.v1.GetStatusResponse.kinds:type_name -> skep.v1.KindStatus
-	8,  // 8: skep.v1.GetStatusResponse.losses:type_name -> skep.v1.LossCount
-	9,  // 9: skep.v1.GetStatusResponse.subscribers:type_name -> skep.v1.Subscriber
-	11, // 10: skep.v1.GetStatusResponse.processes:type_name -> skep.v1.TableStatus
-	11, // 11: skep.v1.GetStatusResponse.connections:type_name -> skep.v1.TableStatus
-	11, // 12: skep.v1.GetStatusResponse.containers:type_name -> skep.v1.TableStatus
-	12, // 13: skep.v1.GetStatusResponse.memory:type_name -> skep.v1.MemoryStatus
-	14, // 14: skep.v1.GetStatusResponse.programs:type_name -> skep.v1.ProgramStatus
-	36, // 15: skep.v1.GetStatusResponse.agent_cpu:type_name -> google.protobuf.Duration
-	15, // 16: skep.v1.GetStatusResponse.signals:type_name -> skep.v1.SignalStatus
-	6,  // 17: skep.v1.GetStatusResponse.store:type_name -> skep.v1.StoreStatus
-	10, // 18: skep.v1.GetStatusResponse.outputs:type_name -> skep.v1.OutputStatus
-	36, // 19: skep.v1.StoreStatus.max_age:type_name -> google.protobuf.Duration
-	37, // 20: skep.v1.StoreStatus.oldest:type_name -> google.protobuf.Timestamp
-	37, // 21: skep.v1.Subscriber.since:type_name -> google.protobuf.Timestamp
-	13, // 22: skep.v1.MemoryStatus.maps:type_name -> skep.v1.MapStatus
-	16, // 23: skep.v1.SignalStatus.rungs:type_name -> skep.v1.RungStatus
-	19, // 24: skep.v1.GetDoctorResponse.checks:type_name -> skep.v1.Check
-	15, // 25: skep.v1.GetDoctorResponse.signals:type_name -> skep.v1.SignalStatus
-	1,  // 26: skep.v1.ListProcessesRequest.filter:type_name -> skep.v1.Filter
-	37, // 27: skep.v1.ListProcessesRequest.at:type_name -> google.protobuf.Timestamp
-	22, // 28: skep.v1.ListProcessesResponse.processes:type_name -> skep.v1.ProcessInfo
-	39, // 29: skep.v1.ProcessInfo.process:type_name -> skep.v1.Process
-	37, // 30: skep.v1.ProcessInfo.started:type_name -> google.protobuf.Timestamp
-	37, // 31: skep.v1.ProcessInfo.exited:type_name -> google.protobuf.Timestamp
-	40, // 32: skep.v1.ProcessInfo.exit:type_name -> skep.v1.Exit
-	41, // 33: skep.v1.ProcessInfo.exec:type_name -> skep.v1.Exec
-	22, // 34: skep.v1.GetProcessResponse.process:type_name -> skep.v1.ProcessInfo
-	22, // 35: skep.v1.GetProcessResponse.ancestors:type_name -> skep.v1.ProcessInfo
-	22, // 36: skep.v1.GetProcessResponse.children:type_name -> skep.v1.ProcessInfo
-	27, // 37: skep.v1.GetProcessResponse.connections:type_name -> skep.v1.ConnectionInfo
-	1,  // 38: skep.v1.ListConnectionsRequest.filter:type_name -> skep.v1.Filter
-	27, // 39: skep.v1.ListConnectionsResponse.connections:type_name -> skep.v1.ConnectionInfo
-	39, // 40: skep.v1.ConnectionInfo.process:type_name -> skep.v1.Process
-	42, // 41: skep.v1.ConnectionInfo.connection:type_name -> skep.v1.Connection
-	37, // 42: skep.v1.ConnectionInfo.opened:type_name -> google.protobuf.Timestamp
-	37, // 43: skep.v1.ConnectionInfo.closed:type_name -> google.protobuf.Timestamp
-	37, // 44: skep.v1.ConnectionInfo.counted:type_name -> google.protobuf.Timestamp
-	0,  // 45: skep.v1.GetIdentityResponse.role:type_name -> skep.v1.Role
-	37, // 46: skep.v1.GetIdentityResponse.expires:type_name -> google.protobuf.Timestamp
-	0,  // 47: skep.v1.CreateTokenRequest.role:type_name -> skep.v1.Role
-	36, // 48: skep.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
-	0,  // 49: skep.v1.CreateTokenResponse.role:type_name -> skep.v1.Role
-	37, // 50: skep.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
-	1,  // 51: skep.v1.ExportRequest.filter:type_name -> skep.v1.Filter
-	37, // 52: skep.v1.ExportRequest.from:type_name -> google.protobuf.Timestamp
-	37, // 53: skep.v1.ExportRequest.until:type_name -> google.protobuf.Timestamp
-	4,  // 54: skep.v1.AgentService.GetStatus:input_type -> skep.v1.GetStatusRequest
-	17, // 55: skep.v1.AgentService.GetDoctor:input_type -> skep.v1.GetDoctorRequest
-	2,  // 56: skep.v1.AgentService.Observe:input_type -> skep.v1.ObserveRequest
-	20, // 57: skep.v1.AgentService.ListProcesses:input_type -> skep.v1.ListProcessesRequest
-	23, // 58: skep.v1.AgentService.GetProcess:input_type -> skep.v1.GetProcessRequest
-	25, // 59: skep.v1.AgentService.ListConnections:input_type -> skep.v1.ListConnectionsRequest
-	34, // 60: skep.v1.AgentService.Export:input_type -> skep.v1.ExportRequest
-	28, // 61: skep.v1.AgentService.GetDiagnostics:input_type -> skep.v1.GetDiagnosticsRequest
-	30, // 62: skep.v1.AgentService.GetIdentity:input_type -> skep.v1.GetIdentityRequest
-	32, // 63: skep.v1.AgentService.CreateToken:input_type -> skep.v1.CreateTokenRequest
-	5,  // 64: skep.v1.AgentService.GetStatus:output_type -> skep.v1.GetStatusResponse
-	18, // 65: skep.v1.AgentService.GetDoctor:output_type -> skep.v1.GetDoctorResponse
-	3,  // 66: skep.v1.AgentService.Observe:output_type -> skep.v1.ObserveResponse
-	21, // 67: skep.v1.AgentService.ListProcesses:output_type -> skep.v1.ListProcessesResponse
-	24, // 68: skep.v1.AgentService.GetProcess:output_type -> skep.v1.GetProcessResponse
-	26, // 69: skep.v1.AgentService.ListConnections:output_type -> skep.v1.ListConnectionsResponse
-	35, // 70: skep.v1.AgentService.Export:output_type -> skep.v1.ExportResponse
-	29, // 71: skep.v1.AgentService.GetDiagnostics:output_type -> skep.v1.GetDiagnosticsResponse
-	31, // 72: skep.v1.AgentService.GetIdentity:output_type -> skep.v1.GetIdentityResponse
-	33, // 73: skep.v1.AgentService.CreateToken:output_type -> skep.v1.CreateTokenResponse
-	64, // [64:74] is the sub-list for method output_type
-	54, // [54:64] is the sub-list for method input_type
-	54, // [54:54] is the sub-list for extension type_name
-	54, // [54:54] is the sub-list for extension extendee
-	0,  // [0:54] is the sub-list for field type_name
+	39, // 1: skep.v1.ObserveRequest.since:type_name -> google.protobuf.Duration
+	40, // 2: skep.v1.ObserveRequest.from:type_name -> google.protobuf.Timestamp
+	40, // 3: skep.v1.ObserveRequest.until:type_name -> google.protobuf.Timestamp
+	41, // 4: skep.v1.ObserveResponse.records:type_name -> skep.v1.Record
+	1,  // 5: skep.v1.CountRecordsRequest.filter:type_name -> skep.v1.Filter
+	40, // 6: skep.v1.CountRecordsRequest.from:type_name -> google.protobuf.Timestamp
+	40, // 7: skep.v1.CountRecordsRequest.until:type_name -> google.protobuf.Timestamp
+	39, // 8: skep.v1.CountRecordsRequest.step:type_name -> google.protobuf.Duration
+	6,  // 9: skep.v1.CountRecordsResponse.kinds:type_name -> skep.v1.KindCounts
+	40, // 10: skep.v1.CountRecordsResponse.complete_from:type_name -> google.protobuf.Timestamp
+	40, // 11: skep.v1.GetStatusResponse.started:type_name -> google.protobuf.Timestamp
+	39, // 12: skep.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
+	10, // 13: skep.v1.GetStatusResponse.kinds:type_name -> skep.v1.KindStatus
+	11, // 14: skep.v1.GetStatusResponse.losses:type_name -> skep.v1.LossCount
+	12, // 15: skep.v1.GetStatusResponse.subscribers:type_name -> skep.v1.Subscriber
+	14, // 16: skep.v1.GetStatusResponse.processes:type_name -> skep.v1.TableStatus
+	14, // 17: skep.v1.GetStatusResponse.connections:type_name -> skep.v1.TableStatus
+	14, // 18: skep.v1.GetStatusResponse.containers:type_name -> skep.v1.TableStatus
+	15, // 19: skep.v1.GetStatusResponse.memory:type_name -> skep.v1.MemoryStatus
+	17, // 20: skep.v1.GetStatusResponse.programs:type_name -> skep.v1.ProgramStatus
+	39, // 21: skep.v1.GetStatusResponse.agent_cpu:type_name -> google.protobuf.Duration
+	18, // 22: skep.v1.GetStatusResponse.signals:type_name -> skep.v1.SignalStatus
+	9,  // 23: skep.v1.GetStatusResponse.store:type_name -> skep.v1.StoreStatus
+	13, // 24: skep.v1.GetStatusResponse.outputs:type_name -> skep.v1.OutputStatus
+	39, // 25: skep.v1.StoreStatus.max_age:type_name -> google.protobuf.Duration
+	40, // 26: skep.v1.StoreStatus.oldest:type_name -> google.protobuf.Timestamp
+	40, // 27: skep.v1.Subscriber.since:type_name -> google.protobuf.Timestamp
+	16, // 28: skep.v1.MemoryStatus.maps:type_name -> skep.v1.MapStatus
+	19, // 29: skep.v1.SignalStatus.rungs:type_name -> skep.v1.RungStatus
+	22, // 30: skep.v1.GetDoctorResponse.checks:type_name -> skep.v1.Check
+	18, // 31: skep.v1.GetDoctorResponse.signals:type_name -> skep.v1.SignalStatus
+	1,  // 32: skep.v1.ListProcessesRequest.filter:type_name -> skep.v1.Filter
+	40, // 33: skep.v1.ListProcessesRequest.at:type_name -> google.protobuf.Timestamp
+	25, // 34: skep.v1.ListProcessesResponse.processes:type_name -> skep.v1.ProcessInfo
+	42, // 35: skep.v1.ProcessInfo.process:type_name -> skep.v1.Process
+	40, // 36: skep.v1.ProcessInfo.started:type_name -> google.protobuf.Timestamp
+	40, // 37: skep.v1.ProcessInfo.exited:type_name -> google.protobuf.Timestamp
+	43, // 38: skep.v1.ProcessInfo.exit:type_name -> skep.v1.Exit
+	44, // 39: skep.v1.ProcessInfo.exec:type_name -> skep.v1.Exec
+	25, // 40: skep.v1.GetProcessResponse.process:type_name -> skep.v1.ProcessInfo
+	25, // 41: skep.v1.GetProcessResponse.ancestors:type_name -> skep.v1.ProcessInfo
+	25, // 42: skep.v1.GetProcessResponse.children:type_name -> skep.v1.ProcessInfo
+	30, // 43: skep.v1.GetProcessResponse.connections:type_name -> skep.v1.ConnectionInfo
+	1,  // 44: skep.v1.ListConnectionsRequest.filter:type_name -> skep.v1.Filter
+	30, // 45: skep.v1.ListConnectionsResponse.connections:type_name -> skep.v1.ConnectionInfo
+	42, // 46: skep.v1.ConnectionInfo.process:type_name -> skep.v1.Process
+	45, // 47: skep.v1.ConnectionInfo.connection:type_name -> skep.v1.Connection
+	40, // 48: skep.v1.ConnectionInfo.opened:type_name -> google.protobuf.Timestamp
+	40, // 49: skep.v1.ConnectionInfo.closed:type_name -> google.protobuf.Timestamp
+	40, // 50: skep.v1.ConnectionInfo.counted:type_name -> google.protobuf.Timestamp
+	0,  // 51: skep.v1.GetIdentityResponse.role:type_name -> skep.v1.Role
+	40, // 52: skep.v1.GetIdentityResponse.expires:type_name -> google.protobuf.Timestamp
+	0,  // 53: skep.v1.CreateTokenRequest.role:type_name -> skep.v1.Role
+	39, // 54: skep.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
+	0,  // 55: skep.v1.CreateTokenResponse.role:type_name -> skep.v1.Role
+	40, // 56: skep.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
+	1,  // 57: skep.v1.ExportRequest.filter:type_name -> skep.v1.Filter
+	40, // 58: skep.v1.ExportRequest.from:type_name -> google.protobuf.Timestamp
+	40, // 59: skep.v1.ExportRequest.until:type_name -> google.protobuf.Timestamp
+	7,  // 60: skep.v1.AgentService.GetStatus:input_type -> skep.v1.GetStatusRequest
+	20, // 61: skep.v1.AgentService.GetDoctor:input_type -> skep.v1.GetDoctorRequest
+	2,  // 62: skep.v1.AgentService.Observe:input_type -> skep.v1.ObserveRequest
+	4,  // 63: skep.v1.AgentService.CountRecords:input_type -> skep.v1.CountRecordsRequest
+	23, // 64: skep.v1.AgentService.ListProcesses:input_type -> skep.v1.ListProcessesRequest
+	26, // 65: skep.v1.AgentService.GetProcess:input_type -> skep.v1.GetProcessRequest
+	28, // 66: skep.v1.AgentService.ListConnections:input_type -> skep.v1.ListConnectionsRequest
+	37, // 67: skep.v1.AgentService.Export:input_type -> skep.v1.ExportRequest
+	31, // 68: skep.v1.AgentService.GetDiagnostics:input_type -> skep.v1.GetDiagnosticsRequest
+	33, // 69: skep.v1.AgentService.GetIdentity:input_type -> skep.v1.GetIdentityRequest
+	35, // 70: skep.v1.AgentService.CreateToken:input_type -> skep.v1.CreateTokenRequest
+	8,  // 71: skep.v1.AgentService.GetStatus:output_type -> skep.v1.GetStatusResponse
+	21, // 72: skep.v1.AgentService.GetDoctor:output_type -> skep.v1.GetDoctorResponse
+	3,  // 73: skep.v1.AgentService.Observe:output_type -> skep.v1.ObserveResponse
+	5,  // 74: skep.v1.AgentService.CountRecords:output_type -> skep.v1.CountRecordsResponse
+	24, // 75: skep.v1.AgentService.ListProcesses:output_type -> skep.v1.ListProcessesResponse
+	27, // 76: skep.v1.AgentService.GetProcess:output_type -> skep.v1.GetProcessResponse
+	29, // 77: skep.v1.AgentService.ListConnections:output_type -> skep.v1.ListConnectionsResponse
+	38, // 78: skep.v1.AgentService.Export:output_type -> skep.v1.ExportResponse
+	32, // 79: skep.v1.AgentService.GetDiagnostics:output_type -> skep.v1.GetDiagnosticsResponse
+	34, // 80: skep.v1.AgentService.GetIdentity:output_type -> skep.v1.GetIdentityResponse
+	36, // 81: skep.v1.AgentService.CreateToken:output_type -> skep.v1.CreateTokenResponse
+	71, // [71:82] is the sub-list for method output_type
+	60, // [60:71] is the sub-list for method input_type
+	60, // [60:60] is the sub-list for extension type_name
+	60, // [60:60] is the sub-list for extension extendee
+	0,  // [0:60] is the sub-list for field type_name
 }
 
 func init() { file_skep_v1_agent_proto_init() }
@@ -3094,7 +3327,7 @@ func file_skep_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_skep_v1_agent_proto_rawDesc), len(file_skep_v1_agent_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   35,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

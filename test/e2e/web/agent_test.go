@@ -125,15 +125,24 @@ func TestPage(t *testing.T) {
 	if err != nil {
 		t.Fatalf("skep token: %v", err)
 	}
+	server := startNameServer(t)
 	var ran int
-	got, argument := walk(t, fmt.Sprintf("http://%s/?token=%s", addr, strings.TrimSpace(string(token))), "agent", func(_, argument string) error {
+	got, argument := walk(t, fmt.Sprintf("http://%s/?token=%s", addr, strings.TrimSpace(string(token))), "agent", func(what, argument string) error {
+		if what == "resolve" {
+			return server.ask(argument + ".skep.test")
+		}
 		echo := exec.Command("/bin/echo", "--", argument)
 		err := echo.Run()
-		ran = echo.ProcessState.Pid()
+		if ran == 0 { // its record is the one that is opened
+			ran = echo.ProcessState.Pid()
+		}
 		return err
 	})
 	if want := []string{"/bin/echo", "--", argument}; !slices.Equal(got.Args, want) {
 		t.Errorf("the page shows arguments %q, ran %q", got.Args, want)
+	}
+	if want := (question{argument + ".skep.test", "NXDOMAIN", server.addr, uint32(os.Getpid())}); got.Dns != want {
+		t.Errorf("the page shows the question %+v, asked was %+v", got.Dns, want)
 	}
 	exe, err := filepath.EvalSymlinks("/bin/echo")
 	if err != nil {

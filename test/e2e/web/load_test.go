@@ -41,7 +41,7 @@ type loads struct {
 func TestPageUnderLoad(t *testing.T) {
 	needBrowser(t)
 	if testing.Short() {
-		t.Skip("measures for a minute: not with -short")
+		t.Skip("measures for two minutes: not with -short")
 	}
 	for _, c := range []struct {
 		name   string
@@ -51,8 +51,9 @@ func TestPageUnderLoad(t *testing.T) {
 		views  []string
 	}{
 		{"sampled", fakeagent.Options{Rate: 5000, Processes: 3000}, 30, "sampled by the agent",
-			[]string{"overview", "processes", "processes?group=container", "connections", "connections?view=graph"}},
-		{"unsampled", fakeagent.Options{Rate: 5000, Processes: 3000, Unsampled: true}, 60, "showing all", []string{"overview", "processes", "connections"}},
+			[]string{"overview", "processes", "processes?group=container", "connections", "connections?view=graph", "events", "events?span=24h", "dns"}},
+		{"unsampled", fakeagent.Options{Rate: 5000, Processes: 3000, Unsampled: true}, 60, "showing all",
+			[]string{"overview", "processes", "connections", "events", "dns"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := startFake(t, c.opts)

@@ -8,6 +8,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { watch, withBrowser } from './browser.mjs';
+import { dnsView, eventsView } from './past.mjs';
 
 const [link, shots, argument, scenario] = process.argv.slice(2);
 const origin = new URL(link).origin;
@@ -139,6 +140,8 @@ await withBrowser({ colorScheme: 'light' }, async (context) => {
   faults.push(...(await linkHoldsRecord(context, page.url())));
   await processPage(page, record);
   await otherPages(page);
+  faults.push(...(await eventsView(context, page, origin, { ask, watch, argument })));
+  const dns = await dnsView(page, origin, { ask, argument });
   await themes(page);
   assert.deepEqual(faults, []);
   if (scenario === 'fake') {
@@ -149,6 +152,6 @@ await withBrowser({ colorScheme: 'light' }, async (context) => {
     // Calls to an agent that is away are errors that the browser logs by itself.
     assert.deepEqual(faults.filter((f) => !/status of 502|net::ERR/.test(f)), []);
   }
-  console.log(JSON.stringify({ pid: record.process.pid, args: record.exec.args, exe: record.process.exe }));
+  console.log(JSON.stringify({ pid: record.process.pid, args: record.exec.args, exe: record.process.exe, dns }));
 });
 process.exit(0);

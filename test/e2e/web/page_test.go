@@ -57,7 +57,7 @@ type script struct {
 // run returns the script's last line.
 func (s script) run(t *testing.T, args ...string) []byte {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", args...)
 	var stderr bytes.Buffer
@@ -102,6 +102,13 @@ type shown struct {
 	Pid  uint32
 	Args []string
 	Exe  string
+	Dns  question
+}
+
+// question is what the page says of the name that was asked for.
+type question struct {
+	Name, Rcode, Server string
+	Pid                 uint32
 }
 
 func walk(t *testing.T, link, scenario string, do func(what string, argument string) error) (shown, string) {
@@ -172,12 +179,14 @@ func (h *fakeHost) start(o fakeagent.Options) {
 // TestPageOnFakeAgent walks through the page on invented data: everything but the kernel.
 func TestPageOnFakeAgent(t *testing.T) {
 	needBrowser(t)
-	o := fakeagent.Options{Rate: 300, Loss: true}
+	o := fakeagent.Options{Rate: 300, Loss: true, Past: time.Hour}
 	h := startFake(t, o)
 	got, argument := walk(t, h.link, "fake", func(what, argument string) error {
 		switch what {
 		case "exec":
 			h.Exec("/bin/echo", "echo", "--", argument)
+		case "resolve":
+			h.Resolve(argument + ".skep.test")
 		case "stop":
 			h.stop()
 			<-h.ended
@@ -194,5 +203,8 @@ func TestPageOnFakeAgent(t *testing.T) {
 	})
 	if want := []string{"echo", "--", argument}; !slices.Equal(got.Args, want) {
 		t.Errorf("the page shows %q, the agent said %q", got.Args, want)
+	}
+	if want := (question{argument + ".skep.test", "NXDOMAIN", "10.88.0.1", 1}); got.Dns != want {
+		t.Errorf("the page shows the question %+v, the agent said %+v", got.Dns, want)
 	}
 }

@@ -50,6 +50,24 @@ for (const colorScheme of ['dark', 'light']) {
     await page.locator('.feed a').first().click();
     await page.waitForTimeout(1500);
     await shot('record');
+    for (const [name, hash] of [
+      ['events', 'events?span=24h'], ['events-live', 'events'], ['events-filtered', 'events?span=1h&kinds=exec%2Cdns&comm=gunicorn'],
+      ['dns', 'dns?span=24h'], ['dns-server', 'dns?span=24h&by=server'], ['dns-process', 'dns?span=24h&by=process'],
+    ]) {
+      await page.goto(`${origin}/#/${hash}`);
+      await page.waitForTimeout(3000);
+      if (name === 'dns') await page.locator('.fold').first().click();
+      if (name === 'events') {
+        await page.locator('.feed a').nth(4).click();
+        const plot = await page.getByRole('application').boundingBox();
+        await page.mouse.move(plot.x + plot.width * 0.3, plot.y + 40);
+        await page.mouse.down();
+        await page.mouse.move(plot.x + plot.width * 0.5, plot.y + 60, { steps: 4 });
+      }
+      await page.waitForTimeout(1000);
+      await shot(name);
+      await page.mouse.up();
+    }
     for (const f of faults) console.log(colorScheme, f);
   });
 }

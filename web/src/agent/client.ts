@@ -13,6 +13,9 @@ export const agent = createClient(
 /** How long a call that is no stream may take. */
 export const callTimeout = 8000;
 
+/** How long a search through the disk log may take. */
+export const searchTimeout = 60_000;
+
 export function failure(e: unknown): { code: Code; message: string } {
   const error = ConnectError.from(e, Code.Unavailable);
   // A server that is gone is a network error to fetch, which Connect cannot name.
@@ -30,4 +33,10 @@ export function sleep(ms: number, signal: AbortSignal): Promise<void> {
     const timer = setTimeout(end, ms);
     signal.addEventListener('abort', end);
   });
+}
+
+/** Lets the browser do what waits: input, frames. */
+export function pause(): Promise<void> {
+  const scheduler = (globalThis as { scheduler?: { yield?: () => Promise<void> } }).scheduler;
+  return scheduler?.yield?.() ?? new Promise((done) => setTimeout(done));
 }

@@ -2,6 +2,7 @@
 
 import type { ObserveResponse } from '../api/skep/v1/agent_pb';
 import type { Record as Rec } from '../api/skep/v1/record_pb';
+import { millis } from '../model/format';
 
 /** Records that the page keeps. */
 const capacity = 1000;
@@ -10,9 +11,14 @@ const backlog = 5000;
 /** The window of the shown and sampled rates. */
 const windowMs = 2000;
 
-/** Names a record for a link. Losses of this stream alone have no number. */
+/** Names a record of a boot. Losses of this stream alone have no number. */
 export function key(r: Rec): string {
   return `${r.kind}.${r.seq}`;
+}
+
+/** Names a record in a link so that it can be found in the past: also its pid, and its time in ms. */
+export function recordName(r: Rec): string {
+  return `${key(r)}.${r.process?.pid ?? 0}.${Math.floor(millis(r.time))}`;
 }
 
 let arrivals = 0;
@@ -41,6 +47,8 @@ export class Feed {
   /** Records a second that reached the page, and that the agent left out. */
   shownRate = $state(0);
   sampledRate = $state(0);
+  /** Records that the agent left out since the stream has its filter. */
+  sampledOut = $state(0);
   paused = $state(false);
   /** Rows that move under the pointer cannot be clicked. */
   held = $state(false);
@@ -49,6 +57,7 @@ export class Feed {
   #pending: Rec[] = [];
   #frame = 0;
   #arrivals: Arrival[] = [];
+  #held = new Set<() => Rec[]>();
   #listeners = new Set<(news: Rec[]) => void>();
 
   /** Calls back with the news of each frame. Returns how to stop. */
@@ -61,17 +70,30 @@ export class Feed {
     const news = past ? this.#unseen(m.records) : m.records;
     this.#pending.push(...news);
     if (this.#pending.length > backlog) this.#pending = this.#pending.slice(-capacity);
+    this.sampledOut += Number(m.sampledOut);
     if (!past) this.#arrivals.push({ at: performance.now(), shown: news.length, sampled: Number(m.sampledOut) });
     this.#frame ||= requestAnimationFrame(() => this.#flush());
   }
 
   clear() {
+    this.sampledOut = 0;
     this.#pending = [];
     this.records = this.#kept = [];
   }
 
+  /** A record that the page has, in this feed or in what a view holds. */
   find(wanted: (r: Rec) => boolean): Rec | undefined {
-    return this.records.find(wanted) ?? this.#kept.find(wanted);
+    for (const records of [this.records, this.#kept, ...[...this.#held].map((f) => f())]) {
+      const found = records.find(wanted);
+      if (found) return found;
+    }
+    return undefined;
+  }
+
+  /** Lets find look into the records of a view as well. Returns how to stop. */
+  holds(records: () => Rec[]): () => void {
+    this.#held.add(records);
+    return () => this.#held.delete(records);
   }
 
   /** Shows what was kept while the rows stood still. */

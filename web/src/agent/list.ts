@@ -3,7 +3,7 @@
 import { create, type DescMessage, type DescMethodUnary, fromBinary, type MessageInitShape, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
 import { Code, ConnectError } from '@connectrpc/connect';
-import { callTimeout } from './client';
+import { callTimeout, pause } from './client';
 
 /** How long the main thread works on a list at a stretch. */
 const sliceMs = 8;
@@ -50,12 +50,6 @@ async function decode<T>(reader: BinaryReader, make: (bytes: Uint8Array) => T, s
     until = performance.now() + sliceMs;
   }
   return out;
-}
-
-/** Lets the browser do what waits: input, frames. */
-function pause(): Promise<void> {
-  const scheduler = (globalThis as { scheduler?: { yield?: () => Promise<void> } }).scheduler;
-  return scheduler?.yield?.() ?? new Promise((done) => setTimeout(done));
 }
 
 /** The error of a Connect answer that is not 200. */

@@ -2,6 +2,8 @@
 
 import { Code } from '@connectrpc/connect';
 import type { GetStatusResponse } from '../api/skep/v1/agent_pb';
+import type { FilterInit } from '../model/filter';
+import { millis, seconds } from '../model/format';
 import { agent, callTimeout, failure, sleep } from './client';
 import { Feed } from './feed.svelte';
 import { between, extend, type Point } from './rates';
@@ -27,8 +29,9 @@ class Session {
 
   #run: AbortController | undefined;
   #stream: AbortController | undefined;
-  #kinds: string[] = [];
-  #where = '';
+  #filter: FilterInit = {};
+  /** How far the agent's clock is ahead of this browser's, in ms. */
+  #ahead = 0;
 
   start() {
     document.addEventListener('visibilitychange', () => (document.hidden ? this.#pause() : this.#resume()));
@@ -37,12 +40,16 @@ class Session {
   }
 
   /** What the stream brings. The agent filters, so sampling spares what matters. */
-  select(kinds: string[], where: string) {
-    if (kinds.join() === this.#kinds.join() && where === this.#where) return;
-    this.#kinds = kinds;
-    this.#where = where;
+  select(filter: FilterInit) {
+    if (JSON.stringify(filter) === JSON.stringify(this.#filter)) return;
+    this.#filter = filter;
     this.feed.clear();
     this.#stream?.abort();
+  }
+
+  /** The agent's time of day in ms since 1970: periods are about its records. */
+  now(): number {
+    return Date.now() + this.#ahead;
   }
 
   #pause() {
@@ -67,6 +74,7 @@ class Session {
         if (stop.aborted) return;
         this.history = extend(this.history, between(this.status, now));
         this.status = now;
+        this.#ahead = millis(now.started) + seconds(now.uptime) * 1000 - Date.now();
         if (this.link !== 'live') this.link = 'live';
       } catch (e) {
         if (!stop.aborted) this.#fail(e);
@@ -94,8 +102,7 @@ class Session {
       const signal = AbortSignal.any([stop, this.#stream.signal]);
       let past = true;
       try {
-        const filter = { kinds: this.#kinds, where: this.#where };
-        for await (const m of agent.observe({ filter, last: 200, follow: true, maxRate }, { signal })) {
+        for await (const m of agent.observe({ filter: this.#filter, last: 200, follow: true, maxRate }, { signal })) {
           past &&= !m.live;
           wait = 0;
           this.streamProblem = '';

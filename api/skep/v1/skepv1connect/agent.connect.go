@@ -41,6 +41,9 @@ const (
 	AgentServiceGetDoctorProcedure = "/skep.v1.AgentService/GetDoctor"
 	// AgentServiceObserveProcedure is the fully-qualified name of the AgentService's Observe RPC.
 	AgentServiceObserveProcedure = "/skep.v1.AgentService/Observe"
+	// AgentServiceCountRecordsProcedure is the fully-qualified name of the AgentService's CountRecords
+	// RPC.
+	AgentServiceCountRecordsProcedure = "/skep.v1.AgentService/CountRecords"
 	// AgentServiceListProcessesProcedure is the fully-qualified name of the AgentService's
 	// ListProcesses RPC.
 	AgentServiceListProcessesProcedure = "/skep.v1.AgentService/ListProcesses"
@@ -70,6 +73,8 @@ type AgentServiceClient interface {
 	GetDoctor(context.Context, *v1.GetDoctorRequest) (*v1.GetDoctorResponse, error)
 	// The recent past and the live stream. Role view.
 	Observe(context.Context, *v1.ObserveRequest) (*connect.ServerStreamForClient[v1.ObserveResponse], error)
+	// How many records there were in each step of a time, without the records. Role view.
+	CountRecords(context.Context, *v1.CountRecordsRequest) (*v1.CountRecordsResponse, error)
 	// The process table. Role view.
 	ListProcesses(context.Context, *v1.ListProcessesRequest) (*v1.ListProcessesResponse, error)
 	// One process with its ancestors, children, connections and exit. Role view.
@@ -113,6 +118,12 @@ func NewAgentServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			httpClient,
 			baseURL+AgentServiceObserveProcedure,
 			connect.WithSchema(agentServiceMethods.ByName("Observe")),
+			connect.WithClientOptions(opts...),
+		),
+		countRecords: connect.NewClient[v1.CountRecordsRequest, v1.CountRecordsResponse](
+			httpClient,
+			baseURL+AgentServiceCountRecordsProcedure,
+			connect.WithSchema(agentServiceMethods.ByName("CountRecords")),
 			connect.WithClientOptions(opts...),
 		),
 		listProcesses: connect.NewClient[v1.ListProcessesRequest, v1.ListProcessesResponse](
@@ -165,6 +176,7 @@ type agentServiceClient struct {
 	getStatus       *connect.Client[v1.GetStatusRequest, v1.GetStatusResponse]
 	getDoctor       *connect.Client[v1.GetDoctorRequest, v1.GetDoctorResponse]
 	observe         *connect.Client[v1.ObserveRequest, v1.ObserveResponse]
+	countRecords    *connect.Client[v1.CountRecordsRequest, v1.CountRecordsResponse]
 	listProcesses   *connect.Client[v1.ListProcessesRequest, v1.ListProcessesResponse]
 	getProcess      *connect.Client[v1.GetProcessRequest, v1.GetProcessResponse]
 	listConnections *connect.Client[v1.ListConnectionsRequest, v1.ListConnectionsResponse]
@@ -195,6 +207,15 @@ func (c *agentServiceClient) GetDoctor(ctx context.Context, req *v1.GetDoctorReq
 // Observe calls skep.v1.AgentService.Observe.
 func (c *agentServiceClient) Observe(ctx context.Context, req *v1.ObserveRequest) (*connect.ServerStreamForClient[v1.ObserveResponse], error) {
 	return c.observe.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// CountRecords calls skep.v1.AgentService.CountRecords.
+func (c *agentServiceClient) CountRecords(ctx context.Context, req *v1.CountRecordsRequest) (*v1.CountRecordsResponse, error) {
+	response, err := c.countRecords.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // ListProcesses calls skep.v1.AgentService.ListProcesses.
@@ -264,6 +285,8 @@ type AgentServiceHandler interface {
 	GetDoctor(context.Context, *v1.GetDoctorRequest) (*v1.GetDoctorResponse, error)
 	// The recent past and the live stream. Role view.
 	Observe(context.Context, *v1.ObserveRequest, *connect.ServerStream[v1.ObserveResponse]) error
+	// How many records there were in each step of a time, without the records. Role view.
+	CountRecords(context.Context, *v1.CountRecordsRequest) (*v1.CountRecordsResponse, error)
 	// The process table. Role view.
 	ListProcesses(context.Context, *v1.ListProcessesRequest) (*v1.ListProcessesResponse, error)
 	// One process with its ancestors, children, connections and exit. Role view.
@@ -303,6 +326,12 @@ func NewAgentServiceHandler(svc AgentServiceHandler, opts ...connect.HandlerOpti
 		AgentServiceObserveProcedure,
 		svc.Observe,
 		connect.WithSchema(agentServiceMethods.ByName("Observe")),
+		connect.WithHandlerOptions(opts...),
+	)
+	agentServiceCountRecordsHandler := connect.NewUnaryHandlerSimple(
+		AgentServiceCountRecordsProcedure,
+		svc.CountRecords,
+		connect.WithSchema(agentServiceMethods.ByName("CountRecords")),
 		connect.WithHandlerOptions(opts...),
 	)
 	agentServiceListProcessesHandler := connect.NewUnaryHandlerSimple(
@@ -355,6 +384,8 @@ func NewAgentServiceHandler(svc AgentServiceHandler, opts ...connect.HandlerOpti
 			agentServiceGetDoctorHandler.ServeHTTP(w, r)
 		case AgentServiceObserveProcedure:
 			agentServiceObserveHandler.ServeHTTP(w, r)
+		case AgentServiceCountRecordsProcedure:
+			agentServiceCountRecordsHandler.ServeHTTP(w, r)
 		case AgentServiceListProcessesProcedure:
 			agentServiceListProcessesHandler.ServeHTTP(w, r)
 		case AgentServiceGetProcessProcedure:
@@ -388,6 +419,10 @@ func (UnimplementedAgentServiceHandler) GetDoctor(context.Context, *v1.GetDoctor
 
 func (UnimplementedAgentServiceHandler) Observe(context.Context, *v1.ObserveRequest, *connect.ServerStream[v1.ObserveResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("skep.v1.AgentService.Observe is not implemented"))
+}
+
+func (UnimplementedAgentServiceHandler) CountRecords(context.Context, *v1.CountRecordsRequest) (*v1.CountRecordsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("skep.v1.AgentService.CountRecords is not implemented"))
 }
 
 func (UnimplementedAgentServiceHandler) ListProcesses(context.Context, *v1.ListProcessesRequest) (*v1.ListProcessesResponse, error) {

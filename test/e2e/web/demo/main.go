@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"time"
 
 	skepweb "github.com/skep-io/skep/internal/web"
 	"github.com/skep-io/skep/test/e2e/web/fakeagent"
@@ -24,6 +25,7 @@ func main() {
 	flag.IntVar(&o.Rate, "rate", 400, "events a second")
 	flag.IntVar(&o.Processes, "processes", 0, "idle processes beside the cast")
 	flag.BoolVar(&o.Loss, "loss", false, "lose events now and then")
+	flag.DurationVar(&o.Past, "past", 25*time.Hour, "how far back the agent remembers")
 	flag.BoolVar(&o.Unsampled, "unsampled", false, "ignore max_rate")
 	flag.Parse()
 	if err := run(o, *listen); err != nil {

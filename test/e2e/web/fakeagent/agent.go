@@ -33,6 +33,8 @@ type Options struct {
 	Processes int
 	// Loss makes a ring overflow now and then.
 	Loss bool
+	// Past is how far back the agent remembers when it is made.
+	Past time.Duration
 	// Unsampled ignores max_rate: every event reaches the page.
 	Unsampled bool
 }
@@ -53,7 +55,8 @@ type Agent struct {
 	log       []*skepv1.Record
 	followers map[chan *skepv1.Record]*uint64
 	nextPid   uint32
-	cast      int // how many of the table are there from the start
+	at        time.Time // of what is published; zero: now
+	cast      int       // how many of the table are there from the start
 }
 
 // New builds the host; Run brings it to life.
@@ -62,6 +65,9 @@ func New(o Options) *Agent {
 		gone: map[string]*skepv1.ProcessInfo{}, received: map[string]uint64{},
 		followers: map[chan *skepv1.Record]*uint64{}, nextPid: 20000}
 	a.populate()
+	if o.Past > 0 {
+		a.before()
+	}
 	return a
 }
 
@@ -111,7 +117,10 @@ func (a *Agent) Publish(r *skepv1.Record) {
 }
 
 func (a *Agent) publish(r *skepv1.Record) {
-	now := time.Now()
+	now := a.at
+	if now.IsZero() {
+		now = time.Now()
+	}
 	a.received[r.Kind]++
 	r.NodeId, r.BootId, r.NodeName = nodeID, bootID, "osprey"
 	r.Seq, r.Time, r.BootNs = a.received[r.Kind], timestamppb.New(now), uint64(now.Sub(a.started))

@@ -30,14 +30,15 @@ func (a *Agent) step() {
 		a.spawn(commands[a.rng.IntN(len(commands))])
 	case n < 54:
 		a.finish()
-	case n < 82:
+	case n < 62:
+		a.resolve()
+	case n < 84:
 		a.traffic("open")
 	default:
 		a.traffic("close")
 	}
 	if a.opts.Loss && a.rng.IntN(4000) == 0 {
-		a.lost += 37
-		a.publish(&skepv1.Record{Kind: "loss", Body: &skepv1.Record_Loss{Loss: &skepv1.Loss{LostKind: "close", Count: 37, Place: "ring_full"}}})
+		a.lose(37)
 	}
 }
 

@@ -25,10 +25,12 @@ func (a *Agent) Observe(ctx context.Context, req *skepv1.ObserveRequest, out *co
 		delete(a.followers, ch)
 		a.mu.Unlock()
 	}()
-	if err := out.Send(&skepv1.ObserveResponse{Records: past, Live: !req.Follow}); err != nil || !req.Follow {
-		return err
+	for batch := range slices.Chunk(past, 512) {
+		if err := out.Send(&skepv1.ObserveResponse{Records: batch}); err != nil {
+			return err
+		}
 	}
-	if err := out.Send(&skepv1.ObserveResponse{Live: true}); err != nil {
+	if err := out.Send(&skepv1.ObserveResponse{Live: true}); err != nil || !req.Follow {
 		return err
 	}
 	return a.follow(ctx, req, ch, out)
@@ -64,25 +66,6 @@ func (a *Agent) follow(ctx context.Context, req *skepv1.ObserveRequest, ch chan 
 			return err
 		}
 	}
-}
-
-func (a *Agent) past(req *skepv1.ObserveRequest) []*skepv1.Record {
-	var got []*skepv1.Record
-	for _, r := range slices.Backward(a.log) {
-		if len(got) == int(req.Last) {
-			break
-		}
-		if matches(req.Filter, r) {
-			got = append(got, r)
-		}
-	}
-	slices.Reverse(got)
-	return got
-}
-
-func matches(f *skepv1.Filter, r *skepv1.Record) bool {
-	return (len(f.GetKinds()) == 0 || slices.Contains(f.GetKinds(), r.Kind)) &&
-		(len(f.GetPids()) == 0 || slices.Contains(f.GetPids(), r.GetProcess().GetPid()))
 }
 
 // Followers is how many streams are open.

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file skep/v1/agent.proto.
  */
 export const file_skep_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChNza2VwL3YxL2FnZW50LnByb3RvEgdza2VwLnYxIqgBCgZGaWx0ZXISDQoFa2luZHMYASADKAkSDAoEcGlkcxgCIAMoDRIMCgRleGVzGAMgAygJEg0KBWNvbW1zGAQgAygJEgwKBHVpZHMYBSADKA0SEgoKY29udGFpbmVycxgGIAMoCRIVCg1hbmNlc3Rvcl9leGVzGAcgAygJEg0KBWFkZHJzGAggAygJEg0KBXBvcnRzGAkgAygNEg0KBXdoZXJlGAogASgJIuABCg5PYnNlcnZlUmVxdWVzdBIfCgZmaWx0ZXIYASABKAsyDy5za2VwLnYxLkZpbHRlchIMCgRsYXN0GAIgASgNEigKBXNpbmNlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg4KBmZvbGxvdxgEIAEoCBIQCghtYXhfcmF0ZRgFIAEoDRIoCgRmcm9tGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiVgoPT2JzZXJ2ZVJlc3BvbnNlEiAKB3JlY29yZHMYASADKAsyDy5za2VwLnYxLlJlY29yZBITCgtzYW1wbGVkX291dBgCIAEoBBIMCgRsaXZlGAMgASgIIhIKEEdldFN0YXR1c1JlcXVlc3Qi4QUKEUdldFN0YXR1c1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSDwoHbm9kZV9pZBgCIAEoCRIPCgdib290X2lkGAMgASgJEhEKCW5vZGVfbmFtZRgEIAEoCRIrCgdzdGFydGVkGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgZ1cHRpbWUYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SIgoFa2luZHMYByADKAsyEy5za2VwLnYxLktpbmRTdGF0dXMSIgoGbG9zc2VzGAggAygLMhIuc2tlcC52MS5Mb3NzQ291bnQSKAoLc3Vic2NyaWJlcnMYCSADKAsyEy5za2VwLnYxLlN1YnNjcmliZXISJwoJcHJvY2Vzc2VzGAogASgLMhQuc2tlcC52MS5UYWJsZVN0YXR1cxIpCgtjb25uZWN0aW9ucxgLIAEoCzIULnNrZXAudjEuVGFibGVTdGF0dXMSKAoKY29udGFpbmVycxgMIAEoCzIULnNrZXAudjEuVGFibGVTdGF0dXMSJQoGbWVtb3J5GA0gASgLMhUuc2tlcC52MS5NZW1vcnlTdGF0dXMSKAoIcHJvZ3JhbXMYDiADKAsyFi5za2VwLnYxLlByb2dyYW1TdGF0dXMSLAoJYWdlbnRfY3B1GA8gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhcKD2FnZW50X2NwdV9zaGFyZRgQIAEoARIaChJwcm9ncmFtc19jcHVfc2hhcmUYESABKAESJgoHc2lnbmFscxgSIAMoCzIVLnNrZXAudjEuU2lnbmFsU3RhdHVzEiMKBXN0b3JlGBMgASgLMhQuc2tlcC52MS5TdG9yZVN0YXR1cxIVCg1hcmdzX3JlZGFjdGVkGCggASgEEiYKB291dHB1dHMYKSADKAsyFS5za2VwLnYxLk91dHB1dFN0YXR1cyKVAgoLU3RvcmVTdGF0dXMSEQoJZGlyZWN0b3J5GAEgASgJEg0KBWJ5dGVzGAIgASgEEhEKCW1heF9ieXRlcxgDIAEoBBIqCgdtYXhfYWdlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEioKBm9sZGVzdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIc2VnbWVudHMYBiABKA0SDAoEbG9ncxgHIAEoDRIPCgdmYWlsaW5nGAggASgJEhgKEGRhbWFnZWRfc2VnbWVudHMYCSABKA0SFQoNZGFtYWdlZF9ieXRlcxgKIAEoBBIXCg9kYW1hZ2VkX3JlY29yZHMYCyABKAQiSAoKS2luZFN0YXR1cxIMCgRraW5kGAEgASgJEhAKCHJlY2VpdmVkGAIgASgEEgwKBGxvc3QYAyABKAQSDAoEcmF0ZRgEIAEoASI3CglMb3NzQ291bnQSDQoFcGxhY2UYASABKAkSDAoEa2luZBgCIAEoCRINCgVjb3VudBgDIAEoBCKBAQoKU3Vic2NyaWJlchIKCgJpZBgBIAEoBBILCgN3aG8YAiABKAkSKQoFc2luY2UYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWRlbGl2ZXJlZBgEIAEoBBIMCgRsb3N0GAUgASgEEg4KBmZpbHRlchgGIAEoCSKBAQoMT3V0cHV0U3RhdHVzEgwKBG5hbWUYASABKAkSDAoEdHlwZRgCIAEoCRIOCgZ0YXJnZXQYAyABKAkSEQoJZGVsaXZlcmVkGAQgASgEEgwKBGxvc3QYBSABKAQSEAoIZmFpbHVyZXMYBiABKAQSEgoKbGFzdF9lcnJvchgHIAEoCSIwCgtUYWJsZVN0YXR1cxIPCgdlbnRyaWVzGAEgASgEEhAKCGNhcGFjaXR5GAIgASgEImMKDE1lbW9yeVN0YXR1cxIWCg5yZXNpZGVudF9ieXRlcxgBIAEoBBIZChFrZXJuZWxfbWFwc19ieXRlcxgCIAEoBBIgCgRtYXBzGAMgAygLMhIuc2tlcC52MS5NYXBTdGF0dXMiSwoJTWFwU3RhdHVzEgwKBG5hbWUYASABKAkSDAoEdHlwZRgCIAEoCRINCgVieXRlcxgDIAEoBBITCgttYXhfZW50cmllcxgEIAEoDSLAAQoNUHJvZ3JhbVN0YXR1cxIMCgRuYW1lGAEgASgJEgwKBGhvb2sYAiABKAkSCgoCaWQYAyABKA0SDAoEcnVucxgEIAEoBBITCgtydW5fdGltZV9ucxgFIAEoBBIOCgZtaXNzZWQYBiABKAQSFwoPcnVuc19wZXJfc2Vjb25kGAcgASgBEhIKCm5zX3Blcl9ydW4YCCABKAESEQoJY3B1X3NoYXJlGAkgASgBEhQKDGluc3RydWN0aW9ucxgKIAEoDSKTAQoMU2lnbmFsU3RhdHVzEg4KBnNpZ25hbBgBIAEoCRIOCgZpbnRlbnQYAiABKAkSDAoEcnVuZxgDIAEoCRIRCglhdmFpbGFibGUYBCABKAgSIgoFcnVuZ3MYBSADKAsyEy5za2VwLnYxLlJ1bmdTdGF0dXMSDgoGbGltaXRzGAYgAygJEg4KBmFkdmljZRgHIAEoCSI5CgpSdW5nU3RhdHVzEgwKBG5hbWUYASABKAkSDQoFc3RhdGUYAiABKAkSDgoGcmVhc29uGAMgASgJIhIKEEdldERvY3RvclJlcXVlc3QilQEKEUdldERvY3RvclJlc3BvbnNlEhYKDmtlcm5lbF9yZWxlYXNlGAEgASgJEhQKDGFyY2hpdGVjdHVyZRgCIAEoCRIKCgJvaxgDIAEoCBIeCgZjaGVja3MYBCADKAsyDi5za2VwLnYxLkNoZWNrEiYKB3NpZ25hbHMYBSADKAsyFS5za2VwLnYxLlNpZ25hbFN0YXR1cyJFCgVDaGVjaxIMCgRuYW1lGAEgASgJEg4KBnJlc3VsdBgCIAEoCRIOCgZkZXRhaWwYAyABKAkSDgoGYWR2aWNlGAQgASgJIm8KFExpc3RQcm9jZXNzZXNSZXF1ZXN0Eh8KBmZpbHRlchgBIAEoCzIPLnNrZXAudjEuRmlsdGVyEg4KBmV4aXRlZBgCIAEoCBImCgJhdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiYAoVTGlzdFByb2Nlc3Nlc1Jlc3BvbnNlEicKCXByb2Nlc3NlcxgBIAMoCzIULnNrZXAudjEuUHJvY2Vzc0luZm8SDQoFdG90YWwYAiABKAQSDwoHbWlzc2luZxgDIAMoCSKLAgoLUHJvY2Vzc0luZm8SIQoHcHJvY2VzcxgBIAEoCzIQLnNrZXAudjEuUHJvY2VzcxIrCgdzdGFydGVkGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRhcmdzGAMgAygJEhYKDmFyZ3NfdHJ1bmNhdGVkGAQgASgIEgsKA2N3ZBgFIAEoCRITCgtjb25uZWN0aW9ucxgGIAEoDRIqCgZleGl0ZWQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhsKBGV4aXQYCCABKAsyDS5za2VwLnYxLkV4aXQSGwoEZXhlYxgJIAEoCzINLnNrZXAudjEuRXhlYyIsChFHZXRQcm9jZXNzUmVxdWVzdBIKCgJpZBgBIAEoCRILCgNwaWQYAiABKA0iugEKEkdldFByb2Nlc3NSZXNwb25zZRIlCgdwcm9jZXNzGAEgASgLMhQuc2tlcC52MS5Qcm9jZXNzSW5mbxInCglhbmNlc3RvcnMYAiADKAsyFC5za2VwLnYxLlByb2Nlc3NJbmZvEiYKCGNoaWxkcmVuGAMgAygLMhQuc2tlcC52MS5Qcm9jZXNzSW5mbxIsCgtjb25uZWN0aW9ucxgEIAMoCzIXLnNrZXAudjEuQ29ubmVjdGlvbkluZm8iWAoWTGlzdENvbm5lY3Rpb25zUmVxdWVzdBIfCgZmaWx0ZXIYASABKAsyDy5za2VwLnYxLkZpbHRlchIOCgZjbG9zZWQYAiABKAgSDQoFbGltaXQYAyABKA0iVgoXTGlzdENvbm5lY3Rpb25zUmVzcG9uc2USLAoLY29ubmVjdGlvbnMYASADKAsyFy5za2VwLnYxLkNvbm5lY3Rpb25JbmZvEg0KBXRvdGFsGAIgASgEIvABCg5Db25uZWN0aW9uSW5mbxIhCgdwcm9jZXNzGAEgASgLMhAuc2tlcC52MS5Qcm9jZXNzEicKCmNvbm5lY3Rpb24YAiABKAsyEy5za2VwLnYxLkNvbm5lY3Rpb24SDQoFc3RhdGUYAyABKAkSKgoGb3BlbmVkGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIqCgZjbG9zZWQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB2NvdW50ZWQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIhcKFUdldERpYWdub3N0aWNzUmVxdWVzdCJhChZHZXREaWFnbm9zdGljc1Jlc3BvbnNlEg4KBmNvbmZpZxgBIAEoCRILCgNsb2cYAiABKAkSDQoFYnVpbGQYAyABKAkSGwoTa2VybmVsX2NvbW1hbmRfbGluZRgEIAEoCSIUChJHZXRJZGVudGl0eVJlcXVlc3QijAEKE0dldElkZW50aXR5UmVzcG9uc2USCwoDdWlkGAEgASgNEgwKBHVzZXIYAiABKAkSGwoEcm9sZRgDIAEoDjINLnNrZXAudjEuUm9sZRIQCghieV90b2tlbhgEIAEoCBIrCgdleHBpcmVzGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJZChJDcmVhdGVUb2tlblJlcXVlc3QSGwoEcm9sZRgBIAEoDjINLnNrZXAudjEuUm9sZRImCgN0dGwYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ibgoTQ3JlYXRlVG9rZW5SZXNwb25zZRINCgV0b2tlbhgBIAEoCRIbCgRyb2xlGAIgASgOMg0uc2tlcC52MS5Sb2xlEisKB2V4cGlyZXMYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIoUBCg1FeHBvcnRSZXF1ZXN0Eh8KBmZpbHRlchgBIAEoCzIPLnNrZXAudjEuRmlsdGVyEigKBGZyb20YAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBXVudGlsGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJACg5FeHBvcnRSZXNwb25zZRIMCgRkYXRhGAEgASgMEg8KB3JlY29yZHMYAiABKAQSDwoHbWlzc2luZxgDIAMoCSpNCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABINCglST0xFX1ZJRVcQARIQCgxST0xFX09QRVJBVEUQAhIOCgpST0xFX0FETUlOEAMy5wUKDEFnZW50U2VydmljZRJCCglHZXRTdGF0dXMSGS5za2VwLnYxLkdldFN0YXR1c1JlcXVlc3QaGi5za2VwLnYxLkdldFN0YXR1c1Jlc3BvbnNlEkIKCUdldERvY3RvchIZLnNrZXAudjEuR2V0RG9jdG9yUmVxdWVzdBoaLnNrZXAudjEuR2V0RG9jdG9yUmVzcG9uc2USPgoHT2JzZXJ2ZRIXLnNrZXAudjEuT2JzZXJ2ZVJlcXVlc3QaGC5za2VwLnYxLk9ic2VydmVSZXNwb25zZTABEk4KDUxpc3RQcm9jZXNzZXMSHS5za2VwLnYxLkxpc3RQcm9jZXNzZXNSZXF1ZXN0Gh4uc2tlcC52MS5MaXN0UHJvY2Vzc2VzUmVzcG9uc2USRQoKR2V0UHJvY2VzcxIaLnNrZXAudjEuR2V0UHJvY2Vzc1JlcXVlc3QaGy5za2VwLnYxLkdldFByb2Nlc3NSZXNwb25zZRJUCg9MaXN0Q29ubmVjdGlvbnMSHy5za2VwLnYxLkxpc3RDb25uZWN0aW9uc1JlcXVlc3QaIC5za2VwLnYxLkxpc3RDb25uZWN0aW9uc1Jlc3BvbnNlEjsKBkV4cG9ydBIWLnNrZXAudjEuRXhwb3J0UmVxdWVzdBoXLnNrZXAudjEuRXhwb3J0UmVzcG9uc2UwARJRCg5HZXREaWFnbm9zdGljcxIeLnNrZXAudjEuR2V0RGlhZ25vc3RpY3NSZXF1ZXN0Gh8uc2tlcC52MS5HZXREaWFnbm9zdGljc1Jlc3BvbnNlEkgKC0dldElkZW50aXR5Ehsuc2tlcC52MS5HZXRJZGVudGl0eVJlcXVlc3QaHC5za2VwLnYxLkdldElkZW50aXR5UmVzcG9uc2USSAoLQ3JlYXRlVG9rZW4SGy5za2VwLnYxLkNyZWF0ZVRva2VuUmVxdWVzdBocLnNrZXAudjEuQ3JlYXRlVG9rZW5SZXNwb25zZUIsWipnaXRodWIuY29tL3NrZXAtaW8vc2tlcC9hcGkvc2tlcC92MTtza2VwdjFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_skep_v1_record]);
+  fileDesc("ChNza2VwL3YxL2FnZW50LnByb3RvEgdza2VwLnYxIqgBCgZGaWx0ZXISDQoFa2luZHMYASADKAkSDAoEcGlkcxgCIAMoDRIMCgRleGVzGAMgAygJEg0KBWNvbW1zGAQgAygJEgwKBHVpZHMYBSADKA0SEgoKY29udGFpbmVycxgGIAMoCRIVCg1hbmNlc3Rvcl9leGVzGAcgAygJEg0KBWFkZHJzGAggAygJEg0KBXBvcnRzGAkgAygNEg0KBXdoZXJlGAogASgJIuABCg5PYnNlcnZlUmVxdWVzdBIfCgZmaWx0ZXIYASABKAsyDy5za2VwLnYxLkZpbHRlchIMCgRsYXN0GAIgASgNEigKBXNpbmNlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg4KBmZvbGxvdxgEIAEoCBIQCghtYXhfcmF0ZRgFIAEoDRIoCgRmcm9tGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiVgoPT2JzZXJ2ZVJlc3BvbnNlEiAKB3JlY29yZHMYASADKAsyDy5za2VwLnYxLlJlY29yZBITCgtzYW1wbGVkX291dBgCIAEoBBIMCgRsaXZlGAMgASgIIrQBChNDb3VudFJlY29yZHNSZXF1ZXN0Eh8KBmZpbHRlchgBIAEoCzIPLnNrZXAudjEuRmlsdGVyEigKBGZyb20YAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBXVudGlsGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgRzdGVwGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIp0BChRDb3VudFJlY29yZHNSZXNwb25zZRIiCgVraW5kcxgBIAMoCzITLnNrZXAudjEuS2luZENvdW50cxIMCgRsb3N0GAIgAygEEjEKDWNvbXBsZXRlX2Zyb20YAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3N0b3BwZWQYBCABKAgSDwoHbWlzc2luZxgFIAMoCSIqCgpLaW5kQ291bnRzEgwKBGtpbmQYASABKAkSDgoGY291bnRzGAIgAygEIhIKEEdldFN0YXR1c1JlcXVlc3Qi4QUKEUdldFN0YXR1c1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSDwoHbm9kZV9pZBgCIAEoCRIPCgdib290X2lkGAMgASgJEhEKCW5vZGVfbmFtZRgEIAEoCRIrCgdzdGFydGVkGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgZ1cHRpbWUYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SIgoFa2luZHMYByADKAsyEy5za2VwLnYxLktpbmRTdGF0dXMSIgoGbG9zc2VzGAggAygLMhIuc2tlcC52MS5Mb3NzQ291bnQSKAoLc3Vic2NyaWJlcnMYCSADKAsyEy5za2VwLnYxLlN1YnNjcmliZXISJwoJcHJvY2Vzc2VzGAogASgLMhQuc2tlcC52MS5UYWJsZVN0YXR1cxIpCgtjb25uZWN0aW9ucxgLIAEoCzIULnNrZXAudjEuVGFibGVTdGF0dXMSKAoKY29udGFpbmVycxgMIAEoCzIULnNrZXAudjEuVGFibGVTdGF0dXMSJQoGbWVtb3J5GA0gASgLMhUuc2tlcC52MS5NZW1vcnlTdGF0dXMSKAoIcHJvZ3JhbXMYDiADKAsyFi5za2VwLnYxLlByb2dyYW1TdGF0dXMSLAoJYWdlbnRfY3B1GA8gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhcKD2FnZW50X2NwdV9zaGFyZRgQIAEoARIaChJwcm9ncmFtc19jcHVfc2hhcmUYESABKAESJgoHc2lnbmFscxgSIAMoCzIVLnNrZXAudjEuU2lnbmFsU3RhdHVzEiMKBXN0b3JlGBMgASgLMhQuc2tlcC52MS5TdG9yZVN0YXR1cxIVCg1hcmdzX3JlZGFjdGVkGCggASgEEiYKB291dHB1dHMYKSADKAsyFS5za2VwLnYxLk91dHB1dFN0YXR1cyKVAgoLU3RvcmVTdGF0dXMSEQoJZGlyZWN0b3J5GAEgASgJEg0KBWJ5dGVzGAIgASgEEhEKCW1heF9ieXRlcxgDIAEoBBIqCgdtYXhfYWdlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEioKBm9sZGVzdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIc2VnbWVudHMYBiABKA0SDAoEbG9ncxgHIAEoDRIPCgdmYWlsaW5nGAggASgJEhgKEGRhbWFnZWRfc2VnbWVudHMYCSABKA0SFQoNZGFtYWdlZF9ieXRlcxgKIAEoBBIXCg9kYW1hZ2VkX3JlY29yZHMYCyABKAQiSAoKS2luZFN0YXR1cxIMCgRraW5kGAEgASgJEhAKCHJlY2VpdmVkGAIgASgEEgwKBGxvc3QYAyABKAQSDAoEcmF0ZRgEIAEoASI3CglMb3NzQ291bnQSDQoFcGxhY2UYASABKAkSDAoEa2luZBgCIAEoCRINCgVjb3VudBgDIAEoBCKBAQoKU3Vic2NyaWJlchIKCgJpZBgBIAEoBBILCgN3aG8YAiABKAkSKQoFc2luY2UYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWRlbGl2ZXJlZBgEIAEoBBIMCgRsb3N0GAUgASgEEg4KBmZpbHRlchgGIAEoCSKBAQoMT3V0cHV0U3RhdHVzEgwKBG5hbWUYASABKAkSDAoEdHlwZRgCIAEoCRIOCgZ0YXJnZXQYAyABKAkSEQoJZGVsaXZlcmVkGAQgASgEEgwKBGxvc3QYBSABKAQSEAoIZmFpbHVyZXMYBiABKAQSEgoKbGFzdF9lcnJvchgHIAEoCSIwCgtUYWJsZVN0YXR1cxIPCgdlbnRyaWVzGAEgASgEEhAKCGNhcGFjaXR5GAIgASgEImMKDE1lbW9yeVN0YXR1cxIWCg5yZXNpZGVudF9ieXRlcxgBIAEoBBIZChFrZXJuZWxfbWFwc19ieXRlcxgCIAEoBBIgCgRtYXBzGAMgAygLMhIuc2tlcC52MS5NYXBTdGF0dXMiSwoJTWFwU3RhdHVzEgwKBG5hbWUYASABKAkSDAoEdHlwZRgCIAEoCRINCgVieXRlcxgDIAEoBBITCgttYXhfZW50cmllcxgEIAEoDSLAAQoNUHJvZ3JhbVN0YXR1cxIMCgRuYW1lGAEgASgJEgwKBGhvb2sYAiABKAkSCgoCaWQYAyABKA0SDAoEcnVucxgEIAEoBBITCgtydW5fdGltZV9ucxgFIAEoBBIOCgZtaXNzZWQYBiABKAQSFwoPcnVuc19wZXJfc2Vjb25kGAcgASgBEhIKCm5zX3Blcl9ydW4YCCABKAESEQoJY3B1X3NoYXJlGAkgASgBEhQKDGluc3RydWN0aW9ucxgKIAEoDSKTAQoMU2lnbmFsU3RhdHVzEg4KBnNpZ25hbBgBIAEoCRIOCgZpbnRlbnQYAiABKAkSDAoEcnVuZxgDIAEoCRIRCglhdmFpbGFibGUYBCABKAgSIgoFcnVuZ3MYBSADKAsyEy5za2VwLnYxLlJ1bmdTdGF0dXMSDgoGbGltaXRzGAYgAygJEg4KBmFkdmljZRgHIAEoCSI5CgpSdW5nU3RhdHVzEgwKBG5hbWUYASABKAkSDQoFc3RhdGUYAiABKAkSDgoGcmVhc29uGAMgASgJIhIKEEdldERvY3RvclJlcXVlc3QilQEKEUdldERvY3RvclJlc3BvbnNlEhYKDmtlcm5lbF9yZWxlYXNlGAEgASgJEhQKDGFyY2hpdGVjdHVyZRgCIAEoCRIKCgJvaxgDIAEoCBIeCgZjaGVja3MYBCADKAsyDi5za2VwLnYxLkNoZWNrEiYKB3NpZ25hbHMYBSADKAsyFS5za2VwLnYxLlNpZ25hbFN0YXR1cyJFCgVDaGVjaxIMCgRuYW1lGAEgASgJEg4KBnJlc3VsdBgCIAEoCRIOCgZkZXRhaWwYAyABKAkSDgoGYWR2aWNlGAQgASgJIm8KFExpc3RQcm9jZXNzZXNSZXF1ZXN0Eh8KBmZpbHRlchgBIAEoCzIPLnNrZXAudjEuRmlsdGVyEg4KBmV4aXRlZBgCIAEoCBImCgJhdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiYAoVTGlzdFByb2Nlc3Nlc1Jlc3BvbnNlEicKCXByb2Nlc3NlcxgBIAMoCzIULnNrZXAudjEuUHJvY2Vzc0luZm8SDQoFdG90YWwYAiABKAQSDwoHbWlzc2luZxgDIAMoCSKLAgoLUHJvY2Vzc0luZm8SIQoHcHJvY2VzcxgBIAEoCzIQLnNrZXAudjEuUHJvY2VzcxIrCgdzdGFydGVkGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRhcmdzGAMgAygJEhYKDmFyZ3NfdHJ1bmNhdGVkGAQgASgIEgsKA2N3ZBgFIAEoCRITCgtjb25uZWN0aW9ucxgGIAEoDRIqCgZleGl0ZWQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhsKBGV4aXQYCCABKAsyDS5za2VwLnYxLkV4aXQSGwoEZXhlYxgJIAEoCzINLnNrZXAudjEuRXhlYyIsChFHZXRQcm9jZXNzUmVxdWVzdBIKCgJpZBgBIAEoCRILCgNwaWQYAiABKA0iugEKEkdldFByb2Nlc3NSZXNwb25zZRIlCgdwcm9jZXNzGAEgASgLMhQuc2tlcC52MS5Qcm9jZXNzSW5mbxInCglhbmNlc3RvcnMYAiADKAsyFC5za2VwLnYxLlByb2Nlc3NJbmZvEiYKCGNoaWxkcmVuGAMgAygLMhQuc2tlcC52MS5Qcm9jZXNzSW5mbxIsCgtjb25uZWN0aW9ucxgEIAMoCzIXLnNrZXAudjEuQ29ubmVjdGlvbkluZm8iWAoWTGlzdENvbm5lY3Rpb25zUmVxdWVzdBIfCgZmaWx0ZXIYASABKAsyDy5za2VwLnYxLkZpbHRlchIOCgZjbG9zZWQYAiABKAgSDQoFbGltaXQYAyABKA0iVgoXTGlzdENvbm5lY3Rpb25zUmVzcG9uc2USLAoLY29ubmVjdGlvbnMYASADKAsyFy5za2VwLnYxLkNvbm5lY3Rpb25JbmZvEg0KBXRvdGFsGAIgASgEIvABCg5Db25uZWN0aW9uSW5mbxIhCgdwcm9jZXNzGAEgASgLMhAuc2tlcC52MS5Qcm9jZXNzEicKCmNvbm5lY3Rpb24YAiABKAsyEy5za2VwLnYxLkNvbm5lY3Rpb24SDQoFc3RhdGUYAyABKAkSKgoGb3BlbmVkGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIqCgZjbG9zZWQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB2NvdW50ZWQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIhcKFUdldERpYWdub3N0aWNzUmVxdWVzdCJhChZHZXREaWFnbm9zdGljc1Jlc3BvbnNlEg4KBmNvbmZpZxgBIAEoCRILCgNsb2cYAiABKAkSDQoFYnVpbGQYAyABKAkSGwoTa2VybmVsX2NvbW1hbmRfbGluZRgEIAEoCSIUChJHZXRJZGVudGl0eVJlcXVlc3QijAEKE0dldElkZW50aXR5UmVzcG9uc2USCwoDdWlkGAEgASgNEgwKBHVzZXIYAiABKAkSGwoEcm9sZRgDIAEoDjINLnNrZXAudjEuUm9sZRIQCghieV90b2tlbhgEIAEoCBIrCgdleHBpcmVzGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJZChJDcmVhdGVUb2tlblJlcXVlc3QSGwoEcm9sZRgBIAEoDjINLnNrZXAudjEuUm9sZRImCgN0dGwYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ibgoTQ3JlYXRlVG9rZW5SZXNwb25zZRINCgV0b2tlbhgBIAEoCRIbCgRyb2xlGAIgASgOMg0uc2tlcC52MS5Sb2xlEisKB2V4cGlyZXMYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIoUBCg1FeHBvcnRSZXF1ZXN0Eh8KBmZpbHRlchgBIAEoCzIPLnNrZXAudjEuRmlsdGVyEigKBGZyb20YAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBXVudGlsGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJACg5FeHBvcnRSZXNwb25zZRIMCgRkYXRhGAEgASgMEg8KB3JlY29yZHMYAiABKAQSDwoHbWlzc2luZxgDIAMoCSpNCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABINCglST0xFX1ZJRVcQARIQCgxST0xFX09QRVJBVEUQAhIOCgpST0xFX0FETUlOEAMytAYKDEFnZW50U2VydmljZRJCCglHZXRTdGF0dXMSGS5za2VwLnYxLkdldFN0YXR1c1JlcXVlc3QaGi5za2VwLnYxLkdldFN0YXR1c1Jlc3BvbnNlEkIKCUdldERvY3RvchIZLnNrZXAudjEuR2V0RG9jdG9yUmVxdWVzdBoaLnNrZXAudjEuR2V0RG9jdG9yUmVzcG9uc2USPgoHT2JzZXJ2ZRIXLnNrZXAudjEuT2JzZXJ2ZVJlcXVlc3QaGC5za2VwLnYxLk9ic2VydmVSZXNwb25zZTABEksKDENvdW50UmVjb3JkcxIcLnNrZXAudjEuQ291bnRSZWNvcmRzUmVxdWVzdBodLnNrZXAudjEuQ291bnRSZWNvcmRzUmVzcG9uc2USTgoNTGlzdFByb2Nlc3NlcxIdLnNrZXAudjEuTGlzdFByb2Nlc3Nlc1JlcXVlc3QaHi5za2VwLnYxLkxpc3RQcm9jZXNzZXNSZXNwb25zZRJFCgpHZXRQcm9jZXNzEhouc2tlcC52MS5HZXRQcm9jZXNzUmVxdWVzdBobLnNrZXAudjEuR2V0UHJvY2Vzc1Jlc3BvbnNlElQKD0xpc3RDb25uZWN0aW9ucxIfLnNrZXAudjEuTGlzdENvbm5lY3Rpb25zUmVxdWVzdBogLnNrZXAudjEuTGlzdENvbm5lY3Rpb25zUmVzcG9uc2USOwoGRXhwb3J0EhYuc2tlcC52MS5FeHBvcnRSZXF1ZXN0Ghcuc2tlcC52MS5FeHBvcnRSZXNwb25zZTABElEKDkdldERpYWdub3N0aWNzEh4uc2tlcC52MS5HZXREaWFnbm9zdGljc1JlcXVlc3QaHy5za2VwLnYxLkdldERpYWdub3N0aWNzUmVzcG9uc2USSAoLR2V0SWRlbnRpdHkSGy5za2VwLnYxLkdldElkZW50aXR5UmVxdWVzdBocLnNrZXAudjEuR2V0SWRlbnRpdHlSZXNwb25zZRJICgtDcmVhdGVUb2tlbhIbLnNrZXAudjEuQ3JlYXRlVG9rZW5SZXF1ZXN0Ghwuc2tlcC52MS5DcmVhdGVUb2tlblJlc3BvbnNlQixaKmdpdGh1Yi5jb20vc2tlcC1pby9za2VwL2FwaS9za2VwL3YxO3NrZXB2MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_skep_v1_record]);
 
 /**
  * Filter selects records; fields are ANDed, values within a field are ORed.
@@ -185,6 +185,115 @@ export const ObserveResponseSchema: GenMessage<ObserveResponse> = /*@__PURE__*/
   messageDesc(file_skep_v1_agent, 2);
 
 /**
+ * @generated from message skep.v1.CountRecordsRequest
+ */
+export type CountRecordsRequest = Message<"skep.v1.CountRecordsRequest"> & {
+  /**
+   * @generated from field: skep.v1.Filter filter = 1;
+   */
+  filter?: Filter | undefined;
+
+  /**
+   * What happened from this time, which is needed, and before until; absent: now.
+   *
+   * @generated from field: google.protobuf.Timestamp from = 2;
+   */
+  from?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp until = 3;
+   */
+  until?: Timestamp | undefined;
+
+  /**
+   * How long each step is: 1 ms or more, and at most 2,000 of them.
+   *
+   * @generated from field: google.protobuf.Duration step = 4;
+   */
+  step?: Duration | undefined;
+};
+
+/**
+ * Describes the message skep.v1.CountRecordsRequest.
+ * Use `create(CountRecordsRequestSchema)` to create a new message.
+ */
+export const CountRecordsRequestSchema: GenMessage<CountRecordsRequest> = /*@__PURE__*/
+  messageDesc(file_skep_v1_agent, 3);
+
+/**
+ * @generated from message skep.v1.CountRecordsResponse
+ */
+export type CountRecordsResponse = Message<"skep.v1.CountRecordsResponse"> & {
+  /**
+   * Of each kind that occurs, in the order of kinds.
+   *
+   * @generated from field: repeated skep.v1.KindCounts kinds = 1;
+   */
+  kinds: KindCounts[];
+
+  /**
+   * Records that were lost, as the loss records of each step say: a loss is told when it is
+   * noticed, which may be after it happened.
+   *
+   * @generated from field: repeated uint64 lost = 2;
+   */
+  lost: bigint[];
+
+  /**
+   * From when on all that is kept was counted: later than from if nothing older is kept, or if
+   * counting took too long.
+   *
+   * @generated from field: google.protobuf.Timestamp complete_from = 3;
+   */
+  completeFrom?: Timestamp | undefined;
+
+  /**
+   * True if counting took too long: steps before complete_from have too few.
+   *
+   * @generated from field: bool stopped = 4;
+   */
+  stopped: boolean;
+
+  /**
+   * Files of the disk log that could not be read, and why; their records are missing.
+   *
+   * @generated from field: repeated string missing = 5;
+   */
+  missing: string[];
+};
+
+/**
+ * Describes the message skep.v1.CountRecordsResponse.
+ * Use `create(CountRecordsResponseSchema)` to create a new message.
+ */
+export const CountRecordsResponseSchema: GenMessage<CountRecordsResponse> = /*@__PURE__*/
+  messageDesc(file_skep_v1_agent, 4);
+
+/**
+ * @generated from message skep.v1.KindCounts
+ */
+export type KindCounts = Message<"skep.v1.KindCounts"> & {
+  /**
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * Of each step, the first one at from.
+   *
+   * @generated from field: repeated uint64 counts = 2;
+   */
+  counts: bigint[];
+};
+
+/**
+ * Describes the message skep.v1.KindCounts.
+ * Use `create(KindCountsSchema)` to create a new message.
+ */
+export const KindCountsSchema: GenMessage<KindCounts> = /*@__PURE__*/
+  messageDesc(file_skep_v1_agent, 5);
+
+/**
  * @generated from message skep.v1.GetStatusRequest
  */
 export type GetStatusRequest = Message<"skep.v1.GetStatusRequest"> & {
@@ -195,7 +304,7 @@ export type GetStatusRequest = Message<"skep.v1.GetStatusRequest"> & {
  * Use `create(GetStatusRequestSchema)` to create a new message.
  */
 export const GetStatusRequestSchema: GenMessage<GetStatusRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 3);
+  messageDesc(file_skep_v1_agent, 6);
 
 /**
  * @generated from message skep.v1.GetStatusResponse
@@ -322,7 +431,7 @@ export type GetStatusResponse = Message<"skep.v1.GetStatusResponse"> & {
  * Use `create(GetStatusResponseSchema)` to create a new message.
  */
 export const GetStatusResponseSchema: GenMessage<GetStatusResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 4);
+  messageDesc(file_skep_v1_agent, 7);
 
 /**
  * StoreStatus is how the disk log is.
@@ -403,7 +512,7 @@ export type StoreStatus = Message<"skep.v1.StoreStatus"> & {
  * Use `create(StoreStatusSchema)` to create a new message.
  */
 export const StoreStatusSchema: GenMessage<StoreStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 5);
+  messageDesc(file_skep_v1_agent, 8);
 
 /**
  * @generated from message skep.v1.KindStatus
@@ -439,7 +548,7 @@ export type KindStatus = Message<"skep.v1.KindStatus"> & {
  * Use `create(KindStatusSchema)` to create a new message.
  */
 export const KindStatusSchema: GenMessage<KindStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 6);
+  messageDesc(file_skep_v1_agent, 9);
 
 /**
  * @generated from message skep.v1.LossCount
@@ -468,7 +577,7 @@ export type LossCount = Message<"skep.v1.LossCount"> & {
  * Use `create(LossCountSchema)` to create a new message.
  */
 export const LossCountSchema: GenMessage<LossCount> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 7);
+  messageDesc(file_skep_v1_agent, 10);
 
 /**
  * @generated from message skep.v1.Subscriber
@@ -510,7 +619,7 @@ export type Subscriber = Message<"skep.v1.Subscriber"> & {
  * Use `create(SubscriberSchema)` to create a new message.
  */
 export const SubscriberSchema: GenMessage<Subscriber> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 8);
+  messageDesc(file_skep_v1_agent, 11);
 
 /**
  * OutputStatus is one entry of "ship" in the configuration.
@@ -567,7 +676,7 @@ export type OutputStatus = Message<"skep.v1.OutputStatus"> & {
  * Use `create(OutputStatusSchema)` to create a new message.
  */
 export const OutputStatusSchema: GenMessage<OutputStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 9);
+  messageDesc(file_skep_v1_agent, 12);
 
 /**
  * @generated from message skep.v1.TableStatus
@@ -589,7 +698,7 @@ export type TableStatus = Message<"skep.v1.TableStatus"> & {
  * Use `create(TableStatusSchema)` to create a new message.
  */
 export const TableStatusSchema: GenMessage<TableStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 10);
+  messageDesc(file_skep_v1_agent, 13);
 
 /**
  * @generated from message skep.v1.MemoryStatus
@@ -619,7 +728,7 @@ export type MemoryStatus = Message<"skep.v1.MemoryStatus"> & {
  * Use `create(MemoryStatusSchema)` to create a new message.
  */
 export const MemoryStatusSchema: GenMessage<MemoryStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 11);
+  messageDesc(file_skep_v1_agent, 14);
 
 /**
  * @generated from message skep.v1.MapStatus
@@ -651,7 +760,7 @@ export type MapStatus = Message<"skep.v1.MapStatus"> & {
  * Use `create(MapStatusSchema)` to create a new message.
  */
 export const MapStatusSchema: GenMessage<MapStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 12);
+  messageDesc(file_skep_v1_agent, 15);
 
 /**
  * @generated from message skep.v1.ProgramStatus
@@ -719,7 +828,7 @@ export type ProgramStatus = Message<"skep.v1.ProgramStatus"> & {
  * Use `create(ProgramStatusSchema)` to create a new message.
  */
 export const ProgramStatusSchema: GenMessage<ProgramStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 13);
+  messageDesc(file_skep_v1_agent, 16);
 
 /**
  * SignalStatus is one signal and the rung of its ladder that serves it.
@@ -774,7 +883,7 @@ export type SignalStatus = Message<"skep.v1.SignalStatus"> & {
  * Use `create(SignalStatusSchema)` to create a new message.
  */
 export const SignalStatusSchema: GenMessage<SignalStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 14);
+  messageDesc(file_skep_v1_agent, 17);
 
 /**
  * @generated from message skep.v1.RungStatus
@@ -803,7 +912,7 @@ export type RungStatus = Message<"skep.v1.RungStatus"> & {
  * Use `create(RungStatusSchema)` to create a new message.
  */
 export const RungStatusSchema: GenMessage<RungStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 15);
+  messageDesc(file_skep_v1_agent, 18);
 
 /**
  * @generated from message skep.v1.GetDoctorRequest
@@ -816,7 +925,7 @@ export type GetDoctorRequest = Message<"skep.v1.GetDoctorRequest"> & {
  * Use `create(GetDoctorRequestSchema)` to create a new message.
  */
 export const GetDoctorRequestSchema: GenMessage<GetDoctorRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 16);
+  messageDesc(file_skep_v1_agent, 19);
 
 /**
  * @generated from message skep.v1.GetDoctorResponse
@@ -855,7 +964,7 @@ export type GetDoctorResponse = Message<"skep.v1.GetDoctorResponse"> & {
  * Use `create(GetDoctorResponseSchema)` to create a new message.
  */
 export const GetDoctorResponseSchema: GenMessage<GetDoctorResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 17);
+  messageDesc(file_skep_v1_agent, 20);
 
 /**
  * @generated from message skep.v1.Check
@@ -889,7 +998,7 @@ export type Check = Message<"skep.v1.Check"> & {
  * Use `create(CheckSchema)` to create a new message.
  */
 export const CheckSchema: GenMessage<Check> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 18);
+  messageDesc(file_skep_v1_agent, 21);
 
 /**
  * @generated from message skep.v1.ListProcessesRequest
@@ -920,7 +1029,7 @@ export type ListProcessesRequest = Message<"skep.v1.ListProcessesRequest"> & {
  * Use `create(ListProcessesRequestSchema)` to create a new message.
  */
 export const ListProcessesRequestSchema: GenMessage<ListProcessesRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 19);
+  messageDesc(file_skep_v1_agent, 22);
 
 /**
  * @generated from message skep.v1.ListProcessesResponse
@@ -951,7 +1060,7 @@ export type ListProcessesResponse = Message<"skep.v1.ListProcessesResponse"> & {
  * Use `create(ListProcessesResponseSchema)` to create a new message.
  */
 export const ListProcessesResponseSchema: GenMessage<ListProcessesResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 20);
+  messageDesc(file_skep_v1_agent, 23);
 
 /**
  * @generated from message skep.v1.ProcessInfo
@@ -1012,7 +1121,7 @@ export type ProcessInfo = Message<"skep.v1.ProcessInfo"> & {
  * Use `create(ProcessInfoSchema)` to create a new message.
  */
 export const ProcessInfoSchema: GenMessage<ProcessInfo> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 21);
+  messageDesc(file_skep_v1_agent, 24);
 
 /**
  * @generated from message skep.v1.GetProcessRequest
@@ -1036,7 +1145,7 @@ export type GetProcessRequest = Message<"skep.v1.GetProcessRequest"> & {
  * Use `create(GetProcessRequestSchema)` to create a new message.
  */
 export const GetProcessRequestSchema: GenMessage<GetProcessRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 22);
+  messageDesc(file_skep_v1_agent, 25);
 
 /**
  * @generated from message skep.v1.GetProcessResponse
@@ -1070,7 +1179,7 @@ export type GetProcessResponse = Message<"skep.v1.GetProcessResponse"> & {
  * Use `create(GetProcessResponseSchema)` to create a new message.
  */
 export const GetProcessResponseSchema: GenMessage<GetProcessResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 23);
+  messageDesc(file_skep_v1_agent, 26);
 
 /**
  * @generated from message skep.v1.ListConnectionsRequest
@@ -1101,7 +1210,7 @@ export type ListConnectionsRequest = Message<"skep.v1.ListConnectionsRequest"> &
  * Use `create(ListConnectionsRequestSchema)` to create a new message.
  */
 export const ListConnectionsRequestSchema: GenMessage<ListConnectionsRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 24);
+  messageDesc(file_skep_v1_agent, 27);
 
 /**
  * @generated from message skep.v1.ListConnectionsResponse
@@ -1123,7 +1232,7 @@ export type ListConnectionsResponse = Message<"skep.v1.ListConnectionsResponse">
  * Use `create(ListConnectionsResponseSchema)` to create a new message.
  */
 export const ListConnectionsResponseSchema: GenMessage<ListConnectionsResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 25);
+  messageDesc(file_skep_v1_agent, 28);
 
 /**
  * @generated from message skep.v1.ConnectionInfo
@@ -1171,7 +1280,7 @@ export type ConnectionInfo = Message<"skep.v1.ConnectionInfo"> & {
  * Use `create(ConnectionInfoSchema)` to create a new message.
  */
 export const ConnectionInfoSchema: GenMessage<ConnectionInfo> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 26);
+  messageDesc(file_skep_v1_agent, 29);
 
 /**
  * @generated from message skep.v1.GetDiagnosticsRequest
@@ -1184,7 +1293,7 @@ export type GetDiagnosticsRequest = Message<"skep.v1.GetDiagnosticsRequest"> & {
  * Use `create(GetDiagnosticsRequestSchema)` to create a new message.
  */
 export const GetDiagnosticsRequestSchema: GenMessage<GetDiagnosticsRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 27);
+  messageDesc(file_skep_v1_agent, 30);
 
 /**
  * @generated from message skep.v1.GetDiagnosticsResponse
@@ -1222,7 +1331,7 @@ export type GetDiagnosticsResponse = Message<"skep.v1.GetDiagnosticsResponse"> &
  * Use `create(GetDiagnosticsResponseSchema)` to create a new message.
  */
 export const GetDiagnosticsResponseSchema: GenMessage<GetDiagnosticsResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 28);
+  messageDesc(file_skep_v1_agent, 31);
 
 /**
  * @generated from message skep.v1.GetIdentityRequest
@@ -1235,7 +1344,7 @@ export type GetIdentityRequest = Message<"skep.v1.GetIdentityRequest"> & {
  * Use `create(GetIdentityRequestSchema)` to create a new message.
  */
 export const GetIdentityRequestSchema: GenMessage<GetIdentityRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 29);
+  messageDesc(file_skep_v1_agent, 32);
 
 /**
  * @generated from message skep.v1.GetIdentityResponse
@@ -1272,7 +1381,7 @@ export type GetIdentityResponse = Message<"skep.v1.GetIdentityResponse"> & {
  * Use `create(GetIdentityResponseSchema)` to create a new message.
  */
 export const GetIdentityResponseSchema: GenMessage<GetIdentityResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 30);
+  messageDesc(file_skep_v1_agent, 33);
 
 /**
  * @generated from message skep.v1.CreateTokenRequest
@@ -1298,7 +1407,7 @@ export type CreateTokenRequest = Message<"skep.v1.CreateTokenRequest"> & {
  * Use `create(CreateTokenRequestSchema)` to create a new message.
  */
 export const CreateTokenRequestSchema: GenMessage<CreateTokenRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 31);
+  messageDesc(file_skep_v1_agent, 34);
 
 /**
  * @generated from message skep.v1.CreateTokenResponse
@@ -1325,7 +1434,7 @@ export type CreateTokenResponse = Message<"skep.v1.CreateTokenResponse"> & {
  * Use `create(CreateTokenResponseSchema)` to create a new message.
  */
 export const CreateTokenResponseSchema: GenMessage<CreateTokenResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 32);
+  messageDesc(file_skep_v1_agent, 35);
 
 /**
  * @generated from message skep.v1.ExportRequest
@@ -1354,7 +1463,7 @@ export type ExportRequest = Message<"skep.v1.ExportRequest"> & {
  * Use `create(ExportRequestSchema)` to create a new message.
  */
 export const ExportRequestSchema: GenMessage<ExportRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 33);
+  messageDesc(file_skep_v1_agent, 36);
 
 /**
  * @generated from message skep.v1.ExportResponse
@@ -1387,7 +1496,7 @@ export type ExportResponse = Message<"skep.v1.ExportResponse"> & {
  * Use `create(ExportResponseSchema)` to create a new message.
  */
 export const ExportResponseSchema: GenMessage<ExportResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 34);
+  messageDesc(file_skep_v1_agent, 37);
 
 /**
  * @generated from enum skep.v1.Role
@@ -1455,6 +1564,16 @@ export const AgentService: GenService<{
     methodKind: "server_streaming";
     input: typeof ObserveRequestSchema;
     output: typeof ObserveResponseSchema;
+  },
+  /**
+   * How many records there were in each step of a time, without the records. Role view.
+   *
+   * @generated from rpc skep.v1.AgentService.CountRecords
+   */
+  countRecords: {
+    methodKind: "unary";
+    input: typeof CountRecordsRequestSchema;
+    output: typeof CountRecordsResponseSchema;
   },
   /**
    * The process table. Role view.
