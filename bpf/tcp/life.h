@@ -37,7 +37,7 @@ static __always_inline void on_listen(struct tcp_socket *s, struct sock *sk)
 static __always_inline void on_child(struct tcp_socket *s, struct sock *sk)
 {
 	if (!cfg_socket_storage || !s->owner.tgid) {
-		struct listener_key key = {sk->__sk_common.skc_net.net->ns.inum, sk->__sk_common.skc_num};
+		struct listener_key key = {netns(sk), sk->__sk_common.skc_num};
 		struct listener *last = bpf_map_lookup_elem(&tcp_listeners, &key);
 
 		if (last)
@@ -105,10 +105,9 @@ static __always_inline void claim(struct tcp_socket *s, enum tcp_source source)
 		tell_accept(s);
 }
 
-/* A socket that has been accepted has a struct socket, one in the listener's queue has none. */
 static __always_inline void on_local_close(struct tcp_socket *s, struct sock *sk)
 {
-	if (sk->sk_socket && in_process(sk))
+	if (has_file(sk) && in_process(sk))
 		claim(s, TCP_SOURCE_IO);
 }
 
@@ -151,7 +150,7 @@ static __always_inline void on_close(struct tcp_socket *s, struct sock *sk, int 
 	} else if (s->established_ns || (s->flags & TCP_PREEXISTING && old != SYN_SENT)) {
 		on_local_close(s, sk);
 		/* Reset before its acceptor did anything, if that is known by its struct socket only. */
-		if (untold(s) && (s->accept == TCP_ACCEPT_TAKEN || sk->sk_socket))
+		if (untold(s) && (s->accept == TCP_ACCEPT_TAKEN || has_file(sk)))
 			tell_accept(s);
 		emit_close(s, sk, old, close_reason(s, sk, old));
 	} else if (!(s->flags & TCP_PASSIVE)) {

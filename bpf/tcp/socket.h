@@ -236,6 +236,34 @@ static __always_inline __u16 bound_port(struct sock *sk)
 	return tp ? bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport) : 0;
 }
 
+/*
+ * The same socket by way of a pointer that the verifier does not call trusted: for each
+ * pointer that it sees read from one that it does, on each path, it searches all of the
+ * kernel's types by name, which took most of the time of a load.
+ */
+static __always_inline struct sock *plain(void *sk)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	return tp ? &tp->inet_conn.icsk_inet.sk : 0;
+}
+
+/* That of the socket may be another than its process's. */
+static __always_inline __u32 netns(void *sk)
+{
+	struct sock *same = plain(sk);
+
+	return same ? same->__sk_common.skc_net.net->ns.inum : 0;
+}
+
+/* Whether it has a struct socket: one that waits in its listener's queue has none. */
+static __always_inline bool has_file(struct sock *sk)
+{
+	struct sock *same = plain(sk);
+
+	return same && same->sk_socket;
+}
+
 static __always_inline void read_ends(struct tcp_socket *s, struct sock *sk)
 {
 	struct sock_common *c = &sk->__sk_common;
@@ -243,7 +271,7 @@ static __always_inline void read_ends(struct tcp_socket *s, struct sock *sk)
 	s->family = c->skc_family;
 	s->ends.local_port = c->skc_num ?: bound_port(sk);
 	s->ends.remote_port = bpf_ntohs(c->skc_dport);
-	s->ends.netns = c->skc_net.net->ns.inum;
+	s->ends.netns = netns(sk);
 	if (s->family == AF_INET6 && bpf_core_field_exists(c->skc_v6_daddr)) {
 		copy_v6(s->ends.local, &c->skc_v6_rcv_saddr);
 		copy_v6(s->ends.remote, &c->skc_v6_daddr);

@@ -197,14 +197,6 @@ int accept_exit(__u64 *ctx)
 	return 0;
 }
 
-/* The network namespace of a socket that may be of another one than its process. */
-static __always_inline __u32 netns_of(struct bpf_sock *sk)
-{
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-
-	return tp ? tp->inet_conn.icsk_inet.sk.__sk_common.skc_net.net->ns.inum : 0;
-}
-
 /*
  * connect(2), before a route is looked up. Programs of the process's own cgroup have run
  * by now and may have rewritten the address. SYN_SENT follows; where it does not, this is
@@ -227,7 +219,7 @@ static __always_inline struct tcp_socket *asked(struct bpf_sock_addr *ctx)
 	s->state = CLOSE;
 	s->ends.local_port = 0;
 	s->ends.remote_port = bpf_ntohs(ctx->user_port);
-	s->ends.netns = netns_of(sk);
+	s->ends.netns = netns(sk);
 	return s;
 }
 

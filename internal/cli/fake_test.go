@@ -132,6 +132,11 @@ func (f *fakeAgent) ListConnections(_ context.Context, req *skepv1.ListConnectio
 	return &skepv1.ListConnectionsResponse{Connections: sampleConnections()}, nil
 }
 
+func (f *fakeAgent) CountRecords(_ context.Context, req *skepv1.CountRecordsRequest) (*skepv1.CountRecordsResponse, error) {
+	f.note("CountRecords", req)
+	return &skepv1.CountRecordsResponse{}, nil
+}
+
 func (f *fakeAgent) Export(_ context.Context, req *skepv1.ExportRequest, s *connect.ServerStream[skepv1.ExportResponse]) error {
 	f.note("Export", req)
 	if err := misbehave(req.GetFilter().GetWhere()); err != nil {

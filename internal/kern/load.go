@@ -14,14 +14,35 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// load loads the named programs of a sensor's object, on the shared maps. The verifier
-// takes a good part of a start, so it is given as many programs at a time as there are
-// CPUs. The caller closes the programs.
+// load loads the named programs of a sensor's object, on the shared maps. The caller
+// closes them. Those that a host may forbid come first: the rest need not be loaded then.
 func (k *Kernel) load(s Sensor, names []string, config map[string]any) (map[string]*ebpf.Program, *ebpf.CollectionSpec, error) {
 	spec, err := k.specOf(s, names, config)
 	if err != nil {
 		return nil, nil, err
 	}
+	var patching, others []string
+	for _, name := range names {
+		switch spec.Programs[name].AttachType {
+		case ebpf.AttachTraceFEntry, ebpf.AttachTraceFExit, ebpf.AttachModifyReturn, ebpf.AttachLSMMac:
+			patching = append(patching, name)
+		default:
+			others = append(others, name)
+		}
+	}
+	loaded := map[string]*ebpf.Program{}
+	for _, wave := range [][]string{patching, others} {
+		if err := k.loadWave(spec, wave, loaded); err != nil {
+			closeAll(loaded)
+			return nil, nil, fmt.Errorf("load: %w", err)
+		}
+	}
+	return loaded, spec, nil
+}
+
+// loadWave loads programs into a map. The verifier takes a good part of a start, so it is
+// given as many at a time as there are CPUs.
+func (k *Kernel) loadWave(spec *ebpf.CollectionSpec, names []string, loaded map[string]*ebpf.Program) error {
 	type result struct {
 		programs map[string]*ebpf.Program
 		err      error
@@ -30,24 +51,20 @@ func (k *Kernel) load(s Sensor, names []string, config map[string]any) (map[stri
 	var group sync.WaitGroup
 	for n := range parts {
 		part := spec.Copy()
-		for i, name := range names {
-			if i%len(parts) != n {
+		for name := range spec.Programs {
+			if i := slices.Index(names, name); i < 0 || i%len(parts) != n {
 				delete(part.Programs, name)
 			}
 		}
 		group.Go(func() { parts[n].programs, parts[n].err = k.loadPart(part) })
 	}
 	group.Wait()
-	loaded := map[string]*ebpf.Program{}
+	var err error
 	for _, part := range parts {
 		maps.Copy(loaded, part.programs)
 		err = cmp.Or(err, part.err)
 	}
-	if err != nil {
-		closeAll(loaded)
-		return nil, nil, fmt.Errorf("load: %w", err)
-	}
-	return loaded, spec, nil
+	return err
 }
 
 // specOf is the object with the named programs only, and with its constants set.
