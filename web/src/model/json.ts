@@ -6,7 +6,7 @@ import type { Timestamp } from '@bufbuild/protobuf/wkt';
 import { hidden } from './text';
 
 // The same JSON as `skep observe -o json`: snake_case names in the order of
-// the schema, numbers as numbers, RFC 3339 times, empty fields left out.
+// the schema, numbers as numbers, RFC 3339 times, empty fields left out but those whose 0 says something.
 
 export type Value = string | number | bigint | boolean | Value[] | Fields;
 export type Fields = Map<string, Value>;
@@ -19,9 +19,22 @@ export function fields(schema: DescMessage, message: Message): Fields {
 function ofMessage(m: ReflectMessage): Fields {
   const out: Fields = new Map();
   for (const f of m.fields) {
-    if (m.isSet(f)) out.set(f.name, ofField(m, f));
+    if (m.isSet(f) || zeroMeans(m, f)) out.set(f.name, ofField(m, f));
   }
   return out;
+}
+
+/** Fields that are written also where they are 0, because 0 says something: root, and a process that ended well. */
+function zeroMeans(m: ReflectMessage, f: DescField): boolean {
+  switch (m.desc.typeName) {
+    case 'skep.v1.Credentials':
+      return true;
+    case 'skep.v1.Process':
+      return f.name === 'uid';
+    case 'skep.v1.Exit':
+      return f.name === 'code';
+  }
+  return false;
 }
 
 function ofField(m: ReflectMessage, f: DescField): Value {
