@@ -65,7 +65,7 @@ await withBrowser({}, async (context) => {
   await page.goto(link);
   for (const view of views) {
     await page.goto(`${origin}/#/${view === 'overview' ? '' : view}`);
-    await page.waitForTimeout(3000); // Loading the page is not the steady state.
+    await page.waitForTimeout(2000); // Loading the page is not the steady state.
     results.push(await measure(page, view));
   }
   await page.goto(`${origin}/#/`);

@@ -85,7 +85,7 @@ func TestPageUnderLoad(t *testing.T) {
 
 func measureLoads(t *testing.T, link string, views []string) (got loads) {
 	t.Helper()
-	line := script{}.run(t, append([]string{"load.mjs", link, "6"}, views...)...)
+	line := script{}.run(t, append([]string{"load.mjs", link, "4"}, views...)...)
 	if err := json.Unmarshal(line, &got); err != nil {
 		t.Fatalf("result of load.mjs: %v: %s", err, line)
 	}
