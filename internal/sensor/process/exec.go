@@ -13,6 +13,7 @@ import (
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/redact"
+	"github.com/skep-io/skep/internal/walk"
 )
 
 // Exec is a decoded EVENT_EXEC.
@@ -25,14 +26,6 @@ type Exec struct {
 	// NoPaths: names could not be read in the kernel; /proc has them, if the process lives.
 	NoPaths bool
 }
-
-// pathFlags of bpf/include/path.h.
-const (
-	pathComplete    = 1
-	pathTruncated   = 2
-	pathUnreachable = 4
-	pathPseudo      = 8
-)
 
 // execFlags of bpf/process/record.h.
 const (
@@ -73,7 +66,7 @@ func DecodeExec(raw []byte, secrets *redact.Redactor) (*Exec, error) {
 	setNamespaces(body.Namespaces, &r.Namespaces)
 	setFlags(body, r.Flags)
 	body.Filename = valid(cString(texts[1]))
-	body.Cwd = joinPath(texts[3], r.CwdPathFlags)
+	body.Cwd = walk.Join(texts[3], r.CwdPathFlags)
 	body.NsPid, body.Session, body.Tty = r.NSPid, r.Session, terminal(r.TTY[:])
 	body.CgroupId = r.Process.CgroupID
 	clean, redacted := secrets.Args(texts[0])
@@ -81,7 +74,7 @@ func DecodeExec(raw []byte, secrets *redact.Redactor) (*Exec, error) {
 	body.Args, body.ArgsRaw, cut = arguments(clean)
 	body.ArgsTruncated, body.ArgsRedacted = body.ArgsTruncated || cut, uint32(redacted)
 	// The name alone proves nothing: anyone may call a file so.
-	body.Memfd = r.ExePathFlags&pathPseudo != 0 && strings.HasPrefix(body.File.Path, "/memfd:")
+	body.Memfd = r.ExePathFlags&walk.Pseudo != 0 && strings.HasPrefix(body.File.Path, "/memfd:")
 	if r.Flags&execScript != 0 {
 		body.Script = body.Filename
 	}
@@ -150,35 +143,11 @@ func firstArgs(text []byte) (front []byte, cut bool) {
 
 func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
-// joinPath turns "leaf\0...\0top\0" into a path.
-func joinPath(walk []byte, flags uint16) string {
-	walk = bytes.TrimSuffix(walk, []byte{0})
-	if len(walk) == 0 {
-		if flags&pathComplete != 0 {
-			return "/"
-		}
-		return ""
-	}
-	path := make([]byte, 0, len(walk)+1)
-	for rest := walk; ; {
-		i := bytes.LastIndexByte(rest, 0)
-		// A walk that was cut off has no front: it does not start at the root.
-		if flags&pathTruncated == 0 || len(rest) < len(walk) {
-			path = append(path, '/')
-		}
-		path = append(path, rest[i+1:]...)
-		if i < 0 {
-			return valid(string(path))
-		}
-		rest = rest[:i]
-	}
-}
-
-func setFile(f *skepv1.File, r *abi.ExecHead, walk []byte) {
+func setFile(f *skepv1.File, r *abi.ExecHead, exe []byte) {
 	f.Device, f.Inode = Device(r.Device), r.Inode
-	if len(walk) > 0 {
-		f.Path, f.PathSource = joinPath(walk, r.ExePathFlags), "kernel"
-		f.PathTruncated = r.ExePathFlags&pathTruncated != 0
+	if len(exe) > 0 {
+		f.Path, f.PathSource = walk.Join(exe, r.ExePathFlags), "kernel"
+		f.PathTruncated = r.ExePathFlags&walk.Truncated != 0
 	}
 }
 
