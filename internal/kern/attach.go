@@ -96,7 +96,7 @@ func (k *Kernel) climb(s Sensor, ladder Ladder) Signal {
 // failure nothing of the rung is left.
 func (k *Kernel) attachRung(s Sensor, ladder Ladder, rung *Rung) (transient bool, err error) {
 	if programs := k.adoptRung(ladder, rung); programs != nil {
-		k.programs = append(k.programs, programs...)
+		k.attached(s, programs)
 		return false, nil
 	}
 	collection, spec, err := k.loadRung(s, rung.Programs, rung.Config)
@@ -114,7 +114,7 @@ func (k *Kernel) attachRung(s Sensor, ladder Ladder, rung *Rung) (transient bool
 		}
 	}
 	for _, name := range rung.Programs {
-		p, err := k.attachProgram(ladder, rung, spec.Programs[name], collection.Programs[name])
+		p, err := k.attachProgram(s, ladder, rung, spec.Programs[name], collection.Programs[name])
 		if err != nil {
 			undo()
 			return false, err
@@ -122,7 +122,7 @@ func (k *Kernel) attachRung(s Sensor, ladder Ladder, rung *Rung) (transient bool
 		done = append(done, p)
 		transient = transient || (k.dir != "" && p.pin == "" && !p.iterates())
 	}
-	k.programs = append(k.programs, done...)
+	k.attached(s, done)
 	return transient, nil
 }
 
@@ -149,12 +149,7 @@ func (k *Kernel) loadRung(s Sensor, names []string, config map[string]any) (*ebp
 	for _, program := range spec.Programs {
 		keepUserReads(program.Instructions)
 	}
-	shared := map[string]*ebpf.Map{}
-	for name := range spec.Maps {
-		if m := k.maps[name]; m != nil {
-			shared[name] = m
-		}
-	}
+	shared := k.shared(spec)
 	collection, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{
 		MapReplacements: shared,
 	})
@@ -164,7 +159,7 @@ func (k *Kernel) loadRung(s Sensor, names []string, config map[string]any) (*ebp
 	return collection, spec, nil
 }
 
-func (k *Kernel) attachProgram(ladder Ladder, rung *Rung, spec *ebpf.ProgramSpec, program *ebpf.Program) (*Program, error) {
+func (k *Kernel) attachProgram(s Sensor, ladder Ladder, rung *Rung, spec *ebpf.ProgramSpec, program *ebpf.Program) (*Program, error) {
 	l, err := k.attach(rung, spec, program)
 	if err != nil {
 		return nil, fmt.Errorf("attach %s: %w", spec.SectionName, err)
@@ -175,7 +170,7 @@ func (k *Kernel) attachProgram(ladder Ladder, rung *Rung, spec *ebpf.ProgramSpec
 		return nil, fmt.Errorf("keep program %s: %w", spec.Name, err)
 	}
 	p := &Program{Name: spec.Name, Hook: spec.SectionName, link: l, program: clone}
-	if k.dir == "" || p.iterates() {
+	if k.dir == "" || k.loose[s.Name] || p.iterates() {
 		return p, nil
 	}
 	dir := k.linkDir(ladder, rung)
@@ -223,6 +218,28 @@ func (k *Kernel) attach(rung *Rung, spec *ebpf.ProgramSpec, program *ebpf.Progra
 		return link.AttachCgroup(link.CgroupOptions{Path: k.options.Cgroup2, Attach: spec.AttachType, Program: program})
 	}
 	return nil, fmt.Errorf("attach program type %s: %w", spec.Type, errors.ErrUnsupported)
+}
+
+// shared are the maps of a spec that are there.
+func (k *Kernel) shared(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	shared := map[string]*ebpf.Map{}
+	for name := range spec.Maps {
+		if m := k.maps[name]; m != nil {
+			shared[name] = m
+		}
+	}
+	return shared
+}
+
+func (k *Kernel) attached(s Sensor, programs []*Program) {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	for _, p := range programs {
+		p.sensor = s.Name
+	}
+	k.programs = append(k.programs, programs...)
 }
 
 func (k *Kernel) linkDir(ladder Ladder, rung *Rung) string {

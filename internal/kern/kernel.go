@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/rlimit"
@@ -42,8 +43,10 @@ type Kernel struct {
 	dir      string // of pins; "" if private
 	specs    map[string]*ebpf.CollectionSpec
 	maps     map[string]*ebpf.Map
+	mutex    sync.Mutex // of programs and maps, which Add and Detach change while others look
 	programs []*Program
 	rescues  []Rescue
+	loose    map[string]bool // sensors that were added: nothing of theirs is pinned
 	presence presence
 	adopted  bool
 	broken   *Leftover // what was found under this ABI and could not be adopted
@@ -57,7 +60,7 @@ func Open(options Options, sensors ...Sensor) (*Kernel, error) {
 	}
 	// Since 5.11 BPF memory is not under this limit; where it is, a refusal shows later.
 	_ = rlimit.RemoveMemlock()
-	k := &Kernel{options: options, specs: map[string]*ebpf.CollectionSpec{}, maps: map[string]*ebpf.Map{}}
+	k := &Kernel{options: options, specs: map[string]*ebpf.CollectionSpec{}, maps: map[string]*ebpf.Map{}, loose: map[string]bool{}}
 	if err := k.parse(sensors); err != nil {
 		return nil, err
 	}
@@ -113,10 +116,12 @@ func (k *Kernel) Abort() error {
 
 // Remove is Close that also takes the kernel side away.
 func (k *Kernel) Remove() error {
+	k.mutex.Lock()
 	for i := len(k.programs) - 1; i >= 0; i-- {
 		k.programs[i].remove()
 	}
 	k.programs = nil
+	k.mutex.Unlock()
 	err := k.Close()
 	if k.dir != "" {
 		err = errors.Join(err, removePins(k.dir))
@@ -128,6 +133,8 @@ func (k *Kernel) Remove() error {
 // Close detaches what is not pinned and lets go of everything else. The pinned
 // kernel side goes on without an agent.
 func (k *Kernel) Close() error {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
 	var errs []error
 	for i := len(k.programs) - 1; i >= 0; i-- {
 		errs = append(errs, k.programs[i].close())
