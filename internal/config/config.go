@@ -90,6 +90,7 @@ type Sensors struct {
 	Process Sensor `yaml:"process"`
 	TCP     Sensor `yaml:"tcp"`
 	DNS     DNS    `yaml:"dns"`
+	Files   Files  `yaml:"files"`
 }
 
 // Sensor is one sensor's settings.
@@ -101,6 +102,11 @@ type Sensor struct {
 type DNS struct {
 	Enabled bool  `yaml:"enabled"`
 	Ports   []int `yaml:"ports"`
+}
+
+// Files is the file sensor's settings: what it watches. With no Paths it is off.
+type Files struct {
+	Paths []string `yaml:"paths"`
 }
 
 // Containers lists the runtime sockets to ask for names, images and labels.
@@ -191,7 +197,7 @@ func Default() Config {
 		Store:   Store{Enabled: true, MaxBytes: 1 << 30, MaxAge: 7 * 24 * time.Hour},
 		Rings:   Rings{CriticalBytes: 4 << 20, TelemetryBytes: 4 << 20},
 		Tables:  Tables{Processes: 32768, Connections: 65536, ExitedProcesses: 4096},
-		Sensors: Sensors{Process: Sensor{Enabled: true}, TCP: Sensor{Enabled: true}, DNS: DNS{Enabled: true, Ports: []int{53}}},
+		Sensors: Sensors{Process: Sensor{Enabled: true}, TCP: Sensor{Enabled: true}, DNS: DNS{Enabled: true, Ports: []int{53}}, Files: Files{Paths: []string{}}},
 		Containers: Containers{Sockets: []string{
 			"/run/containerd/containerd.sock",
 			"/run/docker.sock",
