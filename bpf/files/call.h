@@ -53,7 +53,7 @@ struct {
 /* 32-bit system calls have other numbers. */
 static __always_inline bool compat_call(struct task_struct *task)
 {
-	return !cfg_arm64 && BPF_CORE_READ(task, thread_info.status) & TS_COMPAT;
+	return !cfg_arm64 && PEEK(task, thread_info.status) & TS_COMPAT;
 }
 
 static __always_inline __u32 call_number(struct pt_regs *regs)
@@ -117,22 +117,29 @@ static __always_inline __u16 read_details(__u32 details[2], volatile const struc
 
 static __always_inline struct file *file_of(struct task_struct *task, __u32 descriptor)
 {
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct files_struct *files = PEEK(task, files);
+	struct fdtable *table = PEEK(files, fdt);
 	struct file *file = 0;
 
-	if (descriptor >= BPF_CORE_READ(table, max_fds))
+	if (descriptor >= PEEK(table, max_fds))
 		return 0;
-	bpf_probe_read_kernel(&file, sizeof(file), BPF_CORE_READ(table, fd) + descriptor);
+	bpf_probe_read_kernel(&file, sizeof(file), PEEK(table, fd) + descriptor);
 	return file;
 }
 
 #define AT_FDCWD -100
 
-/* Where a name begins. */
+/* Where a name begins; as struct path. */
 struct base {
-	struct dentry *dentry;
 	struct vfsmount *vfsmount;
+	struct dentry *dentry;
 };
+
+/* By helper: a typed pointer is no number, which a function of its own takes. Both lie together. */
+static __always_inline void base_of(struct base *b, struct file *file)
+{
+	bpf_core_read(b, sizeof(*b), &file->f_path);
+}
 
 static __always_inline bool find_base(struct base *b, struct task_struct *task, bool absolute, bool has_descriptor, __s32 descriptor)
 {
@@ -150,14 +157,16 @@ static __always_inline bool find_base(struct base *b, struct task_struct *task, 
 
 	if (!file)
 		return false;
-	b->dentry = BPF_CORE_READ(file, f_path.dentry);
-	b->vfsmount = BPF_CORE_READ(file, f_path.mnt);
+	base_of(b, file);
 	return true;
 }
 
-/* A name with parts that are no names: "..", "." or "", so that its letters do not say where it leads. */
-static __always_inline bool odd_name(struct file_prefix *p)
+/* ODD: with parts that are no names ("..", "." or ""), so that letters do not say where it leads. */
+enum shape { ONE_NAME, SEVERAL_NAMES, ODD };
+
+static __always_inline enum shape shape_of(struct file_prefix *p)
 {
+	enum shape shape = ONE_NAME;
 	char before = '/';
 
 	_Pragma("clang loop unroll(disable)")
@@ -165,17 +174,20 @@ static __always_inline bool odd_name(struct file_prefix *p)
 		char c = p->path[i];
 
 		if (!c)
-			return false;
+			return shape;
 		if (before == '/' && (c == '.' || (c == '/' && i)))
-			return true;
+			return ODD;
+		if (c == '/')
+			shape = SEVERAL_NAMES;
 		before = c;
 	}
-	return false;
+	return SEVERAL_NAMES;
 }
 
 /*
- * Whether a name of a system call may lead to what is watched, as far as letters tell: a
- * symlink on the way is not seen. What is found so is for user space to look at.
+ * Whether a name of a system call may lead to what is watched. One name in a watched
+ * directory does. Of others letters tell, as far as there is no symlink on the way: it is
+ * for user space to look at them.
  */
 FUNCTION __u32 name_leads(__u64 dentry, __u64 vfsmount, __u64 name, __u32 absolute)
 {
@@ -183,17 +195,20 @@ FUNCTION __u32 name_leads(__u64 dentry, __u64 vfsmount, __u64 name, __u32 absolu
 	struct file_prefix *p = bpf_map_lookup_elem(&file_prefix_key, &zero);
 	__u32 base = find_watch(AT_END, dentry, vfsmount);
 	__u32 first = base >> FIRST_SHIFT;
+	enum found found = base & 3;
 
-	if ((base & 3) != NOT_WATCHED)
-		return base & 3;
 	if (!p)
 		return NOT_WATCHED;
 	__builtin_memset(p->path, 0, sizeof(p->path));
 	p->bits = sizeof(p->path) * 8;
 	bpf_probe_read_user_str(p->path, sizeof(p->path), (void *)name);
+	enum shape shape = shape_of(p);
+
+	if (found != NOT_WATCHED)
+		return found == WATCHED && shape != ONE_NAME ? LIKELY : found;
 	if (!absolute)
-		return first & (WATCH_ABOVE | WATCH_NAMES) || odd_name(p) ? WATCHED : NOT_WATCHED;
+		return first & (WATCH_ABOVE | WATCH_NAMES) || shape == ODD ? LIKELY : NOT_WATCHED;
 	if (!(first & WATCH_ROOT))
-		return first & WATCH_ABOVE ? WATCHED : NOT_WATCHED;
-	return bpf_map_lookup_elem(&file_prefixes, p) || odd_name(p) ? WATCHED : NOT_WATCHED;
+		return first & WATCH_ABOVE ? LIKELY : NOT_WATCHED;
+	return bpf_map_lookup_elem(&file_prefixes, p) || shape == ODD ? LIKELY : NOT_WATCHED;
 }

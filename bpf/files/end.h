@@ -30,9 +30,12 @@ static __always_inline void finish(struct file_record *r, const __u32 details[2]
 static __always_inline void end_with_file(__u16 operation, struct task_struct *task, struct file *file,
 					  const __u32 details[2], long result)
 {
-	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
-	struct vfsmount *vfsmount = BPF_CORE_READ(file, f_path.mnt);
-	__u32 mode = BPF_CORE_READ(file, f_mode);
+	struct base at;
+
+	base_of(&at, file);
+	struct dentry *dentry = at.dentry;
+	struct vfsmount *vfsmount = at.vfsmount;
+	__u32 mode = PEEK(file, f_mode);
 
 	if (operation == FILE_OPEN && !(mode & (FMODE_WRITE | FMODE_CREATED)) && !(details[0] & O_TRUNC))
 		return; /* O_CREAT, and it was there */
@@ -44,8 +47,7 @@ static __always_inline void end_with_file(__u16 operation, struct task_struct *t
 
 	if (!r)
 		return;
-	if (found == TOO_DEEP)
-		r->flags |= FILE_DEEP;
+	r->flags = flags_of(found);
 	if (operation == FILE_OPEN && mode & FMODE_CREATED)
 		r->flags |= FILE_CREATED;
 	record_object((struct file_head *)r, dentry);
@@ -101,11 +103,15 @@ static __always_inline void end_with_names(volatile const struct file_call *call
 	if (!note) {
 		enum found found = leads(&first);
 
-		if (found == NOT_WATCHED && !text)
-			found = leads(&second);
+		if (found != WATCHED && !text) {
+			enum found other = leads(&second);
+
+			if (other == WATCHED || found == NOT_WATCHED)
+				found = other;
+		}
 		if (found == NOT_WATCHED)
 			return;
-		flags |= found == TOO_DEEP ? FILE_UNPROVEN | FILE_DEEP : FILE_UNPROVEN;
+		flags |= flags_of(found);
 	}
 	struct file_record *r = new_record(operation, task);
 

@@ -41,6 +41,14 @@ int file_open(__u64 *ctx)
 	return on_file_open((struct file *)ctx[0]);
 }
 
+static __always_inline __u64 entry_argument(__u64 *ctx, int n)
+{
+	__u64 argument = 0;
+
+	bpf_probe_read_kernel(&argument, sizeof(argument), ctx + n);
+	return argument;
+}
+
 /* Where the kernel's text may not be patched, or not on this architecture, by kprobe. */
 static __always_inline __u64 probe_argument(struct pt_regs *regs, int n)
 {
@@ -58,7 +66,8 @@ static __always_inline __u64 probe_argument(struct pt_regs *regs, int n)
 	return cfg_arm64 ? BPF_CORE_READ(arm64, regs[3]) : BPF_CORE_READ(x86, cx);
 }
 
-#define ENTRY(n) (void *)ctx[n]
+/* Not ctx[n]: that is a typed pointer, and these become numbers, which functions of their own take. */
+#define ENTRY(n) (void *)entry_argument(ctx, n)
 #define PROBE(n) (void *)probe_argument(ctx, n)
 
 /* handle takes the way to an argument, by its number. */

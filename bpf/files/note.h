@@ -64,7 +64,7 @@ static __always_inline void tell_at_once(struct file_note *note)
 }
 
 /* The object and, if there is one, the second path, of which the first may be in another directory. */
-static __always_inline int on_operation(__u16 operation, __u32 slot, struct vfsmount *vfsmount, struct dentry *dentry,
+static __always_inline int on_operation(__u16 operation, __u16 flags, __u32 slot, struct vfsmount *vfsmount, struct dentry *dentry,
 					struct vfsmount *vfsmount2, struct dentry *dentry2)
 {
 	enum found found = watched(slot, dentry, vfsmount);
@@ -81,8 +81,7 @@ static __always_inline int on_operation(__u16 operation, __u32 slot, struct vfsm
 
 	if (!note)
 		return 0;
-	if (found == TOO_DEEP)
-		note->flags |= FILE_DEEP;
+	note->flags = flags | flags_of(found);
 	record_object((struct file_head *)note, dentry);
 	if (!note->inode) {
 		note->made = dentry;
@@ -98,40 +97,32 @@ static __always_inline int on_operation(__u16 operation, __u32 slot, struct vfsm
 
 static __always_inline int on_dentry(__u16 operation, __u32 slot, struct path *directory, struct dentry *dentry)
 {
-	return on_operation(operation, slot, BPF_CORE_READ(directory, mnt), dentry, 0, 0);
+	return on_operation(operation, 0, slot, BPF_CORE_READ(directory, mnt), dentry, 0, 0);
 }
 
 static __always_inline int on_path(__u16 operation, __u32 slot, struct path *path)
 {
-	return on_operation(operation, slot, BPF_CORE_READ(path, mnt), BPF_CORE_READ(path, dentry), 0, 0);
+	return on_operation(operation, 0, slot, BPF_CORE_READ(path, mnt), BPF_CORE_READ(path, dentry), 0, 0);
 }
 
 static __always_inline int on_rename(struct path *from, struct dentry *dentry, struct path *to, struct dentry *dentry2)
 {
-	return on_operation(FILE_RENAME, AT_RENAME, BPF_CORE_READ(from, mnt), dentry, BPF_CORE_READ(to, mnt), dentry2);
+	return on_operation(FILE_RENAME, 0, AT_RENAME, BPF_CORE_READ(from, mnt), dentry, BPF_CORE_READ(to, mnt), dentry2);
 }
 
 static __always_inline int on_link(struct dentry *dentry, struct path *to, struct dentry *dentry2)
 {
 	struct vfsmount *vfsmount = BPF_CORE_READ(to, mnt); /* a link never leaves its mount */
 
-	return on_operation(FILE_LINK, AT_LINK, vfsmount, dentry, vfsmount, dentry2);
+	return on_operation(FILE_LINK, 0, AT_LINK, vfsmount, dentry, vfsmount, dentry2);
 }
 
 static __always_inline int on_file_open(struct file *file)
 {
 	if (!(file->f_mode & (FMODE_WRITE | FMODE_CREATED)) && !(file->f_flags & O_TRUNC))
 		return 0;
-	int r = on_operation(FILE_OPEN, AT_OPEN, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry), 0, 0);
-
-	if (file->f_mode & FMODE_CREATED) {
-		__u64 thread = bpf_get_current_pid_tgid();
-		struct file_note *note = bpf_map_lookup_elem(&file_notes, &thread);
-
-		if (note && note->operation == FILE_OPEN)
-			note->flags |= FILE_CREATED;
-	}
-	return r;
+	return on_operation(FILE_OPEN, file->f_mode & FMODE_CREATED ? FILE_CREATED : 0, AT_OPEN, BPF_CORE_READ(file, f_path.mnt),
+			    BPF_CORE_READ(file, f_path.dentry), 0, 0);
 }
 
 /* A directory has one dentry, and of a file with several names one is as good as another. */
@@ -178,8 +169,7 @@ static __always_inline int on_ctime(struct inode *inode, __u32 slot)
 		note = new_note(operation);
 	if (!note)
 		return 0;
-	if (found == TOO_DEEP)
-		note->flags |= FILE_DEEP;
+	note->flags |= flags_of(found);
 	bool directory = (inode->i_mode & S_IFMT) == S_IFDIR;
 
 	/* Of a directory that changes it is not known whether it is the object or has it. */

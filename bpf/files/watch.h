@@ -7,6 +7,28 @@
 
 #include "record.h"
 
+/* Any address may be read as a struct, for a move and a load (6.2); else by helper. */
+const volatile bool cfg_cast = false;
+
+extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym __weak;
+
+#define PEEK(p, f)                                                                                         \
+	({                                                                                                 \
+		__typeof_unqual__((p)->f) __peeked;                                                        \
+		if (cfg_cast)                                                                              \
+			__peeked = ((__typeof__(p))bpf_rdonly_cast(p, bpf_core_type_id_kernel(*(p))))->f;  \
+		else                                                                                       \
+			bpf_core_read(&__peeked, sizeof(__peeked), &(p)->f);                               \
+		__peeked;                                                                                  \
+	})
+
+static __always_inline __u32 device_of(struct dentry *dentry)
+{
+	struct super_block *sb = PEEK(dentry, d_sb);
+
+	return PEEK(sb, s_dev);
+}
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -79,7 +101,13 @@ static __always_inline __u32 name_mark(__u32 length, char first)
 	return (length & 255) << 8 | (__u8)first;
 }
 
-static __always_inline bool name_watched(struct search *s, struct file_filter *f, struct dentry *below, __u64 inode)
+enum found { NOT_WATCHED, WATCHED, TOO_DEEP, LIKELY };
+
+/* Values of file_names: what is watched has this name, or it is a part on the way there. */
+#define NAME_EXACT 1
+#define NAME_PART 2
+
+static __always_inline enum found name_watched(struct search *s, struct file_filter *f, struct dentry *below, __u64 inode)
 {
 	const unsigned char *name = BPF_CORE_READ(below, d_name.name);
 	__u32 length = BPF_CORE_READ(below, d_name.len);
@@ -87,12 +115,16 @@ static __always_inline bool name_watched(struct search *s, struct file_filter *f
 
 	bpf_probe_read_kernel(&first, 1, name);
 	if (!in_filter(f, filter_hash(inode, s->device, name_mark(length, first))))
-		return false;
+		return NOT_WATCHED;
 	__builtin_memset(&s->key, 0, sizeof(s->key));
 	s->key.directory.inode = inode;
 	s->key.directory.device = s->device;
 	bpf_probe_read_kernel_str(s->key.name, sizeof(s->key.name), name);
-	return bpf_map_lookup_elem(&file_names, &s->key);
+	__u32 *value = bpf_map_lookup_elem(&file_names, &s->key);
+
+	if (!value)
+		return NOT_WATCHED;
+	return *value == NAME_EXACT ? WATCHED : LIKELY;
 }
 
 static __always_inline __u32 object_watched(struct file_filter *f, __u64 inode, __u32 device)
@@ -105,7 +137,6 @@ static __always_inline __u32 object_watched(struct file_filter *f, __u64 inode, 
 	return watch ? *watch : 0;
 }
 
-enum found { NOT_WATCHED, WATCHED, TOO_DEEP };
 
 /*
  * A function of its own, which the verifier looks at once and not for each way that leads
@@ -116,15 +147,15 @@ enum found { NOT_WATCHED, WATCHED, TOO_DEEP };
 static __always_inline bool cross_to_parent(struct search *s)
 {
 	struct mount *m = real_mount(s->vfsmount);
-	struct mount *parent = BPF_CORE_READ(m, mnt_parent);
+	struct mount *parent = PEEK(m, mnt_parent);
 
 	if (!s->vfsmount || parent == m)
 		return false;
-	struct dentry *at = BPF_CORE_READ(m, mnt_mountpoint);
+	struct dentry *at = PEEK(m, mnt_mountpoint);
 
 	s->dentry = at;
 	s->below = 0;
-	s->device = BPF_CORE_READ(at, d_sb, s_dev);
+	s->device = device_of(at);
 	s->vfsmount = (struct vfsmount *)((char *)parent + bpf_core_field_offset(struct mount, mnt));
 	return true;
 }
@@ -151,25 +182,29 @@ FUNCTION __u32 find_watch(__u32 slot, __u64 dentry, __u64 vfsmount)
 	s->dentry = object;
 	s->below = 0;
 	s->vfsmount = (struct vfsmount *)vfsmount;
-	s->device = BPF_CORE_READ(object, d_sb, s_dev);
+	s->device = device_of(object);
 	s->first = 0;
 	_Pragma("clang loop unroll(disable)")
 	for (int i = 0; i < SEARCH_DEPTH; i++) {
 		struct dentry *here = s->dentry;
-		struct inode *inode = BPF_CORE_READ(here, d_inode);
+		struct inode *inode = PEEK(here, d_inode);
 
 		if (inode) {
-			__u64 number = BPF_CORE_READ(inode, i_ino);
+			__u64 number = PEEK(inode, i_ino);
 			__u32 watch = object_watched(f, number, s->device);
 
 			if (!i)
 				s->first = watch << FIRST_SHIFT;
 			if (watch & WATCH_TREE)
 				return s->first | WATCHED;
-			if (watch & WATCH_NAMES && s->below && name_watched(s, f, s->below, number))
-				return s->first | WATCHED;
+			if (watch & WATCH_NAMES && s->below) {
+				enum found found = name_watched(s, f, s->below, number);
+
+				if (found != NOT_WATCHED)
+					return s->first | found;
+			}
 		}
-		struct dentry *up = BPF_CORE_READ(here, d_parent);
+		struct dentry *up = PEEK(here, d_parent);
 
 		if (up != here) {
 			s->below = here;
@@ -179,6 +214,11 @@ FUNCTION __u32 find_watch(__u32 slot, __u64 dentry, __u64 vfsmount)
 		}
 	}
 	return s->first | TOO_DEEP;
+}
+
+static __always_inline __u16 flags_of(enum found found)
+{
+	return found == TOO_DEEP ? FILE_DEEP : found == LIKELY ? FILE_UNPROVEN : 0;
 }
 
 static __always_inline enum found watched(__u32 slot, struct dentry *dentry, struct vfsmount *vfsmount)

@@ -82,8 +82,11 @@ func joinName(walked []byte, flags uint16, name string) Path {
 		p.Truncated, base = false, ""
 	}
 	name = valid(name)
+	whole := name
+	if name[0] != '/' {
+		whole = strings.TrimSuffix(base, "/") + "/" + name
+	}
 	p.Through = strings.Contains(strings.Trim(name, "/"), "/") || name[0] == '/' || name == ".." || name == "."
-	whole := base + "/" + name
 	p.Text = path.Clean(whole)
 	// Not of the cleaned one: what ".." means depends on the symlink before it.
 	p.parent = whole[:strings.LastIndexByte(strings.TrimRight(whole, "/"), '/')+1]

@@ -20,11 +20,10 @@ import (
 func encode(op abi.FileOperation, flags abi.FileFlag, change func(*abi.FileHead), parts ...string) []byte {
 	h := abi.FileHead{Operation: uint16(op), Flags: uint16(flags)}
 	h.Header = abi.EventHeader{Type: uint16(abi.EventFile), Version: 1, BootNS: 5}
-	h.WalkFlags = [2]uint16{walk.Complete, walk.Complete}
 	text := strings.Join(parts, "")
 	for i, p := range parts {
 		if i%2 == 0 {
-			h.WalkLength[i/2] = uint16(len(p))
+			h.WalkLength[i/2], h.WalkFlags[i/2] = uint16(len(p)), walk.Complete
 		} else {
 			h.NameLength[i/2] = uint16(len(p))
 		}

@@ -4,6 +4,7 @@ package files
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -23,7 +24,7 @@ func TestLoad(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: loads BPF programs")
 	}
-	works := 0
+	works, refused := 0, map[string]string{}
 	for _, r := range Sensor().Ladders[0].Rungs {
 		kernel, err := kern.Open(kern.Options{Force: map[string]string{Signal: r.Name}}, process.Sensor(), Sensor())
 		if err != nil {
@@ -36,6 +37,10 @@ func TestLoad(t *testing.T) {
 		for _, report := range signals[0].Reports {
 			if report.Name == r.Name {
 				t.Logf("%s: %s %s", r.Name, report.State, report.Reason)
+				// What a kernel lacks is another error.
+				if strings.Contains(report.Reason, "verifier") && !strings.Contains(report.Reason, "EPERM") && !strings.Contains(report.Reason, "func unknown") {
+					refused[r.Name] = report.Reason
+				}
 			}
 		}
 		for _, p := range kernel.Stats() {
@@ -49,6 +54,9 @@ func TestLoad(t *testing.T) {
 	}
 	if works == 0 {
 		t.Error("no rung works here")
+	}
+	for rung, reason := range refused {
+		t.Errorf("%s is refused by the verifier: %s", rung, reason)
 	}
 }
 

@@ -83,7 +83,7 @@ func (p *Plan) watch(watched string, host Host) {
 		}
 		p.object(found.Object, abi.WatchAbove)
 		if !named {
-			p.name(found.Object, name)
+			p.name(found.Object, name, dir+name == watched)
 			named = true
 		}
 	}
@@ -94,10 +94,20 @@ func (p *Plan) object(o abi.FileObject, watch abi.FileWatch) {
 	p.mark(o, 0)
 }
 
-func (p *Plan) name(dir abi.FileObject, name string) {
+// Values of Names: what is watched has this name, or it is a part on the way there.
+const (
+	nameExact = 1
+	namePart  = 2
+)
+
+func (p *Plan) name(dir abi.FileObject, name string, exact bool) {
 	key := abi.FileName{Directory: dir}
 	copy(key.Name[:len(key.Name)-1], name)
-	p.Names[key] = 1
+	if exact {
+		p.Names[key] = nameExact
+	} else if p.Names[key] == 0 {
+		p.Names[key] = namePart
+	}
 	p.object(dir, abi.WatchNames)
 	p.mark(dir, uint32(len(name)&255)<<8|uint32(name[0]))
 }

@@ -36,11 +36,10 @@ func (p *Plan) watchOf(inode uint64) abi.FileWatch {
 	return abi.FileWatch(p.Objects[abi.FileObject{Inode: inode, Device: 7}])
 }
 
-func (p *Plan) named(inode uint64, name string) bool {
+func (p *Plan) named(inode uint64, name string) uint32 {
 	key := abi.FileName{Directory: abi.FileObject{Inode: inode, Device: 7}}
 	copy(key.Name[:], name)
-	_, ok := p.Names[key]
-	return ok
+	return p.Names[key]
 }
 
 func TestPlan(t *testing.T) {
@@ -56,10 +55,10 @@ func TestPlan(t *testing.T) {
 	for _, c := range []struct {
 		inode uint64
 		name  string
-		want  bool
-	}{{1, "etc", true}, {1, "srv", false}, {3, "late", true}, {4, "x", true}, {1, "real", true}} {
-		if p.named(c.inode, c.name) != c.want {
-			t.Errorf("name %s in %d: %t", c.name, c.inode, !c.want)
+		want  uint32
+	}{{1, "etc", nameExact}, {1, "srv", 0}, {3, "data", namePart}, {4, "x", nameExact}, {1, "real", nameExact}} {
+		if got := p.named(c.inode, c.name); got != c.want {
+			t.Errorf("name %s in %d: %d, want %d", c.name, c.inode, got, c.want)
 		}
 	}
 	if !slices.Equal(p.Missing, []string{"/srv/data/late"}) || len(p.Prefixes) != 8 {

@@ -63,27 +63,30 @@ func Sensor() kern.Sensor {
 		Ladders: []kern.Ladder{{
 			Signal: Signal,
 			Intent: kern.See,
-			Advice: "the best rung needs fentry (Linux 5.15 or later, on a host that lets programs patch kernel text) and CONFIG_SECURITY_PATH=y",
+			Advice: "the best rung needs fentry (Linux 6.2 or later, on a host that lets programs patch kernel text) and CONFIG_SECURITY_PATH=y",
 			Rungs: []kern.Rung{
-				rung("fentry", hooks("", "file_open"), exact{operations: true, opens: true, registers: true}, noResult),
+				rung("fentry", hooks("", "file_open"), exact{operations: true, opens: true, registers: true, cast: true}, noResult),
+				rung("fentry_probe", hooks("", "file_open"), exact{operations: true, opens: true, registers: true}, noResult),
 				rung("fentry_fd", hooks(""), exact{operations: true}, noResult, ringOpens),
 				rung("kprobe", hooks("_k"), exact{operations: true}, noResult, ringOpens),
-				rung("tp_btf", []string{"file_ctime", "file_ctime_same", "file_ctime_fine", end}, exact{registers: true}, noRing, racing, madeUnknown),
+				rung("tp_btf", []string{"file_ctime", "file_ctime_same", "file_ctime_fine", end}, exact{registers: true, cast: true}, noRing, racing, madeUnknown),
 				rung("sys_exit", []string{end}, exact{}, noRing, racing, madeUnknown, symlinks),
 			},
 		}},
 	}
 }
 
-// exact says what of a rung needs no look at names.
-type exact struct{ operations, opens, registers bool }
+// exact says what of a rung needs no look at names, and what the kernel offers to it: a
+// hook can see the registers of the system call, and structs are read by a cast and not
+// by helper.
+type exact struct{ operations, opens, registers, cast bool }
 
 func rung(name string, programs []string, e exact, limits ...string) kern.Rung {
 	return kern.Rung{
 		Name: name, Programs: programs, Limits: append([]string{writes, mapped, allCall}, limits...),
 		Config: map[string]any{
 			"cfg_calls": calls(), "cfg_arm64": runtime.GOARCH == "arm64", "cfg_typed": false,
-			"cfg_exact": e.operations, "cfg_exact_open": e.opens, "cfg_task_regs": e.registers,
+			"cfg_exact": e.operations, "cfg_exact_open": e.opens, "cfg_task_regs": e.registers, "cfg_cast": e.cast,
 		},
 	}
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/skep-io/skep/test/e2e/skepdtest"
 )
 
-// scene is an agent that watches dir/watched, dir/late (which is not there at first) and
-// the file dir/other/file.
+// scene is an agent that watches dir/watched, the file dir/other/file, and dir/late and
+// dir/gap/in/late, which are not there at first.
 type scene struct {
 	t      *testing.T
 	agent  *skepdtest.Agent
@@ -51,7 +51,7 @@ func newScene(t *testing.T, rung string) *scene {
 	must(t, os.Symlink("watched", filepath.Join(dir, "alias")))
 	must(t, unix.Mount(filepath.Join(dir, "watched/sub"), filepath.Join(dir, "bind"), "", unix.MS_BIND, ""))
 	t.Cleanup(func() { _ = unix.Unmount(filepath.Join(dir, "bind"), unix.MNT_DETACH) })
-	config := skepdtest.WriteConfig(t, fmt.Sprintf("sensors:\n  files:\n    paths: [%s/watched, %s/late, %s/other/file]\n", dir, dir, dir))
+	config := skepdtest.WriteConfig(t, fmt.Sprintf("sensors:\n  files:\n    paths: [%s/watched, %s/late, %s/gap/in/late, %s/other/file]\n", dir, dir, dir, dir))
 	args := []string{"--config", config}
 	if rung != "" {
 		args = append(args, "--force-rung", "file="+rung)
@@ -150,7 +150,7 @@ var (
 )
 
 // rungs are tried one by one; those that do not work here are skipped.
-var rungs = []string{"fentry", "fentry_fd", "kprobe", "tp_btf", "sys_exit"}
+var rungs = []string{"fentry", "fentry_probe", "fentry_fd", "kprobe", "tp_btf", "sys_exit"}
 
 // TestRungs: on each rung the same is told of the same calls.
 func TestRungs(t *testing.T) {
@@ -358,5 +358,13 @@ func (s *scene) testLate(t *testing.T) {
 		step{"open $/late/y " + create, "create $/late/y"},
 		step{"unlink $/late/y", "unlink $/late/y"},
 		step{"rmdir $/late", "rmdir $/late"},
+	)
+	s.run(t,
+		step{"mkdir $/gap", ""},
+		step{"open $/gap/x " + create, ""},
+		step{"mkdir $/gap/in", ""},
+		step{"mkdir $/gap/in/late2", ""},
+		step{"mkdir $/gap/in/late", "mkdir $/gap/in/late"},
+		step{"open $/gap/in/late/x " + create, "create $/gap/in/late/x"},
 	)
 }
