@@ -46,7 +46,7 @@ func (e *Event) Body(plan *Plan, resolve Resolver) *skepv1.FileOperation {
 	}
 	b := &skepv1.FileOperation{
 		Operation: e.operation(), Path: e.Paths[0].Text, NewPath: e.Paths[1].Text, Target: e.Target, PathSource: source,
-		PathTruncated: e.Paths[0].Truncated || e.Paths[1].Truncated, Inode: e.Inode, Type: typeOf(e.Mode),
+		PathTruncated: e.Paths[0].Truncated || e.Paths[1].Truncated || e.Has(abi.FileCut), Inode: e.Inode, Type: typeOf(e.Mode),
 		ResultUnknown: !e.Has(abi.FileHasResult),
 	}
 	if e.Inode != 0 {

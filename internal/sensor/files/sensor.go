@@ -33,9 +33,9 @@ const Signal = "file"
 
 // What the rungs lack.
 const (
-	writes  = "what is written through a descriptor that is already open is not seen"
-	mapped  = "an operation that fails on its way through a symlink from outside a watched directory is not seen"
-	allCall = "each system call of the host costs some 50 ns more while it is attached"
+	written = "what is written through a descriptor that is already open is not seen"
+	failing = "an operation that fails on its way through a symlink from outside a watched directory is not seen"
+	anyCall = "each system call of the host costs some 50 ns more while it is attached"
 	noRing  = "operations by io_uring, by 32-bit programs and by the kernel itself (NFS server) are not seen"
 	racing  = "names are read at the end of the system call: a thread that changes them meanwhile can give a wrong one, and one that " +
 		"exchanges the new descriptor can hide an open"
@@ -83,7 +83,7 @@ type exact struct{ operations, opens, registers, cast bool }
 
 func rung(name string, programs []string, e exact, limits ...string) kern.Rung {
 	return kern.Rung{
-		Name: name, Programs: programs, Limits: append([]string{writes, mapped, allCall}, limits...),
+		Name: name, Programs: programs, Limits: append([]string{written, failing, anyCall}, limits...),
 		Config: map[string]any{
 			"cfg_calls": calls(), "cfg_arm64": runtime.GOARCH == "arm64", "cfg_typed": false,
 			"cfg_exact": e.operations, "cfg_exact_open": e.opens, "cfg_task_regs": e.registers, "cfg_cast": e.cast,
