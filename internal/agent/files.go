@@ -105,6 +105,9 @@ func (w *fileWatch) look() error {
 	return nil
 }
 
+// lookAtMost bounds how often somebody who renames things can make the agent look.
+const lookAtMost = 50 * time.Millisecond
+
 // run looks at the host again each second, and at once when it is told to.
 func (w *fileWatch) run(ctx context.Context) error {
 	ticker := time.NewTicker(time.Second)
@@ -118,6 +121,10 @@ func (w *fileWatch) run(ctx context.Context) error {
 		}
 		if err := w.again(); err != nil {
 			w.logger.Error("watched paths not looked at", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(lookAtMost):
 		}
 	}
 }
@@ -136,7 +143,7 @@ func (w *fileWatch) again() error {
 func (w *fileWatch) body(e *files.Event) *skepv1.FileOperation {
 	plan := w.plan.Load()
 	body := e.Body(plan, files.Resolve)
-	if body != nil && (plan.Leads(body.Path) || body.NewPath != "" && plan.Leads(body.NewPath)) {
+	if body != nil && e.ChangesNames() && (plan.Leads(body.Path) || body.NewPath != "" && plan.Leads(body.NewPath)) {
 		select {
 		case w.stale <- struct{}{}:
 		default:

@@ -38,6 +38,17 @@ type Path struct {
 // Has tells of a flag of the record.
 func (e *Event) Has(flag abi.FileFlag) bool { return abi.FileFlag(e.Flags)&flag != 0 }
 
+// ChangesNames tells of an operation after which a path may lead elsewhere.
+func (e *Event) ChangesNames() bool {
+	switch abi.FileOperation(e.Operation) {
+	case abi.FileOpen:
+		return e.Has(abi.FileCreated)
+	case abi.FileChmod, abi.FileChown:
+		return false
+	}
+	return e.Error == 0
+}
+
 // Decode decodes a record of a ring. Names are what processes chose: nothing in them is
 // trusted. Bytes that are not UTF-8 are shown as U+FFFD.
 func Decode(raw []byte) (*Event, error) {
