@@ -4,6 +4,7 @@
  * its BTF holds them all and internal/abi can be generated from it.
  */
 #include "../dns/record.h"
+#include "../files/record.h"
 #include "../process/record.h"
 #include "../tcp/record.h"
 
@@ -36,3 +37,12 @@ EXPORT(struct, tcp_count);
 EXPORT(struct, tcp_record);
 EXPORT(enum, dns_flag);
 EXPORT(struct, dns_record);
+EXPORT(enum, file_operation);
+EXPORT(enum, file_flag);
+EXPORT(enum, file_watch);
+EXPORT(struct, file_head);
+EXPORT(struct, file_object);
+EXPORT(struct, file_name);
+EXPORT(struct, file_filter);
+EXPORT(struct, file_prefix);
+EXPORT(struct, file_call);

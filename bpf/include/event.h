@@ -27,6 +27,7 @@ enum event_type {
 	EVENT_ESTABLISHED = 20,
 	EVENT_UNLISTEN = 21,
 	EVENT_DNS = 24,
+	EVENT_FILE = 26,
 	EVENT_TYPES = 32,
 };
 

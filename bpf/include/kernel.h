@@ -131,8 +131,17 @@ struct super_block {
 	unsigned long s_magic;
 } CO_RE;
 
+struct hlist_node {
+	struct hlist_node *next;
+} CO_RE;
+
+struct hlist_head {
+	struct hlist_node *first;
+} CO_RE;
+
 struct inode {
 	unsigned short i_mode;
+	struct hlist_head i_dentry;
 	kuid_t i_uid;
 	kgid_t i_gid;
 	unsigned long i_ino;
@@ -144,6 +153,15 @@ struct dentry {
 	struct dentry *d_parent;
 	struct qstr d_name;
 	struct inode *d_inode;
+	struct super_block *d_sb;
+	union {
+		struct hlist_node d_alias;
+	} d_u;
+} CO_RE;
+
+/* Since 7.0 the union has no name. */
+struct dentry___unnamed {
+	struct hlist_node d_alias;
 } CO_RE;
 
 struct vfsmount {
@@ -164,8 +182,37 @@ struct path {
 } CO_RE;
 
 struct file {
+	unsigned int f_mode, f_flags;
 	struct path f_path;
 	struct inode *f_inode;
+} CO_RE;
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+} CO_RE;
+
+struct files_struct {
+	struct fdtable *fdt;
+} CO_RE;
+
+/* A process's registers at its system call. */
+struct pt_regs {
+	unsigned long di;
+} CO_RE;
+
+struct pt_regs___x86 {
+	unsigned long di, si, dx, cx, r10, r8, orig_ax;
+} CO_RE;
+
+struct pt_regs___arm64 {
+	__u64 regs[31];
+	__u64 orig_x0;
+	__s32 syscallno;
+} CO_RE;
+
+struct thread_info {
+	__u32 status;
 } CO_RE;
 
 struct fs_struct {
@@ -226,6 +273,8 @@ struct task_struct {
 	struct task_struct *real_parent, *group_leader;
 	struct mm_struct *mm;
 	struct fs_struct *fs;
+	struct files_struct *files;
+	struct thread_info thread_info;
 	struct nsproxy *nsproxy;
 	struct signal_struct *signal;
 	const struct cred *cred, *real_cred;

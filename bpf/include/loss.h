@@ -7,7 +7,7 @@
 enum loss_place {
 	LOSS_RING_FULL = 0,  /* no room in the ring: the record is gone */
 	LOSS_TABLE_FULL = 1, /* no room in a kernel table: what a record says may lack its owner */
-	LOSS_UNTRACKED = 2,  /* no room for a socket in the table of them: its record is gone */
+	LOSS_UNTRACKED = 2,  /* no room for a socket or an operation in the table of them: its record is gone */
 	LOSS_PLACES = 3,
 };
 

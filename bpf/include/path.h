@@ -77,10 +77,10 @@ static __always_inline bool append_name(struct walk *w)
  * name is a plain pointer, so both need bpf_probe_read_kernel. The caller
  * checks cfg_probe_read; without it user space reads /proc.
  */
-static __always_inline void walk_path(struct walk *w, struct path *p, struct fs_struct *fs)
+static __always_inline void walk_from(struct walk *w, struct dentry *from, struct vfsmount *mount, struct fs_struct *fs)
 {
-	w->dentry = BPF_CORE_READ(p, dentry);
-	w->vfsmount = BPF_CORE_READ(p, mnt);
+	w->dentry = from;
+	w->vfsmount = mount;
 	w->root = BPF_CORE_READ(fs, root.dentry);
 	w->root_mount = BPF_CORE_READ(fs, root.mnt);
 	w->length = 0;
@@ -110,4 +110,9 @@ static __always_inline void walk_path(struct walk *w, struct path *p, struct fs_
 		}
 		w->dentry = up;
 	}
+}
+
+static __always_inline void walk_path(struct walk *w, struct path *p, struct fs_struct *fs)
+{
+	walk_from(w, BPF_CORE_READ(p, dentry), BPF_CORE_READ(p, mnt), fs);
 }

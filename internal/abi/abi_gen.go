@@ -93,6 +93,7 @@ const (
 	EventEstablished  EventType = 20
 	EventUnlisten     EventType = 21
 	EventDNS          EventType = 24
+	EventFile         EventType = 26
 	EventTypes        EventType = 32
 )
 
@@ -150,6 +151,94 @@ type ExitRecord struct {
 	SystemNS    uint64
 	RuntimeNS   uint64
 }
+
+type FileCall struct {
+	_         structs.HostLayout
+	Operation uint8
+	Directory [2]uint8
+	Name      [2]uint8
+	Details   [2]uint8
+	How       uint8
+}
+
+type FileFilter struct {
+	_    structs.HostLayout
+	Bits [512]uint64
+}
+
+type FileFlag uint32
+
+const (
+	FileCreated   FileFlag = 1
+	FileHasResult FileFlag = 2
+	FileNamed     FileFlag = 4
+	FileUnproven  FileFlag = 8
+	FileHostRoot  FileFlag = 16
+	FileDeep      FileFlag = 32
+	FileCut       FileFlag = 64
+	FileDetails   FileFlag = 128
+)
+
+type FileHead struct {
+	_          structs.HostLayout
+	Header     EventHeader
+	Owner      ExecID
+	Inode      uint64
+	Device     uint32
+	Mode       uint32
+	Details    [2]uint32
+	Error      int32
+	Operation  uint16
+	Flags      uint16
+	WalkLength [2]uint16
+	WalkFlags  [2]uint16
+	NameLength [2]uint16
+	End        uint32
+}
+
+type FileName struct {
+	_         structs.HostLayout
+	Directory FileObject
+	Name      [256]byte
+}
+
+type FileObject struct {
+	_      structs.HostLayout
+	Inode  uint64
+	Device uint32
+	Pad    uint32
+}
+
+type FileOperation uint32
+
+const (
+	FileNone    FileOperation = 0
+	FileOpen    FileOperation = 1
+	FileMkdir   FileOperation = 2
+	FileMknod   FileOperation = 3
+	FileRename  FileOperation = 4
+	FileUnlink  FileOperation = 5
+	FileRmdir   FileOperation = 6
+	FileLink    FileOperation = 7
+	FileSymlink FileOperation = 8
+	FileChmod   FileOperation = 9
+	FileChown   FileOperation = 10
+)
+
+type FilePrefix struct {
+	_    structs.HostLayout
+	Bits uint32
+	Path [256]byte
+}
+
+type FileWatch uint32
+
+const (
+	WatchTree  FileWatch = 1
+	WatchNames FileWatch = 2
+	WatchAbove FileWatch = 4
+	WatchRoot  FileWatch = 8
+)
 
 type ForkRecord struct {
 	_       structs.HostLayout

@@ -30,6 +30,7 @@ import (
 	"github.com/skep-io/skep/internal/kern"
 	"github.com/skep-io/skep/internal/redact"
 	"github.com/skep-io/skep/internal/sensor/dns"
+	"github.com/skep-io/skep/internal/sensor/files"
 	"github.com/skep-io/skep/internal/sensor/process"
 	"github.com/skep-io/skep/internal/sensor/tcp"
 	"github.com/skep-io/skep/internal/server"
@@ -77,7 +78,8 @@ type Agent struct {
 	containers *container.Table
 	kernel     *kern.Kernel
 	reader     *kern.Reader
-	signals    []kern.Signal
+	signals    []kern.Signal // but that of the file sensor, which comes and goes
+	files      *fileWatch
 	attachedNS uint64 // boot time at which all programs were attached
 	places     *placer
 	secrets    *redact.Redactor
@@ -194,16 +196,26 @@ func (a *Agent) sensors() []kern.Sensor {
 	if a.options.Config.Sensors.DNS.Enabled {
 		sensors = append(sensors, dns.Sensor())
 	}
+	if len(a.options.Config.Sensors.Files.Paths) > 0 {
+		sensors = append(sensors, files.Sensor())
+	}
 	return sensors
 }
 
 func (a *Agent) attach() error {
 	for _, s := range a.sensors() {
+		if s.Name == files.Sensor().Name {
+			continue
+		}
 		signals, err := a.kernel.Attach(s)
 		a.signals = append(a.signals, signals...)
 		if err != nil {
 			return err
 		}
+	}
+	a.files = newFileWatch(a.kernel, a.logger)
+	if err := a.files.set(a.options.Config.Sensors.Files.Paths); err != nil {
+		return err
 	}
 	a.attachedNS = bootNS()
 	reader, err := a.kernel.Reader()
@@ -226,7 +238,7 @@ func (a *Agent) attach() error {
 	a.costs = newCosts(a.kernel)
 	a.sink = &sink{
 		kernel: a.kernel, costs: a.costs, processes: a.processes, flows: a.flows, containers: a.containers, places: a.places,
-		secrets: a.secrets, logger: a.logger, news: make(chan *skepv1.Agent), rescan: a.requestScan,
+		files: a.files, secrets: a.secrets, logger: a.logger, news: make(chan *skepv1.Agent), rescan: a.requestScan,
 		recorder: &recorder{node: a.node, cluster: a.options.Config.Cluster, clock: a.clock, state: state, log: a.log},
 	}
 	a.sink.queries = flowdns.New(names, a.sink.publishDNS)

@@ -27,7 +27,7 @@ func (a *Agent) openServer() error {
 		Processes:   processes{identity.View{Table: a.processes, Clock: a.clock}, a.flows, a.traffic},
 		Connections: connections{a.flows, a.traffic},
 		Status:      a.status,
-		Doctor:      func() *skepv1.GetDoctorResponse { return doctor(a.signals, a.hierarchy, a.options.Config.BPFFS) },
+		Doctor:      func() *skepv1.GetDoctorResponse { return doctor(a.allSignals(), a.hierarchy, a.options.Config.BPFFS) },
 		Diagnostics: a.diagnostics,
 		Logger:      a.logger,
 		Audit:       a.audit,

@@ -15,7 +15,7 @@ import (
 var kinds = map[abi.EventType]event.Kind{
 	abi.EventFork: event.Fork, abi.EventExec: event.Exec, abi.EventExit: event.Exit, abi.EventOOM: event.Oom,
 	abi.EventConnect: event.Connect, abi.EventAccept: event.Accept, abi.EventClose: event.Close, abi.EventListen: event.Listen,
-	abi.EventDNS: event.Dns,
+	abi.EventDNS: event.Dns, abi.EventFile: event.File,
 }
 
 // types is kinds the other way round; EventNone for a kind that is not on the rings.
@@ -85,7 +85,11 @@ func (s *sink) reportLosses() (gone, lifecycle uint64) {
 // reportMissed tells of programs that did not run because the CPU was already in one:
 // what they would have seen, if anything, is not known.
 func (s *sink) reportMissed() {
-	for i, p := range s.costs.programs() {
+	stats := s.costs.programs()
+	for word := wordMissed + len(stats); word < endMissed; word++ { // of programs that were detached
+		s.recorder.state.Set(word, 0)
+	}
+	for i, p := range stats {
 		word := wordMissed + i
 		if word >= endMissed {
 			return

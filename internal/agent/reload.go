@@ -21,12 +21,14 @@ type part struct {
 	apply func(a *Agent, now *config.Config) error
 }
 
-// parts that read no events: nothing here touches the kernel side or its reader.
+// parts that read no events: nothing here touches what is attached or its reader, but the
+// file sensor, which comes and goes with its paths.
 var parts = []part{
 	{"redact", func(to, from *config.Config) { to.Redact = from.Redact }, (*Agent).applyRedact},
 	{"log.level", func(to, from *config.Config) { to.Log.Level = from.Log.Level }, (*Agent).applyLogLevel},
 	{"metrics", func(to, from *config.Config) { to.Metrics = from.Metrics }, (*Agent).applyMetrics},
 	{"ship", func(to, from *config.Config) { to.Ship = from.Ship }, (*Agent).applyShip},
+	{"sensors.files", func(to, from *config.Config) { to.Sensors.Files = from.Sensors.Files }, (*Agent).applyFiles},
 	{"history", func(to, from *config.Config) { to.History = from.History }, (*Agent).applyHistory},
 }
 

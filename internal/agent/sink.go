@@ -21,6 +21,7 @@ import (
 	"github.com/skep-io/skep/internal/kern"
 	"github.com/skep-io/skep/internal/redact"
 	"github.com/skep-io/skep/internal/sensor/dns"
+	"github.com/skep-io/skep/internal/sensor/files"
 	"github.com/skep-io/skep/internal/sensor/process"
 	"github.com/skep-io/skep/internal/sensor/tcp"
 	"github.com/skep-io/skep/internal/store"
@@ -40,6 +41,7 @@ type sink struct {
 	queries    *flowdns.Table
 	containers *container.Table
 	places     *placer
+	files      *fileWatch
 	secrets    *redact.Redactor
 	logger     *slog.Logger
 	rescan     func()
@@ -118,6 +120,8 @@ func (s *sink) record(raw []byte) error {
 		return s.tcp(typ, raw)
 	case abi.EventDNS:
 		return s.dns(raw)
+	case abi.EventFile:
+		return s.file(raw)
 	default:
 		return fmt.Errorf("decode record: unknown type %d", typ)
 	}
@@ -229,6 +233,20 @@ func (s *sink) dns(raw []byte) error {
 		return err
 	}
 	s.queries.Apply(&head, payload, s.processes.Process)
+	return nil
+}
+
+func (s *sink) file(raw []byte) error {
+	e, err := files.Decode(raw)
+	if err != nil {
+		return err
+	}
+	body := s.files.body(e)
+	if body == nil { // its name only looked as if it led to what is watched
+		return nil
+	}
+	p := s.processes.Process(e.Owner)
+	s.recorder.publish(event.File, e.Header.BootNS, p, &skepv1.Record{Body: &skepv1.Record_File{File: body}})
 	return nil
 }
 

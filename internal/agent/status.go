@@ -35,7 +35,7 @@ func (a *Agent) status() *skepv1.GetStatusResponse {
 		Containers: &skepv1.TableStatus{Entries: uint64(len(a.containers.Containers()))},
 		Memory:     a.memory(),
 		AgentCpu:   durationpb.New(ownCPU()),
-		Signals:    signalStatus(a.signals),
+		Signals:    signalStatus(a.allSignals()),
 
 		ArgsRedacted: a.secrets.Count(), Outputs: a.outputs.status(),
 	}
@@ -158,7 +158,7 @@ func signalStatus(signals []kern.Signal) []*skepv1.SignalStatus {
 		}
 		if s.Transient {
 			status.Limits = append(status.Limits[:len(status.Limits):len(status.Limits)],
-				"ends with the agent: this kernel cannot pin such links (before 5.15)")
+				"ends with the agent: before Linux 5.15 such links cannot be pinned; what a reload has attached is pinned from the next start on")
 		}
 		if s.Rung == nil || s.Rung.Name != s.Ladder.Rungs[0].Name {
 			status.Advice = s.Ladder.Advice

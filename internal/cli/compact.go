@@ -122,6 +122,8 @@ func kindColour(kind string) colour {
 		return magenta
 	case "dns":
 		return bold
+	case "file":
+		return yellow
 	case "oom", "loss":
 		return loud
 	}

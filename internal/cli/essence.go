@@ -40,6 +40,8 @@ func (e essence) record(dst []byte, r *skepv1.Record) []byte {
 		return e.connection(dst, b.Connection, r.GetKind())
 	case *skepv1.Record_Dns:
 		return e.dns(dst, b.Dns)
+	case *skepv1.Record_File:
+		return e.file(dst, b.File)
 	case *skepv1.Record_Loss:
 		return e.loss(dst, b.Loss)
 	case *skepv1.Record_Agent:

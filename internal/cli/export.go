@@ -82,6 +82,7 @@ func (a *app) exportCmd() *cobra.Command {
 	f.registerKinds(cmd)
 	f.register(cmd)
 	f.registerAddresses(cmd)
+	f.registerPaths(cmd)
 	cmd.Flags().StringVar(&f.since, "since", "", "what is at most this old, or happened since this time (default: all)")
 	cmd.Flags().StringVar(&f.until, "until", "", "what happened until this time")
 	outputFlag(cmd, &f.output, "parquet", "parquet", "jsonl")

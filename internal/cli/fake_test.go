@@ -228,6 +228,8 @@ func sampleRecords() []*skepv1.Record {
 			r.Body = &skepv1.Record_Connection{Connection: b}
 		case *skepv1.Dns:
 			r.Body = &skepv1.Record_Dns{Dns: b}
+		case *skepv1.FileOperation:
+			r.Body = &skepv1.Record_File{File: b}
 		case *skepv1.Loss:
 			r.Body = &skepv1.Record_Loss{Loss: b}
 		case *skepv1.Agent:
@@ -259,6 +261,9 @@ func sampleRecords() []*skepv1.Record {
 		with(record("listen", web), listen),
 		with(record("dns", curl), answered),
 		with(record("dns", web), unanswered),
+		with(record("file", curl), &skepv1.FileOperation{Operation: "rename", Path: "/etc/" + hostile, NewPath: "/etc/hosts", Flags: "RENAME_NOREPLACE"}),
+		with(record("file", web), &skepv1.FileOperation{Operation: "open", Path: "d/shadow", PathTruncated: true, Flags: "O_WRONLY|O_CREAT", Mode: "0644", Error: 13, ErrorName: "EACCES"}),
+		with(record("file", web), &skepv1.FileOperation{Operation: "symlink", Path: "/etc/s", Target: "../x", ResultUnknown: true}),
 		with(record("loss", nil), &skepv1.Loss{LostKind: "close", Count: 1234567, Place: "ring_full", FirstSeq: 5, LastSeq: 1234571}),
 		with(record("agent", nil), &skepv1.Agent{Event: "adopt", Version: "v0.1.0", Drained: 12, Lost: 3}),
 	}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os/user"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +18,7 @@ import (
 // The agent does the filtering.
 type filterFlags struct {
 	kinds, pids, uids, containers, addrs, ports []string
-	exes, comms, ancestors                      []string
+	exes, comms, ancestors, paths               []string
 	where                                       string
 }
 
@@ -45,8 +46,13 @@ func (f *filterFlags) registerAddresses(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&f.ports, "port", nil, "port of either end")
 }
 
+func (f *filterFlags) registerPaths(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&f.paths, "path", nil, "path of a file operation: that one, and what is below it")
+	_ = cmd.MarkFlagFilename("path") // fails only for a flag that is not there
+}
+
 func (f *filterFlags) registerKinds(cmd *cobra.Command) {
-	cmd.Flags().StringSliceVarP(&f.kinds, "kind", "k", nil, "kinds of records: fork, exec, exit, oom, connect, accept, close, listen, dns, loss, agent")
+	cmd.Flags().StringSliceVarP(&f.kinds, "kind", "k", nil, "kinds of records: fork, exec, exit, oom, connect, accept, close, listen, dns, loss, agent, file")
 	_ = cmd.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(kindNames(), cobra.ShellCompDirectiveNoFileComp)) // fails only for a flag that is not there
 }
 
@@ -61,7 +67,7 @@ func kindNames() []string {
 // filter checks what can be checked here, so that the error names the flag.
 func (f *filterFlags) filter(a *app) (*skepv1.Filter, error) {
 	out := &skepv1.Filter{Kinds: f.kinds, Exes: f.exes, Comms: f.comms, Containers: f.containers,
-		AncestorExes: f.ancestors, Addrs: f.addrs, Where: f.where}
+		AncestorExes: f.ancestors, Addrs: f.addrs, Paths: f.paths, Where: f.where}
 	for _, k := range f.kinds {
 		if _, err := event.ParseKind(k); err != nil {
 			return nil, usage("--kind: %w", err)
@@ -70,6 +76,11 @@ func (f *filterFlags) filter(a *app) (*skepv1.Filter, error) {
 	for _, s := range f.addrs {
 		if !isAddress(s) {
 			return nil, usage("--addr %q: not an address such as 10.1.2.3 or a prefix such as 10.0.0.0/8", s)
+		}
+	}
+	for _, s := range f.paths {
+		if !strings.HasPrefix(s, "/") {
+			return nil, usage("--path %q: not an absolute path", s)
 		}
 	}
 	var err error
@@ -85,7 +96,7 @@ func (f *filterFlags) filter(a *app) (*skepv1.Filter, error) {
 
 func (f *filterFlags) empty() bool {
 	return len(f.kinds)+len(f.pids)+len(f.uids)+len(f.containers)+len(f.addrs)+len(f.ports)+
-		len(f.exes)+len(f.comms)+len(f.ancestors)+len(f.where) == 0
+		len(f.exes)+len(f.comms)+len(f.ancestors)+len(f.paths)+len(f.where) == 0
 }
 
 func isAddress(s string) bool {

@@ -32,7 +32,8 @@ type observeFlags struct {
 }
 
 const observeLong = `Show records of what happened on this host: processes that started and ended,
-connections that were made and closed, names that were asked for.
+connections that were made and closed, names that were asked for, files that
+were changed.
 
 Without --last, --since, --until or --follow the last 20 matching records are
 shown, as hubble observe does. What memory does not hold any more comes from the
@@ -73,6 +74,9 @@ const observeExample = `  # Everything, live
   # Which processes asked for a name, and what they got
   skep observe --kind dns --where 'dns.name == "example.org"'
 
+  # Who changes what below /etc (files.paths of skep.yaml has it)
+  skep observe -f --kind file --path /etc
+
   # Everything below sshd, for a program to read
   skep observe -f --ancestor-exe sshd -o json | jq .exec.args`
 
@@ -111,6 +115,7 @@ func (a *app) observeCmd() *cobra.Command {
 	f.registerKinds(cmd)
 	f.register(cmd)
 	f.registerAddresses(cmd)
+	f.registerPaths(cmd)
 	flags := cmd.Flags()
 	flags.Uint32VarP(&f.last, "last", "n", 0, "of the past, show at most the last `N` matching records")
 	flags.StringVar(&f.since, "since", "", "of the past, show what is at most this old, or happened since this time")

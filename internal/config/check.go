@@ -50,6 +50,7 @@ func (d *decoder) check(c *Config) {
 		{"tables.connections", between(c.Tables.Connections, 1024, 4<<20)},
 		{"tables.exited_processes", between(c.Tables.ExitedProcesses, 0, 1<<20)},
 		{"sensors.dns.ports", serverPorts(c.Sensors.DNS.Ports)},
+		{"sensors.files.paths", watchedPaths(c.Sensors.Files.Paths)},
 		{"containers.sockets", each(c.Containers.Sockets, socketPath)},
 		{"redact.names", atMost(len(c.Redact.Names), 256)},
 		{"redact.args", atMost(len(c.Redact.Args), 256)},
@@ -119,6 +120,33 @@ func serverPorts(ports []int) error {
 		}
 	}
 	return nil
+}
+
+// What the kernel side takes: see internal/sensor/files.
+const (
+	maxWatched     = 64
+	maxWatchedPath = 255
+)
+
+func watchedPaths(paths []string) error {
+	if err := atMost(len(paths), maxWatched); err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	return each(paths, func(path string) error {
+		switch {
+		case absolute(path) != nil:
+			return absolute(path)
+		case filepath.Clean(path) != path:
+			return fmt.Errorf("must be written %q, not %q", filepath.Clean(path), path)
+		case len(path) > maxWatchedPath:
+			return fmt.Errorf("must have at most %d bytes; it has %d", maxWatchedPath, len(path))
+		case seen[path]:
+			return fmt.Errorf("is there twice: %q", path)
+		}
+		seen[path] = true
+		return nil
+	})
 }
 
 func absolute(path string) error {

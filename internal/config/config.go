@@ -97,8 +97,9 @@ type Tables struct {
 
 // Sensors says which sensors run beside that of processes, on which all rest.
 type Sensors struct {
-	TCP Sensor `yaml:"tcp"`
-	DNS DNS    `yaml:"dns"`
+	TCP   Sensor `yaml:"tcp"`
+	DNS   DNS    `yaml:"dns"`
+	Files Files  `yaml:"files"`
 }
 
 // Sensor is one sensor's settings.
@@ -110,6 +111,11 @@ type Sensor struct {
 type DNS struct {
 	Enabled bool  `yaml:"enabled"`
 	Ports   []int `yaml:"ports"`
+}
+
+// Files is the file sensor's settings: what it watches. With no Paths it is off.
+type Files struct {
+	Paths []string `yaml:"paths"`
 }
 
 // Containers lists the runtime sockets to ask for names, images and labels, and the
@@ -202,7 +208,7 @@ func Default() Config {
 		Store:   Store{Enabled: true, MaxBytes: 1 << 30, MaxAge: 7 * 24 * time.Hour},
 		Rings:   Rings{CriticalBytes: 4 << 20, TelemetryBytes: 4 << 20},
 		Tables:  Tables{Processes: 32768, Connections: 65536, ExitedProcesses: 4096},
-		Sensors: Sensors{TCP: Sensor{Enabled: true}, DNS: DNS{Enabled: true, Ports: []int{53}}},
+		Sensors: Sensors{TCP: Sensor{Enabled: true}, DNS: DNS{Enabled: true, Ports: []int{53}}, Files: Files{Paths: []string{}}},
 		Containers: Containers{Sockets: []string{
 			"/run/containerd/containerd.sock",
 			"/run/k3s/containerd/containerd.sock",

@@ -50,6 +50,7 @@ func Compile(spec *skepv1.Filter, deps FilterDeps) (*Filter, error) {
 		{"ports", func() (predicate, error) { return matchPorts(spec.GetPorts()) }},
 		{"addrs", func() (predicate, error) { return matchAddrs(spec.GetAddrs()) }},
 		{"ancestor_exes", func() (predicate, error) { return matchAncestorExes(spec.GetAncestorExes(), deps) }},
+		{"paths", func() (predicate, error) { return matchPaths(spec.GetPaths()) }},
 		{"where", func() (predicate, error) { return matchWhere(spec.GetWhere(), &f.failures) }},
 	}
 	for _, field := range fields {

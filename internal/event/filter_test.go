@@ -82,6 +82,13 @@ func TestFilter(t *testing.T) {
 		{"server of a DNS query", &filter{Addrs: []string{"2001:db8::/32"}, Ports: []uint32{53}}, dnsRecord(1), true},
 		{"client of a DNS query", &filter{Addrs: []string{"10.1.2.3"}, Ports: []uint32{43210}}, dnsRecord(1), true},
 		{"neither end of a DNS query", &filter{Addrs: []string{"10.1.2.4"}}, dnsRecord(1), false},
+		{"path", &filter{Paths: []string{"/tmp/x", "/etc/hosts"}}, fileRecord(), true},
+		{"path below a directory", &filter{Paths: []string{"/etc"}}, fileRecord(), true},
+		{"path below a directory, with a slash", &filter{Paths: []string{"/etc/"}}, fileRecord(), true},
+		{"new path", &filter{Paths: []string{"/srv"}}, fileRecord(), true},
+		{"root", &filter{Paths: []string{"/"}}, fileRecord(), true},
+		{"half a name", &filter{Paths: []string{"/et", "/etc/host", "/etc/hosts/x"}}, fileRecord(), false},
+		{"path of what is no file operation", &filter{Paths: []string{"/"}}, execRecord(1), false},
 		{"local port", &filter{Ports: []uint32{43210}}, closeRecord(1), true},
 		{"remote port", &filter{Ports: []uint32{443}}, closeRecord(1), true},
 		{"other port", &filter{Ports: []uint32{44}}, closeRecord(1), false},
@@ -188,5 +195,5 @@ func BenchmarkFilter(b *testing.B) {
 func ExampleParseKind() {
 	_, err := ParseKind("exce")
 	fmt.Println(err)
-	// Output: unknown kind "exce": did you mean "exec"? the kinds are fork, exec, exit, oom, connect, accept, close, listen, dns, loss, agent
+	// Output: unknown kind "exce": did you mean "exec"? the kinds are fork, exec, exit, oom, connect, accept, close, listen, dns, loss, agent, file
 }

@@ -25,6 +25,8 @@ const (
 	Dns
 	Loss
 	Agent
+	// Kinds are numbered in the agent's pinned state: new ones come last.
+	File
 	// NumKinds is the number of kinds.
 	NumKinds int = iota
 )
@@ -35,7 +37,7 @@ type Counts = [NumKinds]uint64
 var kindNames = [NumKinds]string{
 	Fork: "fork", Exec: "exec", Exit: "exit", Oom: "oom",
 	Connect: "connect", Accept: "accept", Close: "close", Listen: "listen", Dns: "dns",
-	Loss: "loss", Agent: "agent",
+	Loss: "loss", Agent: "agent", File: "file",
 }
 
 // String is the name of the kind, as in Record.kind.
@@ -95,6 +97,8 @@ func lookupKind(name string) (Kind, bool) {
 		return Loss, true
 	case "agent":
 		return Agent, true
+	case "file":
+		return File, true
 	}
 	return 0, false
 }

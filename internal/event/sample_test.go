@@ -86,3 +86,10 @@ func lossRecord(lost string) *skepv1.Record {
 func plain(k Kind, seq uint64) *skepv1.Record {
 	return &skepv1.Record{Kind: k.String(), Seq: seq, Time: timestamppb.New(sampleTime.Add(time.Duration(seq) * time.Second))}
 }
+
+func fileRecord() *skepv1.Record {
+	r := envelope(File, 1)
+	r.Process = sampleProcess()
+	r.Body = &skepv1.Record_File{File: &skepv1.FileOperation{Operation: "rename", Path: "/etc/hosts", NewPath: "/srv/hosts"}}
+	return r
+}

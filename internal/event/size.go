@@ -16,6 +16,7 @@ const (
 	execSize       = int(unsafe.Sizeof(skepv1.Exec{})) + int(unsafe.Sizeof(skepv1.File{})) +
 		int(unsafe.Sizeof(skepv1.Credentials{})) + int(unsafe.Sizeof(skepv1.Capabilities{})) + int(unsafe.Sizeof(skepv1.Namespaces{}))
 	dnsSize    = int(unsafe.Sizeof(skepv1.Dns{})) + 2*int(unsafe.Sizeof(skepv1.Endpoint{}))
+	fileSize   = int(unsafe.Sizeof(skepv1.FileOperation{}))
 	stringSize = int(unsafe.Sizeof(""))
 )
 
@@ -34,6 +35,8 @@ func Size(r *skepv1.Record) int {
 		size += connectionBytes(body.Connection)
 	case *skepv1.Record_Dns:
 		size += dnsBytes(body.Dns)
+	case *skepv1.Record_File:
+		size += fileBytes(body.File)
 	case *skepv1.Record_Exit:
 		size += int(unsafe.Sizeof(skepv1.Exit{}))
 	default:
@@ -69,4 +72,8 @@ func dnsBytes(d *skepv1.Dns) int {
 		size += int(unsafe.Sizeof(skepv1.DnsAnswer{})) + 8 + len(a.GetName()) + len(a.GetData())
 	}
 	return size
+}
+
+func fileBytes(f *skepv1.FileOperation) int {
+	return fileSize + len(f.GetPath()) + len(f.GetNewPath()) + len(f.GetTarget()) + 64 // device, flags, mode, owner
 }

@@ -95,7 +95,7 @@ func (k *Kernel) climb(s Sensor, ladder Ladder) Signal {
 // failure nothing of the rung is left.
 func (k *Kernel) attachRung(s Sensor, ladder Ladder, rung *Rung) (transient bool, err error) {
 	if programs := k.adoptRung(ladder, rung); programs != nil {
-		k.programs = append(k.programs, programs...)
+		k.attached(s, programs)
 		return false, nil
 	}
 	programs, spec, err := k.load(s, rung.Programs, rung.Config)
@@ -113,7 +113,7 @@ func (k *Kernel) attachRung(s Sensor, ladder Ladder, rung *Rung) (transient bool
 		}
 	}
 	for _, name := range rung.Programs {
-		p, err := k.attachProgram(ladder, rung, spec.Programs[name], programs[name])
+		p, err := k.attachProgram(s, ladder, rung, spec.Programs[name], programs[name])
 		if err != nil {
 			undo()
 			return false, err
@@ -121,11 +121,11 @@ func (k *Kernel) attachRung(s Sensor, ladder Ladder, rung *Rung) (transient bool
 		done = append(done, p)
 		transient = transient || (k.dir != "" && p.pin == "" && !p.iterates())
 	}
-	k.programs = append(k.programs, done...)
+	k.attached(s, done)
 	return transient, nil
 }
 
-func (k *Kernel) attachProgram(ladder Ladder, rung *Rung, spec *ebpf.ProgramSpec, program *ebpf.Program) (*Program, error) {
+func (k *Kernel) attachProgram(s Sensor, ladder Ladder, rung *Rung, spec *ebpf.ProgramSpec, program *ebpf.Program) (*Program, error) {
 	if err := k.forgetRescues(spec.Name); err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func (k *Kernel) attachProgram(ladder Ladder, rung *Rung, spec *ebpf.ProgramSpec
 		return nil, fmt.Errorf("keep program %s: %w", spec.Name, err)
 	}
 	p := newProgram(spec.Name, spec.SectionName, l, clone)
-	if k.dir == "" || p.iterates() {
+	if k.dir == "" || k.loose[s.Name] || p.iterates() {
 		return p, nil
 	}
 	dir := k.linkDir(ladder, rung)
@@ -187,6 +187,16 @@ func (k *Kernel) attach(rung *Rung, spec *ebpf.ProgramSpec, program *ebpf.Progra
 		return link.AttachCgroup(link.CgroupOptions{Path: k.options.Cgroup2, Attach: spec.AttachType, Program: program})
 	}
 	return nil, fmt.Errorf("attach program type %s: %w", spec.Type, errors.ErrUnsupported)
+}
+
+// shared are the maps of a spec that are there.
+func (k *Kernel) attached(s Sensor, programs []*Program) {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	for _, p := range programs {
+		p.sensor = s.Name
+	}
+	k.programs = append(k.programs, programs...)
 }
 
 func (k *Kernel) linkDir(ladder Ladder, rung *Rung) string {

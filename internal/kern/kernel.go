@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/rlimit"
@@ -43,8 +44,10 @@ type Kernel struct {
 	dir      string // of pins; "" if private
 	specs    map[string]*ebpf.CollectionSpec
 	maps     map[string]*ebpf.Map
+	mutex    sync.Mutex // of programs and maps, which Add and Detach change while others look
 	programs []*Program
 	rescues  []Rescue
+	loose    map[string]bool // sensors that were added: nothing of theirs is pinned
 	presence presence
 	perCPU   []Losses // a buffer for ReadLosses
 	adopted  bool
@@ -61,7 +64,7 @@ func Open(options Options, sensors ...Sensor) (*Kernel, error) {
 	}
 	// Since 5.11 BPF memory is not under this limit; where it is, a refusal shows later.
 	_ = rlimit.RemoveMemlock()
-	k := &Kernel{options: options, specs: map[string]*ebpf.CollectionSpec{}, maps: map[string]*ebpf.Map{}}
+	k := &Kernel{options: options, specs: map[string]*ebpf.CollectionSpec{}, maps: map[string]*ebpf.Map{}, loose: map[string]bool{}}
 	if err := k.parse(sensors); err != nil {
 		return nil, err
 	}
@@ -138,10 +141,12 @@ func (k *Kernel) removeNew() {
 
 // Remove is Close that also takes the kernel side away.
 func (k *Kernel) Remove() error {
+	k.mutex.Lock()
 	for i := len(k.programs) - 1; i >= 0; i-- {
 		k.programs[i].remove()
 	}
 	k.programs = nil
+	k.mutex.Unlock()
 	err := k.Close()
 	if k.dir != "" {
 		err = errors.Join(err, removePins(k.dir))
@@ -153,6 +158,8 @@ func (k *Kernel) Remove() error {
 // Close detaches what is not pinned and lets go of everything else. The pinned
 // kernel side goes on without an agent.
 func (k *Kernel) Close() error {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
 	var errs []error
 	for i := len(k.programs) - 1; i >= 0; i-- {
 		errs = append(errs, k.programs[i].close())

@@ -95,13 +95,7 @@ func (k *Kernel) specOf(s Sensor, names []string, config map[string]any) (*ebpf.
 
 // loadPart loads all programs of a spec. What of its maps is not shared are constants.
 func (k *Kernel) loadPart(spec *ebpf.CollectionSpec) (map[string]*ebpf.Program, error) {
-	shared := map[string]*ebpf.Map{}
-	for name := range spec.Maps {
-		if m := k.maps[name]; m != nil {
-			shared[name] = m
-		}
-	}
-	collection, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: shared})
+	collection, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: k.shared(spec)})
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +105,18 @@ func (k *Kernel) loadPart(spec *ebpf.CollectionSpec) (map[string]*ebpf.Program, 
 		programs[name] = collection.DetachProgram(name)
 	}
 	return programs, nil
+}
+
+func (k *Kernel) shared(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	shared := map[string]*ebpf.Map{}
+	for name := range spec.Maps {
+		if m := k.maps[name]; m != nil {
+			shared[name] = m
+		}
+	}
+	return shared
 }
 
 func closeAll(programs map[string]*ebpf.Program) {

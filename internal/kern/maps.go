@@ -119,6 +119,8 @@ func (k *Kernel) mapPin(name string) string { return filepath.Join(k.dir, "maps"
 
 // Map returns a shared map by its name.
 func (k *Kernel) Map(name string) (*ebpf.Map, error) {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
 	if m := k.maps[name]; m != nil {
 		return m, nil
 	}

@@ -21,6 +21,7 @@ type Program struct {
 	// Name in the object, and the section that says where it is attached.
 	Name, Hook string
 
+	sensor  string
 	link    link.Link
 	program *ebpf.Program
 	pin     string
@@ -79,6 +80,8 @@ type ProgramStats struct {
 // Stats reads the kernel's run-time statistics of every attached program, in one system
 // call each.
 func (k *Kernel) Stats() []ProgramStats {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
 	all := make([]ProgramStats, len(k.programs))
 	missed := map[string]uint64{}
 	for i, p := range k.programs {
@@ -145,6 +148,8 @@ type MapStats struct {
 
 // MapMemory lists the shared maps with their size as the kernel accounts it.
 func (k *Kernel) MapMemory() []MapStats {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
 	var all []MapStats
 	for _, name := range sortedKeys(k.maps) {
 		m := k.maps[name]

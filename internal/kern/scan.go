@@ -35,16 +35,26 @@ func (k *Kernel) Scan(s Sensor, program string) ([]byte, error) {
 // Iterate runs an attached iterator program once, over all there is, and returns what it
 // wrote. It may be called from any goroutine until [Kernel.Close].
 func (k *Kernel) Iterate(program string) ([]byte, error) {
+	l := k.iterator(program)
+	if l == nil {
+		return nil, fmt.Errorf("iterate %s: not attached: %w", program, fs.ErrNotExist)
+	}
+	out, err := pass(l)
+	if err != nil {
+		return nil, fmt.Errorf("iterate %s: %w", program, err)
+	}
+	return out, nil
+}
+
+func (k *Kernel) iterator(program string) *link.Iter {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
 	for _, p := range k.programs {
 		if l, ok := p.link.(*link.Iter); ok && p.Name == program {
-			out, err := pass(l)
-			if err != nil {
-				return nil, fmt.Errorf("iterate %s: %w", program, err)
-			}
-			return out, nil
+			return l
 		}
 	}
-	return nil, fmt.Errorf("iterate %s: not attached: %w", program, fs.ErrNotExist)
+	return nil
 }
 
 // passBytes is the most that the kernel writes per read (8 pages). After each it has to

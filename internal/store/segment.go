@@ -39,7 +39,7 @@ const (
 var blooms = []string{
 	"process.process_id", "process.exec_id", "process.parent_exec_id", "process.comm", "process.exe",
 	"process.container.id", "process.container.name", "process.container.pod",
-	"exec.filename", "connection.community_id", "connection.local.address", "connection.remote.address",
+	"exec.filename", "file.path", "file.new_path", "connection.community_id", "connection.local.address", "connection.remote.address",
 	"dns.community_id", "dns.name", "dns.client.address", "dns.server.address",
 }
 

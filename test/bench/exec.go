@@ -107,6 +107,8 @@ func workload(args []string) {
 		report, err = syscallWorkload(args[1])
 	case "tcp":
 		report, err = tcpWorkload(args[1])
+	case "open":
+		report, err = openWorkload(args[1], args[2], args[3])
 	default:
 		err = fmt.Errorf("no workload %q", args[0])
 	}

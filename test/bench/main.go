@@ -30,6 +30,7 @@ var benchmarks = []benchmark{
 	{"rate", measureRate},
 	{"tcp", measureTCP},
 	{"syscall", measureSyscall},
+	{"files", measureFiles},
 }
 
 // bench is what all benchmarks share.

@@ -95,7 +95,9 @@ type Filter struct {
 	// Port of either end.
 	Ports []uint32 `protobuf:"varint,9,rep,packed,name=ports,proto3" json:"ports,omitempty"`
 	// CEL expression over the record's fields.
-	Where         string `protobuf:"bytes,10,opt,name=where,proto3" json:"where,omitempty"`
+	Where string `protobuf:"bytes,10,opt,name=where,proto3" json:"where,omitempty"`
+	// Path of a file operation, either of two: that one, or what is below it.
+	Paths         []string `protobuf:"bytes,11,rep,name=paths,proto3" json:"paths,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -198,6 +200,13 @@ func (x *Filter) GetWhere() string {
 		return x.Where
 	}
 	return ""
+}
+
+func (x *Filter) GetPaths() []string {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
 }
 
 type ObserveRequest struct {
@@ -2913,7 +2922,7 @@ var File_skep_v1_agent_proto protoreflect.FileDescriptor
 
 const file_skep_v1_agent_proto_rawDesc = "" +
 	"\n" +
-	"\x13skep/v1/agent.proto\x12\askep.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14skep/v1/record.proto\"\xf7\x01\n" +
+	"\x13skep/v1/agent.proto\x12\askep.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14skep/v1/record.proto\"\x8d\x02\n" +
 	"\x06Filter\x12\x14\n" +
 	"\x05kinds\x18\x01 \x03(\tR\x05kinds\x12\x12\n" +
 	"\x04pids\x18\x02 \x03(\rR\x04pids\x12\x12\n" +
@@ -2927,7 +2936,8 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\x05addrs\x18\b \x03(\tR\x05addrs\x12\x14\n" +
 	"\x05ports\x18\t \x03(\rR\x05ports\x12\x14\n" +
 	"\x05where\x18\n" +
-	" \x01(\tR\x05where\"\x93\x02\n" +
+	" \x01(\tR\x05where\x12\x14\n" +
+	"\x05paths\x18\v \x03(\tR\x05paths\"\x93\x02\n" +
 	"\x0eObserveRequest\x12'\n" +
 	"\x06filter\x18\x01 \x01(\v2\x0f.skep.v1.FilterR\x06filter\x12\x12\n" +
 	"\x04last\x18\x02 \x01(\rR\x04last\x12/\n" +

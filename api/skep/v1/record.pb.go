@@ -35,7 +35,7 @@ type Record struct {
 	NodeId string `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
 	// The kernel's boot UUID (/proc/sys/kernel/random/boot_id).
 	BootId string `protobuf:"bytes,2,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
-	// What happened: fork, exec, exit, oom, connect, accept, close, listen, dns, loss, agent.
+	// What happened: fork, exec, exit, oom, connect, accept, close, listen, dns, loss, agent, file.
 	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Counts up by one per (node_id, boot_id, kind); a gap is a loss, and a
 	// record of kind "loss" names it.
@@ -63,6 +63,7 @@ type Record struct {
 	//	*Record_Loss
 	//	*Record_Agent
 	//	*Record_Dns
+	//	*Record_File
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -254,6 +255,15 @@ func (x *Record) GetDns() *Dns {
 	return nil
 }
 
+func (x *Record) GetFile() *FileOperation {
+	if x != nil {
+		if x, ok := x.Body.(*Record_File); ok {
+			return x.File
+		}
+	}
+	return nil
+}
+
 type isRecord_Body interface {
 	isRecord_Body()
 }
@@ -291,6 +301,10 @@ type Record_Dns struct {
 	Dns *Dns `protobuf:"bytes,27,opt,name=dns,proto3,oneof"`
 }
 
+type Record_File struct {
+	File *FileOperation `protobuf:"bytes,28,opt,name=file,proto3,oneof"`
+}
+
 func (*Record_Fork) isRecord_Body() {}
 
 func (*Record_Exec) isRecord_Body() {}
@@ -306,6 +320,8 @@ func (*Record_Loss) isRecord_Body() {}
 func (*Record_Agent) isRecord_Body() {}
 
 func (*Record_Dns) isRecord_Body() {}
+
+func (*Record_File) isRecord_Body() {}
 
 // Process identifies a process and says in short what it is.
 type Process struct {
@@ -2070,6 +2086,180 @@ func (x *DnsAnswer) GetData() string {
 	return ""
 }
 
+// FileOperation is one operation on a file whose path is watched, with its result.
+type FileOperation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// open (for writing, or to truncate), create (by an open), mkdir, mknod, rename, unlink, rmdir,
+	// link, symlink, chmod, chown.
+	Operation string `protobuf:"bytes,1,opt,name=operation,proto3" json:"operation,omitempty"`
+	// What it is done to, as the process's own root shows it; for an operation that makes
+	// something, what is made.
+	Path string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	// Of a rename or link: the other path. Of a symlink: its text.
+	NewPath string `protobuf:"bytes,3,opt,name=new_path,json=newPath,proto3" json:"new_path,omitempty"`
+	Target  string `protobuf:"bytes,4,opt,name=target,proto3" json:"target,omitempty"`
+	// The object: device as in /proc/self/mountinfo. Empty where it is not known, as where
+	// the operation failed before there was one.
+	Device string `protobuf:"bytes,5,opt,name=device,proto3" json:"device,omitempty"`
+	Inode  uint64 `protobuf:"varint,6,opt,name=inode,proto3" json:"inode,omitempty"`
+	// file, directory, symlink, fifo, socket, char_device, block_device.
+	Type string `protobuf:"bytes,7,opt,name=type,proto3" json:"type,omitempty"`
+	// Of an open and a rename, such as O_WRONLY|O_CREAT.
+	Flags string `protobuf:"bytes,8,opt,name=flags,proto3" json:"flags,omitempty"`
+	// Permissions that were asked for, in octal, before the umask.
+	Mode string `protobuf:"bytes,9,opt,name=mode,proto3" json:"mode,omitempty"`
+	// Of a chown: user:group; what stays as it is is empty.
+	Owner string `protobuf:"bytes,10,opt,name=owner,proto3" json:"owner,omitempty"`
+	// errno and its name such as EACCES; success has neither.
+	Error     uint32 `protobuf:"varint,11,opt,name=error,proto3" json:"error,omitempty"`
+	ErrorName string `protobuf:"bytes,12,opt,name=error_name,json=errorName,proto3" json:"error_name,omitempty"`
+	// It was not seen how the operation ended.
+	ResultUnknown bool `protobuf:"varint,13,opt,name=result_unknown,json=resultUnknown,proto3" json:"result_unknown,omitempty"`
+	// Where the paths come from: "kernel" (walked by the kernel at the operation), "proc" (symlinks
+	// resolved by the agent after it) or "argument" (as the process wrote it, made absolute).
+	PathSource string `protobuf:"bytes,14,opt,name=path_source,json=pathSource,proto3" json:"path_source,omitempty"`
+	// A path was deeper than the kernel side walks, and its front is missing; or a name could
+	// not be read.
+	PathTruncated bool `protobuf:"varint,15,opt,name=path_truncated,json=pathTruncated,proto3" json:"path_truncated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileOperation) Reset() {
+	*x = FileOperation{}
+	mi := &file_skep_v1_record_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileOperation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileOperation) ProtoMessage() {}
+
+func (x *FileOperation) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_record_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileOperation.ProtoReflect.Descriptor instead.
+func (*FileOperation) Descriptor() ([]byte, []int) {
+	return file_skep_v1_record_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *FileOperation) GetOperation() string {
+	if x != nil {
+		return x.Operation
+	}
+	return ""
+}
+
+func (x *FileOperation) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *FileOperation) GetNewPath() string {
+	if x != nil {
+		return x.NewPath
+	}
+	return ""
+}
+
+func (x *FileOperation) GetTarget() string {
+	if x != nil {
+		return x.Target
+	}
+	return ""
+}
+
+func (x *FileOperation) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *FileOperation) GetInode() uint64 {
+	if x != nil {
+		return x.Inode
+	}
+	return 0
+}
+
+func (x *FileOperation) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *FileOperation) GetFlags() string {
+	if x != nil {
+		return x.Flags
+	}
+	return ""
+}
+
+func (x *FileOperation) GetMode() string {
+	if x != nil {
+		return x.Mode
+	}
+	return ""
+}
+
+func (x *FileOperation) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *FileOperation) GetError() uint32 {
+	if x != nil {
+		return x.Error
+	}
+	return 0
+}
+
+func (x *FileOperation) GetErrorName() string {
+	if x != nil {
+		return x.ErrorName
+	}
+	return ""
+}
+
+func (x *FileOperation) GetResultUnknown() bool {
+	if x != nil {
+		return x.ResultUnknown
+	}
+	return false
+}
+
+func (x *FileOperation) GetPathSource() string {
+	if x != nil {
+		return x.PathSource
+	}
+	return ""
+}
+
+func (x *FileOperation) GetPathTruncated() bool {
+	if x != nil {
+		return x.PathTruncated
+	}
+	return false
+}
+
 // Loss says what is missing from the stream it appears in.
 type Loss struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2088,7 +2278,7 @@ type Loss struct {
 
 func (x *Loss) Reset() {
 	*x = Loss{}
-	mi := &file_skep_v1_record_proto_msgTypes[16]
+	mi := &file_skep_v1_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2100,7 +2290,7 @@ func (x *Loss) String() string {
 func (*Loss) ProtoMessage() {}
 
 func (x *Loss) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_record_proto_msgTypes[16]
+	mi := &file_skep_v1_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2113,7 +2303,7 @@ func (x *Loss) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Loss.ProtoReflect.Descriptor instead.
 func (*Loss) Descriptor() ([]byte, []int) {
-	return file_skep_v1_record_proto_rawDescGZIP(), []int{16}
+	return file_skep_v1_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Loss) GetLostKind() string {
@@ -2174,7 +2364,7 @@ type Agent struct {
 
 func (x *Agent) Reset() {
 	*x = Agent{}
-	mi := &file_skep_v1_record_proto_msgTypes[17]
+	mi := &file_skep_v1_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2186,7 +2376,7 @@ func (x *Agent) String() string {
 func (*Agent) ProtoMessage() {}
 
 func (x *Agent) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_record_proto_msgTypes[17]
+	mi := &file_skep_v1_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2199,7 +2389,7 @@ func (x *Agent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Agent.ProtoReflect.Descriptor instead.
 func (*Agent) Descriptor() ([]byte, []int) {
-	return file_skep_v1_record_proto_rawDescGZIP(), []int{17}
+	return file_skep_v1_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Agent) GetEvent() string {
@@ -2241,7 +2431,7 @@ var File_skep_v1_record_proto protoreflect.FileDescriptor
 
 const file_skep_v1_record_proto_rawDesc = "" +
 	"\n" +
-	"\x14skep/v1/record.proto\x12\askep.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfb\x04\n" +
+	"\x14skep/v1/record.proto\x12\askep.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa9\x05\n" +
 	"\x06Record\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x17\n" +
 	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x12\x12\n" +
@@ -2264,7 +2454,8 @@ const file_skep_v1_record_proto_rawDesc = "" +
 	"connection\x12#\n" +
 	"\x04loss\x18\x19 \x01(\v2\r.skep.v1.LossH\x00R\x04loss\x12&\n" +
 	"\x05agent\x18\x1a \x01(\v2\x0e.skep.v1.AgentH\x00R\x05agent\x12 \n" +
-	"\x03dns\x18\x1b \x01(\v2\f.skep.v1.DnsH\x00R\x03dnsB\x06\n" +
+	"\x03dns\x18\x1b \x01(\v2\f.skep.v1.DnsH\x00R\x03dns\x12,\n" +
+	"\x04file\x18\x1c \x01(\v2\x16.skep.v1.FileOperationH\x00R\x04fileB\x06\n" +
 	"\x04body\"\xad\x02\n" +
 	"\aProcess\x12\x1d\n" +
 	"\n" +
@@ -2451,7 +2642,26 @@ const file_skep_v1_record_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x10\n" +
 	"\x03ttl\x18\x03 \x01(\rR\x03ttl\x12\x12\n" +
-	"\x04data\x18\x04 \x01(\tR\x04data\"\x9f\x01\n" +
+	"\x04data\x18\x04 \x01(\tR\x04data\"\x9a\x03\n" +
+	"\rFileOperation\x12\x1c\n" +
+	"\toperation\x18\x01 \x01(\tR\toperation\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\x12\x19\n" +
+	"\bnew_path\x18\x03 \x01(\tR\anewPath\x12\x16\n" +
+	"\x06target\x18\x04 \x01(\tR\x06target\x12\x16\n" +
+	"\x06device\x18\x05 \x01(\tR\x06device\x12\x14\n" +
+	"\x05inode\x18\x06 \x01(\x04R\x05inode\x12\x12\n" +
+	"\x04type\x18\a \x01(\tR\x04type\x12\x14\n" +
+	"\x05flags\x18\b \x01(\tR\x05flags\x12\x12\n" +
+	"\x04mode\x18\t \x01(\tR\x04mode\x12\x14\n" +
+	"\x05owner\x18\n" +
+	" \x01(\tR\x05owner\x12\x14\n" +
+	"\x05error\x18\v \x01(\rR\x05error\x12\x1d\n" +
+	"\n" +
+	"error_name\x18\f \x01(\tR\terrorName\x12%\n" +
+	"\x0eresult_unknown\x18\r \x01(\bR\rresultUnknown\x12\x1f\n" +
+	"\vpath_source\x18\x0e \x01(\tR\n" +
+	"pathSource\x12%\n" +
+	"\x0epath_truncated\x18\x0f \x01(\bR\rpathTruncated\"\x9f\x01\n" +
 	"\x04Loss\x12\x1b\n" +
 	"\tlost_kind\x18\x01 \x01(\tR\blostKind\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x04R\x05count\x12\x14\n" +
@@ -2478,7 +2688,7 @@ func file_skep_v1_record_proto_rawDescGZIP() []byte {
 	return file_skep_v1_record_proto_rawDescData
 }
 
-var file_skep_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_skep_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_skep_v1_record_proto_goTypes = []any{
 	(*Record)(nil),                // 0: skep.v1.Record
 	(*Process)(nil),               // 1: skep.v1.Process
@@ -2496,41 +2706,43 @@ var file_skep_v1_record_proto_goTypes = []any{
 	(*Connection)(nil),            // 13: skep.v1.Connection
 	(*Dns)(nil),                   // 14: skep.v1.Dns
 	(*DnsAnswer)(nil),             // 15: skep.v1.DnsAnswer
-	(*Loss)(nil),                  // 16: skep.v1.Loss
-	(*Agent)(nil),                 // 17: skep.v1.Agent
-	nil,                           // 18: skep.v1.Container.LabelsEntry
-	nil,                           // 19: skep.v1.Container.PodLabelsEntry
-	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
+	(*FileOperation)(nil),         // 16: skep.v1.FileOperation
+	(*Loss)(nil),                  // 17: skep.v1.Loss
+	(*Agent)(nil),                 // 18: skep.v1.Agent
+	nil,                           // 19: skep.v1.Container.LabelsEntry
+	nil,                           // 20: skep.v1.Container.PodLabelsEntry
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
 }
 var file_skep_v1_record_proto_depIdxs = []int32{
-	20, // 0: skep.v1.Record.time:type_name -> google.protobuf.Timestamp
+	21, // 0: skep.v1.Record.time:type_name -> google.protobuf.Timestamp
 	1,  // 1: skep.v1.Record.process:type_name -> skep.v1.Process
 	3,  // 2: skep.v1.Record.fork:type_name -> skep.v1.Fork
 	4,  // 3: skep.v1.Record.exec:type_name -> skep.v1.Exec
 	9,  // 4: skep.v1.Record.exit:type_name -> skep.v1.Exit
 	10, // 5: skep.v1.Record.oom:type_name -> skep.v1.Oom
 	13, // 6: skep.v1.Record.connection:type_name -> skep.v1.Connection
-	16, // 7: skep.v1.Record.loss:type_name -> skep.v1.Loss
-	17, // 8: skep.v1.Record.agent:type_name -> skep.v1.Agent
+	17, // 7: skep.v1.Record.loss:type_name -> skep.v1.Loss
+	18, // 8: skep.v1.Record.agent:type_name -> skep.v1.Agent
 	14, // 9: skep.v1.Record.dns:type_name -> skep.v1.Dns
-	2,  // 10: skep.v1.Process.container:type_name -> skep.v1.Container
-	18, // 11: skep.v1.Container.labels:type_name -> skep.v1.Container.LabelsEntry
-	19, // 12: skep.v1.Container.pod_labels:type_name -> skep.v1.Container.PodLabelsEntry
-	5,  // 13: skep.v1.Exec.file:type_name -> skep.v1.File
-	6,  // 14: skep.v1.Exec.credentials:type_name -> skep.v1.Credentials
-	7,  // 15: skep.v1.Exec.capabilities:type_name -> skep.v1.Capabilities
-	8,  // 16: skep.v1.Exec.namespaces:type_name -> skep.v1.Namespaces
-	11, // 17: skep.v1.Connection.local:type_name -> skep.v1.Endpoint
-	11, // 18: skep.v1.Connection.remote:type_name -> skep.v1.Endpoint
-	12, // 19: skep.v1.Connection.peer:type_name -> skep.v1.Peer
-	15, // 20: skep.v1.Dns.answers:type_name -> skep.v1.DnsAnswer
-	11, // 21: skep.v1.Dns.client:type_name -> skep.v1.Endpoint
-	11, // 22: skep.v1.Dns.server:type_name -> skep.v1.Endpoint
-	23, // [23:23] is the sub-list for method output_type
-	23, // [23:23] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	16, // 10: skep.v1.Record.file:type_name -> skep.v1.FileOperation
+	2,  // 11: skep.v1.Process.container:type_name -> skep.v1.Container
+	19, // 12: skep.v1.Container.labels:type_name -> skep.v1.Container.LabelsEntry
+	20, // 13: skep.v1.Container.pod_labels:type_name -> skep.v1.Container.PodLabelsEntry
+	5,  // 14: skep.v1.Exec.file:type_name -> skep.v1.File
+	6,  // 15: skep.v1.Exec.credentials:type_name -> skep.v1.Credentials
+	7,  // 16: skep.v1.Exec.capabilities:type_name -> skep.v1.Capabilities
+	8,  // 17: skep.v1.Exec.namespaces:type_name -> skep.v1.Namespaces
+	11, // 18: skep.v1.Connection.local:type_name -> skep.v1.Endpoint
+	11, // 19: skep.v1.Connection.remote:type_name -> skep.v1.Endpoint
+	12, // 20: skep.v1.Connection.peer:type_name -> skep.v1.Peer
+	15, // 21: skep.v1.Dns.answers:type_name -> skep.v1.DnsAnswer
+	11, // 22: skep.v1.Dns.client:type_name -> skep.v1.Endpoint
+	11, // 23: skep.v1.Dns.server:type_name -> skep.v1.Endpoint
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_skep_v1_record_proto_init() }
@@ -2547,6 +2759,7 @@ func file_skep_v1_record_proto_init() {
 		(*Record_Loss)(nil),
 		(*Record_Agent)(nil),
 		(*Record_Dns)(nil),
+		(*Record_File)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2554,7 +2767,7 @@ func file_skep_v1_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_skep_v1_record_proto_rawDesc), len(file_skep_v1_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

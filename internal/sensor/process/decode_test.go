@@ -11,6 +11,7 @@ import (
 
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/redact"
+	"github.com/skep-io/skep/internal/walk"
 )
 
 // bytesOf is the memory of a fixed record, as the kernel side would write it.
@@ -29,7 +30,7 @@ func execRecord(h abi.ExecHead, args, filename, exe, cwd string) []byte {
 }
 
 func typicalExec() []byte {
-	h := abi.ExecHead{Inode: 42, Device: 8<<20 | 1, ExePathFlags: uint16(abi.PathComplete), CwdPathFlags: uint16(abi.PathComplete), NSPid: 7}
+	h := abi.ExecHead{Inode: 42, Device: 8<<20 | 1, ExePathFlags: walk.Complete, CwdPathFlags: walk.Complete, NSPid: 7}
 	h.Process = abi.Process{ID: abi.ExecID{StartNS: 100, ExecNS: 200, Tgid: 7}, Parent: abi.ExecID{StartNS: 1, ExecNS: 1, Tgid: 1}}
 	copy(h.Comm[:], "curl")
 	copy(h.TTY[:], "pts3")
@@ -97,8 +98,8 @@ func TestDecodeExecFlags(t *testing.T) {
 
 // TestMemfd: the name alone makes none.
 func TestMemfd(t *testing.T) {
-	for flags, want := range map[abi.PathFlag]bool{abi.PathUnreachable | abi.PathPseudo: true, abi.PathComplete: false, abi.PathUnreachable: false} {
-		e, err := DecodeExec(execRecord(abi.ExecHead{Flags: uint32(abi.ExecUnlinked), ExePathFlags: uint16(flags)}, "", "", "memfd:x\x00", ""), nil)
+	for flags, want := range map[uint16]bool{walk.Unreachable | walk.Pseudo: true, walk.Complete: false, walk.Unreachable: false} {
+		e, err := DecodeExec(execRecord(abi.ExecHead{Flags: uint32(abi.ExecUnlinked), ExePathFlags: flags}, "", "", "memfd:x\x00", ""), nil)
 		if err != nil || e.Body.Memfd != want || e.Body.File.Path != "/memfd:x" {
 			t.Errorf("flags %d: %v %v", flags, e.Body, err)
 		}
@@ -132,27 +133,6 @@ func TestArguments(t *testing.T) {
 		}
 		if got != c.args || string(raw) != c.raw {
 			t.Errorf("%q: %q, raw %q", c.area, got, raw)
-		}
-	}
-}
-
-func TestJoinPath(t *testing.T) {
-	for _, c := range []struct {
-		walk  string
-		flags abi.PathFlag
-		want  string
-	}{
-		{"", abi.PathComplete, "/"},
-		{"", abi.PathTruncated, ""},
-		{"", 0, ""},
-		{"leaf\x00", abi.PathComplete, "/leaf"},
-		{"leaf\x00mid\x00top\x00", abi.PathComplete, "/top/mid/leaf"},
-		{"leaf\x00mid\x00", abi.PathTruncated, "mid/leaf"},
-		{"memfd:x\x00", abi.PathUnreachable | abi.PathPseudo, "/memfd:x"},
-		{"\xff\x00d\x00", abi.PathComplete, "/d/\uFFFD"},
-	} {
-		if got := joinPath([]byte(c.walk), c.flags); got != c.want {
-			t.Errorf("%q, %d: %q, want %q", c.walk, c.flags, got, c.want)
 		}
 	}
 }
@@ -303,19 +283,6 @@ func FuzzDecodeFixed(f *testing.F) {
 		}
 		if all, err := DecodeScan(raw); err == nil && len(all)*int(unsafe.Sizeof(abi.Process{})) != len(raw) {
 			t.Errorf("%d processes in %d bytes", len(all), len(raw))
-		}
-	})
-}
-
-func FuzzJoinPath(f *testing.F) {
-	f.Add([]byte("leaf\x00top\x00"), uint16(1))
-	f.Fuzz(func(t *testing.T, walk []byte, flags uint16) {
-		path := joinPath(walk, abi.PathFlag(flags))
-		if !utf8.ValidString(path) {
-			t.Errorf("%q is no text", path)
-		}
-		if path != "" && abi.PathFlag(flags)&abi.PathTruncated == 0 && path[0] != '/' {
-			t.Errorf("%q has no root", path)
 		}
 	})
 }

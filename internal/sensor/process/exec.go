@@ -14,6 +14,7 @@ import (
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/identity"
 	"github.com/skep-io/skep/internal/redact"
+	"github.com/skep-io/skep/internal/walk"
 )
 
 // Exec is a decoded EVENT_EXEC.
@@ -56,7 +57,7 @@ func DecodeExec(raw []byte, secrets *redact.Redactor) (*Exec, error) {
 	flags := abi.ExecFlag(r.Flags)
 	setFlags(body, flags)
 	body.Filename = valid(cString(texts[1]))
-	body.Cwd = joinPath(texts[3], abi.PathFlag(r.CwdPathFlags))
+	body.Cwd = walk.Join(texts[3], r.CwdPathFlags)
 	body.NsPid, body.Session, body.Tty = r.NSPid, r.Session, terminal(r.TTY[:])
 	body.CgroupId = r.Process.CgroupID
 	clean, redacted := secrets.Args(texts[0])
@@ -64,7 +65,7 @@ func DecodeExec(raw []byte, secrets *redact.Redactor) (*Exec, error) {
 	body.Args, body.ArgsRaw, cut = arguments(clean)
 	body.ArgsTruncated, body.ArgsRedacted = body.ArgsTruncated || cut, uint32(redacted)
 	// The name alone proves nothing: anyone may call a file so.
-	body.Memfd = abi.PathFlag(r.ExePathFlags)&abi.PathPseudo != 0 && strings.HasPrefix(body.File.Path, "/memfd:")
+	body.Memfd = r.ExePathFlags&walk.Pseudo != 0 && strings.HasPrefix(body.File.Path, "/memfd:")
 	if flags&abi.ExecScript != 0 {
 		body.Script = body.Filename
 	}
@@ -116,35 +117,11 @@ func arguments(area []byte) (args []string, raw []byte, cut bool) {
 
 func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
-// joinPath turns "leaf\0...\0top\0" into a path.
-func joinPath(walk []byte, flags abi.PathFlag) string {
-	walk = bytes.TrimSuffix(walk, []byte{0})
-	if len(walk) == 0 {
-		if flags&abi.PathComplete != 0 {
-			return "/"
-		}
-		return ""
-	}
-	path := make([]byte, 0, len(walk)+1)
-	for rest := walk; ; {
-		i := bytes.LastIndexByte(rest, 0)
-		// A walk that was cut off has no front: it does not start at the root.
-		if flags&abi.PathTruncated == 0 || len(rest) < len(walk) {
-			path = append(path, '/')
-		}
-		path = append(path, rest[i+1:]...)
-		if i < 0 {
-			return valid(string(path))
-		}
-		rest = rest[:i]
-	}
-}
-
-func setFile(f *skepv1.File, r *abi.ExecHead, walk []byte) {
+func setFile(f *skepv1.File, r *abi.ExecHead, exe []byte) {
 	f.Device, f.Inode = Device(r.Device), r.Inode
-	if len(walk) > 0 {
-		f.Path, f.PathSource = joinPath(walk, abi.PathFlag(r.ExePathFlags)), "kernel"
-		f.PathTruncated = abi.PathFlag(r.ExePathFlags)&abi.PathTruncated != 0
+	if len(exe) > 0 {
+		f.Path, f.PathSource = walk.Join(exe, r.ExePathFlags), "kernel"
+		f.PathTruncated = r.ExePathFlags&walk.Truncated != 0
 	}
 }
 

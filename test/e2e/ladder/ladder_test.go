@@ -6,6 +6,7 @@ package ladder
 import (
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -91,6 +92,32 @@ func checkUnknownKernel(t *testing.T, report *skepv1.GetDoctorResponse) {
 		if s.Rung != s.Rungs[0].Name && (len(s.Limits) == 0 || s.Advice == "") {
 			t.Errorf("signal %s uses the lower rung %s without saying what it lacks and what would help", s.Signal, s.Rung)
 		}
+	}
+}
+
+// wantFile is that of the file sensor, which is tried only where paths are watched. Under
+// lockdown=confidentiality there is none: it reads names by helper.
+var wantFile = map[string]string{
+	"5.10": "fentry_fd", "6.1": "fentry_probe", "6.12": "fentry", "6.12-nobpf": "fentry", "6.12-lockdown": "", "7.2": "fentry",
+}
+
+func TestFileRung(t *testing.T) {
+	report := doctor(t, "--config", skepdtest.WriteConfig(t, "sensors: {files: {paths: [/etc]}}\n"))
+	i := slices.IndexFunc(report.Signals, func(s *skepv1.SignalStatus) bool { return s.Signal == "file" })
+	if i < 0 {
+		t.Fatal("the report has no signal file")
+	}
+	file := report.Signals[i]
+	kernel := os.Getenv("SKEP_KERNEL")
+	if kernel == "" {
+		checkUnknownKernel(t, &skepv1.GetDoctorResponse{Signals: []*skepv1.SignalStatus{file}})
+		return
+	}
+	if want, ok := wantFile[kernel]; !ok || file.Rung != want {
+		t.Errorf("rung %q on %s, want %q: %v", file.Rung, kernel, want, file.Rungs)
+	}
+	if len(file.Limits) == 0 && file.Rung != "" {
+		t.Error("it does not say what no rung can do")
 	}
 }
 

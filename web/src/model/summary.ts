@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Connection, Dns, Exec, Exit, Record as Rec } from '../api/skep/v1/record_pb';
+import type { Connection, Dns, Exec, Exit, FileOperation, Record as Rec } from '../api/skep/v1/record_pb';
 import { bytes, count, endpoint, nanos } from './format';
 import { baseName, commandLine } from './text';
 
@@ -19,6 +19,8 @@ export function summary(r: Rec): string {
       return ofConnection(r.kind, r.body.value);
     case 'dns':
       return ofDns(r.body.value);
+    case 'file':
+      return ofFile(r.body.value);
     case 'loss':
       return `${count(r.body.value.count)} ${r.body.value.lostKind} records lost: ${r.body.value.place} ${r.body.value.detail}`.trim();
     case 'agent':
@@ -59,12 +61,20 @@ function ofDns(d: Dns): string {
   return `${asked} ${d.rcode} ${answers} in ${nanos(d.latencyNs)}`;
 }
 
+function ofFile(f: FileOperation): string {
+  const other = f.newPath || f.target;
+  const details = [f.mode, f.owner, f.flags].filter(Boolean).join(' ');
+  const end = f.errorName ? ` failed: ${f.errorName}` : f.resultUnknown ? ' [result unknown]' : '';
+  return `${f.operation} ${f.path}${other && ` → ${other}`} ${details}`.trim() + end;
+}
+
 /** Whether a record deserves the eye. */
 export function alarming(r: Rec): boolean {
   switch (r.body.case) {
     case 'exit':
       return r.body.value.signal !== 0 || r.body.value.code !== 0;
     case 'connection':
+    case 'file':
       return r.body.value.errorName !== '';
     case 'dns':
       return r.body.value.outcome === 'unanswered' || r.body.value.rcode === 'SERVFAIL';

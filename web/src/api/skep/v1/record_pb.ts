@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file skep/v1/record.proto.
  */
 export const file_skep_v1_record: GenFile = /*@__PURE__*/
-  fileDesc("ChRza2VwL3YxL3JlY29yZC5wcm90bxIHc2tlcC52MSLxAwoGUmVjb3JkEg8KB25vZGVfaWQYASABKAkSDwoHYm9vdF9pZBgCIAEoCRIMCgRraW5kGAMgASgJEgsKA3NlcRgEIAEoBBIoCgR0aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdib290X25zGAYgASgEEhEKCW5vZGVfbmFtZRgHIAEoCRIPCgdjbHVzdGVyGAggASgJEhEKCW5hbWVzcGFjZRgJIAEoCRILCgNwb2QYCiABKAkSIQoHcHJvY2VzcxgLIAEoCzIQLnNrZXAudjEuUHJvY2VzcxIdCgRmb3JrGBQgASgLMg0uc2tlcC52MS5Gb3JrSAASHQoEZXhlYxgVIAEoCzINLnNrZXAudjEuRXhlY0gAEh0KBGV4aXQYFiABKAsyDS5za2VwLnYxLkV4aXRIABIbCgNvb20YFyABKAsyDC5za2VwLnYxLk9vbUgAEikKCmNvbm5lY3Rpb24YGCABKAsyEy5za2VwLnYxLkNvbm5lY3Rpb25IABIdCgRsb3NzGBkgASgLMg0uc2tlcC52MS5Mb3NzSAASHwoFYWdlbnQYGiABKAsyDi5za2VwLnYxLkFnZW50SAASGwoDZG5zGBsgASgLMgwuc2tlcC52MS5EbnNIAEIGCgRib2R5ItMBCgdQcm9jZXNzEhIKCnByb2Nlc3NfaWQYASABKAkSDwoHZXhlY19pZBgCIAEoCRIWCg5wYXJlbnRfZXhlY19pZBgDIAEoCRILCgNwaWQYBCABKA0SDAoEcHBpZBgFIAEoDRIMCgRjb21tGAYgASgJEgsKA2V4ZRgHIAEoCRILCgN1aWQYCCABKA0SJQoJY29udGFpbmVyGAkgASgLMhIuc2tlcC52MS5Db250YWluZXISEwoLcHJlZXhpc3RpbmcYCiABKAgSDAoEdW5pdBgLIAEoCSK+AgoJQ29udGFpbmVyEgoKAmlkGAEgASgJEg8KB3J1bnRpbWUYAiABKAkSDAoEbmFtZRgDIAEoCRINCgVpbWFnZRgEIAEoCRIuCgZsYWJlbHMYBSADKAsyHi5za2VwLnYxLkNvbnRhaW5lci5MYWJlbHNFbnRyeRI1Cgpwb2RfbGFiZWxzGAYgAygLMiEuc2tlcC52MS5Db250YWluZXIuUG9kTGFiZWxzRW50cnkSDwoHcG9kX3VpZBgHIAEoCRILCgNwb2QYCCABKAkSEQoJbmFtZXNwYWNlGAkgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaMAoOUG9kTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIGCgRGb3JrIuIDCgRFeGVjEgwKBGFyZ3MYASADKAkSFgoOYXJnc190cnVuY2F0ZWQYAiABKAgSEAoIYXJnc19yYXcYAyABKAwSCwoDY3dkGAQgASgJEhsKBGZpbGUYBSABKAsyDS5za2VwLnYxLkZpbGUSDgoGc2NyaXB0GAYgASgJEhAKCGZpbGVuYW1lGAcgASgJEg0KBW1lbWZkGAggASgIEhAKCHVubGlua2VkGAkgASgIEg4KBnNldHVpZBgKIAEoCBIOCgZzZXRnaWQYCyABKAgSEQoJZmlsZV9jYXBzGAwgASgIEikKC2NyZWRlbnRpYWxzGA0gASgLMhQuc2tlcC52MS5DcmVkZW50aWFscxIrCgxjYXBhYmlsaXRpZXMYDiABKAsyFS5za2VwLnYxLkNhcGFiaWxpdGllcxInCgpuYW1lc3BhY2VzGA8gASgLMhMuc2tlcC52MS5OYW1lc3BhY2VzEg4KBm5zX3BpZBgQIAEoDRIZChFlbnRlcmVkX2NvbnRhaW5lchgRIAEoCBIRCgljZ3JvdXBfaWQYEiABKAQSDgoGY2dyb3VwGBMgASgJEg8KB3Nlc3Npb24YFCABKA0SCwoDdHR5GBUgASgJEhUKDWFyZ3NfcmVkYWN0ZWQYFiABKA0iYAoERmlsZRIMCgRwYXRoGAEgASgJEg4KBmRldmljZRgCIAEoCRINCgVpbm9kZRgDIAEoBBITCgtwYXRoX3NvdXJjZRgEIAEoCRIWCg5wYXRoX3RydW5jYXRlZBgFIAEoCCKQAQoLQ3JlZGVudGlhbHMSCwoDdWlkGAEgASgNEgsKA2dpZBgCIAEoDRIMCgRldWlkGAMgASgNEgwKBGVnaWQYBCABKA0SDAoEc3VpZBgFIAEoDRIMCgRzZ2lkGAYgASgNEg0KBWZzdWlkGAcgASgNEg0KBWZzZ2lkGAggASgNEhEKCWxvZ2luX3VpZBgJIAEoDSJsCgxDYXBhYmlsaXRpZXMSEwoLaW5oZXJpdGFibGUYASABKAkSEQoJcGVybWl0dGVkGAIgASgJEhEKCWVmZmVjdGl2ZRgDIAEoCRIQCghib3VuZGluZxgEIAEoCRIPCgdhbWJpZW50GAUgASgJInkKCk5hbWVzcGFjZXMSDgoGY2dyb3VwGAEgASgNEgsKA2lwYxgCIAEoDRILCgNtbnQYAyABKA0SCwoDbmV0GAQgASgNEgsKA3BpZBgFIAEoDRIMCgR0aW1lGAYgASgNEgwKBHVzZXIYByABKA0SCwoDdXRzGAggASgNIp4BCgRFeGl0EgwKBGNvZGUYASABKA0SDgoGc2lnbmFsGAIgASgNEhMKC3NpZ25hbF9uYW1lGAMgASgJEhMKC2NvcmVfZHVtcGVkGAQgASgIEhMKC2R1cmF0aW9uX25zGAUgASgEEhUKDW1heF9yc3NfYnl0ZXMYBiABKAQSDwoHdXNlcl9ucxgHIAEoBBIRCglzeXN0ZW1fbnMYCCABKAQibAoDT29tEg4KBmNncm91cBgBIAEoCRIRCgljZ3JvdXBfaWQYAiABKAQSEwoLbGltaXRfYnl0ZXMYAyABKAQSEwoLdXNhZ2VfYnl0ZXMYBCABKAQSGAoQdmljdGltX3Jzc19ieXRlcxgFIAEoBCIpCghFbmRwb2ludBIPCgdhZGRyZXNzGAEgASgJEgwKBHBvcnQYAiABKA0iaQoEUGVlchISCgpwcm9jZXNzX2lkGAEgASgJEg8KB2V4ZWNfaWQYAiABKAkSCwoDcGlkGAMgASgNEgwKBGNvbW0YBCABKAkSCwoDZXhlGAUgASgJEhQKDGNvbnRhaW5lcl9pZBgGIAEoCSL/AwoKQ29ubmVjdGlvbhIUCgxjb21tdW5pdHlfaWQYASABKAkSIAoFbG9jYWwYAiABKAsyES5za2VwLnYxLkVuZHBvaW50EiEKBnJlbW90ZRgDIAEoCzIRLnNrZXAudjEuRW5kcG9pbnQSDgoGZmFtaWx5GAQgASgJEhEKCXY0X21hcHBlZBgFIAEoCBIRCglkaXJlY3Rpb24YBiABKAkSDQoFbmV0bnMYByABKA0SFAoMb3duZXJfc291cmNlGAggASgJEg0KBWVycm9yGAkgASgNEhIKCmVycm9yX25hbWUYCiABKAkSGwoEcGVlchgLIAEoCzINLnNrZXAudjEuUGVlchIPCgdiYWNrbG9nGAwgASgNEhMKC3JlbW90ZV9uYW1lGA0gASgJEhIKCmJ5dGVzX3NlbnQYFCABKAQSFgoOYnl0ZXNfcmVjZWl2ZWQYFSABKAQSFQoNc2VnbWVudHNfc2VudBgWIAEoDRIZChFzZWdtZW50c19yZWNlaXZlZBgXIAEoDRIOCgZydHRfdXMYGCABKA0SEgoKcnR0X3Zhcl91cxgZIAEoDRITCgtyZXRyYW5zbWl0cxgaIAEoDRITCgtkdXJhdGlvbl9ucxgbIAEoBBIUCgxjbG9zZV9yZWFzb24YHCABKAkSEwoLcHJlZXhpc3RpbmcYHSABKAgiiAQKA0RucxIPCgdvdXRjb21lGAEgASgJEgwKBG5hbWUYAiABKAkSDAoEdHlwZRgDIAEoCRINCgVjbGFzcxgEIAEoCRINCgVyY29kZRgFIAEoCRIjCgdhbnN3ZXJzGAYgAygLMhIuc2tlcC52MS5EbnNBbnN3ZXISFwoPYW5zd2Vyc19vbWl0dGVkGAcgASgNEhEKCXVuZGVjb2RlZBgIIAEoCRISCgpsYXRlbmN5X25zGAkgASgEEiEKBmNsaWVudBgKIAEoCzIRLnNrZXAudjEuRW5kcG9pbnQSIQoGc2VydmVyGAsgASgLMhEuc2tlcC52MS5FbmRwb2ludBIQCghwcm90b2NvbBgMIAEoCRIUCgxjb21tdW5pdHlfaWQYDSABKAkSDQoFbmV0bnMYDiABKA0SCgoCaWQYDyABKA0SDgoGb3Bjb2RlGBAgASgJEhkKEXJlY3Vyc2lvbl9kZXNpcmVkGBEgASgIEhsKE3JlY3Vyc2lvbl9hdmFpbGFibGUYEiABKAgSFQoNYXV0aG9yaXRhdGl2ZRgTIAEoCBIWCg5hdXRoZW50aWNfZGF0YRgUIAEoCBIRCgl0cnVuY2F0ZWQYFSABKAgSEwoLcXVlcnlfYnl0ZXMYFiABKA0SFAoMYW5zd2VyX2J5dGVzGBcgASgNEhMKC3JldHJhbnNtaXRzGBggASgNIkIKCURuc0Fuc3dlchIMCgRuYW1lGAEgASgJEgwKBHR5cGUYAiABKAkSCwoDdHRsGAMgASgNEgwKBGRhdGEYBCABKAkibAoETG9zcxIRCglsb3N0X2tpbmQYASABKAkSDQoFY291bnQYAiABKAQSDQoFcGxhY2UYAyABKAkSEQoJZmlyc3Rfc2VxGAQgASgEEhAKCGxhc3Rfc2VxGAUgASgEEg4KBmRldGFpbBgGIAEoCSJWCgVBZ2VudBINCgVldmVudBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEg8KB2RyYWluZWQYAyABKAQSDAoEbG9zdBgEIAEoBBIOCgZkZXRhaWwYBSABKAlCLFoqZ2l0aHViLmNvbS9za2VwLWlvL3NrZXAvYXBpL3NrZXAvdjE7c2tlcHYxYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChRza2VwL3YxL3JlY29yZC5wcm90bxIHc2tlcC52MSKZBAoGUmVjb3JkEg8KB25vZGVfaWQYASABKAkSDwoHYm9vdF9pZBgCIAEoCRIMCgRraW5kGAMgASgJEgsKA3NlcRgEIAEoBBIoCgR0aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdib290X25zGAYgASgEEhEKCW5vZGVfbmFtZRgHIAEoCRIPCgdjbHVzdGVyGAggASgJEhEKCW5hbWVzcGFjZRgJIAEoCRILCgNwb2QYCiABKAkSIQoHcHJvY2VzcxgLIAEoCzIQLnNrZXAudjEuUHJvY2VzcxIdCgRmb3JrGBQgASgLMg0uc2tlcC52MS5Gb3JrSAASHQoEZXhlYxgVIAEoCzINLnNrZXAudjEuRXhlY0gAEh0KBGV4aXQYFiABKAsyDS5za2VwLnYxLkV4aXRIABIbCgNvb20YFyABKAsyDC5za2VwLnYxLk9vbUgAEikKCmNvbm5lY3Rpb24YGCABKAsyEy5za2VwLnYxLkNvbm5lY3Rpb25IABIdCgRsb3NzGBkgASgLMg0uc2tlcC52MS5Mb3NzSAASHwoFYWdlbnQYGiABKAsyDi5za2VwLnYxLkFnZW50SAASGwoDZG5zGBsgASgLMgwuc2tlcC52MS5EbnNIABImCgRmaWxlGBwgASgLMhYuc2tlcC52MS5GaWxlT3BlcmF0aW9uSABCBgoEYm9keSLTAQoHUHJvY2VzcxISCgpwcm9jZXNzX2lkGAEgASgJEg8KB2V4ZWNfaWQYAiABKAkSFgoOcGFyZW50X2V4ZWNfaWQYAyABKAkSCwoDcGlkGAQgASgNEgwKBHBwaWQYBSABKA0SDAoEY29tbRgGIAEoCRILCgNleGUYByABKAkSCwoDdWlkGAggASgNEiUKCWNvbnRhaW5lchgJIAEoCzISLnNrZXAudjEuQ29udGFpbmVyEhMKC3ByZWV4aXN0aW5nGAogASgIEgwKBHVuaXQYCyABKAkivgIKCUNvbnRhaW5lchIKCgJpZBgBIAEoCRIPCgdydW50aW1lGAIgASgJEgwKBG5hbWUYAyABKAkSDQoFaW1hZ2UYBCABKAkSLgoGbGFiZWxzGAUgAygLMh4uc2tlcC52MS5Db250YWluZXIuTGFiZWxzRW50cnkSNQoKcG9kX2xhYmVscxgGIAMoCzIhLnNrZXAudjEuQ29udGFpbmVyLlBvZExhYmVsc0VudHJ5Eg8KB3BvZF91aWQYByABKAkSCwoDcG9kGAggASgJEhEKCW5hbWVzcGFjZRgJIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjAKDlBvZExhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiBgoERm9yayLiAwoERXhlYxIMCgRhcmdzGAEgAygJEhYKDmFyZ3NfdHJ1bmNhdGVkGAIgASgIEhAKCGFyZ3NfcmF3GAMgASgMEgsKA2N3ZBgEIAEoCRIbCgRmaWxlGAUgASgLMg0uc2tlcC52MS5GaWxlEg4KBnNjcmlwdBgGIAEoCRIQCghmaWxlbmFtZRgHIAEoCRINCgVtZW1mZBgIIAEoCBIQCgh1bmxpbmtlZBgJIAEoCBIOCgZzZXR1aWQYCiABKAgSDgoGc2V0Z2lkGAsgASgIEhEKCWZpbGVfY2FwcxgMIAEoCBIpCgtjcmVkZW50aWFscxgNIAEoCzIULnNrZXAudjEuQ3JlZGVudGlhbHMSKwoMY2FwYWJpbGl0aWVzGA4gASgLMhUuc2tlcC52MS5DYXBhYmlsaXRpZXMSJwoKbmFtZXNwYWNlcxgPIAEoCzITLnNrZXAudjEuTmFtZXNwYWNlcxIOCgZuc19waWQYECABKA0SGQoRZW50ZXJlZF9jb250YWluZXIYESABKAgSEQoJY2dyb3VwX2lkGBIgASgEEg4KBmNncm91cBgTIAEoCRIPCgdzZXNzaW9uGBQgASgNEgsKA3R0eRgVIAEoCRIVCg1hcmdzX3JlZGFjdGVkGBYgASgNImAKBEZpbGUSDAoEcGF0aBgBIAEoCRIOCgZkZXZpY2UYAiABKAkSDQoFaW5vZGUYAyABKAQSEwoLcGF0aF9zb3VyY2UYBCABKAkSFgoOcGF0aF90cnVuY2F0ZWQYBSABKAgikAEKC0NyZWRlbnRpYWxzEgsKA3VpZBgBIAEoDRILCgNnaWQYAiABKA0SDAoEZXVpZBgDIAEoDRIMCgRlZ2lkGAQgASgNEgwKBHN1aWQYBSABKA0SDAoEc2dpZBgGIAEoDRINCgVmc3VpZBgHIAEoDRINCgVmc2dpZBgIIAEoDRIRCglsb2dpbl91aWQYCSABKA0ibAoMQ2FwYWJpbGl0aWVzEhMKC2luaGVyaXRhYmxlGAEgASgJEhEKCXBlcm1pdHRlZBgCIAEoCRIRCgllZmZlY3RpdmUYAyABKAkSEAoIYm91bmRpbmcYBCABKAkSDwoHYW1iaWVudBgFIAEoCSJ5CgpOYW1lc3BhY2VzEg4KBmNncm91cBgBIAEoDRILCgNpcGMYAiABKA0SCwoDbW50GAMgASgNEgsKA25ldBgEIAEoDRILCgNwaWQYBSABKA0SDAoEdGltZRgGIAEoDRIMCgR1c2VyGAcgASgNEgsKA3V0cxgIIAEoDSKeAQoERXhpdBIMCgRjb2RlGAEgASgNEg4KBnNpZ25hbBgCIAEoDRITCgtzaWduYWxfbmFtZRgDIAEoCRITCgtjb3JlX2R1bXBlZBgEIAEoCBITCgtkdXJhdGlvbl9ucxgFIAEoBBIVCg1tYXhfcnNzX2J5dGVzGAYgASgEEg8KB3VzZXJfbnMYByABKAQSEQoJc3lzdGVtX25zGAggASgEImwKA09vbRIOCgZjZ3JvdXAYASABKAkSEQoJY2dyb3VwX2lkGAIgASgEEhMKC2xpbWl0X2J5dGVzGAMgASgEEhMKC3VzYWdlX2J5dGVzGAQgASgEEhgKEHZpY3RpbV9yc3NfYnl0ZXMYBSABKAQiKQoIRW5kcG9pbnQSDwoHYWRkcmVzcxgBIAEoCRIMCgRwb3J0GAIgASgNImkKBFBlZXISEgoKcHJvY2Vzc19pZBgBIAEoCRIPCgdleGVjX2lkGAIgASgJEgsKA3BpZBgDIAEoDRIMCgRjb21tGAQgASgJEgsKA2V4ZRgFIAEoCRIUCgxjb250YWluZXJfaWQYBiABKAki/wMKCkNvbm5lY3Rpb24SFAoMY29tbXVuaXR5X2lkGAEgASgJEiAKBWxvY2FsGAIgASgLMhEuc2tlcC52MS5FbmRwb2ludBIhCgZyZW1vdGUYAyABKAsyES5za2VwLnYxLkVuZHBvaW50Eg4KBmZhbWlseRgEIAEoCRIRCgl2NF9tYXBwZWQYBSABKAgSEQoJZGlyZWN0aW9uGAYgASgJEg0KBW5ldG5zGAcgASgNEhQKDG93bmVyX3NvdXJjZRgIIAEoCRINCgVlcnJvchgJIAEoDRISCgplcnJvcl9uYW1lGAogASgJEhsKBHBlZXIYCyABKAsyDS5za2VwLnYxLlBlZXISDwoHYmFja2xvZxgMIAEoDRITCgtyZW1vdGVfbmFtZRgNIAEoCRISCgpieXRlc19zZW50GBQgASgEEhYKDmJ5dGVzX3JlY2VpdmVkGBUgASgEEhUKDXNlZ21lbnRzX3NlbnQYFiABKA0SGQoRc2VnbWVudHNfcmVjZWl2ZWQYFyABKA0SDgoGcnR0X3VzGBggASgNEhIKCnJ0dF92YXJfdXMYGSABKA0SEwoLcmV0cmFuc21pdHMYGiABKA0SEwoLZHVyYXRpb25fbnMYGyABKAQSFAoMY2xvc2VfcmVhc29uGBwgASgJEhMKC3ByZWV4aXN0aW5nGB0gASgIIogECgNEbnMSDwoHb3V0Y29tZRgBIAEoCRIMCgRuYW1lGAIgASgJEgwKBHR5cGUYAyABKAkSDQoFY2xhc3MYBCABKAkSDQoFcmNvZGUYBSABKAkSIwoHYW5zd2VycxgGIAMoCzISLnNrZXAudjEuRG5zQW5zd2VyEhcKD2Fuc3dlcnNfb21pdHRlZBgHIAEoDRIRCgl1bmRlY29kZWQYCCABKAkSEgoKbGF0ZW5jeV9ucxgJIAEoBBIhCgZjbGllbnQYCiABKAsyES5za2VwLnYxLkVuZHBvaW50EiEKBnNlcnZlchgLIAEoCzIRLnNrZXAudjEuRW5kcG9pbnQSEAoIcHJvdG9jb2wYDCABKAkSFAoMY29tbXVuaXR5X2lkGA0gASgJEg0KBW5ldG5zGA4gASgNEgoKAmlkGA8gASgNEg4KBm9wY29kZRgQIAEoCRIZChFyZWN1cnNpb25fZGVzaXJlZBgRIAEoCBIbChNyZWN1cnNpb25fYXZhaWxhYmxlGBIgASgIEhUKDWF1dGhvcml0YXRpdmUYEyABKAgSFgoOYXV0aGVudGljX2RhdGEYFCABKAgSEQoJdHJ1bmNhdGVkGBUgASgIEhMKC3F1ZXJ5X2J5dGVzGBYgASgNEhQKDGFuc3dlcl9ieXRlcxgXIAEoDRITCgtyZXRyYW5zbWl0cxgYIAEoDSJCCglEbnNBbnN3ZXISDAoEbmFtZRgBIAEoCRIMCgR0eXBlGAIgASgJEgsKA3R0bBgDIAEoDRIMCgRkYXRhGAQgASgJIpMCCg1GaWxlT3BlcmF0aW9uEhEKCW9wZXJhdGlvbhgBIAEoCRIMCgRwYXRoGAIgASgJEhAKCG5ld19wYXRoGAMgASgJEg4KBnRhcmdldBgEIAEoCRIOCgZkZXZpY2UYBSABKAkSDQoFaW5vZGUYBiABKAQSDAoEdHlwZRgHIAEoCRINCgVmbGFncxgIIAEoCRIMCgRtb2RlGAkgASgJEg0KBW93bmVyGAogASgJEg0KBWVycm9yGAsgASgNEhIKCmVycm9yX25hbWUYDCABKAkSFgoOcmVzdWx0X3Vua25vd24YDSABKAgSEwoLcGF0aF9zb3VyY2UYDiABKAkSFgoOcGF0aF90cnVuY2F0ZWQYDyABKAgibAoETG9zcxIRCglsb3N0X2tpbmQYASABKAkSDQoFY291bnQYAiABKAQSDQoFcGxhY2UYAyABKAkSEQoJZmlyc3Rfc2VxGAQgASgEEhAKCGxhc3Rfc2VxGAUgASgEEg4KBmRldGFpbBgGIAEoCSJWCgVBZ2VudBINCgVldmVudBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEg8KB2RyYWluZWQYAyABKAQSDAoEbG9zdBgEIAEoBBIOCgZkZXRhaWwYBSABKAlCLFoqZ2l0aHViLmNvbS9za2VwLWlvL3NrZXAvYXBpL3NrZXAvdjE7c2tlcHYxYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * Record is one thing that happened on one node.
@@ -41,7 +41,7 @@ export type Record = Message<"skep.v1.Record"> & {
   bootId: string;
 
   /**
-   * What happened: fork, exec, exit, oom, connect, accept, close, listen, dns, loss, agent.
+   * What happened: fork, exec, exit, oom, connect, accept, close, listen, dns, loss, agent, file.
    *
    * @generated from field: string kind = 3;
    */
@@ -154,6 +154,12 @@ export type Record = Message<"skep.v1.Record"> & {
      */
     value: Dns;
     case: "dns";
+  } | {
+    /**
+     * @generated from field: skep.v1.FileOperation file = 28;
+     */
+    value: FileOperation;
+    case: "file";
   } | { case: undefined; value?: undefined };
 };
 
@@ -1230,6 +1236,124 @@ export const DnsAnswerSchema: GenMessage<DnsAnswer> = /*@__PURE__*/
   messageDesc(file_skep_v1_record, 15);
 
 /**
+ * FileOperation is one operation on a file whose path is watched, with its result.
+ *
+ * @generated from message skep.v1.FileOperation
+ */
+export type FileOperation = Message<"skep.v1.FileOperation"> & {
+  /**
+   * open (for writing, or to truncate), create (by an open), mkdir, mknod, rename, unlink, rmdir,
+   * link, symlink, chmod, chown.
+   *
+   * @generated from field: string operation = 1;
+   */
+  operation: string;
+
+  /**
+   * What it is done to, as the process's own root shows it; for an operation that makes
+   * something, what is made.
+   *
+   * @generated from field: string path = 2;
+   */
+  path: string;
+
+  /**
+   * Of a rename or link: the other path. Of a symlink: its text.
+   *
+   * @generated from field: string new_path = 3;
+   */
+  newPath: string;
+
+  /**
+   * @generated from field: string target = 4;
+   */
+  target: string;
+
+  /**
+   * The object: device as in /proc/self/mountinfo. Empty where it is not known, as where
+   * the operation failed before there was one.
+   *
+   * @generated from field: string device = 5;
+   */
+  device: string;
+
+  /**
+   * @generated from field: uint64 inode = 6;
+   */
+  inode: bigint;
+
+  /**
+   * file, directory, symlink, fifo, socket, char_device, block_device.
+   *
+   * @generated from field: string type = 7;
+   */
+  type: string;
+
+  /**
+   * Of an open and a rename, such as O_WRONLY|O_CREAT.
+   *
+   * @generated from field: string flags = 8;
+   */
+  flags: string;
+
+  /**
+   * Permissions that were asked for, in octal, before the umask.
+   *
+   * @generated from field: string mode = 9;
+   */
+  mode: string;
+
+  /**
+   * Of a chown: user:group; what stays as it is is empty.
+   *
+   * @generated from field: string owner = 10;
+   */
+  owner: string;
+
+  /**
+   * errno and its name such as EACCES; success has neither.
+   *
+   * @generated from field: uint32 error = 11;
+   */
+  error: number;
+
+  /**
+   * @generated from field: string error_name = 12;
+   */
+  errorName: string;
+
+  /**
+   * It was not seen how the operation ended.
+   *
+   * @generated from field: bool result_unknown = 13;
+   */
+  resultUnknown: boolean;
+
+  /**
+   * Where the paths come from: "kernel" (walked by the kernel at the operation), "proc" (symlinks
+   * resolved by the agent after it) or "argument" (as the process wrote it, made absolute).
+   *
+   * @generated from field: string path_source = 14;
+   */
+  pathSource: string;
+
+  /**
+   * A path was deeper than the kernel side walks, and its front is missing; or a name could
+   * not be read.
+   *
+   * @generated from field: bool path_truncated = 15;
+   */
+  pathTruncated: boolean;
+};
+
+/**
+ * Describes the message skep.v1.FileOperation.
+ * Use `create(FileOperationSchema)` to create a new message.
+ */
+export const FileOperationSchema: GenMessage<FileOperation> = /*@__PURE__*/
+  messageDesc(file_skep_v1_record, 16);
+
+/**
  * Loss says what is missing from the stream it appears in.
  *
  * @generated from message skep.v1.Loss
@@ -1277,7 +1401,7 @@ export type Loss = Message<"skep.v1.Loss"> & {
  * Use `create(LossSchema)` to create a new message.
  */
 export const LossSchema: GenMessage<Loss> = /*@__PURE__*/
-  messageDesc(file_skep_v1_record, 16);
+  messageDesc(file_skep_v1_record, 17);
 
 /**
  * Agent is a change in the agent itself.
@@ -1320,5 +1444,5 @@ export type Agent = Message<"skep.v1.Agent"> & {
  * Use `create(AgentSchema)` to create a new message.
  */
 export const AgentSchema: GenMessage<Agent> = /*@__PURE__*/
-  messageDesc(file_skep_v1_record, 17);
+  messageDesc(file_skep_v1_record, 18);
 

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Whether a path is watched, by the objects on it: so names, namespaces, bind mounts,
+ * chroot and symlinks make no difference. Most are not, and each open for writing asks.
+ */
+#pragma once
+
+#include "record.h"
+
+/* Any address may be read as a struct, for a move and a load (6.2); else by helper. */
+const volatile bool cfg_cast = false;
+
+extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym __weak;
+
+#define PEEK(p, f)                                                                                         \
+	({                                                                                                 \
+		__typeof_unqual__((p)->f) __peeked;                                                        \
+		if (cfg_cast)                                                                              \
+			__peeked = ((__typeof__(p))bpf_rdonly_cast(p, bpf_core_type_id_kernel(*(p))))->f;  \
+		else                                                                                       \
+			bpf_core_read(&__peeked, sizeof(__peeked), &(p)->f);                               \
+		__peeked;                                                                                  \
+	})
+
+static __always_inline __u32 device_of(struct dentry *dentry)
+{
+	struct super_block *sb = PEEK(dentry, d_sb);
+
+	return PEEK(sb, s_dev);
+}
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct file_filter);
+} file_filter SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct file_object);
+	__type(value, __u32);
+} file_objects SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 512);
+	__type(key, struct file_name);
+	__type(value, __u32);
+} file_names SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 512);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct file_prefix);
+	__type(value, __u32);
+} file_prefixes SEC(".maps");
+
+/* One for each program that may run on a CPU: one may be interrupted by another. */
+enum file_slot {
+	AT_END, AT_OPEN, AT_MKDIR, AT_MKNOD, AT_RENAME, AT_UNLINK, AT_RMDIR, AT_LINK, AT_SYMLINK, AT_CHMOD, AT_CHOWN,
+	AT_CTIME, AT_CTIME_SAME, AT_CTIME_FINE, FILE_SLOTS
+};
+
+#define SEARCH_DEPTH 64
+
+/* In memory and not in registers for the reason that struct walk is. */
+struct search {
+	struct dentry *dentry, *below;
+	struct vfsmount *vfsmount;
+	__u32 device;
+	__u32 first; /* what the object itself is: enum file_watch */
+	struct file_name key;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, FILE_SLOTS);
+	__type(key, __u32);
+	__type(value, struct search);
+} file_search SEC(".maps");
+
+/* The same function is in internal/sensor/files. */
+static __always_inline __u32 filter_hash(__u64 inode, __u32 device, __u32 more)
+{
+	__u64 h = (inode ^ (__u64)device << 32 ^ (__u64)more << 48) * 0x9e3779b97f4a7c15ULL;
+
+	return h >> 32;
+}
+
+static __always_inline bool in_filter(struct file_filter *f, __u32 hash)
+{
+	return f->bits[(hash / 64) & (FILTER_BITS / 64 - 1)] >> (hash & 63) & 1;
+}
+
+/* Length and first letter of a name tell most names apart. */
+static __always_inline __u32 name_mark(__u32 length, char first)
+{
+	return (length & 255) << 8 | (__u8)first;
+}
+
+enum found { NOT_WATCHED, WATCHED, TOO_DEEP, LIKELY };
+
+/* Values of file_names: what is watched has this name, or it is a part on the way there. */
+#define NAME_EXACT 1
+#define NAME_PART 2
+
+static __always_inline enum found name_watched(struct search *s, struct file_filter *f, struct dentry *below, __u64 inode)
+{
+	const unsigned char *name = BPF_CORE_READ(below, d_name.name);
+	__u32 length = BPF_CORE_READ(below, d_name.len);
+	char first = 0;
+
+	bpf_probe_read_kernel(&first, 1, name);
+	if (!in_filter(f, filter_hash(inode, s->device, name_mark(length, first))))
+		return NOT_WATCHED;
+	__builtin_memset(&s->key, 0, sizeof(s->key));
+	s->key.directory.inode = inode;
+	s->key.directory.device = s->device;
+	bpf_probe_read_kernel_str(s->key.name, sizeof(s->key.name), name);
+	__u32 *value = bpf_map_lookup_elem(&file_names, &s->key);
+
+	if (!value)
+		return NOT_WATCHED;
+	return *value == NAME_EXACT ? WATCHED : LIKELY;
+}
+
+static __always_inline __u32 object_watched(struct file_filter *f, __u64 inode, __u32 device)
+{
+	if (!in_filter(f, filter_hash(inode, device, 0)))
+		return 0;
+	struct file_object key = {.inode = inode, .device = device};
+	__u32 *watch = bpf_map_lookup_elem(&file_objects, &key);
+
+	return watch ? *watch : 0;
+}
+
+
+/*
+ * A function of its own, which the verifier looks at once and not for each way that leads
+ * there. It takes addresses as numbers.
+ */
+#define FUNCTION __attribute__((noinline))
+
+static __always_inline bool cross_to_parent(struct search *s)
+{
+	struct mount *m = real_mount(s->vfsmount);
+	struct mount *parent = PEEK(m, mnt_parent);
+
+	if (!s->vfsmount || parent == m)
+		return false;
+	struct dentry *at = PEEK(m, mnt_mountpoint);
+
+	s->dentry = at;
+	s->below = 0;
+	s->device = device_of(at);
+	s->vfsmount = (struct vfsmount *)((char *)parent + bpf_core_field_offset(struct mount, mnt));
+	return true;
+}
+
+/*
+ * Goes up the filesystem's own tree, past where a mount begins, and at its top on to where
+ * it is mounted. So both an alias by a bind mount and what is mounted below a watched
+ * directory are found. Without a mount only the filesystem is searched.
+ *
+ * It returns enum found, and what the object itself is (enum file_watch) above FIRST_SHIFT.
+ */
+#define FIRST_SHIFT 8
+
+FUNCTION __u32 find_watch(__u32 slot, __u64 dentry, __u64 vfsmount)
+{
+	struct search *s = bpf_map_lookup_elem(&file_search, &slot);
+	__u32 zero = 0;
+	struct file_filter *f = bpf_map_lookup_elem(&file_filter, &zero);
+
+	if (!s || !f)
+		return NOT_WATCHED;
+	struct dentry *object = (struct dentry *)dentry;
+
+	s->dentry = object;
+	s->below = 0;
+	s->vfsmount = (struct vfsmount *)vfsmount;
+	s->device = device_of(object);
+	s->first = 0;
+	_Pragma("clang loop unroll(disable)")
+	for (int i = 0; i < SEARCH_DEPTH; i++) {
+		struct dentry *here = s->dentry;
+		struct inode *inode = PEEK(here, d_inode);
+
+		if (inode) {
+			__u64 number = PEEK(inode, i_ino);
+			__u32 watch = object_watched(f, number, s->device);
+
+			if (!i)
+				s->first = watch << FIRST_SHIFT;
+			if (watch & WATCH_TREE)
+				return s->first | WATCHED;
+			if (watch & WATCH_NAMES && s->below) {
+				enum found found = name_watched(s, f, s->below, number);
+
+				if (found != NOT_WATCHED)
+					return s->first | found;
+			}
+		}
+		struct dentry *up = PEEK(here, d_parent);
+
+		if (up != here) {
+			s->below = here;
+			s->dentry = up;
+		} else if (!cross_to_parent(s)) {
+			return s->first | NOT_WATCHED;
+		}
+	}
+	return s->first | TOO_DEEP;
+}
+
+static __always_inline __u16 flags_of(enum found found)
+{
+	return found == TOO_DEEP ? FILE_DEEP : found == LIKELY ? FILE_UNPROVEN : 0;
+}
+
+static __always_inline enum found watched(__u32 slot, struct dentry *dentry, struct vfsmount *vfsmount)
+{
+	return find_watch(slot, (__u64)dentry, (__u64)vfsmount) & 3;
+}
