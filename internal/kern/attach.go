@@ -189,7 +189,6 @@ func (k *Kernel) attach(rung *Rung, spec *ebpf.ProgramSpec, program *ebpf.Progra
 	return nil, fmt.Errorf("attach program type %s: %w", spec.Type, errors.ErrUnsupported)
 }
 
-// shared are the maps of a spec that are there.
 func (k *Kernel) attached(s Sensor, programs []*Program) {
 	k.mutex.Lock()
 	defer k.mutex.Unlock()

@@ -107,6 +107,7 @@ func (k *Kernel) loadPart(spec *ebpf.CollectionSpec) (map[string]*ebpf.Program, 
 	return programs, nil
 }
 
+// shared are the maps of a spec that are there.
 func (k *Kernel) shared(spec *ebpf.CollectionSpec) map[string]*ebpf.Map {
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
