@@ -145,7 +145,7 @@ func TestOtherABI(t *testing.T) {
 	g.run(100, 0) // and this does not fit
 	oldDirs, _ := filepath.Glob(h.pins + "/*")
 
-	h.yaml = "rings:\n  critical_bytes: 131072\nbpffs: " + h.pins + "\n"
+	h.yaml = "rings:\n  critical_bytes: 131072\nstore: {enabled: false}\nbpffs: " + h.pins + "\n"
 	a = h.start()
 	s = a.observe()
 	s.find("record of the start", isAgent("start"))

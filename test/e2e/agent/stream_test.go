@@ -37,9 +37,9 @@ func (a *agent) observe(kinds ...string) *stream {
 	s := &stream{t: t, cancel: cancel, done: make(chan struct{})}
 	live := make(chan struct{})
 	go func() {
-		defer close(s.done)
 		once := sync.OnceFunc(func() { close(live) })
 		defer once()
+		defer close(s.done)
 		for source.Receive() {
 			s.mutex.Lock()
 			s.records = append(s.records, source.Msg().Records...)
@@ -51,6 +51,13 @@ func (a *agent) observe(kinds ...string) *stream {
 		s.err = source.Err()
 	}()
 	<-live
+	select {
+	case <-s.done:
+		if s.err != nil {
+			t.Fatalf("observe: %v", s.err)
+		}
+	default:
+	}
 	return s
 }
 
