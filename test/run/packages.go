@@ -49,7 +49,7 @@ var debian = []struct{ provides, name string }{
 	{"dig", "bind9-dnsutils"},
 	{"tshark", "tshark"},
 	{"setcap", "libcap2-bin"},
-	{"su", "util-linux"},
+	{"nsenter", "util-linux"},
 	{"systemd-analyze", "systemd"},
 }
 

@@ -172,12 +172,3 @@ func TestShipLosses(t *testing.T) {
 		t.Errorf("of %d came %d, and %d are counted as lost", produced, came, lost)
 	}
 }
-
-func lossOf(s *skepv1.GetStatusResponse, place, kind string) uint64 {
-	for _, l := range s.Losses {
-		if l.Place == place && l.Kind == kind {
-			return l.Count
-		}
-	}
-	return 0
-}
