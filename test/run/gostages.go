@@ -51,13 +51,15 @@ func raceTests(ctx context.Context, t *tally) error {
 	return goTest(ctx, t, []string{"CGO_ENABLED=1"}, args...)
 }
 
-// duckdbTests are a module of their own: the driver of DuckDB needs cgo.
+// duckdb is a module of its own: the driver of DuckDB needs cgo.
+const duckdb = "test/duckdb"
+
 func duckdbTests(ctx context.Context, t *tally) error {
 	if err := need("gcc", "g++"); err != nil {
 		t.check("gcc", func() error { return err })
 		return nil
 	}
-	return goTestIn(ctx, t, "test/duckdb", []string{"CGO_ENABLED=1"}, packageTimeout, "./...")
+	return goTestIn(ctx, t, duckdb, []string{"CGO_ENABLED=1"}, packageTimeout, "./...")
 }
 
 // matrixTests are the tests of test/vm that boot guests; its others are in unit.
