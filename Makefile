@@ -38,7 +38,7 @@ dist: ## Make the release in dist/: tarballs, debs and rpms for amd64 and arm64,
 test: build runner ## Install what the tests need (as root), run everything, and count it
 	@$(RUNNER)
 
-lint: runner ## gofmt, go vet, buf lint, buf breaking
+lint: runner ## gofmt, go vet, go mod tidy, buf lint, buf breaking
 	@$(RUNNER) lint
 
 check-generated: runner ## Check that C objects, abi, api and the page match their sources

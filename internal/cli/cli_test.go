@@ -28,7 +28,8 @@ func TestMain(m *testing.M) {
 }
 
 // fakeSkepd has the command line that skep expects of skepd.
-// FAKE_SKEPD=refuse makes it refuse to run, =crash makes it die.
+// FAKE_SKEPD=refuse makes it refuse to run, =crash makes it die, =dies makes it die once
+// there is a file $FAKE_SKEPD_LOG.die.
 func fakeSkepd(args []string) int {
 	how := os.Getenv("FAKE_SKEPD")
 	if args[0] == "doctor" {
@@ -62,7 +63,12 @@ func fakeSkepd(args []string) int {
 	}
 	ready.Write([]byte{'\n'})
 	if how == "dies" {
-		time.Sleep(time.Second)
+		for ctx.Err() == nil {
+			if _, err := os.Stat(os.Getenv("FAKE_SKEPD_LOG") + ".die"); err == nil {
+				break
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
 		fmt.Fprintln(os.Stderr, "out of luck")
 		return 7
 	}

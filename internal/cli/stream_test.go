@@ -19,12 +19,17 @@ import (
 // startSkep runs skep as a process against a fake agent.
 func startSkep(t testing.TB, args ...string) (*exec.Cmd, io.Reader, *bytes.Buffer) {
 	t.Helper()
+	return startSkepOn(t, &fakeAgent{}, args...)
+}
+
+func startSkepOn(t testing.TB, agent *fakeAgent, args ...string) (*exec.Cmd, io.Reader, *bytes.Buffer) {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "skep-cli-") // t.TempDir is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
 	socket := filepath.Join(dir, "s")
-	stop, err := serveFake(socket, &fakeAgent{})
+	stop, err := serveFake(socket, agent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,8 +85,20 @@ func TestFollowFlushesAndEndsQuietly(t *testing.T) {
 
 // An answer that was interrupted is not a success.
 func TestInterruptedQuestion(t *testing.T) {
-	cmd, _, stderr := startSkep(t, "ps", "--where", "hang")
-	time.Sleep(500 * time.Millisecond)
+	requests, err := os.Create(filepath.Join(t.TempDir(), "requests"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer requests.Close()
+	cmd, _, stderr := startSkepOn(t, &fakeAgent{requests: requests}, "ps", "--where", "hang")
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if asked, _ := os.ReadFile(requests.Name()); bytes.Contains(asked, []byte("ListProcesses ")) {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("skep did not ask within 20 s")
+		}
+	}
 	cmd.Process.Signal(syscall.SIGINT)
 	cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted || stderr.Len() > 0 {

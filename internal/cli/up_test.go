@@ -192,6 +192,9 @@ func checkUnprivileged(t *testing.T, pid int) (uid int) {
 func TestUpEndsWithItsAgent(t *testing.T) {
 	r := startUp(t, "FAKE_SKEPD=dies")
 	page := r.child(t, "serve")
+	if err := os.WriteFile(r.dir+"/log.die", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if code := r.end(); code != 1 {
 		t.Errorf("exit code %d", code)
 	}

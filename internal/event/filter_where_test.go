@@ -191,15 +191,43 @@ func BenchmarkWhereAtCostLimit(b *testing.B) {
 }
 
 func FuzzWhere(f *testing.F) {
-	for _, s := range []string{`kind == "exec"`, `process.uid in [1,2]`, `exec.args.exists(a, a.matches("x"))`, `1 +`, "\xff", `record.exec == exec`} {
+	for _, s := range []string{`kind == "exec"`, `process.uid in [1,2]`, `exec.args.exists(a, a.matches("x"))`, `1 +`, "\xff", `record.exec == exec`,
+		`kind == "exec" && process.comm == "curl"`, `"exec" == record.kind || process.comm == "curl"`, `!(kind == "exec")`, `(kind == "close") == (dns.name == "a")`,
+		`dns.name == "example.org" && true`, `kind == "exec" ? true : process.comm == "x"`, `process.container.labels["a"] == "b"`} {
 		f.Add(s)
 	}
-	r := execRecord(1)
+	records := []*skepv1.Record{{}, execRecord(1), closeRecord(2), dnsRecord(3)}
 	f.Fuzz(func(t *testing.T, expression string) {
 		filter, err := Compile(&skepv1.Filter{Where: expression}, FilterDeps{})
-		if err == nil {
-			filter.Match(r)
-			filter.Match(&skepv1.Record{})
+		equalities := Equalities(expression)
+		if err != nil {
+			if len(equalities) > 0 {
+				t.Errorf("%s does not compile and has %v", expression, equalities)
+			}
+			return
+		}
+		for _, r := range records {
+			if !filter.Match(r) {
+				continue
+			}
+			for _, e := range equalities { // or an index would leave this record out
+				if got := textAt(r, e.Path); got != e.Value {
+					t.Errorf("%s matches a record in which %s is %q, not %q", expression, e.Path, got, e.Value)
+				}
+			}
 		}
 	})
+}
+
+// textAt is the string at a path of fields.
+func textAt(r *skepv1.Record, path string) string {
+	m := r.ProtoReflect()
+	for {
+		name, rest, more := strings.Cut(path, ".")
+		v := m.Get(m.Descriptor().Fields().ByName(protoreflect.Name(name)))
+		if !more {
+			return v.String()
+		}
+		m, path = v.Message(), rest
+	}
 }

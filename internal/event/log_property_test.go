@@ -27,9 +27,14 @@ func TestEveryReaderAccountsForEverything(t *testing.T) {
 			var done sync.WaitGroup
 			for i := range readers {
 				readers[i] = newTally(l, rand.New(rand.NewPCG(seed, uint64(i+1))), i)
-				done.Go(readers[i].run)
+			}
+			ended := make(chan struct{})
+			readers[4].begin = ended // however slow the producer is, this one is overtaken
+			for _, r := range readers {
+				done.Go(r.run)
 			}
 			produced := produce(l, random, 60000)
+			close(ended)
 			l.Close()
 			done.Wait()
 			lost := uint64(0)
@@ -68,6 +73,7 @@ type tally struct {
 	cursor *Cursor
 	random *rand.Rand
 	stalls bool
+	begin  <-chan struct{} // nil: at once
 	kinds  KindSet
 
 	received, lost Counts
@@ -86,6 +92,9 @@ func newTally(l *Log, random *rand.Rand, i int) *tally {
 
 func (r *tally) run() {
 	defer r.cursor.Close()
+	if r.begin != nil {
+		<-r.begin
+	}
 	for {
 		buf := make([]*skepv1.Record, 1+r.random.IntN(600))
 		n, lost, err := r.cursor.Next(context.Background(), buf)

@@ -91,15 +91,17 @@ func (r *ring) drain(limit uint64, fn func([]byte)) bool {
 			return false
 		}
 		length := uint64(header &^ (ringBusy | ringDiscard))
-		if length > r.mask+1-ringHeader {
-			// Not what the kernel has written: somebody else moved the consumer's position.
+		next := position + (length+ringHeader+7)&^7
+		if length > r.mask+1-ringHeader || next > limit {
+			// Not what the kernel has written: somebody else moved the consumer's position. Beyond
+			// the producer's, the kernel would take the ring to be full for ever.
 			r.consumer.Store(limit)
 			return true
 		}
 		if header&ringDiscard == 0 {
 			fn(r.data[at+ringHeader : at+ringHeader+length])
 		}
-		position += (length + ringHeader + 7) &^ 7
+		position = next
 		r.consumer.Store(position)
 	}
 	return true

@@ -36,7 +36,15 @@ func FuzzArgs(f *testing.F) {
 				t.Errorf("%q behind %q: it is in %q", behind, args, clean)
 			}
 		}
-		defaults.Text(args)
+		for _, behind := range []string{"--password=" + planted, "Authorization: Bearer " + planted, "https://user:" + planted + "@host/"} {
+			// A line of its own: what stands before it may have begun a quotation.
+			text := append(append(bytes.Clone(args), '\n'), behind...)
+			if clean := defaults.Text(text); bytes.Contains(clean, []byte(planted)) && !bytes.Contains(args, []byte(planted)) {
+				t.Errorf("%q in a line behind %q: it is in %q", behind, args, clean)
+			} else if bytes.Count(clean, []byte{'\n'}) != bytes.Count(text, []byte{'\n'}) {
+				t.Errorf("%q has become %q", text, clean)
+			}
+		}
 	})
 }
 

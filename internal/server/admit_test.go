@@ -185,7 +185,7 @@ func TestConnectionsPerUserAreBounded(t *testing.T) {
 func TestStrangersDoNotStay(t *testing.T) {
 	needRoot(t)
 	a := newAgent(t)
-	a.admission.stay = 300 * time.Millisecond
+	a.admission.stay = time.Second
 	a.serve(t)
 	slow := a.conns(t, nobodyUID, 1, 2, nobodyUID)
 	waitFor(t, "the strangers to have to leave", func() bool { return open(slow) == 0 })

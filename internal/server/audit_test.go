@@ -151,7 +151,7 @@ func TestAuditFullDisk(t *testing.T) {
 func TestRequestsAreBoundInTime(t *testing.T) {
 	needRoot(t)
 	a := newAgent(t)
-	a.requestTimeout = 200 * time.Millisecond
+	a.requestTimeout = time.Second
 	a.serve(t)
 	for name, http1 := range map[string]bool{"HTTP/1.1": true, "HTTP/2": false} {
 		t.Run(name, func(t *testing.T) {
@@ -167,7 +167,7 @@ func TestRequestsAreBoundInTime(t *testing.T) {
 			if err == nil {
 				res.Body.Close()
 			}
-			if took := time.Since(start); took > 5*time.Second || err == nil && res.StatusCode == http.StatusOK {
+			if took := time.Since(start); took > 20*time.Second || err == nil && res.StatusCode == http.StatusOK {
 				t.Errorf("after %v: %v, %v", took, res, err)
 			}
 			streamOutlivesTimeout(t, a, http1)

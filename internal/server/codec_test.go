@@ -7,45 +7,11 @@ import (
 
 	"google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
-	"google.golang.org/protobuf/types/dynamicpb"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/test/filled"
 )
-
-// fill sets every field of a message; of a oneof, the one whose turn it is.
-func fill(m protoreflect.Message, turn, depth int) {
-	fields := m.Descriptor().Fields()
-	for i := range fields.Len() {
-		f := fields.Get(i)
-		if one := f.ContainingOneof(); one != nil && !one.IsSynthetic() && one.Fields().Get(turn%one.Fields().Len()) != f {
-			continue
-		}
-		if f.Message() != nil && depth == 0 {
-			continue
-		}
-		switch {
-		case f.IsMap():
-			entry := dynamicpb.NewMessage(f.Message())
-			fill(entry, turn, 1)
-			key, value := entry.Get(f.MapKey()), entry.Get(f.MapValue())
-			if f.MapValue().Message() != nil {
-				value = m.Mutable(f).Map().NewValue()
-				fill(value.Message(), turn, depth-1)
-			}
-			m.Mutable(f).Map().Set(key.MapKey(), value)
-		case f.IsList() && f.Message() != nil:
-			fill(m.Mutable(f).List().AppendMutable().Message(), turn, depth-1)
-		case f.IsList():
-			m.Mutable(f).List().Append(scalar(f, float64(f.Number())*1e6))
-		case f.Message() != nil:
-			fill(m.Mutable(f).Message(), turn, depth-1)
-		default:
-			m.Set(f, scalar(f, float64(f.Number())*1e6))
-		}
-	}
-}
 
 // TestCodec: what the codec writes is what the protobuf library reads, for every field of
 // every answer, behind what is there already.
@@ -64,7 +30,7 @@ func TestCodec(t *testing.T) {
 			}
 		}
 		for _, m := range append(messages, &status.Status{}) {
-			fill(m.ProtoReflect(), turn, 6)
+			filled.Message(m.ProtoReflect(), turn, 6)
 			b, err := codec{}.MarshalAppend([]byte("before"), m)
 			if err != nil || string(b[:6]) != "before" {
 				t.Fatalf("%T: %v", m, err)

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -22,6 +21,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/test/filled"
 )
 
 func scrape(t *testing.T, a *agent) string {
@@ -45,7 +45,7 @@ func numbered(m protoreflect.Message, next *float64, values map[string]float64) 
 	for i := range fields.Len() {
 		f := fields.Get(i)
 		*next += 2
-		v := scalar(f, *next)
+		v := filled.Scalar(f, *next)
 		switch {
 		case f.Message() != nil && f.Message().FullName() == "google.protobuf.Timestamp":
 			m.Set(f, protoreflect.ValueOfMessage(timestamppb.New(time.Unix(int64(*next), 0)).ProtoReflect()))
@@ -66,28 +66,6 @@ func numbered(m protoreflect.Message, next *float64, values map[string]float64) 
 			values[fmt.Sprintf("%s#%g", f.FullName(), *next)] = *next // a message may be there more than once
 		}
 	}
-}
-
-func scalar(f protoreflect.FieldDescriptor, n float64) protoreflect.Value {
-	switch f.Kind() {
-	case protoreflect.StringKind:
-		return protoreflect.ValueOfString(fmt.Sprint("é", n))
-	case protoreflect.BytesKind:
-		return protoreflect.ValueOfBytes([]byte{0, 0xff, byte(n)})
-	case protoreflect.BoolKind:
-		return protoreflect.ValueOfBool(true)
-	case protoreflect.EnumKind:
-		return protoreflect.ValueOfEnum(1)
-	case protoreflect.Int32Kind, protoreflect.Sint32Kind:
-		return protoreflect.ValueOfInt32(int32(-n))
-	case protoreflect.Int64Kind, protoreflect.Sint64Kind:
-		return protoreflect.ValueOfInt64(int64(-n))
-	case protoreflect.Uint32Kind:
-		return protoreflect.ValueOfUint32(uint32(n))
-	case protoreflect.DoubleKind:
-		return protoreflect.ValueOfFloat64(n)
-	}
-	return protoreflect.ValueOfUint64(uint64(n))
 }
 
 // Every number of the status must be a metric, also those that will be added
@@ -150,13 +128,8 @@ func TestMetricNamesAndHostileLabels(t *testing.T) {
 
 func TestPromtoolAcceptsTheMetrics(t *testing.T) {
 	promtool, err := exec.LookPath("promtool")
-	if err != nil && os.Getuid() != 0 {
-		t.Skip("needs promtool (Debian package prometheus), and is not root to install it")
-	} else if err != nil {
-		out, err := exec.Command("apt-get", "install", "-y", "--no-install-recommends", "prometheus").CombinedOutput()
-		if promtool, _ = exec.LookPath("promtool"); promtool == "" {
-			t.Fatalf("promtool could not be installed: %v: %s", err, out)
-		}
+	if err != nil {
+		t.Skip("needs promtool: apt-get install prometheus")
 	}
 	a := startAgent(t)
 	status, next := &skepv1.GetStatusResponse{}, 1000.0

@@ -16,8 +16,10 @@ import (
 // does: one at a time, so that they neither meet nor disturb each other.
 var alone = []string{"internal/agent", "internal/kern", "internal/sensor", "test/e2e", "test/house"}
 
-// raced are the packages where goroutines meet.
-var raced = []string{"internal/event", "internal/server", "internal/identity", "internal/flow", "internal/store", "internal/ship", "internal/redact"}
+// raced are the packages where goroutines meet. internal/cli is not among them: its tests start
+// whole processes, which the detector makes slow and does not look across.
+var raced = []string{"internal/event", "internal/server", "internal/identity", "internal/flow", "internal/store", "internal/ship", "internal/redact",
+	"internal/agent", "internal/web"}
 
 const packageTimeout = "-timeout=20m"
 
@@ -51,13 +53,15 @@ func raceTests(ctx context.Context, t *tally) error {
 	return goTest(ctx, t, []string{"CGO_ENABLED=1"}, args...)
 }
 
-// duckdbTests are a module of their own: the driver of DuckDB needs cgo.
+// duckdb is a module of its own: the driver of DuckDB needs cgo.
+const duckdb = "test/duckdb"
+
 func duckdbTests(ctx context.Context, t *tally) error {
 	if err := need("gcc", "g++"); err != nil {
 		t.check("gcc", func() error { return err })
 		return nil
 	}
-	return goTestIn(ctx, t, "test/duckdb", []string{"CGO_ENABLED=1"}, packageTimeout, "./...")
+	return goTestIn(ctx, t, duckdb, []string{"CGO_ENABLED=1"}, packageTimeout, "./...")
 }
 
 // matrixTests are the tests of test/vm that boot guests; its others are in unit.

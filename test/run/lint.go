@@ -22,8 +22,33 @@ func runBuf(ctx context.Context, args ...string) error {
 func lint(ctx context.Context, t *tally) error {
 	t.check("gofmt", func() error { return gofmt(ctx) })
 	t.check("vet", func() error { return do(ctx, "go", "vet", "./...") })
+	t.check("vet-duckdb", func() error { return vetDuckDB(ctx) })
+	for _, dir := range []string{".", duckdb} {
+		t.check("tidy "+dir, func() error { return tidy(ctx, dir) })
+	}
 	t.check("buf-lint", func() error { return runBuf(ctx, "lint") })
 	t.check("buf-breaking", func() error { return breaking(ctx) })
+	return nil
+}
+
+// vetDuckDB needs a C compiler: without cgo the driver of DuckDB has no types to check.
+func vetDuckDB(ctx context.Context) error {
+	if err := need("gcc", "g++"); err != nil {
+		return err
+	}
+	c := command(ctx, "go", "vet", "./...")
+	c.Dir, c.Env = duckdb, append(os.Environ(), "CGO_ENABLED=1")
+	_, err := output(c)
+	return err
+}
+
+// tidy wants go.mod and go.sum to name what the module's packages import, and nothing else.
+func tidy(ctx context.Context, dir string) error {
+	c := command(ctx, "go", "mod", "tidy", "-diff")
+	c.Dir = dir
+	if _, err := output(c); err != nil {
+		return fmt.Errorf("run go mod tidy in %s: %w", dir, err)
+	}
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -90,6 +91,9 @@ func runAll(ctx context.Context, out io.Writer, chosen []stage) bool {
 		}
 	}
 	t.judgeSkips(expected, strict())
+	if strict() {
+		t.judgeUnused(expected, everything(chosen))
+	}
 	t.summarise()
 	return t.count(failed) == 0 && t.count(passed) > 0
 }
@@ -97,6 +101,15 @@ func runAll(ctx context.Context, out io.Writer, chosen []stage) bool {
 // strict is where every skip must be one that is listed: the project's own
 // machines, which have all that the tests need.
 func strict() bool { return os.Getenv("CI") == "true" && os.Geteuid() == 0 }
+
+// everything tells whether all stages are run that a run without arguments has, and the
+// kernel matrix whole.
+func everything(chosen []stage) bool {
+	all, _ := choose(stages(), nil)
+	names := stageNames(chosen)
+	return !slices.ContainsFunc(stageNames(all), func(name string) bool { return !slices.Contains(names, name) }) &&
+		os.Getenv("SKEP_VM_KERNELS") == "" && os.Getenv("SKEP_VM_SUITES") == ""
+}
 
 func choose(all []stage, names []string) ([]stage, error) {
 	var chosen []stage

@@ -53,6 +53,7 @@ var debian = []struct{ provides, name string }{
 	{"ssh-keygen", "openssh-client"},
 	{"/usr/sbin/sshd", "openssh-server"},
 	{"su", "util-linux"},
+	{"nsenter", "util-linux"},
 	{"systemd-analyze", "systemd"},
 }
 

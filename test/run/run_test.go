@@ -148,6 +148,37 @@ func TestJudgeSkips(t *testing.T) {
 	}
 }
 
+func TestJudgeUnused(t *testing.T) {
+	expected, err := parseSkips("unit | p TestA | needs a moon | there is none\nunit | p TestB | needs a sun | depends on the host: it is night\nvm | .* | .* | did not run\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	moon := result{stage: "unit", pkg: "p", name: "TestA", outcome: skipped, output: "needs a moon"}
+	passes := moon
+	passes.outcome = passed
+	for _, tt := range []struct {
+		name       string
+		results    []result
+		everything bool
+		failed     int
+		notes      int
+	}{
+		{"a line is used", []result{moon}, true, 0, 1},
+		{"a line is not", []result{passes}, true, 1, 1},
+		{"a line is not, in a run of some stages", []result{passes}, false, 0, 2},
+	} {
+		var out bytes.Buffer
+		got := &tally{out: &out, results: tt.results, timings: []timing{{stage: "unit"}}}
+		got.judgeUnused(expected, tt.everything)
+		if f, n := got.count(failed), strings.Count(out.String(), "note  "); f != tt.failed || n != tt.notes {
+			t.Errorf("%s: %d failures and %d notes, want %d and %d\n%s", tt.name, f, n, tt.failed, tt.notes, out.String())
+		}
+	}
+	if everything([]stage{{name: "unit"}}) || !everything(stages()) {
+		t.Error("what is everything is misjudged")
+	}
+}
+
 func TestChoose(t *testing.T) {
 	chosen, err := choose(stages(), nil)
 	if err != nil || len(chosen) != len(stages())-1 {

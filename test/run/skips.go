@@ -14,8 +14,11 @@ import (
 // has all that the tests need.
 type expectedSkip struct {
 	stage, test, reason *regexp.Regexp
-	line                string
+	why, line           string
 }
+
+// ofHost begins why a skip is right that other hosts do not have.
+const ofHost = "depends on the host: "
 
 func readSkips(path string) ([]expectedSkip, error) {
 	text, err := os.ReadFile(path)
@@ -42,13 +45,13 @@ func parseSkips(text string) ([]expectedSkip, error) {
 				return nil, fmt.Errorf("parse skips.txt: line %d: %w", i+1, err)
 			}
 		}
-		all = append(all, expectedSkip{compiled[0], compiled[1], compiled[2], line})
+		all = append(all, expectedSkip{compiled[0], compiled[1], compiled[2], strings.TrimSpace(fields[3]), line})
 	}
 	return all, nil
 }
 
 func (e expectedSkip) allows(r result) bool {
-	return e.stage.MatchString(r.stage) && e.test.MatchString(r.id()) && e.reason.MatchString(strings.Join(strings.Fields(r.output), " "))
+	return r.outcome == skipped && e.stage.MatchString(r.stage) && e.test.MatchString(r.id()) && e.reason.MatchString(strings.Join(strings.Fields(r.output), " "))
 }
 
 // judgeSkips makes a failure of every skip that is not expected where the machine
@@ -64,6 +67,23 @@ func (t *tally) judgeSkips(expected []expectedSkip, strict bool) {
 		}
 		t.results[i].outcome = failed
 		fmt.Fprintf(t.out, "FAIL  %s\n      was skipped, and skips.txt does not allow that here: %s\n", r.id(), oneLine(r.output))
+	}
+}
+
+// judgeUnused shows the lines of skips.txt that are about the stages that ran and allowed
+// nothing: what they were for is gone. If everything ran, they are failures.
+func (t *tally) judgeUnused(expected []expectedSkip, everything bool) {
+	for _, e := range expected {
+		ran := slices.ContainsFunc(t.timings, func(s timing) bool { return e.stage.MatchString(s.stage) })
+		if !ran || slices.ContainsFunc(t.results, e.allows) {
+			continue
+		}
+		text := "skips.txt allows what is not skipped any more; remove the line, or mend it: " + e.line
+		if everything && !strings.HasPrefix(e.why, ofHost) {
+			t.add(result{pkg: "skips.txt", outcome: failed, output: text + "\n"})
+			continue
+		}
+		fmt.Fprintf(t.out, "note  %s\n", text)
 	}
 }
 

@@ -27,7 +27,7 @@ type stage struct {
 func stages() []stage {
 	return []stage{
 		{name: "packages", what: "install the Debian packages that the tests need (root only)", run: installPackages},
-		{name: "lint", what: "gofmt, go vet, buf lint, buf breaking", run: lint},
+		{name: "lint", what: "gofmt, go vet, go mod tidy, buf lint, buf breaking", run: lint},
 		{name: "web", what: "svelte-check and vitest", run: webTests},
 		{name: "generated", what: "generated files match their sources: C objects, abi, api, web", run: generated},
 		{name: "arm64", what: "Go and C for arm64", run: arm64},

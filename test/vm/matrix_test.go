@@ -180,10 +180,8 @@ func build(t *testing.T, suites []suite) []builtSuite {
 			b.host[guest] = filepath.Join(root, file)
 		}
 		for _, name := range s.hostPrograms {
-			if err := AddProgram(b.host, name); errors.Is(err, exec.ErrNotFound) {
-				t.Logf("%v: the guest's tests that need it will be skipped", err)
-			} else if err != nil {
-				t.Fatal(err)
+			if err := AddProgram(b.host, name); err != nil {
+				t.Fatalf("put %s into the guests: %v", name, err)
 			}
 		}
 		built = append(built, b)

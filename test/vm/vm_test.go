@@ -143,13 +143,16 @@ func TestRunReportsFailures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, tt := range []struct{ name, script, want string }{
-		{"panic", "echo before; echo c >/proc/sysrq-trigger", "Kernel panic - not syncing: sysrq triggered crash"},
-		{"hang", "echo before; sleep 1000", "no end after 20s"},
-		{"power off", "echo before; stty -F /dev/ttyS1 raw; poweroff -f", "powered off before its last command ended"},
+	for _, tt := range []struct {
+		name, script, want string
+		timeout            time.Duration // boot included
+	}{
+		{"panic", "echo before; echo c >/proc/sysrq-trigger", "Kernel panic - not syncing: sysrq triggered crash", time.Minute},
+		{"hang", "echo before; sleep 1000", "no end after 20s", 20 * time.Second},
+		{"power off", "echo before; stty -F /dev/ttyS1 raw; poweroff -f", "powered off before its last command ended", time.Minute},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			guest := Guest{Commands: [][]string{{"sh", "-c", "exit 5"}, {"sh", "-c", tt.script}}, Timeout: 20 * time.Second}
+			guest := Guest{Commands: [][]string{{"sh", "-c", "exit 5"}, {"sh", "-c", tt.script}}, Timeout: tt.timeout}
 			result, err := Run(t.Context(), k, guest)
 			if !errors.Is(err, ErrGuest) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got error %v, want one with %q", err, tt.want)

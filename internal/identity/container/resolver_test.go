@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 )
 
 // startResolver runs a Resolver whose answers come through the channel.
@@ -93,11 +95,18 @@ func TestResolveLate(t *testing.T) {
 // TestResolveHostile: what a socket sends is bounded, and no error is fatal.
 func TestResolveHostile(t *testing.T) {
 	f := newFake(t)
+	var once sync.Once
+	taken := make(chan int, 1) // bytes of the first endless answer, until nobody read on
 	f.mux.HandleFunc("/containers/"+hexA+"/json", func(w http.ResponseWriter, _ *http.Request) {
-		f.calls.Add(1)
-		for range 64 {
-			_, _ = w.Write(bytes.Repeat([]byte(" "), 1<<20))
+		n := 0
+		for n < 64<<20 {
+			wrote, err := w.Write(bytes.Repeat([]byte(" "), 64<<10))
+			n += wrote
+			if err != nil {
+				break
+			}
 		}
+		once.Do(func() { taken <- n })
 	})
 	f.mux.HandleFunc("/containers/"+hexB+"/json", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, `{"Id":%q,"Name":"/%s","Config":{"Labels":{"bad":"%s"}}}`, hexB, strings.Repeat("n", 2*maxText), "\xff")
@@ -107,6 +116,14 @@ func TestResolveHostile(t *testing.T) {
 	r.Get(ID{Runtime: Docker, ID: hexB})
 	if m := waitFor(t, "the good one", answers); len(m.Name) != maxText || m.Labels["bad"] != "\uFFFD" {
 		t.Errorf("name of %d bytes, labels %q", len(m.Name), m.Labels)
+	}
+	select {
+	case n := <-taken:
+		if n < maxResponse || n > 2*maxResponse {
+			t.Errorf("of an endless answer %d bytes were taken, want about %d", n, maxResponse)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the endless answer did not end within 10 s")
 	}
 	if s := r.Stats(); s.Resolved != 1 {
 		t.Errorf("%+v", s)
@@ -126,16 +143,22 @@ func TestResolverBounds(t *testing.T) {
 	}
 }
 
+// waitMissing waits until a container was given up.
+func waitMissing(t *testing.T, r *Resolver) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); r.Stats().Missing == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("nothing is missing within 30 s: %+v", r.Stats())
+		}
+	}
+}
+
 // TestResolveNobody: without any socket the answer is Missing, at once and cached.
 func TestResolveNobody(t *testing.T) {
 	r, _ := startResolver(t, Socket{KindDocker, "/nonexistent/skep.sock"})
 	id := ID{Runtime: Docker, ID: hexA}
 	r.Get(id)
-	for r.Stats().Missing == 0 {
-		if t.Context().Err() != nil {
-			t.Fatal("never missing")
-		}
-	}
+	waitMissing(t, r)
 	for range 100 {
 		if _, state := r.Get(id); state != Missing {
 			t.Fatalf("state %d", state)
@@ -155,11 +178,7 @@ func TestResolveByNameStaysHome(t *testing.T) {
 	})
 	r, _ := startResolver(t, Socket{KindDocker, f.socket})
 	r.Get(ID{Runtime: LXC, ID: "web"})
-	for r.Stats().Missing == 0 {
-		if t.Context().Err() != nil {
-			t.Fatal("never missing")
-		}
-	}
+	waitMissing(t, r)
 	if n := f.calls.Load(); n != 0 {
 		t.Errorf("docker was asked %d times for an LXC container", n)
 	}

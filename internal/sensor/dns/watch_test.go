@@ -4,15 +4,14 @@ package dns
 
 import (
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/kern"
 	"github.com/skep-io/skep/internal/sensor/process"
+	"github.com/skep-io/skep/test/e2e/skepdtest"
 )
 
 // packet is one record with a payload of its own.
@@ -55,7 +54,7 @@ func startWith(t testing.TB, rung string, options kern.Options) *watch {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: loads BPF programs")
 	}
-	options.Cgroup2 = cgroup2(t)
+	options.Cgroup2 = skepdtest.Cgroup2(t)
 	if rung != "" {
 		options.Force = map[string]string{"dns": rung}
 	}
@@ -99,19 +98,4 @@ func (w *watch) until(t testing.TB, what string, match func([]packet) bool) {
 			t.Fatalf("no %s in %d packets", what, len(w.packets))
 		}
 	}
-}
-
-func cgroup2(t testing.TB) string {
-	t.Helper()
-	mounts, err := os.ReadFile("/proc/self/mounts")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(mounts)) {
-		if f := strings.Fields(line); len(f) > 2 && f[2] == "cgroup2" && f[1] == filepath.Clean(f[1]) {
-			return f[1]
-		}
-	}
-	t.Fatal("cgroup2 is not mounted")
-	return ""
 }

@@ -18,7 +18,8 @@ import (
 	"github.com/skep-io/skep/internal/flow"
 )
 
-const spaceA, spaceB = "skeptcp-a", "skeptcp-b"
+// The namespaces of this process, beside those of another that runs the same tests.
+var spaceA, spaceB = fmt.Sprint("skeptcp-a-", os.Getpid()), fmt.Sprint("skeptcp-b-", os.Getpid())
 
 // network makes two namespaces that a veth pair joins.
 func network(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 	"unsafe"
@@ -15,6 +14,7 @@ import (
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/kern"
 	"github.com/skep-io/skep/internal/sensor/process"
+	"github.com/skep-io/skep/test/e2e/skepdtest"
 )
 
 // watch is a running sensor, on a private kernel side, and what has arrived from it.
@@ -72,7 +72,7 @@ func startWith(t testing.TB, sensor kern.Sensor, options kern.Options) *watch {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: loads BPF programs")
 	}
-	options.Cgroup2 = cgroup2(t)
+	options.Cgroup2 = skepdtest.Cgroup2(t)
 	if options.Constants == nil {
 		options.Constants = map[string]any{"cfg_probe_read": kern.Lockdown() != "confidentiality"}
 	}
@@ -108,21 +108,6 @@ func startWith(t testing.TB, sensor kern.Sensor, options kern.Options) *watch {
 	}
 	t.Cleanup(func() { reader.Close() })
 	return &watch{t: t, kernel: kernel, reader: reader, rung: signals[0].Rung, traffic: signals[1].Rung, execs: map[uint32]abi.ExecID{}}
-}
-
-func cgroup2(t testing.TB) string {
-	t.Helper()
-	mounts, err := os.ReadFile("/proc/self/mounts")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(mounts)) {
-		if f := strings.Fields(line); len(f) > 2 && f[2] == "cgroup2" {
-			return f[1]
-		}
-	}
-	t.Skip("needs cgroup2: not mounted")
-	return ""
 }
 
 // until reads the rings until enough holds of the events of a server's port, or fails.

@@ -221,7 +221,7 @@ func TestConnectionsHeal(t *testing.T) {
 			for _, kind := range []string{"close", "unlisten"} {
 				s.find("loss of a "+kind, func(r *skepv1.Record) bool { return r.GetLoss().GetLostKind() == kind })
 			}
-			within(t, 5*time.Second, "the table heals", func() error { return wantTable(a, port, len(left)) })
+			within(t, healing(5*time.Second), "the table heals", func() error { return wantTable(a, port, len(left)) })
 			a.stop()
 		})
 	}

@@ -13,6 +13,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
+
+	"github.com/skep-io/skep/test/e2e/skepdtest"
 )
 
 // foreign is what somebody else has in the kernel: a pinned program and map, a link to a
@@ -56,7 +58,7 @@ func (f *foreign) attach() {
 	if err := f.program.Pin(f.dir + "/program"); err != nil {
 		f.t.Fatal(err)
 	}
-	f.link, err = link.AttachCgroup(link.CgroupOptions{Path: cgroup2(f.t), Attach: ebpf.AttachCGroupInetEgress, Program: f.program})
+	f.link, err = link.AttachCgroup(link.CgroupOptions{Path: skepdtest.Cgroup2(f.t), Attach: ebpf.AttachCGroupInetEgress, Program: f.program})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -66,22 +68,10 @@ func (f *foreign) attach() {
 	}
 }
 
-// cgroup2 is the mount point of the cgroup2 root, where skep's own programs attach too.
-func cgroup2(t *testing.T) string {
-	t.Helper()
-	for _, dir := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
-		if _, err := os.Stat(dir + "/cgroup.procs"); err == nil {
-			return dir
-		}
-	}
-	t.Fatal("no cgroup2")
-	return ""
-}
-
-// filter attaches the foreign program's like to a queue discipline, where tc is.
+// filter attaches the foreign program's like to a queue discipline.
 func (f *foreign) filter() {
-	if _, err := exec.LookPath("nsenter"); err != nil || os.Getenv("SKEP_KERNEL") != "" {
-		f.t.Log("no iproute2 and util-linux here: without a foreign filter")
+	f.t.Helper()
+	if inGuest {
 		return
 	}
 	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{Name: "foreign_tc", Type: ebpf.SchedCLS, License: "GPL",
@@ -111,7 +101,24 @@ func (f *foreign) run(name string, args ...string) string {
 	return string(out)
 }
 
-// picture is everything that can be seen of it, by bpftool and tc where they are.
+// inGuest is a guest of the kernel matrix, which has neither tc nor bpftool. Elsewhere both
+// must be there: see needTools.
+var inGuest = os.Getenv("SKEP_KERNEL") != ""
+
+// needTools fails, and does not skip, where what looks at the kernel beside skep is missing.
+func needTools(t *testing.T) {
+	t.Helper()
+	if inGuest {
+		return
+	}
+	for _, name := range []string{"bpftool", "ip", "nsenter", "tc"} {
+		if _, err := exec.LookPath(name); err != nil {
+			t.Fatalf("needs %s to see what others have in the kernel: apt-get install bpftool iproute2 util-linux", name)
+		}
+	}
+}
+
+// picture is everything that can be seen of it, also by bpftool and tc but in a guest.
 func (f *foreign) picture(h *house) string {
 	f.t.Helper()
 	var b strings.Builder
@@ -141,7 +148,7 @@ func (f *foreign) picture(h *house) string {
 		b.WriteString(f.run("tc", "-n", f.netns, "-j", "qdisc", "show"))
 		b.WriteString(f.run("tc", "-n", f.netns, "-j", "filter", "show", "dev", "lo", "ingress"))
 	}
-	if _, err := exec.LookPath("bpftool"); err == nil {
+	if !inGuest {
 		b.WriteString(f.run("bpftool", "-j", "prog", "show", "pinned", f.dir+"/program"))
 		b.WriteString(f.run("bpftool", "-j", "link", "show", "pinned", f.dir+"/link"))
 		b.WriteString(f.run("bpftool", "-j", "map", "show", "pinned", f.dir+"/map"))
@@ -152,7 +159,7 @@ func (f *foreign) picture(h *house) string {
 
 func (f *foreign) cgroup() int {
 	f.t.Helper()
-	dir, err := os.Open(cgroup2(f.t))
+	dir, err := os.Open(skepdtest.Cgroup2(f.t))
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -164,6 +171,7 @@ func (f *foreign) cgroup() int {
 // skep does.
 func TestForeignUntouched(t *testing.T) {
 	h := newHouse(t)
+	needTools(t)
 	f := newForeign(t, h)
 	want := f.picture(h)
 	check := func(what string) {

@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/api/skep/v1/skepv1connect"
 	"github.com/skep-io/skep/test/e2e/skepdtest"
@@ -79,11 +77,8 @@ func needRoot(t *testing.T) {
 // lockHost waits for every other test that starts a pinned agent.
 func lockHost(t *testing.T) {
 	t.Helper()
-	f, err := os.OpenFile(filepath.Join(os.TempDir(), "skep-test-agent.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := skepdtest.LockHost()
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.Close() })
@@ -177,7 +172,7 @@ func (a *agent) cleanup() {
 	}
 }
 
-// stop ends the agent as a service manager does.
+// stop ends the agent as a service manager does: within skepdtest.Patience, or the test fails.
 func (a *agent) stop(signals ...os.Signal) {
 	a.house.t.Helper()
 	if len(signals) == 0 {
@@ -214,6 +209,28 @@ func (a *agent) status() *skepv1.GetStatusResponse {
 	return s
 }
 
+// lossOf is how many records of a kind the status says were lost at a place: 0 if it says nothing.
+func lossOf(s *skepv1.GetStatusResponse, place, kind string) uint64 {
+	for _, l := range s.Losses {
+		if l.Place == place && l.Kind == kind {
+			return l.Count
+		}
+	}
+	return 0
+}
+
+// kindOf is what the status says of a kind of records.
+func kindOf(t *testing.T, s *skepv1.GetStatusResponse, kind string) *skepv1.KindStatus {
+	t.Helper()
+	for _, k := range s.Kinds {
+		if k.Kind == kind {
+			return k
+		}
+	}
+	t.Fatalf("the status says nothing of the kind %s: %v", kind, s.Kinds)
+	return nil
+}
+
 // refused runs a command that must end by itself with exit code 1 and one sentence on
 // stderr, which holds all of the wanted parts, and returns the sentence.
 func refused(t *testing.T, c *exec.Cmd, want ...string) string {
@@ -247,6 +264,15 @@ func refused(t *testing.T, c *exec.Cmd, want ...string) string {
 		}
 	}
 	return sentence
+}
+
+// healing is how long a table may take to heal: ten times as long in a guest, which is
+// emulated, on a machine that may be busy.
+func healing(limit time.Duration) time.Duration {
+	if inGuest {
+		return 10 * limit
+	}
+	return limit
 }
 
 // within waits for a condition; the last error is why it does not hold.

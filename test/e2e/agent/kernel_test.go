@@ -7,11 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +16,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"github.com/skep-io/skep/test/e2e/skepdtest"
 )
 
 // objects are the ids of all BPF objects in the kernel, with a name for messages.
@@ -86,31 +85,10 @@ func orphans(t *testing.T) objects {
 			drop(used)
 		}
 	}
-	for _, id := range held() {
-		drop(id)
+	for _, o := range skepdtest.Held() {
+		drop(fmt.Sprint(o.Kind, " ", o.ID))
 	}
 	return found
-}
-
-// held lists the objects that processes hold, by what /proc says of their descriptors.
-func held() []string {
-	var ids []string
-	files, _ := filepath.Glob("/proc/[0-9]*/fdinfo/*")
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			continue
-		}
-		for line := range strings.Lines(string(text)) {
-			key, value, _ := strings.Cut(line, ":")
-			if kind, ok := strings.CutSuffix(key, "_id"); ok && slices.Contains([]string{"link", "prog", "map"}, kind) {
-				if n, err := strconv.Atoi(strings.TrimSpace(value)); err == nil {
-					ids = append(ids, fmt.Sprintf("%s %d", kind, n))
-				}
-			}
-		}
-	}
-	return ids
 }
 
 // wantNoOrphans waits until there are no more than before: the kernel frees late.

@@ -52,19 +52,15 @@ func TestLossesAgree(t *testing.T) {
 		}
 	}
 	for kind, n := range lost {
-		for _, l := range status.Losses {
-			if l.Place == "ring_full" && l.Kind == kind && l.Count != n {
-				t.Errorf("status: %d %s records lost, the stream says %d", l.Count, kind, n)
-			}
+		if told := lossOf(status, "ring_full", kind); told != n {
+			t.Errorf("status: %d %s records lost, the stream says %d", told, kind, n)
 		}
 		if name := fmt.Sprintf(`skep_events_lost_total{kind="%s",place="ring_full"}`, kind); metrics[name] != n {
 			t.Errorf("metrics: %d %s records lost, the stream says %d", metrics[name], kind, n)
 		}
 	}
-	for _, k := range status.Kinds {
-		if k.Kind == "oom" && (k.Received != got["oom"] || k.Lost != lost["oom"]) {
-			t.Errorf("status: %d and %d lost, the stream says %d and %d", k.Received, k.Lost, got["oom"], lost["oom"])
-		}
+	if k := kindOf(t, status, "oom"); k.Received != got["oom"] || k.Lost != lost["oom"] {
+		t.Errorf("status: %d and %d lost, the stream says %d and %d", k.Received, k.Lost, got["oom"], lost["oom"])
 	}
 	if metrics[`skep_events_total{kind="oom"}`] != got["oom"] || metrics[`skep_events_missed_total{kind="oom"}`] != lost["oom"] {
 		t.Errorf("metrics: %d and %d lost, the stream says %d and %d", metrics[`skep_events_total{kind="oom"}`],
@@ -132,11 +128,7 @@ func TestTableHeals(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.find("loss of an exec", func(r *skepv1.Record) bool { return r.GetLoss().GetLostKind() == "exec" })
-	limit := 3 * time.Second
-	if os.Getenv("SKEP_KERNEL") != "" {
-		limit = 10 * limit // emulated, on a machine that may be busy
-	}
-	within(t, limit, "the table heals", func() error {
+	within(t, healing(3*time.Second), "the table heals", func() error {
 		table := map[uint32]*skepv1.ProcessInfo{}
 		r, err := a.ListProcesses(t.Context(), &skepv1.ListProcessesRequest{})
 		if err != nil {
@@ -203,7 +195,7 @@ func TestStoppedReader(t *testing.T) {
 	}
 	g.run(runs, 3*time.Second)
 	produced := g.produced()
-	within(t, 5*time.Second, "the other reader has all", func() error {
+	within(t, skepdtest.Patience, "the other reader has all", func() error {
 		got, lost := generated(s.all()), losses(s.all(), "ring_full", "subscriber")
 		if !accounted("oom", got["oom"], lost["oom"], produced["oom"]) {
 			return fmt.Errorf("of %d it has %d, and %d are counted as lost", produced["oom"], got["oom"], lost["oom"])

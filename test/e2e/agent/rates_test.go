@@ -37,10 +37,9 @@ func TestRates(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, status := range looks {
-		for _, k := range status.Kinds {
-			if want := float64(runsPerSecond * perTurn); k.Kind == "oom" && math.Abs(k.Rate-want) > want*0.05 {
-				t.Errorf("look %d: %.0f OOM kills a second, %.0f were made", i+1, k.Rate, want)
-			}
+		want := float64(runsPerSecond * perTurn)
+		if k := kindOf(t, status, "oom"); math.Abs(k.Rate-want) > want*0.05 {
+			t.Errorf("look %d: %.0f OOM kills a second, %.0f were made", i+1, k.Rate, want)
 		}
 	}
 	a.stop()

@@ -220,12 +220,3 @@ func TestShipEnds(t *testing.T) {
 		t.Errorf("the last record is %v", last)
 	}
 }
-
-func lossOf(s *skepv1.GetStatusResponse, place, kind string) uint64 {
-	for _, l := range s.Losses {
-		if l.Place == place && l.Kind == kind {
-			return l.Count
-		}
-	}
-	return 0
-}

@@ -53,6 +53,15 @@ func RuncExec(t testing.TB, name string, args ...string) string {
 	return output(t, "runc", append([]string{"exec", name, "/probe"}, args...)...)
 }
 
+// RuncExecDetached starts probe with args in a container and does not wait for it.
+func RuncExecDetached(t testing.TB, name string, args ...string) {
+	t.Helper()
+	c := exec.Command("runc", append([]string{"exec", "--detach", name, "/probe"}, args...)...)
+	if err := c.Run(); err != nil { // no pipes: the process would keep them
+		t.Fatalf("runc exec in %s: %v", name, err)
+	}
+}
+
 func makeBundle(t testing.TB, bundle, cgroupPath string, args []string) {
 	t.Helper()
 	root := filepath.Join(bundle, "rootfs")

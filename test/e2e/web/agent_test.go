@@ -16,28 +16,14 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/skep-io/skep/test/e2e/skepdtest"
 )
 
 // nobody is the unprivileged user of skep serve here.
 const nobody = 65534
 
-// needAgent returns the folder of the built programs, or skips.
-func needAgent(t *testing.T) string {
-	t.Helper()
-	bin := os.Getenv("SKEP_BIN")
-	if bin == "" {
-		bin = filepath.Join("..", "..", "..", "bin")
-	}
-	for _, name := range []string{"skepd", "skep"} {
-		if _, err := os.Stat(filepath.Join(bin, name)); err != nil {
-			t.Skipf("needs %s built in %s: run make build, or set SKEP_BIN", name, bin)
-		}
-	}
-	if os.Getuid() != 0 {
-		t.Skip("needs root: starts the agent")
-	}
-	return bin
-}
+func TestMain(m *testing.M) { os.Exit(skepdtest.Main(m)) }
 
 // publicDir is a folder that the unprivileged user can enter, which t.TempDir is not.
 func publicDir(t *testing.T) string {
@@ -95,9 +81,9 @@ func stop(t *testing.T, cmd *exec.Cmd, stderr *bytes.Buffer) {
 }
 
 // unprivileged copies skep to where nobody can run it.
-func unprivileged(t *testing.T, bin, dir string) string {
+func unprivileged(t *testing.T, dir string) string {
 	t.Helper()
-	program, err := os.ReadFile(filepath.Join(bin, "skep"))
+	program, err := os.ReadFile(skepdtest.Build(t, "skep"))
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, "skep"), program, 0o755)
 	}
@@ -111,17 +97,20 @@ func unprivileged(t *testing.T, bin, dir string) string {
 // an unprivileged user, a program that runs, and a browser that shows it.
 func TestPage(t *testing.T) {
 	needBrowser(t)
-	bin, dir := needAgent(t), publicDir(t)
+	if os.Getuid() != 0 {
+		t.Skip("needs root: starts the agent")
+	}
+	dir := publicDir(t)
 	socket := filepath.Join(dir, "skep.sock")
-	agent := exec.Command(filepath.Join(bin, "skepd"), "run", "--private", "--socket", socket, "--data-dir", filepath.Join(dir, "data"), "--web-uid", fmt.Sprint(nobody))
+	agent := exec.Command(skepdtest.Build(t, "skepd"), "run", "--private", "--socket", socket, "--data-dir", filepath.Join(dir, "data"), "--web-uid", fmt.Sprint(nobody))
 	if said := start(t, agent); said != "\x01" {
 		t.Fatalf("skepd did not start: %s", said)
 	}
-	serve := exec.Command(unprivileged(t, bin, dir), "serve", "--socket", socket, "--listen", "127.0.0.1:0")
+	serve := exec.Command(unprivileged(t, dir), "serve", "--socket", socket, "--listen", "127.0.0.1:0")
 	serve.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	addr := start(t, serve)
 
-	token, err := exec.Command(filepath.Join(bin, "skep"), "token", "--socket", socket, "--ttl", "10m").Output()
+	token, err := exec.Command(skepdtest.Build(t, "skep"), "token", "--socket", socket, "--ttl", "10m").Output()
 	if err != nil {
 		t.Fatalf("skep token: %v", err)
 	}

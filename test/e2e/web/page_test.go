@@ -193,8 +193,10 @@ func TestPageOnFakeAgent(t *testing.T) {
 		case "start":
 			h.start(o)
 		case "expect 1 follower", "expect 0 followers":
-			if n := h.Followers(); fmt.Sprint(n) != strings.Fields(what)[1] {
-				return fmt.Errorf("%d streams are open", n)
+			for end := time.Now().Add(10 * time.Second); fmt.Sprint(h.Followers()) != strings.Fields(what)[1]; time.Sleep(20 * time.Millisecond) {
+				if time.Now().After(end) {
+					return fmt.Errorf("%d streams are open", h.Followers())
+				}
 			}
 		default:
 			return fmt.Errorf("unknown request")
