@@ -10,8 +10,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/skep-io/skep/internal/config"
+	"github.com/skep-io/skep/test/e2e/skepdtest"
 )
 
 // TestInstallAndRemove goes through the life of an installation on a host without systemd.
@@ -41,7 +43,7 @@ func TestInstallAndRemove(t *testing.T) {
 	}
 
 	agent := start(t, "/usr/local/bin/skepd", "run")
-	sh(t, "/bin/true; /usr/local/bin/skep observe --kind exec --comm true --last 1 | grep true")
+	wantSeen(t)
 	sh(t, "echo 'cluster: kept' > "+config.DefaultPath)
 	sh(t, "/usr/local/bin/skep install") // over the programs that run
 	if out := sh(t, "cat "+config.DefaultPath); out != "cluster: kept\n" {
@@ -80,6 +82,18 @@ func TestInstallAndRemove(t *testing.T) {
 	if out := fails(t, "getent group skep skep-operators skep-web; getent passwd skep-web"); out != "" {
 		t.Errorf("accounts are left: %s", out)
 	}
+}
+
+// wantSeen waits until the agent shows an exec, which it reads from its ring some time later.
+func wantSeen(t *testing.T) {
+	t.Helper()
+	sh(t, "/bin/true")
+	for end := time.Now().Add(skepdtest.Patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if strings.Contains(sh(t, "/usr/local/bin/skep observe --kind exec --comm true --last 1"), "true") {
+			return
+		}
+	}
+	t.Fatal("the agent does not show the exec of true")
 }
 
 // fakeSystemd is a systemctl that notes its arguments and fails for some of them.
@@ -171,7 +185,7 @@ func TestSandbox(t *testing.T) {
 	agent := start(t, "unshare", "--mount", "sh", "-c", `umask 077
 		mount --bind /var/lib/skep /var/lib/skep && mount -o remount,ro,bind / && ! touch /etc/x 2>/dev/null &&
 		exec setpriv --bounding-set "$1" --inh-caps -all --no-new-privs /usr/local/bin/skepd run --ephemeral`, "sh", bounding)
-	sh(t, "/bin/true; /usr/local/bin/skep observe --kind exec --comm true --last 1 | grep true")
+	wantSeen(t)
 	sh(t, "/usr/local/bin/skep doctor")
 	// Of the thread that empties the rings; field 19 of proc_pid_stat(5), counted behind the name.
 	if out := sh(t, fmt.Sprintf("sed 's/.*) //' /proc/%d/task/*/stat | cut -d' ' -f17 | sort -n | head -1", agent.Process.Pid)); out != "-10\n" {

@@ -172,7 +172,7 @@ func (h *host) login(c *net.TCPConn) {
 	defer f.Close()
 	n := h.network
 	cmd := exec.Command("unshare", "--mount", "sh", "-c",
-		`cat /etc/passwd "$1" > "$2" && mount --bind "$2" /etc/passwd && exec `+sshd+` -i -e -f "$3"`,
+		`cat /etc/passwd "$1" > "$2.$$" && mount --bind "$2.$$" /etc/passwd && exec `+sshd+` -i -e -f "$3"`,
 		"sh", n.path("passwd"), n.path("passwd-"+h.name), n.path("sshd-"+h.name))
 	log, err := os.OpenFile(n.path("log-"+h.name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
