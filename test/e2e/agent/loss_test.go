@@ -277,3 +277,31 @@ func countFile(t *testing.T, file string) (got, lost uint64) {
 	}
 	return got, lost
 }
+
+// TestCrowd: however much is lost of all else, no record of a process's life is.
+func TestCrowd(t *testing.T) {
+	h := newHouse(t, "rings:\n  critical_bytes: 16777216\n  telemetry_bytes: 65536")
+	a := h.start("--ephemeral")
+	s := a.observe("loss")
+	g := h.generator()
+	produced := func() (listens, others uint64) {
+		n := g.produced()
+		return n["listen"], n["fork"] + n["exit"] + n["oom"]
+	}
+	for range 5 {
+		g.run(200, 0) // far more than the small ring holds, and well within the large one
+		time.Sleep(100 * time.Millisecond)
+	}
+	within(t, skepdtest.Patience, "the losses are told", func() error {
+		if lost := losses(s.all(), "ring_full"); lost["listen"] < 1000 {
+			return fmt.Errorf("%v", lost)
+		}
+		return nil
+	})
+	lost := losses(s.all(), "ring_full")
+	listens, others := produced()
+	if lost["fork"]+lost["exec"]+lost["exit"]+lost["oom"] > 0 || lost["listen"] == 0 {
+		t.Errorf("of %d listens and %d others are lost: %v", listens, others, lost)
+	}
+	a.stop()
+}
