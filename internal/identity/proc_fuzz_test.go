@@ -45,7 +45,7 @@ func FuzzProc(f *testing.F) {
 		if n == 0 { // else Args are longer: each byte that is not UTF-8 has become three
 			n = len(strings.Join(body.Args, "\x00"))
 		}
-		if n > maxArgs || len(body.Args) > maxArgCount {
+		if n > maxArgs || len(body.Args) > MaxArgCount {
 			t.Errorf("%d arguments of %d bytes, from %d bytes", len(body.Args), n, len(line))
 		}
 		for _, arg := range body.Args {
