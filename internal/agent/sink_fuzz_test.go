@@ -36,6 +36,7 @@ func FuzzSink(f *testing.F) {
 		s.flows = flow.New(flow.Options{MaxOpen: 16, MaxClosed: 16, ClosedFor: time.Minute, Name: names.Of,
 			Wall: func(uint64) time.Time { return time.Unix(1_800_000_000, 0) }})
 		s.queries = flowdns.New(names, s.publishDNS)
+		s.files = newFileWatch(nil, s.logger)
 		log := s.recorder.log
 		reader := log.Subscribe(event.SubscribeOptions{Kinds: event.AllKinds})
 		defer reader.Close()
