@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/test/e2e/skepdtest"
@@ -32,14 +34,19 @@ func (r *reloader) watch(t *testing.T, paths ...string) {
 	})
 }
 
-func (r *reloader) taps(t *testing.T) (n int) {
+// wantAttached waits until the status has programs of the sensor, or none: it looks at them
+// once a second.
+func (r *reloader) wantAttached(t *testing.T, want bool) {
 	t.Helper()
-	for _, p := range r.agent.Status(t).Programs {
-		if strings.HasPrefix(p.Name, "file_") {
-			n++
+	for end := time.Now().Add(skepdtest.Patience); ; time.Sleep(50 * time.Millisecond) {
+		attached := slices.ContainsFunc(r.agent.Status(t).Programs, func(p *skepv1.ProgramStatus) bool { return strings.HasPrefix(p.Name, "file_") })
+		if attached == want {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("programs of the sensor are attached: %t, want %t", attached, want)
 		}
 	}
-	return n
 }
 
 // TestReload: the sensor comes and goes with its paths, and while they change nothing of
@@ -55,9 +62,7 @@ func TestReload(t *testing.T) {
 	r := &reloader{file: skepdtest.WriteConfig(t, "")}
 	r.agent = skepdtest.Start(t, "--config", r.file)
 	r.stream = r.agent.Observe(t, &skepv1.Filter{Kinds: []string{"file", "exit", "agent"}})
-	if n := r.taps(t); n != 0 {
-		t.Errorf("%d programs while nothing is watched", n)
-	}
+	r.wantAttached(t, false)
 	made := func(d string, want int) {
 		t.Helper()
 		pid, errors := play(t, call{"storm", filepath.Join(dir, d), "1"})
@@ -73,8 +78,9 @@ func TestReload(t *testing.T) {
 	}
 	made("a", 0)
 	r.watch(t, dir+"/a")
-	if r.taps(t) == 0 || r.agent.Rung(t, "file") == "" {
-		t.Error("the sensor is not attached")
+	r.wantAttached(t, true)
+	if r.agent.Rung(t, "file") == "" {
+		t.Error("no rung is told")
 	}
 	made("a", 2)
 	made("b", 0)
@@ -104,9 +110,7 @@ func TestReload(t *testing.T) {
 	made("b", 0)
 	made("c", 2)
 	r.watch(t)
-	if n := r.taps(t); n != 0 {
-		t.Errorf("%d programs after the last path has gone", n)
-	}
+	r.wantAttached(t, false)
 	made("a", 0)
 	r.watch(t, dir+"/a")
 	made("a", 2)
