@@ -96,6 +96,18 @@ const (
 	EventTypes        EventType = 32
 )
 
+type ExecFlag uint32
+
+const (
+	ExecSetuid        ExecFlag = 1
+	ExecSetgid        ExecFlag = 2
+	ExecFileCaps      ExecFlag = 4
+	ExecUnlinked      ExecFlag = 8
+	ExecScript        ExecFlag = 16
+	ExecArgsTruncated ExecFlag = 32
+	ExecNoPaths       ExecFlag = 64
+)
+
 type ExecHead struct {
 	_              structs.HostLayout
 	Header         EventHeader
@@ -177,6 +189,15 @@ type OOMRecord struct {
 	VictimPages uint64
 }
 
+type PathFlag uint32
+
+const (
+	PathComplete    PathFlag = 1
+	PathTruncated   PathFlag = 2
+	PathUnreachable PathFlag = 4
+	PathPseudo      PathFlag = 8
+)
+
 type Process struct {
 	_        structs.HostLayout
 	ID       ExecID
@@ -186,6 +207,12 @@ type Process struct {
 	Flags    uint16
 	Execs    uint16
 }
+
+type ProcessFlag uint32
+
+const (
+	ProcessPreexisting ProcessFlag = 1
+)
 
 type TcpAccept uint32
 
