@@ -88,7 +88,8 @@ func TestEndings(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			said := play(t, "endings", test.name)
 			accepts := 1
-			if test.name == "unaccepted" {
+			// The hash has forgotten by its accept what was reset before.
+			if test.name == "unaccepted" || test.name == "reset_early" && !CanScan(*w.rung) {
 				accepts = 0
 			}
 			tr := w.until(t, said.port(t, "port"), "both closes", func(tr *trace) bool { return closed(1)(tr) && len(tr.accept) >= accepts })
