@@ -173,8 +173,12 @@ func removeCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := f.load()
-			if err != nil {
+			if err != nil && f.config != "" {
 				return err
+			}
+			if err != nil { // it may be why skep has to go
+				fmt.Fprintln(os.Stderr, "skepd: using the default BPF filesystem, as there is a fault in the configuration:", err)
+				cfg.BPFFS = config.Default().BPFFS
 			}
 			return kern.RemovePins(cfg.BPFFS)
 		},

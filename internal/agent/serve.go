@@ -103,10 +103,14 @@ func (a *Agent) endLog() {
 // stop runs after the parts have ended.
 func (a *Agent) stop() error {
 	errs := []error{a.reader.Close()}
-	if a.options.Ephemeral {
+	switch {
+	case a.options.Ephemeral:
 		errs = append(errs, a.kernel.Remove())
-	} else {
+	case a.options.Private:
 		errs = append(errs, a.kernel.Close())
+	default:
+		errs = append(errs, a.kernel.Close())
+		a.logger.Info("agent ends; its programs go on for the next one, skepd remove takes them away")
 	}
 	return errors.Join(append(errs, a.closeData())...)
 }

@@ -145,13 +145,17 @@ func (a *app) uninstall(f *installFlags) error {
 		return nil
 	}
 	if !f.packaged && !exists(filepath.Join(f.root, f.prefix, "bin", "skepd")) {
-		return fail(exitFailed, "find skep in %s: it is not installed there; name its --prefix, or remove its package with the package manager",
+		return fail(exitFailed, "find skep in %s: it is not installed there; name its --prefix, or remove its package with the package manager; "+
+			"to purge what an earlier uninstall has left, install it once more before",
 			filepath.Join(f.root, f.prefix))
 	}
 	if err := plan.Run(a.out); err != nil {
 		return fmt.Errorf("uninstall skep: %w", err)
 	}
-	return nil
+	if f.packaged || f.purgeAll || filepath.Clean(f.root) != "/" {
+		return nil
+	}
+	return a.print("\nThe configuration, the records in " + o.Config.DataDir + " and the accounts stay: with --purge they would have gone too.\n")
 }
 
 func exists(path string) bool {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -44,6 +45,7 @@ const readerNice = -10
 type Reader struct {
 	critical, telemetry *ring
 	epoll               *os.File
+	passes              atomic.Uint64
 	conn                syscall.RawConn
 }
 
@@ -166,7 +168,21 @@ func (r *Reader) Pass(sink Sink) bool {
 		}
 	})
 	sink.Flush()
+	r.passes.Add(1)
 	return r.critical.consumed()+r.telemetry.consumed() != start
+}
+
+// catchUpFor bounds CatchUp where the reader has too much to do.
+const catchUpFor = 100 * time.Millisecond
+
+// CatchUp waits until what was in the rings when it was called has been handed on, so that
+// who asks for what has just happened is told. It may be called while Run runs.
+func (r *Reader) CatchUp(ctx context.Context) {
+	want := r.passes.Load() + 2 // the one under way may have begun before
+	for end := time.Now().Add(catchUpFor); r.passes.Load() < want && time.Now().Before(end) && ctx.Err() == nil; {
+		_ = r.epoll.SetReadDeadline(time.Now()) // ends its wait; after Close nothing waits
+		time.Sleep(200 * time.Microsecond)
+	}
 }
 
 // Close frees the mappings.

@@ -40,10 +40,11 @@ func (s *Server) GetDiagnostics(context.Context, *skepv1.GetDiagnosticsRequest) 
 }
 
 // GetProcess implements the AgentService.
-func (s *Server) GetProcess(_ context.Context, req *skepv1.GetProcessRequest) (*skepv1.GetProcessResponse, error) {
+func (s *Server) GetProcess(ctx context.Context, req *skepv1.GetProcessRequest) (*skepv1.GetProcessResponse, error) {
 	if (req.GetId() == "") == (req.GetPid() == 0) {
 		return nil, connect.NewError(connect.CodeInvalidArgument, errors.New("give a process_id or exec_id, or the pid of a live process: one of the two"))
 	}
+	s.catchUp(ctx)
 	res, ok := s.deps.Processes.Get(req.GetId(), req.GetPid())
 	if !ok && req.GetId() != "" {
 		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("no process has the id %q, or it exited too long ago", req.GetId()))

@@ -42,6 +42,9 @@ func (s *Server) Observe(ctx context.Context, req *skepv1.ObserveRequest, stream
 		return err
 	}
 	opts := subscription(callerFrom(ctx), req, filter, when)
+	if opts.Last > 0 || !opts.Since.IsZero() {
+		s.catchUp(ctx)
+	}
 	defer func() { s.filterFailures.Add(filter.Failures()) }()
 
 	o := &observation{

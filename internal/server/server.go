@@ -3,6 +3,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -48,6 +49,9 @@ type Deps struct {
 	Connections Connections
 	// Store is nil for an agent without a disk log.
 	Store Store
+	// CatchUp returns once Log and the tables have what happened before it was called, or
+	// soon; nil if they always have.
+	CatchUp func(context.Context)
 	// Status and Doctor return a fresh message; the server adds the subscribers.
 	Status func() *skepv1.GetStatusResponse
 	Doctor func() *skepv1.GetDoctorResponse
@@ -60,6 +64,12 @@ type Deps struct {
 	// revokes every token.
 	TokenKey []byte
 	Roles    RoleConfig
+}
+
+func (s *Server) catchUp(ctx context.Context) {
+	if s.deps.CatchUp != nil {
+		s.deps.CatchUp(ctx)
+	}
 }
 
 // Server implements the AgentService.

@@ -30,6 +30,7 @@ func (s *Server) ListProcesses(ctx context.Context, req *skepv1.ListProcessesReq
 	if err != nil {
 		return nil, err
 	}
+	s.catchUp(ctx)
 	selective := len(spec.GetAddrs())+len(spec.GetPorts()) > 0
 	var connected map[string]bool
 	if selective {
@@ -65,11 +66,12 @@ func (s *Server) connected(closed bool, f *event.Filter) map[string]bool {
 }
 
 // ListConnections implements the AgentService.
-func (s *Server) ListConnections(_ context.Context, req *skepv1.ListConnectionsRequest) (*skepv1.ListConnectionsResponse, error) {
+func (s *Server) ListConnections(ctx context.Context, req *skepv1.ListConnectionsRequest) (*skepv1.ListConnectionsResponse, error) {
 	filter, err := s.tableFilter(req.GetFilter())
 	if err != nil {
 		return nil, err
 	}
+	s.catchUp(ctx)
 	res := &skepv1.ListConnectionsResponse{}
 	for _, c := range s.deps.Connections.Counted(req.GetClosed()) {
 		res.Total++
