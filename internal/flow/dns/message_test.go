@@ -163,18 +163,18 @@ func TestParseCost(t *testing.T) {
 	} {
 		small, large := parseCost(t, message(4<<10)), parseCost(t, message(64<<10))
 		t.Logf("%s: 4 KiB take %v, 64 KiB %v", name, small, large)
-		if large > 64*small+time.Millisecond { // 16 times as much; its square would be 256
+		if large > 64*small+8*time.Millisecond { // 16 times as much; its square would be 256
 			t.Errorf("%s: 4 KiB take %v, 64 KiB %v", name, small, large)
 		}
 	}
 }
 
-// parseCost is the best of five: what else the machine does is not the message's cost.
+// parseCost is the best of twenty: what else the machine does is not the message's cost.
 func parseCost(t *testing.T, raw []byte) time.Duration {
 	t.Helper()
 	raw = raw[:min(len(raw), 65535)]
 	best := time.Hour
-	for range 5 {
+	for range 20 {
 		start := time.Now()
 		if _, err := parse(raw, len(raw)); err != nil {
 			t.Error(err)
