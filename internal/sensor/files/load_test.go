@@ -38,7 +38,8 @@ func TestLoad(t *testing.T) {
 			if report.Name == r.Name {
 				t.Logf("%s: %s %s", r.Name, report.State, report.Reason)
 				// What a kernel lacks is another error.
-				if strings.Contains(report.Reason, "verifier") && !strings.Contains(report.Reason, "EPERM") && !strings.Contains(report.Reason, "func unknown") {
+				if strings.Contains(report.Reason, "verifier") && !strings.Contains(report.Reason, "EPERM") && !strings.Contains(report.Reason, "func unknown") &&
+					!strings.Contains(report.Reason, "STRUCT is unsupported") { // 5.10 knows no hook with an argument that is a struct (a kuid_t)
 					refused[r.Name] = report.Reason
 				}
 			}

@@ -304,6 +304,9 @@ func (s *scene) testSymlink(t *testing.T) {
 		step{"mkdir $/bind/f", "mkdir $/bind/f"},
 		step{"rmdir $/bind/f", "rmdir $/bind/f"},
 	)
+	if s.agent.Rung(t, "file") == "tp_btf" {
+		return // the agent resolves the name if the process still is there then
+	}
 	must(t, os.Symlink(s.path("$/watched/file"), s.path("$/other/to")))
 	s.run(t, step{"chmod $/other/to 0640", "chmod $/watched/file"})
 	must(t, os.Remove(s.path("$/other/to")))

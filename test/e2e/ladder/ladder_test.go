@@ -98,7 +98,7 @@ func checkUnknownKernel(t *testing.T, report *skepv1.GetDoctorResponse) {
 // wantFile is that of the file sensor, which is tried only where paths are watched. Under
 // lockdown=confidentiality there is none: it reads names by helper.
 var wantFile = map[string]string{
-	"5.10": "fentry_fd", "6.1": "fentry_probe", "6.12": "fentry", "6.12-nobpf": "fentry", "6.12-lockdown": "", "7.2": "fentry",
+	"5.10": "kprobe", "6.1": "fentry_probe", "6.12": "fentry", "6.12-nobpf": "fentry", "6.12-lockdown": "", "7.2": "fentry",
 }
 
 func TestFileRung(t *testing.T) {
