@@ -135,5 +135,5 @@ func (a *Agent) applyHistory(now *config.Config) error {
 // pacing has it.
 func limitMemory(cfg *config.Config) {
 	debug.SetGCPercent(400)
-	debug.SetMemoryLimit(int64(cfg.History.MaxBytes) + 64<<20)
+	debug.SetMemoryLimit(int64(cfg.History.MaxBytes) + 56<<20)
 }
