@@ -48,19 +48,7 @@ func TestIdmappedSetuid(t *testing.T) {
 	dir := idmapped(t, onDisk, shown)
 	program := filepath.Join(dir, "program")
 	sensor := kern.Sensor{Name: "process", Ladders: []kern.Ladder{turnLadder("exec", turns["both"])}}
-	kernel, err := kern.Open(kern.Options{}, sensor)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer kernel.Close()
-	if _, err := kernel.Attach(sensor); err != nil {
-		t.Fatal(err)
-	}
-	reader, err := kernel.Reader()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Close()
+	reader := attached(t, sensor)
 	child := exec.Command(program, "-test.run=^$")
 	child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: caller, Gid: caller}}
 	if out, err := child.CombinedOutput(); err != nil {

@@ -80,8 +80,8 @@ func (c *childRecords) Critical(raw []byte) {
 func (c *childRecords) Telemetry([]byte) {}
 func (c *childRecords) Flush()           {}
 
-// watchChild runs a child under the sensor and returns its process as each record names it.
-func watchChild(t *testing.T, sensor kern.Sensor) map[abi.EventType][]abi.Process {
+// attached attaches a sensor for as long as the test lasts, and opens its rings.
+func attached(t *testing.T, sensor kern.Sensor) *kern.Reader {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: loads BPF programs")
@@ -90,7 +90,7 @@ func watchChild(t *testing.T, sensor kern.Sensor) map[abi.EventType][]abi.Proces
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer kernel.Close()
+	t.Cleanup(func() { kernel.Close() })
 	if _, err := kernel.Attach(sensor); err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,14 @@ func watchChild(t *testing.T, sensor kern.Sensor) map[abi.EventType][]abi.Proces
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer reader.Close()
+	t.Cleanup(func() { reader.Close() })
+	return reader
+}
+
+// watchChild runs a child under the sensor and returns its process as each record names it.
+func watchChild(t *testing.T, sensor kern.Sensor) map[abi.EventType][]abi.Process {
+	t.Helper()
+	reader := attached(t, sensor)
 	child := exec.Command("/bin/sh", "-c", ":")
 	if err := child.Run(); err != nil {
 		t.Fatal(err)
