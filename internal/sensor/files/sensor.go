@@ -67,7 +67,6 @@ func Sensor() kern.Sensor {
 			Rungs: []kern.Rung{
 				rung("fentry", hooks("", "file_open"), exact{operations: true, opens: true, registers: true, cast: true}, noResult),
 				rung("fentry_probe", hooks("", "file_open"), exact{operations: true, opens: true, registers: true}, noResult),
-				rung("fentry_fd", hooks(""), exact{operations: true}, noResult, ringOpens),
 				rung("kprobe", hooks("_k"), exact{operations: true}, noResult, ringOpens),
 				rung("tp_btf", []string{"file_ctime", "file_ctime_same", "file_ctime_fine", end}, exact{registers: true, cast: true}, noRing, racing, madeUnknown),
 				rung("sys_exit", []string{end}, exact{}, noRing, racing, madeUnknown, symlinks),

@@ -49,6 +49,9 @@ func newScene(t *testing.T, rung string) *scene {
 		must(t, os.WriteFile(filepath.Join(dir, f), []byte("text"), 0o644))
 	}
 	must(t, os.Symlink("watched", filepath.Join(dir, "alias")))
+	// Not made when it is used: a symlink that is followed within the clock tick it was made
+	// in has its time written, and the agent does not resolve what may wait for a disk.
+	must(t, os.Symlink("../watched/file", filepath.Join(dir, "other/to")))
 	must(t, unix.Mount(filepath.Join(dir, "watched/sub"), filepath.Join(dir, "bind"), "", unix.MS_BIND, ""))
 	t.Cleanup(func() { _ = unix.Unmount(filepath.Join(dir, "bind"), unix.MNT_DETACH) })
 	config := skepdtest.WriteConfig(t, fmt.Sprintf("sensors:\n  files:\n    paths: [%s/watched, %s/late, %s/gap/in/late, %s/other/file]\n", dir, dir, dir, dir))
@@ -150,7 +153,7 @@ var (
 )
 
 // rungs are tried one by one; those that do not work here are skipped.
-var rungs = []string{"fentry", "fentry_probe", "fentry_fd", "kprobe", "tp_btf", "sys_exit"}
+var rungs = []string{"fentry", "fentry_probe", "kprobe", "tp_btf", "sys_exit"}
 
 // TestRungs: on each rung the same is told of the same calls.
 func TestRungs(t *testing.T) {
@@ -304,12 +307,7 @@ func (s *scene) testSymlink(t *testing.T) {
 		step{"mkdir $/bind/f", "mkdir $/bind/f"},
 		step{"rmdir $/bind/f", "rmdir $/bind/f"},
 	)
-	if s.agent.Rung(t, "file") == "tp_btf" {
-		return // the agent resolves the name if the process still is there then
-	}
-	must(t, os.Symlink(s.path("$/watched/file"), s.path("$/other/to")))
 	s.run(t, step{"chmod $/other/to 0640", "chmod $/watched/file"})
-	must(t, os.Remove(s.path("$/other/to")))
 }
 
 // testObjects: device, inode and type are those of stat(2), and details those of the call.
