@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/skep-io/skep/internal/abi"
+	"github.com/skep-io/skep/internal/identity"
 	"github.com/skep-io/skep/internal/kern"
 	"github.com/skep-io/skep/internal/sensor/process"
 	"github.com/skep-io/skep/internal/sensor/tcp"
@@ -25,6 +26,7 @@ func (a *Agent) scanExisting() error {
 	if err != nil {
 		return err
 	}
+	scan = append(scan, identity.LeftOut(scan)...)
 	added, retired := a.processes.Existing(scan, before)
 	alive := make(map[uint32]uint64, len(scan))
 	for _, p := range scan {

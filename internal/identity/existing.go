@@ -58,6 +58,26 @@ func (t *Table) Existing(scan []abi.Process, nowNS uint64) (added, retired int) 
 	return added, retired
 }
 
+// LeftOut returns the parents that a scan names and does not have, as far as they live:
+// there are kernels whose iterator leaves out pid 1. Their cgroups are not known.
+func LeftOut(scan []abi.Process) (parents []abi.Process) {
+	there := make(map[uint32]struct{}, len(scan))
+	for i := range scan {
+		there[scan[i].ID.Tgid] = struct{}{}
+	}
+	for i := range scan {
+		id := processKey(scan[i].Parent)
+		if _, ok := there[id.Tgid]; ok || id.Tgid == 0 {
+			continue
+		}
+		there[id.Tgid] = struct{}{}
+		if startedAt(procDir(id.Tgid), id.StartNS) {
+			parents = append(parents, abi.Process{ID: id, Flags: uint16(abi.ProcessPreexisting)})
+		}
+	}
+	return parents
+}
+
 // gather reads the names of the processes of a scan that the table does not have. The
 // table is not locked meanwhile.
 func (t *Table) gather(scan []abi.Process) map[abi.ExecID]sight {

@@ -4,10 +4,12 @@ package process
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
@@ -90,6 +92,26 @@ func TestExisting(t *testing.T) {
 	exit := s.exit(t, w.pid())
 	equal(t, "exit's exec_id", exit.Process.ExecId, p.ExecId)
 	equal(t, "exit's preexisting", exit.Process.Preexisting, true)
+}
+
+// TestExistingAll: of the processes that were there first none is left out, pid 1 neither.
+func TestExistingAll(t *testing.T) {
+	before, err := filepath.Glob("/proc/[0-9]*")
+	must(t, err)
+	agent := skepdtest.Start(t)
+	found := 0
+	for _, dir := range before {
+		pid, err := strconv.ParseUint(filepath.Base(dir), 10, 32)
+		must(t, err)
+		if _, err := agent.GetProcess(t.Context(), &skepv1.GetProcessRequest{Pid: uint32(pid)}); err == nil {
+			found++
+		} else if stat, gone := os.ReadFile(dir + "/stat"); gone == nil && !bytes.Contains(stat, []byte(") Z ")) {
+			t.Errorf("process %d lives and is not in the table: %v", pid, err)
+		}
+	}
+	if found == 0 {
+		t.Errorf("none of %d processes found", len(before))
+	}
 }
 
 func (s *scene) process(t *testing.T, pid int) *skepv1.ProcessInfo {
