@@ -109,7 +109,7 @@ func (a *app) root() *cobra.Command {
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.AddCommand(a.observeCmd(), a.psCmd(), a.connectionsCmd(), a.exportCmd(), a.statusCmd(), a.doctorCmd(),
 		a.tokenCmd(), a.whoamiCmd(), a.versionCmd(), a.serveCmd(), a.upCmd(), a.installCmd(), a.uninstallCmd(), a.sysdumpCmd(),
-		a.configCmd(), a.manCmd(), a.stdioCmd())
+		a.configCmd(), a.demoCmd(), a.demoStageCmd(), a.manCmd(), a.stdioCmd())
 	linuxShells(root)
 	return root
 }
