@@ -176,6 +176,10 @@ static __always_inline int on_end(struct pt_regs *regs, long result)
 
 	if (!call->operation)
 		return 0;
+	if (call->operation == FILE_MOUNT) {
+		count_move();
+		return 0;
+	}
 	__u32 details[2] = {};
 
 	__u16 operation = read_details(details, call, regs);
@@ -186,6 +190,8 @@ static __always_inline int on_end(struct pt_regs *regs, long result)
 
 	if (compat_call(task))
 		return 0;
+	if (operation == FILE_RENAME || operation == FILE_RMDIR)
+		count_move();
 	bool open = operation == FILE_OPEN;
 	__u64 thread = bpf_get_current_pid_tgid();
 	struct file_note *note = open && !cfg_exact_open ? 0 : bpf_map_lookup_elem(&file_notes, &thread);

@@ -17,6 +17,7 @@ enum file_operation {
 	FILE_SYMLINK = 8,
 	FILE_CHMOD = 9,
 	FILE_CHOWN = 10,
+	FILE_MOUNT = 11, /* no record: what is mounted where changes */
 };
 
 enum file_flag {
@@ -96,6 +97,7 @@ struct file_name {
 
 struct file_filter {
 	__u64 bits[FILTER_BITS / 64];
+	__u64 plan; /* counts the changes of what is watched; last, so that it is written last */
 };
 
 #define WATCH_PREFIX_BYTES 256

@@ -58,6 +58,37 @@ struct {
 	__type(value, __u32);
 } file_prefixes SEC(".maps");
 
+/* How often what lies where has changed: directories were moved or removed, or mounts. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} file_moves SEC(".maps");
+
+#define VERDICTS 256
+
+/*
+ * What a search has found of a directory: that nothing in it, and nothing it is in, is
+ * watched. Most operations are in the directory of one before. It stands until something
+ * that could change it has happened, or for VERDICT_JIFFIES: what changes without a system
+ * call of its own (a rename by the NFS server, a mount by a 32-bit program) is not counted.
+ */
+struct verdict {
+	__u64 directory, parent, mount, inode;
+	__u64 plan, moves, jiffies;
+	__u32 device, pad;
+};
+
+#define VERDICT_JIFFIES 100 /* 0.1 to 1 s */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, VERDICTS);
+	__type(key, __u32);
+	__type(value, struct verdict);
+} file_verdicts SEC(".maps");
+
 /* One for each program that may run on a CPU: one may be interrupted by another. */
 enum file_slot {
 	AT_END, AT_OPEN, AT_MKDIR, AT_MKNOD, AT_RENAME, AT_UNLINK, AT_RMDIR, AT_LINK, AT_SYMLINK, AT_CHMOD, AT_CHOWN,
@@ -72,6 +103,7 @@ struct search {
 	struct vfsmount *vfsmount;
 	__u32 device;
 	__u32 first; /* what the object itself is: enum file_watch */
+	struct verdict verdict; /* of the directory that the object is in; without one if it may not be kept */
 	struct file_name key;
 };
 
@@ -160,6 +192,40 @@ static __always_inline bool cross_to_parent(struct search *s)
 	return true;
 }
 
+/* Never given to another mount; before 6.8 an address, which is. */
+static __always_inline __u64 mount_id(struct vfsmount *vfsmount)
+{
+	struct mount *m = real_mount(vfsmount);
+
+	if (!vfsmount || !bpf_core_field_exists(m->mnt_id_unique))
+		return (__u64)vfsmount;
+	return PEEK(m, mnt_id_unique);
+}
+
+static __always_inline void count_move(void)
+{
+	__u32 zero = 0;
+	__u64 *moves = bpf_map_lookup_elem(&file_moves, &zero);
+
+	if (moves)
+		__sync_fetch_and_add(moves, 1);
+}
+
+static __always_inline struct verdict *verdict_on(struct verdict *v)
+{
+	__u32 place = (v->directory >> 6 ^ v->mount) % VERDICTS;
+
+	return bpf_map_lookup_elem(&file_verdicts, &place);
+}
+
+/* A program that was interrupted while it wrote may leave parts of two: they differ in directory and inode. */
+static __always_inline bool holds(struct verdict *known, struct verdict *v)
+{
+	return known->directory == v->directory && known->inode == v->inode && known->parent == v->parent &&
+	       known->mount == v->mount && known->device == v->device && known->plan == v->plan && known->moves == v->moves &&
+	       v->jiffies - known->jiffies < VERDICT_JIFFIES;
+}
+
 /*
  * Goes up the filesystem's own tree, past where a mount begins, and at its top on to where
  * it is mounted. So both an alias by a bind mount and what is mounted below a watched
@@ -175,8 +241,13 @@ FUNCTION __u32 find_watch(__u32 slot, __u64 dentry, __u64 vfsmount)
 	__u32 zero = 0;
 	struct file_filter *f = bpf_map_lookup_elem(&file_filter, &zero);
 
-	if (!s || !f)
+	__u64 *moves = bpf_map_lookup_elem(&file_moves, &zero);
+
+	if (!s || !f || !moves)
 		return NOT_WATCHED;
+	s->verdict.directory = 0;
+	s->verdict.plan = *(volatile __u64 *)&f->plan;
+	s->verdict.moves = *(volatile __u64 *)moves;
 	struct dentry *object = (struct dentry *)dentry;
 
 	s->dentry = object;
@@ -188,9 +259,25 @@ FUNCTION __u32 find_watch(__u32 slot, __u64 dentry, __u64 vfsmount)
 	for (int i = 0; i < SEARCH_DEPTH; i++) {
 		struct dentry *here = s->dentry;
 		struct inode *inode = PEEK(here, d_inode);
+		struct dentry *up = PEEK(here, d_parent);
 
 		if (inode) {
 			__u64 number = PEEK(inode, i_ino);
+
+			if (i == 1) {
+				struct verdict *v = &s->verdict;
+
+				v->directory = (__u64)here;
+				v->parent = (__u64)up;
+				v->mount = mount_id(s->vfsmount);
+				v->inode = number;
+				v->device = s->device;
+				v->jiffies = bpf_jiffies64();
+				struct verdict *known = verdict_on(v);
+
+				if (known && holds(known, v))
+					return s->first | NOT_WATCHED;
+			}
 			__u32 watch = object_watched(f, number, s->device);
 
 			if (!i)
@@ -203,13 +290,18 @@ FUNCTION __u32 find_watch(__u32 slot, __u64 dentry, __u64 vfsmount)
 				if (found != NOT_WATCHED)
 					return s->first | found;
 			}
+			if (i == 1 && watch & WATCH_NAMES)
+				s->verdict.directory = 0; /* another name may be watched */
 		}
-		struct dentry *up = PEEK(here, d_parent);
 
 		if (up != here) {
 			s->below = here;
 			s->dentry = up;
 		} else if (!cross_to_parent(s)) {
+			struct verdict *known = s->verdict.directory ? verdict_on(&s->verdict) : 0;
+
+			if (known)
+				*known = s->verdict;
 			return s->first | NOT_WATCHED;
 		}
 	}

@@ -174,6 +174,7 @@ struct mount {
 	struct mount *mnt_parent;
 	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
+	__u64 mnt_id_unique; /* 6.8 */
 } CO_RE;
 
 struct path {

@@ -164,6 +164,7 @@ type FileCall struct {
 type FileFilter struct {
 	_    structs.HostLayout
 	Bits [512]uint64
+	Plan uint64
 }
 
 type FileFlag uint32
@@ -223,6 +224,7 @@ const (
 	FileSymlink FileOperation = 8
 	FileChmod   FileOperation = 9
 	FileChown   FileOperation = 10
+	FileMount   FileOperation = 11
 )
 
 type FilePrefix struct {

@@ -77,6 +77,7 @@ func (w *fileWatch) look() error {
 		return err
 	}
 	plan, old := files.NewPlan(w.paths, host), w.plan.Load()
+	plan.Filter.Plan = old.Filter.Plan
 	if reflect.DeepEqual(plan, old) {
 		return nil
 	}
@@ -84,6 +85,7 @@ func (w *fileWatch) look() error {
 		w.logger.Info("watched paths are not there yet", "paths", strings.Join(plan.Missing, ", "))
 	}
 	both := plan.Filter
+	both.Plan, plan.Filter.Plan = old.Filter.Plan+1, old.Filter.Plan+2
 	for i := range both.Bits {
 		both.Bits[i] |= old.Filter.Bits[i]
 	}

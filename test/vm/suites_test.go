@@ -43,7 +43,7 @@ func suites() []suite {
 		{pkg: "./internal/sensor/process", kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
 		{pkg: "./internal/sensor/files", args: []string{"-test.run=Test"}, kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
 		// TestReload is about the configuration, not about the kernel.
-		{pkg: "./test/e2e/files", args: []string{"-test.skip=TestReload"}, programs: agentPrograms, env: agentEnv, kernels: []string{"5.10", "6.1"}},
+		{pkg: "./test/e2e/files", args: []string{"-test.skip=TestReload"}, programs: agentPrograms, env: agentEnv, kernels: []string{"5.10", "7.2"}},
 		// Neither sensor uses LSM: a few tests show that nothing else differs either.
 		{pkg: "./test/e2e/process", args: []string{"-test.run=TestVictimRung|TestRungs/best/(argv|image|lineage|terminal)$"},
 			programs: agentPrograms, env: agentEnv, kernels: []string{"6.12-nobpf"}},

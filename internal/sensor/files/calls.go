@@ -36,6 +36,11 @@ var common = map[int]call{
 	unix.SYS_FCHOWN:    {operation: abi.FileChown, dir: 1, first: 2, other: 3},
 	unix.SYS_FCHOWNAT:  {operation: abi.FileChown, dir: 1, name: 2, first: 3, other: 4},
 	unix.SYS_RENAMEAT:  {operation: abi.FileRename, dir: 1, name: 2, dir2: 3, name2: 4},
+
+	unix.SYS_MOUNT:      {operation: abi.FileMount},
+	unix.SYS_UMOUNT2:    {operation: abi.FileMount},
+	unix.SYS_MOVE_MOUNT: {operation: abi.FileMount},
+	unix.SYS_PIVOT_ROOT: {operation: abi.FileMount},
 }
 
 // calls is the kernel side's table, by number.
