@@ -13,9 +13,10 @@ func Sensor() kern.Sensor {
 		Rescues: rescues(),
 		Ladders: []kern.Ladder{
 			ladder("cgroup", "mkdir", "rmdir", "attach"),
+			// Before fork: of what is seen to begin the end must be seen too.
+			ladder("exit", "exit", "exit2"),
 			ladder("fork", "fork", "fork2"),
 			ladder("exec", "exec", "exec2"),
-			ladder("exit", "exit", "exit2"),
 			oomLadder(),
 		},
 	}

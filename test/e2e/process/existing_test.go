@@ -5,12 +5,16 @@ package process
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
+	"sync"
 	"testing"
+	"time"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/test/e2e/skepdtest"
@@ -111,6 +115,45 @@ func TestExistingAll(t *testing.T) {
 	}
 	if found == 0 {
 		t.Errorf("none of %d processes found", len(before))
+	}
+}
+
+// TestStartInACrowd: of processes that begin and end while the agent attaches, none stays
+// in its table.
+func TestStartInACrowd(t *testing.T) {
+	var crowd sync.WaitGroup
+	stop := make(chan struct{})
+	for range 2 * runtime.NumCPU() {
+		crowd.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					_ = exec.Command("/bin/true").Run()
+				}
+			}
+		})
+	}
+	agent := skepdtest.Start(t)
+	close(stop)
+	crowd.Wait()
+	var ghosts []string
+	for end := time.Now().Add(skepdtest.Patience); ; time.Sleep(100 * time.Millisecond) {
+		r, err := agent.ListProcesses(t.Context(), &skepv1.ListProcessesRequest{Filter: &skepv1.Filter{}})
+		must(t, err)
+		ghosts = nil
+		for _, p := range r.Processes {
+			if _, err := os.Stat(fmt.Sprint("/proc/", p.Process.Pid)); err != nil {
+				ghosts = append(ghosts, fmt.Sprintf("%d %s", p.Process.Pid, p.Process.Comm))
+			}
+		}
+		if len(r.Processes) > 0 && len(ghosts) == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("of %d processes in the table these are none: %q", len(r.Processes), ghosts)
+		}
 	}
 }
 
