@@ -200,6 +200,9 @@ func (r *recorder) takeOver(left []kern.Leftover) {
 		old := recorder{state: pastWords(l.Words)}
 		known := len(l.Words) >= endMissed && old.state.Get(wordLayout) == layoutVersion
 		continued = continued || known
+		if known {
+			r.state.Set(wordBegun, max(r.state.Get(wordBegun), old.state.Get(wordBegun)))
+		}
 		for typ, n := range l.Records {
 			if abi.EventType(typ) >= abi.EventTypes {
 				typ = uint16(abi.EventNone)
@@ -235,6 +238,7 @@ func (r *recorder) takeOver(left []kern.Leftover) {
 // that no number is used twice in a boot even where nothing is left of the agents before:
 // no kind has a million records a second. They stay below 2^53, exact in JSON, for 285 years.
 func (r *recorder) begin(now uint64) {
+	r.state.Set(wordBegun, now/1000)
 	for _, kind := range event.Kinds() {
 		r.state.Set(wordBase+int(kind), now/1000)
 	}

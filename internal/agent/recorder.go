@@ -18,6 +18,7 @@ import (
 // between two stores cannot make them disagree.
 const (
 	wordLayout   = 0   // layoutVersion, once the state is in use
+	wordBegun    = 1   // numbers up to this one were given to nothing: see recorder.begin
 	wordReceived = 64  // per event.Kind: records that were given a number
 	wordBase     = 128 // per event.Kind: numbers that kernel sides before this one had used
 	wordRestart  = 192 // per record type: lost with kernel sides before this one
@@ -27,7 +28,7 @@ const (
 	endMissed    = wordPrograms
 )
 
-const layoutVersion = 1
+const layoutVersion = 2
 
 // layout makes agents with other words have a kernel side of their own.
 var layout = fmt.Sprint(layoutVersion, event.Kinds(), int(abi.LossPlaces), int(abi.EventTypes))
@@ -92,6 +93,9 @@ func (r *recorder) add(word int, n uint64) { r.state.Set(word, r.state.Get(word)
 func (r *recorder) seq(kind event.Kind) uint64 {
 	return r.state.Get(wordBase+int(kind)) + r.received(kind) + r.lost(kind)
 }
+
+// begun is the number behind which the first record of any kind was numbered.
+func (r *recorder) begun() uint64 { return r.state.Get(wordBegun) }
 
 // received is how many records of a kind have been published.
 func (r *recorder) received(kind event.Kind) uint64 { return r.state.Get(wordReceived + int(kind)) }

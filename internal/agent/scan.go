@@ -116,9 +116,11 @@ func (a *Agent) fillExisting(ctx context.Context) {
 }
 
 // rescan keeps the tables right beside the events: it completes the first scan, and scans
-// again when records were lost.
-func (a *Agent) rescan(ctx context.Context) error {
+// again when records were lost. Connections are compared when an earlier agent's records
+// have been read, which is announced.
+func (a *Agent) rescan(ctx context.Context, announced <-chan struct{}) error {
 	a.fillExisting(ctx)
+	<-announced
 	// A socket that its first event and the first scan have met at once has two entries.
 	a.reconcile(ctx)
 	// Parsing BTF, loading and reading /proc left garbage as large as all that stays: give

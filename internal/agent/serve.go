@@ -27,18 +27,21 @@ func (a *Agent) serve(ctx context.Context) error {
 			}
 		})
 	}
+	// The disk log begins with the process table, and follows what is drained.
+	announced := make(chan struct{})
+	run(&feeding, ctx, "rescan processes", func(ctx context.Context) error { return a.rescan(ctx, announced) })
+	if a.store != nil {
+		run(&reading, readers, "keep the disk log", a.store.Run)
+	}
 	a.announce()
+	close(announced)
 	a.outputs.start(readers)
 	run(&feeding, ctx, "read events", func(ctx context.Context) error { return a.reader.Run(ctx, a.sink) })
 	run(&feeding, ctx, "resolve containers", a.containers.Run)
-	run(&feeding, ctx, "rescan processes", a.rescan)
 	run(&feeding, ctx, "look at watched paths", a.files.run)
 	run(&feeding, ctx, "measure costs", a.costs.run)
 	run(&feeding, ctx, "reload configuration", a.reloads)
 	run(&reading, readers, "serve API", func(ctx context.Context) error { return a.server.Serve(ctx, a.listeners...) })
-	if a.store != nil {
-		run(&reading, readers, "keep the disk log", a.store.Run)
-	}
 	run(&reading, readers, "serve metrics", func(ctx context.Context) error { return a.metrics.run(ctx, a.server) })
 	feeding.Wait()
 	a.endLog()

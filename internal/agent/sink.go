@@ -48,15 +48,16 @@ type sink struct {
 	outputs    *outputs
 	news       chan *skepv1.Agent // changes in the agent, from other goroutines
 
-	losses    kern.Losses
-	second    time.Time
-	took      bool          // records in this pass
-	adopting  bool          // the first pass over the rings of an earlier agent
-	drained   uint64        // records in that pass
-	adoptLost uint64        // and losses that were counted before it
-	malformed atomic.Uint64 // records that could not be decoded
-	undecoded atomic.Uint64 // DNS messages that could not be decoded, as told in the stream
-	refresh   atomic.Bool   // container metadata came in
+	losses     kern.Losses
+	second     time.Time
+	took       bool          // records in this pass
+	adopting   bool          // the first pass over the rings of an earlier agent
+	drained    uint64        // records in that pass
+	adoptLost  uint64        // and losses that were counted before it
+	storeHangs bool          // the disk log does not follow it
+	malformed  atomic.Uint64 // records that could not be decoded
+	undecoded  atomic.Uint64 // DNS messages that could not be decoded, as told in the stream
+	refresh    atomic.Bool   // container metadata came in
 	// Since the last scan of processes, and of sockets, records of them were lost.
 	processesLost, closesLost atomic.Bool
 
@@ -79,11 +80,38 @@ func (s *sink) Telemetry(raw []byte) { s.take(raw) }
 func (s *sink) take(raw []byte) {
 	s.took = true
 	if s.adopting {
-		s.drained++
+		if s.drained++; s.drained%adoptStep == 0 {
+			s.letStoreFollow()
+		}
 	}
 	if err := s.guarded(raw); err != nil {
 		s.malformed.Add(1)
 		s.malformedBy = err
+	}
+}
+
+// What waits in a full ring is more than the event log holds for a reader that is behind.
+const (
+	adoptStep     = 128 // records
+	adoptPatience = 2 * time.Second
+)
+
+// letStoreFollow waits where the disk log is so far behind what an earlier agent's ring
+// held that the event log would soon overtake it. A disk that hangs is waited for once.
+func (s *sink) letStoreFollow() {
+	if s.store == nil || s.storeHangs {
+		return
+	}
+	stats := s.recorder.log.Stats()
+	if stats.Bytes < stats.Budget/2 {
+		return
+	}
+	s.recorder.log.Flush()
+	for end := time.Now().Add(adoptPatience); s.store.Behind() > max(adoptStep, stats.Records/4); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			s.storeHangs = true
+			return
+		}
 	}
 }
 

@@ -38,7 +38,7 @@ func (a *Agent) openStore() error {
 	var err error
 	a.store, err = store.New(store.Options{
 		Dir: dir, MaxBytes: int64(cfg.MaxBytes), MaxAge: cfg.MaxAge, Log: a.log, Close: closeLog,
-		Processes: a.snapshot, BootID: a.node.BootID, Numbered: numbered, Logger: a.logger,
+		Processes: a.snapshot, BootID: a.node.BootID, Numbered: numbered, Begun: a.sink.recorder.begun(), Logger: a.logger,
 	})
 	if err != nil {
 		return err
@@ -139,7 +139,7 @@ func (s *sink) reportStore(end bool) {
 	if now == told || why != nil && !end && time.Since(s.toldStoreAt) < tellStoreAgain {
 		return
 	}
-	detail := "not in the disk log: the disk was too slow"
+	detail := "not in the disk log: they came faster than they could be written"
 	if why != nil {
 		detail = "not in the disk log: " + why.Error()
 	}

@@ -142,6 +142,14 @@ func (c *Cursor) Close() {
 	delete(c.log.cursors, c.id)
 }
 
+// Behind is how many records of the log it has not come to yet. It may be called from any
+// goroutine.
+func (c *Cursor) Behind() uint64 {
+	c.log.mu.Lock()
+	defer c.log.mu.Unlock()
+	return c.log.head() - c.next
+}
+
 // ID is the number of the reader in CursorStats.
 func (c *Cursor) ID() uint64 { return c.id }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -187,6 +188,24 @@ func TestRetention(t *testing.T) {
 // where the last of it is in segments.
 func TestGaps(t *testing.T) {
 	records := someRecords(3000)
+	// Numbers that begin anew far behind: only those behind their beginning were given.
+	for begun, want := range map[uint64][]Gap{0: {{"exec", 0, 9_000_005}}, 9_000_000: {{"exec", 9_000_001, 9_000_005}}, 9_000_005: nil} {
+		s := history(t, records, 1, 0)
+		again, err := New(Options{Dir: s.opts.Dir, Log: event.NewLog(event.LogOptions{}), BootID: dayBoot,
+			Numbered: map[string]uint64{"exec": 9_000_005}, Begun: begun})
+		if err != nil {
+			t.Fatal(err)
+		}
+		again.Open()
+		again.take(nil, event.Counts{})
+		gaps := again.Gaps()
+		if begun == 0 && len(gaps) == 1 {
+			gaps[0].First = 0 // behind the last on disk
+		}
+		if !slices.Equal(gaps, want) {
+			t.Errorf("begun at %d: gaps %v, want %v", begun, gaps, want)
+		}
+	}
 	for _, closed := range []int{0, 1} {
 		s := history(t, records, 1, closed)
 		last := map[string]uint64{}

@@ -27,6 +27,7 @@ func (s *Store) findGaps() {
 		if !ok {
 			last, ok = s.lastInSegments(kind)
 		}
+		last = max(last, s.opts.Begun)
 		if numbered := s.opts.Numbered[kind]; ok && last < numbered {
 			s.health.addGap(Gap{kind, last + 1, numbered})
 		}

@@ -53,9 +53,11 @@ type Options struct {
 	// Processes returns the process table as records of kind "process": see Snapshots.
 	Processes func() []*skepv1.Record
 	// BootID is the boot that goes on, and Numbered the last number that each kind had
-	// before the first record of Log: those that the store lacks of them are Gaps.
+	// before the first record of Log: those that the store lacks of them are Gaps. Numbers
+	// up to Begun were given to nothing.
 	BootID   string
 	Numbered map[string]uint64
+	Begun    uint64
 	Logger   *slog.Logger
 }
 
@@ -101,6 +103,9 @@ func (s *Store) Open() {
 	s.cursor = s.opts.Log.Subscribe(event.SubscribeOptions{Who: "disk log"})
 	s.position = s.cursor.Position()
 }
+
+// Behind is how many records of the event log are still to be stored.
+func (s *Store) Behind() uint64 { return s.cursor.Behind() }
 
 // Run stores records until the event log is closed and read to its end; it does not end
 // before, so that the agent's own stop is stored too. ctx ends what goes on beside it.
