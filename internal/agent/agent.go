@@ -17,7 +17,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/config"
 	"github.com/skep-io/skep/internal/event"
 	"github.com/skep-io/skep/internal/flow"
@@ -76,7 +75,7 @@ type Agent struct {
 	containers *container.Table
 	kernel     *kern.Kernel
 	reader     *kern.Reader
-	signals    []kern.Signal // but that of the file sensor, which comes and goes
+	signals    signals // but those of the file sensor
 	files      *fileWatch
 	attachedNS uint64 // boot time at which all programs were attached
 	places     *placer
@@ -94,6 +93,7 @@ type Agent struct {
 	audit      io.WriteCloser
 	metrics    *metrics
 	outputs    *outputs
+	budget     *keeper
 	inForce    atomic.Pointer[config.Config] // after reloads
 	scanNeeded chan struct{}
 }
@@ -206,7 +206,7 @@ func (a *Agent) attach() error {
 			continue
 		}
 		signals, err := a.kernel.Attach(s)
-		a.signals = append(a.signals, signals...)
+		a.signals.set(s.Name, signals)
 		if err != nil {
 			return err
 		}
@@ -236,11 +236,12 @@ func (a *Agent) attach() error {
 	a.costs = newCosts(a.kernel)
 	a.sink = &sink{
 		kernel: a.kernel, costs: a.costs, processes: a.processes, flows: a.flows, containers: a.containers, places: a.places,
-		files: a.files, secrets: a.secrets, logger: a.logger, news: make(chan *skepv1.Agent), rescan: a.requestScan,
+		files: a.files, secrets: a.secrets, logger: a.logger, calls: make(chan func()), rescan: a.requestScan,
 		recorder: &recorder{node: a.node, cluster: a.options.Config.Cluster, clock: a.clock, state: state, log: a.log},
 	}
 	a.sink.queries = flowdns.New(names, a.sink.publishDNS)
-	a.traffic = newTraffic(a.kernel, a.signals, a.logger)
+	a.traffic = newTraffic(a.kernel, a.signals.rung, a.logger)
+	a.budget = newKeeper(a)
 	return nil
 }
 

@@ -26,6 +26,7 @@ func (a *Agent) openServer() error {
 		Log:         a.log,
 		Processes:   processes{identity.View{Table: a.processes, Clock: a.clock}, a.flows, a.traffic},
 		Connections: connections{a.flows, a.traffic},
+		Usage:       &usage{&a.sink.recorder.tallies, identity.View{Table: a.processes, Clock: a.clock}, a.flows, a.traffic},
 		CatchUp:     a.reader.CatchUp,
 		Status:      a.status,
 		Doctor:      func() *skepv1.GetDoctorResponse { return doctor(a.allSignals(), a.hierarchy, a.options.Config.BPFFS) },

@@ -76,6 +76,13 @@ func (c *costs) programs() []kern.ProgramStats {
 	return c.now.programs
 }
 
+// latest is the latest sample.
+func (c *costs) latest() sample {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return c.now
+}
+
 // look returns the last two samples. If statistics were off, it turns them on and waits
 // for a moment, so that the first look shows something too.
 func (c *costs) look() (old, now sample, err error) {
@@ -90,6 +97,15 @@ func (c *costs) look() (old, now sample, err error) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	return c.old, c.now, err
+}
+
+// spent is the CPU time of the process and of its programs from one sample to the next.
+func spent(from, to sample) time.Duration {
+	total := to.cpu - from.cpu
+	for _, p := range to.programs {
+		total += max(0, p.RunTime-from.of(p.ID).RunTime)
+	}
+	return total
 }
 
 func ownCPU() time.Duration {

@@ -47,12 +47,12 @@ func probeSignals(cfg config.Config, force map[string]string, logger *slog.Logge
 	defer a.kernel.Close()
 	for _, s := range a.sensors() {
 		signals, err := a.kernel.Attach(s)
-		a.signals = append(a.signals, signals...)
+		a.signals.set(s.Name, signals)
 		if err != nil {
-			return a.signals, err
+			return a.signals.all(), err
 		}
 	}
-	return a.signals, nil
+	return a.signals.all(), nil
 }
 
 // doctor reports on the host and on the ladders as they were climbed.

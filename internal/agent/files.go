@@ -30,6 +30,7 @@ type fileWatch struct {
 	mutex   sync.Mutex
 	paths   []string
 	signals []kern.Signal // none while nothing is watched
+	shed    string        // why it is; "" if it is not
 }
 
 func newFileWatch(k *kern.Kernel, logger *slog.Logger) *fileWatch {
@@ -44,7 +45,7 @@ func (w *fileWatch) set(paths []string) error {
 	defer w.mutex.Unlock()
 	if len(paths) == 0 {
 		w.kernel.Detach(files.Sensor())
-		w.paths, w.signals = nil, nil
+		w.paths, w.signals, w.shed = nil, nil, ""
 		return nil
 	}
 	if err := w.kernel.Add(files.Sensor()); err != nil {
@@ -59,6 +60,14 @@ func (w *fileWatch) set(paths []string) error {
 	if w.signals != nil {
 		return nil
 	}
+	if w.shed != "" {
+		w.signals = shedSignals(files.Sensor().Ladders, w.shed)
+		return nil
+	}
+	return w.attach()
+}
+
+func (w *fileWatch) attach() error {
 	signals, err := w.kernel.Attach(files.Sensor())
 	w.signals = signals
 	for _, s := range signals {
@@ -154,6 +163,29 @@ func (w *fileWatch) body(e *files.Event) *skepv1.FileOperation {
 	return body
 }
 
+// pause takes the programs off, and keeps in mind what to watch; resume puts them on again.
+func (w *fileWatch) pause(why string) {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	w.shed = why
+	w.kernel.Detach(files.Sensor())
+	w.signals = shedSignals(files.Sensor().Ladders, why)
+}
+
+func (w *fileWatch) resume() error {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	w.shed = ""
+	if len(w.paths) == 0 {
+		w.signals = nil
+		return nil
+	}
+	if err := w.look(); err != nil {
+		return err
+	}
+	return w.attach()
+}
+
 // ladder is the file sensor's as it was climbed.
 func (w *fileWatch) ladder() []kern.Signal {
 	w.mutex.Lock()
@@ -161,8 +193,6 @@ func (w *fileWatch) ladder() []kern.Signal {
 	return w.signals
 }
 
-func (a *Agent) allSignals() []kern.Signal {
-	return append(a.signals[:len(a.signals):len(a.signals)], a.files.ladder()...)
-}
+func (a *Agent) allSignals() []kern.Signal { return append(a.signals.all(), a.files.ladder()...) }
 
 func (a *Agent) applyFiles(now *config.Config) error { return a.files.set(now.Sensors.Files.Paths) }

@@ -86,8 +86,8 @@ func (s *sink) reportLosses() (gone, lifecycle uint64) {
 // what they would have seen, if anything, is not known.
 func (s *sink) reportMissed() {
 	stats := s.costs.programs()
-	for word := wordMissed + len(stats); word < endMissed; word++ { // of programs that were detached
-		s.recorder.state.Set(word, 0)
+	if len(stats) > 0 && !s.recorder.matches(stats) { // a sensor was attached or detached
+		s.recorder.matchMissed(stats)
 	}
 	for i, p := range stats {
 		word := wordMissed + i
@@ -106,8 +106,18 @@ func (s *sink) reportMissed() {
 	}
 }
 
-// matchMissed puts what the last agent has reported of each program where it is in the order
-// of this one, and begins at 0 for programs that it had not attached.
+// matches tells whether what was reported is in the order of these programs.
+func (r *recorder) matches(programs []kern.ProgramStats) bool {
+	for i, p := range programs[:min(len(programs), endMissed-wordMissed)] {
+		if r.state.Get(wordPrograms+i) != uint64(p.ID) {
+			return false
+		}
+	}
+	return true
+}
+
+// matchMissed puts what was reported of each program where it is in the order of now, and
+// begins at 0 for programs that were not attached then.
 func (r *recorder) matchMissed(programs []kern.ProgramStats) {
 	reported := map[uint64]uint64{}
 	for word := wordMissed; word < endMissed; word++ {

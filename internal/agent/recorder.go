@@ -47,6 +47,7 @@ type recorder struct {
 	clock   *clock
 	state   state
 	log     *event.Log
+	tallies tallies
 }
 
 // publish completes a record whose body is set, and its time too if it is one that
@@ -64,6 +65,9 @@ func (r *recorder) publish(kind event.Kind, bootNS uint64, process *skepv1.Proce
 	record.Process = process
 	if c := process.GetContainer(); c != nil {
 		record.Namespace, record.Pod = c.Namespace, c.Pod
+	}
+	if process != nil && r.tallies.some.Load() {
+		r.tallies.count(kind, record)
 	}
 	r.log.Append(kind, record)
 }

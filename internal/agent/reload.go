@@ -29,6 +29,7 @@ var parts = []part{
 	{"metrics", func(to, from *config.Config) { to.Metrics = from.Metrics }, (*Agent).applyMetrics},
 	{"ship", func(to, from *config.Config) { to.Ship = from.Ship }, (*Agent).applyShip},
 	{"sensors.files", func(to, from *config.Config) { to.Sensors.Files = from.Sensors.Files }, (*Agent).applyFiles},
+	{"limits", func(to, from *config.Config) { to.Limits = from.Limits }, (*Agent).applyLimits},
 	{"history", func(to, from *config.Config) { to.History = from.History }, (*Agent).applyHistory},
 }
 
@@ -43,11 +44,7 @@ func (a *Agent) reloads(ctx context.Context) error {
 		case <-a.options.Reload:
 		}
 		body := &skepv1.Agent{Event: "reload", Version: a.options.Version, Detail: a.reload()}
-		select {
-		case <-ctx.Done():
-			return nil
-		case a.sink.news <- body:
-		}
+		a.onReader(ctx, func() { a.tell(body) })
 	}
 }
 
@@ -130,10 +127,18 @@ func (a *Agent) applyHistory(now *config.Config) error {
 	return nil
 }
 
+// applyLimits: the budget reads them each second.
+func (a *Agent) applyLimits(now *config.Config) error {
+	limitMemory(now)
+	return nil
+}
+
 // limitMemory: most of the live heap is the log, which is bounded. Collecting less often
 // halves the agent's CPU under load; the soft limit keeps the peak where the default
 // pacing has it.
 func limitMemory(cfg *config.Config) {
 	debug.SetGCPercent(400)
-	debug.SetMemoryLimit(int64(cfg.History.MaxBytes) + 56<<20)
+	debug.SetMemoryLimit(heapLimit(cfg))
 }
+
+func heapLimit(cfg *config.Config) int64 { return int64(cfg.History.MaxBytes) + 56<<20 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/identity"
-	"github.com/skep-io/skep/internal/kern"
 	"github.com/skep-io/skep/internal/sensor/process"
 	"github.com/skep-io/skep/internal/sensor/tcp"
 )
@@ -63,7 +62,7 @@ const readerSettles = 500 * time.Millisecond
 // reconcile drops connections from the table that the kernel side does not know any more:
 // their close was lost. It asks twice, as one answer may leave out a socket that lives.
 func (a *Agent) reconcile(ctx context.Context) {
-	if rung := rungOf(a.signals, tcp.TrafficSignal); rung == nil || !tcp.CountsAll(*rung) {
+	if rung := a.signals.rung(tcp.TrafficSignal); rung == nil || !tcp.CountsAll(*rung) {
 		return
 	}
 	began, known := bootNS(), map[uint64]struct{}{}
@@ -86,18 +85,8 @@ func (a *Agent) reconcile(ctx context.Context) {
 }
 
 func (a *Agent) canScanSockets() bool {
-	rung := rungOf(a.signals, tcp.Signal)
+	rung := a.signals.rung(tcp.Signal)
 	return rung != nil && tcp.CanScan(*rung)
-}
-
-// rungOf is the rung in use for a signal, nil if there is none.
-func rungOf(signals []kern.Signal, signal string) *kern.Rung {
-	for _, s := range signals {
-		if s.Ladder.Signal == signal {
-			return s.Rung
-		}
-	}
-	return nil
 }
 
 // requestScan asks for a scan because lifecycle records were lost; it never blocks.

@@ -40,6 +40,7 @@ func (a *Agent) serve(ctx context.Context) error {
 	run(&feeding, ctx, "resolve containers", a.containers.Run)
 	run(&feeding, ctx, "look at watched paths", a.files.run)
 	run(&feeding, ctx, "measure costs", a.costs.run)
+	run(&feeding, ctx, "keep the budget", a.budget.run)
 	run(&feeding, ctx, "reload configuration", a.reloads)
 	run(&reading, readers, "serve API", func(ctx context.Context) error { return a.server.Serve(ctx, a.listeners...) })
 	run(&reading, readers, "serve metrics", func(ctx context.Context) error { return a.metrics.run(ctx, a.server) })

@@ -46,7 +46,7 @@ type sink struct {
 	logger     *slog.Logger
 	rescan     func()
 	outputs    *outputs
-	news       chan *skepv1.Agent // changes in the agent, from other goroutines
+	calls      chan func() // what other goroutines want done on this one
 
 	losses     kern.Losses
 	second     time.Time
@@ -304,8 +304,8 @@ func (s *sink) Flush() {
 		s.reportFull()
 	}
 	select {
-	case body := <-s.news:
-		s.recorder.tell(body)
+	case call := <-s.calls:
+		call()
 	default:
 	}
 	s.queries.Expire(bootNS())

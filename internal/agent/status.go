@@ -37,6 +37,8 @@ func (a *Agent) status() *skepv1.GetStatusResponse {
 		AgentCpu:   durationpb.New(ownCPU()),
 		Signals:    signalStatus(a.allSignals()),
 
+		Budget: a.budget.status(),
+
 		ArgsRedacted: a.secrets.Count(), Outputs: a.outputs.status(),
 	}
 	if a.store != nil {
@@ -160,7 +162,9 @@ func signalStatus(signals []kern.Signal) []*skepv1.SignalStatus {
 			status.Limits = append(status.Limits[:len(status.Limits):len(status.Limits)],
 				"ends with the agent: before Linux 5.15 such links cannot be pinned; what a reload has attached is pinned from the next start on")
 		}
-		if s.Rung == nil || s.Rung.Name != s.Ladder.Rungs[0].Name {
+		if isShed(s) {
+			status.Advice = "it comes back when there is room below limits in skep.yaml; raise them to have it sooner"
+		} else if s.Rung == nil || s.Rung.Name != s.Ladder.Rungs[0].Name {
 			status.Advice = s.Ladder.Advice
 		}
 		for _, r := range s.Reports {

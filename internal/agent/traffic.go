@@ -20,7 +20,7 @@ const trafficKeeps = time.Second
 // somebody asks for it: no event costs anything for it.
 type traffic struct {
 	iterate  func(program string) ([]byte, error)
-	programs []string // none where the kernel cannot tell
+	programs func() []string // none where the kernel cannot tell
 	logger   *slog.Logger
 
 	mutex sync.Mutex // held while the kernel is asked: the others wait for the same answer
@@ -28,12 +28,14 @@ type traffic struct {
 	until time.Time
 }
 
-func newTraffic(k *kern.Kernel, signals []kern.Signal, logger *slog.Logger) *traffic {
-	t := &traffic{iterate: k.Iterate, logger: logger}
-	if rung := rungOf(signals, tcp.TrafficSignal); rung != nil {
-		t.programs = rung.Programs
-	}
-	return t
+// newTraffic asks rung for the rung in use of a signal.
+func newTraffic(k *kern.Kernel, rung func(signal string) *kern.Rung, logger *slog.Logger) *traffic {
+	return &traffic{iterate: k.Iterate, logger: logger, programs: func() []string {
+		if r := rung(tcp.TrafficSignal); r != nil {
+			return r.Programs
+		}
+		return nil
+	}}
 }
 
 // recent is an answer that is at most a second old.
@@ -56,7 +58,7 @@ func (t *traffic) recent() flow.Traffic {
 func (t *traffic) read() (flow.Traffic, error) {
 	at := bootNS()
 	var raw []byte
-	for _, program := range t.programs {
+	for _, program := range t.programs() {
 		out, err := t.iterate(program)
 		if err != nil {
 			return flow.Traffic{}, err

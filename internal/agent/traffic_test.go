@@ -17,7 +17,7 @@ import (
 func TestTrafficIsShared(t *testing.T) {
 	asked := map[string]int{}
 	var fails error
-	traffic := &traffic{programs: []string{"stored", "hashed"}, logger: slog.New(slog.DiscardHandler)}
+	traffic := &traffic{programs: func() []string { return []string{"stored", "hashed"} }, logger: slog.New(slog.DiscardHandler)}
 	traffic.iterate = func(program string) ([]byte, error) {
 		asked[program]++ // one asker at a time, or the race detector sees it
 		time.Sleep(10 * time.Millisecond)
@@ -54,7 +54,7 @@ func TestTrafficIsShared(t *testing.T) {
 }
 
 func TestTrafficUnavailable(t *testing.T) {
-	traffic := &traffic{logger: slog.New(slog.DiscardHandler)}
+	traffic := &traffic{programs: func() []string { return nil }, logger: slog.New(slog.DiscardHandler)}
 	if got := traffic.recent(); len(got.Of) != 0 {
 		t.Errorf("without programs: %+v", got)
 	}

@@ -156,6 +156,8 @@ func (v *sheet) advice(text string) {
 func (v *sheet) signal(s *skepv1.SignalStatus) {
 	mark, rung := v.screen.paint(green, "ok  "), s.GetRung()
 	switch {
+	case isShed(s):
+		mark, rung = v.screen.paint(loud, "shed"), s.GetRungs()[0].GetReason()
 	case !s.GetAvailable():
 		mark, rung = v.screen.paint(loud, "none"), "no rung works here"
 	case len(s.GetLimits()) > 0 && !onBestRung(s):
@@ -163,7 +165,7 @@ func (v *sheet) signal(s *skepv1.SignalStatus) {
 	}
 	fmt.Fprintf(v, "  %s  %s: %s\n", mark, event.Printable(strings.TrimSpace(s.GetSignal()+" "+intent(s))), event.Printable(rung))
 	for _, r := range s.GetRungs() {
-		if r.GetState() != "used" && r.GetState() != "skipped" {
+		if r.GetState() != "used" && r.GetState() != "skipped" && r.GetState() != "shed" {
 			fmt.Fprintf(v, "        not %s: %s\n", event.Printable(r.GetName()), event.Printable(or(r.GetReason(), r.GetState())))
 		}
 	}
@@ -171,6 +173,11 @@ func (v *sheet) signal(s *skepv1.SignalStatus) {
 		fmt.Fprintf(v, "        cannot: %s\n", event.Printable(l))
 	}
 	v.advice(s.GetAdvice())
+}
+
+// isShed tells of a signal whose sensor the agent has detached to keep its budget.
+func isShed(s *skepv1.SignalStatus) bool {
+	return !s.GetAvailable() && len(s.GetRungs()) > 0 && s.GetRungs()[0].GetState() == "shed"
 }
 
 func onBestRung(s *skepv1.SignalStatus) bool {

@@ -132,6 +132,22 @@ func (f *fakeAgent) ListConnections(_ context.Context, req *skepv1.ListConnectio
 	return &skepv1.ListConnectionsResponse{Connections: sampleConnections()}, nil
 }
 
+func (f *fakeAgent) Top(ctx context.Context, req *skepv1.TopRequest, s *connect.ServerStream[skepv1.TopResponse]) error {
+	f.note("Top", req)
+	if err := misbehave(req.GetFilter().GetWhere()); err != nil {
+		return err
+	}
+	for range 2 {
+		if err := s.Send(sampleTop()); err != nil {
+			return err
+		}
+	}
+	if req.GetFilter().GetWhere() == "hang" {
+		<-ctx.Done()
+	}
+	return nil
+}
+
 func (f *fakeAgent) CountRecords(_ context.Context, req *skepv1.CountRecordsRequest) (*skepv1.CountRecordsResponse, error) {
 	f.note("CountRecords", req)
 	return &skepv1.CountRecordsResponse{}, nil
@@ -310,6 +326,18 @@ func sampleConnections() []*skepv1.ConnectionInfo {
 	}
 }
 
+func sampleTop() *skepv1.TopResponse {
+	web := sampleProcess(80, "nginx")
+	web.Container = &skepv1.Container{Id: webID, Name: "web", Image: "nginx:1"}
+	evil := sampleProcess(666, "ev\x1bil")
+	evil.Exe = "/tmp/" + hostile
+	return &skepv1.TopResponse{Time: timestamppb.New(sampleTime), Measured: durationpb.New(2 * time.Second), Matching: 7, Uncounted: 5, Rows: []*skepv1.TopRow{
+		{Process: evil, Processes: 1, Events: 1234.5},
+		{Process: web, Processes: 1, Events: 20, Connections: 12, Connects: 3.5, BytesSent: 1536, BytesReceived: 34 << 20, Cpu: 0.25},
+		{Process: sampleProcess(100, "sh"), Processes: 1, Events: 1, Connections: 40, Cpu: 0.5},
+	}, Total: &skepv1.TopRow{Processes: 9, Events: 2000, Connections: 52, Connects: 3.5, BytesSent: 1536, BytesReceived: 34 << 20, Cpu: 0.75}}
+}
+
 func sampleStatus() *skepv1.GetStatusResponse {
 	return &skepv1.GetStatusResponse{Version: "v0.1.0", NodeId: nodeID, BootId: bootID, NodeName: "alpha",
 		Uptime:    durationpb.New(3*time.Hour + 4*time.Minute),
@@ -319,8 +347,11 @@ func sampleStatus() *skepv1.GetStatusResponse {
 		Processes: &skepv1.TableStatus{Entries: 321, Capacity: 32768}, Memory: &skepv1.MemoryStatus{ResidentBytes: 30 << 20, KernelMapsBytes: 20 << 20},
 		Programs: []*skepv1.ProgramStatus{{Name: "skep_exec", Hook: "tp_btf/sched_process_exec", Runs: 5000, NsPerRun: 812, RunsPerSecond: 12.5, CpuShare: 0.0001}},
 		AgentCpu: durationpb.New(1500 * time.Millisecond), AgentCpuShare: 0.01, ProgramsCpuShare: 0.002,
+		Budget: &skepv1.BudgetStatus{CpuLimit: 0.03, Cpu: 0.041, MemoryLimitBytes: 150 << 20, MemoryBytes: 50 << 20, Exhausted: true, Sensors: []*skepv1.SensorBudget{
+			{Sensor: "files", Kinds: []string{"file"}}, {Sensor: "tcp", Kinds: []string{"connect", "close"}, Shed: true, Since: timestamppb.Now(), Reason: "too much " + hostile}}},
 		Subscribers: []*skepv1.Subscriber{{Id: 1, Who: "uid 0", Since: timestamppb.New(sampleTime), Delivered: 9, Filter: hostile}},
-		Signals:     []*skepv1.SignalStatus{{Signal: "exec", Intent: "see", Rung: "tp_btf", Available: true, Limits: []string{"x"}}}}
+		Signals: []*skepv1.SignalStatus{{Signal: "exec", Intent: "see", Rung: "tp_btf", Available: true, Limits: []string{"x"}},
+			{Signal: "tcp", Intent: "see", Rungs: []*skepv1.RungStatus{{Name: "fexit", State: "shed", Reason: "over"}}}}}
 }
 
 func sampleDoctor(ok bool) *skepv1.GetDoctorResponse {

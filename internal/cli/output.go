@@ -19,8 +19,12 @@ func outputFlag(cmd *cobra.Command, into *string, standard string, allowed ...st
 }
 
 func checkOutput(output string, allowed ...string) error {
-	if !slices.Contains(allowed, output) {
-		return usage("-o %q: must be one of %s", output, strings.Join(allowed, ", "))
+	return oneOf("-o", output, allowed)
+}
+
+func oneOf(flag, given string, allowed []string) error {
+	if !slices.Contains(allowed, given) {
+		return usage("%s %q: must be one of %s", flag, given, strings.Join(allowed, ", "))
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,7 +19,8 @@ import (
 
 const statusLong = `Show how the agent is: version and uptime, records received and lost per kind,
 subscribers, tables, memory (its own and in kernel maps) and, for each BPF
-program, its hook, runs a second, time a run and share of one CPU.
+program, its hook, runs a second, time a run and share of one CPU. With limits
+in skep.yaml also how the agent stands to them, and which sensors it has shed.
 
 With -o json the whole status is one object; --watch prints one per second.
 Exit status as in "skep --help".`
@@ -98,6 +100,14 @@ func (a *app) statusPage(s *skepv1.GetStatusResponse) string {
 	v.line("CPU", fmt.Sprintf("agent %s, programs %s of one CPU; %s since start", formatShare(s.GetAgentCpuShare()),
 		formatShare(s.GetProgramsCpuShare()), formatDuration(s.GetAgentCpu().AsDuration())))
 	v.line("Memory", formatBytes(s.GetMemory().GetResidentBytes())+" resident, "+formatBytes(s.GetMemory().GetKernelMapsBytes())+" in kernel maps")
+	if b := s.GetBudget(); b != nil {
+		v.line("Budget", budgetLine(b))
+		for _, sensor := range b.GetSensors() {
+			if sensor.GetShed() {
+				v.line("", v.screen.paint(loud, "shed")+" "+shedLine(sensor, v.now))
+			}
+		}
+	}
 	for _, t := range []struct {
 		name string
 		t    *skepv1.TableStatus
@@ -120,6 +130,26 @@ func (a *app) statusPage(s *skepv1.GetStatusResponse) string {
 	v.table("Programs", programTable(s.GetPrograms()), width)
 	v.table("Signals", signalTable(s.GetSignals()), width)
 	return v.String()
+}
+
+func budgetLine(b *skepv1.BudgetStatus) string {
+	var parts []string
+	if b.GetCpuLimit() > 0 {
+		parts = append(parts, fmt.Sprintf("CPU %s of %s", formatShare(b.GetCpu()), formatShare(b.GetCpuLimit())))
+	}
+	if b.GetMemoryLimitBytes() > 0 {
+		parts = append(parts, fmt.Sprintf("memory %s of %s", formatBytes(b.GetMemoryBytes()), formatBytes(b.GetMemoryLimitBytes())))
+	}
+	line := or(strings.Join(parts, ", "), "no limits")
+	if b.GetExhausted() {
+		line += "; over it with all shed that may be: raise limits in skep.yaml"
+	}
+	return line
+}
+
+func shedLine(s *skepv1.SensorBudget, now time.Time) string {
+	return event.Printable(fmt.Sprintf("%s for %s (%s): %s", s.GetSensor(), formatAge(now.Sub(s.GetSince().AsTime())),
+		strings.Join(s.GetKinds(), ", "), s.GetReason()))
 }
 
 func storeLine(st *skepv1.StoreStatus, now time.Time) string {
@@ -224,6 +254,9 @@ func signalTable(signals []*skepv1.SignalStatus) *table {
 		rung := text(event.Printable(s.GetRung()))
 		if !s.GetAvailable() {
 			rung = painted(red, "none")
+			if isShed(s) {
+				rung = painted(red, "shed")
+			}
 		}
 		limits := "-"
 		if n := len(s.GetLimits()); n > 0 {

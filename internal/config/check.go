@@ -51,6 +51,8 @@ func (d *decoder) check(c *Config) {
 		{"tables.exited_processes", between(c.Tables.ExitedProcesses, 0, 1<<20)},
 		{"sensors.dns.ports", serverPorts(c.Sensors.DNS.Ports)},
 		{"sensors.files.paths", watchedPaths(c.Sensors.Files.Paths)},
+		{"limits.cpu", cpuLimit(c.Limits.CPU)},
+		{"limits.memory", memoryLimit(c.Limits.Memory)},
 		{"containers.sockets", each(c.Containers.Sockets, socketPath)},
 		{"redact.names", atMost(len(c.Redact.Names), 256)},
 		{"redact.args", atMost(len(c.Redact.Args), 256)},

@@ -41,6 +41,7 @@ type Config struct {
 	Rings      Rings      `yaml:"rings"`
 	Tables     Tables     `yaml:"tables"`
 	Sensors    Sensors    `yaml:"sensors"`
+	Limits     Limits     `yaml:"limits"`
 	Containers Containers `yaml:"containers"`
 	Redact     Redact     `yaml:"redact"`
 	// Ship has the outputs by their names.

@@ -233,6 +233,8 @@ func set(n ast.Node, into any) error {
 		return setInt(n, into)
 	case *Size:
 		return setSize(n, into)
+	case *Share:
+		return setShare(n, into)
 	case *time.Duration:
 		return setDuration(n, into)
 	}
@@ -318,6 +320,15 @@ func setDuration(n ast.Node, into *time.Duration) error {
 
 func setSize(n ast.Node, into *Size) error {
 	s, err := ParseSize(text(n))
+	if err != nil {
+		return fmt.Errorf("must be %w, not %q", err, text(n))
+	}
+	*into = s
+	return nil
+}
+
+func setShare(n ast.Node, into *Share) error {
+	s, err := ParseShare(text(n))
 	if err != nil {
 		return fmt.Errorf("must be %w, not %q", err, text(n))
 	}

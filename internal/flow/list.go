@@ -47,6 +47,32 @@ func (t *Table) Of(processID string, traffic Traffic) []*skepv1.ConnectionInfo {
 	return t.infos(all, traffic)
 }
 
+// Carried is how many open connections a process has, and what they have carried so far
+// where that is known.
+type Carried struct {
+	Connections    int
+	Sent, Received uint64
+}
+
+// Carried returns it by process id, of each process that has a connection.
+func (t *Table) Carried(traffic Traffic) map[string]Carried {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	all := make(map[string]Carried, len(t.owners))
+	for id, o := range t.owners {
+		if o.connections == 0 {
+			continue // it listens only
+		}
+		sum := Carried{Connections: o.connections}
+		for c := o.first; c != nil; c = c.behind {
+			n := traffic.Of[c.socket.ID]
+			sum.Sent, sum.Received = sum.Sent+n.BytesSent, sum.Received+n.BytesReceived
+		}
+		all[id] = sum
+	}
+	return all
+}
+
 // CountByProcess returns how many open connections, not counting listeners, a process owns.
 func (t *Table) CountByProcess(processID string) int {
 	t.mu.RLock()

@@ -98,6 +98,8 @@ func (k *Kernel) outdate(ladder Ladder, used *Rung) {
 	if !k.adopted {
 		return
 	}
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
 	for i := range ladder.Rungs {
 		if rung := &ladder.Rungs[i]; rung.Name != used.Name {
 			k.outdated = append(k.outdated, k.linkDir(ladder, rung))

@@ -165,7 +165,8 @@ func (k *Kernel) attach(rung *Rung, spec *ebpf.ProgramSpec, program *ebpf.Progra
 	switch spec.Type {
 	case ebpf.Tracing:
 		if spec.AttachType == ebpf.AttachTraceIter {
-			return link.AttachIter(link.IterOptions{Program: program, Map: k.maps[rung.Over[spec.Name]]})
+			over, _ := k.Map(rung.Over[spec.Name]) // nil for what goes over no map
+			return link.AttachIter(link.IterOptions{Program: program, Map: over})
 		}
 		return link.AttachTracing(link.TracingOptions{Program: program})
 	case ebpf.RawTracepoint:

@@ -44,7 +44,7 @@ type Kernel struct {
 	dir      string // of pins; "" if private
 	specs    map[string]*ebpf.CollectionSpec
 	maps     map[string]*ebpf.Map
-	mutex    sync.Mutex // of programs and maps, which Add and Detach change while others look
+	mutex    sync.Mutex // of what Add, Attach and Detach change while others look
 	programs []*Program
 	rescues  []Rescue
 	loose    map[string]bool // sensors that were added: nothing of theirs is pinned
@@ -103,8 +103,10 @@ func (k *Kernel) parse(sensors []Sensor) error {
 				m.MaxEntries = n
 			}
 		}
+		k.mutex.Lock()
 		k.specs[s.Name] = spec
 		k.rescues = append(k.rescues, s.Rescues...)
+		k.mutex.Unlock()
 	}
 	return nil
 }

@@ -69,7 +69,9 @@ func (k *Kernel) loadWave(spec *ebpf.CollectionSpec, names []string, loaded map[
 
 // specOf is the object with the named programs only, and with its constants set.
 func (k *Kernel) specOf(s Sensor, names []string, config map[string]any) (*ebpf.CollectionSpec, error) {
+	k.mutex.Lock()
 	spec := k.specs[s.Name].Copy()
+	k.mutex.Unlock()
 	for name := range spec.Programs {
 		if !slices.Contains(names, name) {
 			delete(spec.Programs, name)

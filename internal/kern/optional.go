@@ -29,7 +29,9 @@ func (k *Kernel) Add(s Sensor) error {
 			for _, m := range made {
 				m.Close()
 			}
+			k.mutex.Lock()
 			delete(k.specs, s.Name)
+			k.mutex.Unlock()
 			return fmt.Errorf("create map %s: %w%s", name, err, memlockHint(err))
 		}
 		made[name] = m
@@ -43,8 +45,8 @@ func (k *Kernel) Add(s Sensor) error {
 	return nil
 }
 
-// Detach takes the programs of a sensor off, for good. Its maps stay until the agent ends,
-// and it may be attached again.
+// Detach takes the programs of a sensor off, and their pins away. Its maps stay until the
+// agent ends, and it may be attached again.
 func (k *Kernel) Detach(s Sensor) {
 	k.mutex.Lock()
 	defer k.mutex.Unlock()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -121,12 +122,19 @@ func (k *Kernel) unrescued(program string, misses map[string]uint64) uint64 {
 }
 
 // forgetRescues begins anew for a program that is about to be attached anew: its misses
-// begin at 0, and the counter of what another has made good may be in an adopted map.
+// begin at 0, and the counter of what another has made good may be from before: in an
+// adopted map, or of a sensor that was detached.
 func (k *Kernel) forgetRescues(program string) error {
-	for _, r := range k.rescues {
-		m := k.maps[r.Counter]
-		if r.Program != program || m == nil || !k.adopted {
+	k.mutex.Lock()
+	rescues := slices.Clone(k.rescues)
+	k.mutex.Unlock()
+	for _, r := range rescues {
+		if r.Program != program {
 			continue
+		}
+		m, err := k.Map(r.Counter)
+		if err != nil {
+			continue // there is none on this rung
 		}
 		cpus, err := ebpf.PossibleCPU()
 		if err == nil {

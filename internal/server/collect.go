@@ -29,6 +29,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	samples := samples{}
 	status := c.server.status()
 	samples.agent(status)
+	samples.budget(status.GetBudget())
 	samples.events(status)
 	samples.subscribers(status.GetSubscribers())
 	samples.outputs(status.GetOutputs())
@@ -72,6 +73,35 @@ func (s samples) agent(st *skepv1.GetStatusResponse) {
 	s.add(metricAgentCPU, st.GetAgentCpu().AsDuration().Seconds())
 	s.add(metricAgentShare, st.GetAgentCpuShare())
 	s.add(metricProgramsShare, st.GetProgramsCpuShare())
+}
+
+func (s samples) budget(b *skepv1.BudgetStatus) {
+	if b == nil {
+		return
+	}
+	if b.GetCpuLimit() > 0 {
+		s.add(metricCPULimit, b.GetCpuLimit())
+		s.add(metricCPUHeld, b.GetCpu())
+	}
+	if b.GetMemoryLimitBytes() > 0 {
+		s.add(metricMemoryLimit, float64(b.GetMemoryLimitBytes()))
+		s.add(metricMemoryHeld, float64(b.GetMemoryBytes()))
+	}
+	s.add(metricExhausted, oneIf(b.GetExhausted()))
+	for _, sensor := range b.GetSensors() {
+		s.add(metricShed, oneIf(sensor.GetShed()), sensor.GetSensor())
+		if since := sensor.GetSince(); since != nil {
+			s.add(metricShedSince, float64(since.AsTime().UnixNano())/1e9, sensor.GetSensor())
+		}
+		s.add(metricSheds, float64(sensor.GetTimes()), sensor.GetSensor())
+	}
+}
+
+func oneIf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func (s samples) events(st *skepv1.GetStatusResponse) {
@@ -170,11 +200,7 @@ func (s samples) programs(list []*skepv1.ProgramStatus) {
 
 func (s samples) signals(list []*skepv1.SignalStatus) {
 	for _, sig := range list {
-		available := 0.0
-		if sig.GetAvailable() {
-			available = 1
-		}
-		s.add(metricSignal, available, sig.GetSignal(), sig.GetIntent(), sig.GetRung())
+		s.add(metricSignal, oneIf(sig.GetAvailable()), sig.GetSignal(), sig.GetIntent(), sig.GetRung())
 	}
 }
 

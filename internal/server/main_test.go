@@ -51,6 +51,7 @@ type agent struct {
 	processes   []*skepv1.ProcessInfo
 	connections []*skepv1.ConnectionInfo
 	status      func() *skepv1.GetStatusResponse
+	usage       *fakeUsage
 	stop        func()
 }
 
@@ -66,11 +67,12 @@ func newAgent(t testing.TB, change ...func(*Deps)) *agent {
 	a := &agent{
 		log: event.NewLog(event.LogOptions{Bytes: 1 << 20}), audit: &lines{},
 		status: func() *skepv1.GetStatusResponse { return &skepv1.GetStatusResponse{Version: "test"} },
+		usage:  &fakeUsage{},
 	}
 	key := make([]byte, 32)
 	rand.Read(key)
 	deps := Deps{
-		Node: Node{ID: "node-1", BootID: "boot-1", Name: "host-1"}, Log: a.log, Processes: (*processTable)(a), Connections: (*connectionTable)(a),
+		Node: Node{ID: "node-1", BootID: "boot-1", Name: "host-1"}, Log: a.log, Processes: (*processTable)(a), Connections: (*connectionTable)(a), Usage: a.usage,
 		Status: func() *skepv1.GetStatusResponse { return a.status() },
 		Doctor: func() *skepv1.GetDoctorResponse { return &skepv1.GetDoctorResponse{Ok: true} },
 		Diagnostics: func() *skepv1.GetDiagnosticsResponse {

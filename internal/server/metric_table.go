@@ -26,6 +26,15 @@ var (
 	metricAgentShare    = gauge("skep_agent_cpu_ratio", "Share of one CPU that the agent's process used in the last interval.")
 	metricProgramsShare = gauge("skep_programs_cpu_ratio", "Share of one CPU that all BPF programs used in the last interval.")
 
+	metricCPULimit    = gauge("skep_budget_cpu_limit_ratio", "What the agent and its programs may take of one CPU; absent without a limit.")
+	metricCPUHeld     = gauge("skep_budget_cpu_ratio", "What the agent and its programs take of one CPU, as it is held against the limit.")
+	metricMemoryLimit = gauge("skep_budget_memory_limit_bytes", "Memory that the agent and its maps may take; absent without a limit.")
+	metricMemoryHeld  = gauge("skep_budget_memory_bytes", "Memory that the agent and its maps take, as it is held against the limit.")
+	metricExhausted   = gauge("skep_budget_exhausted", "1 if the agent is over a limit and has nothing left to shed.")
+	metricShed        = gauge("skep_sensor_shed", "1 if a sensor is detached for now to keep the budget.", "sensor")
+	metricShedSince   = gauge("skep_sensor_shed_time_seconds", "Since when a sensor is shed, in seconds since the Unix epoch.", "sensor")
+	metricSheds       = counter("skep_sensor_sheds_total", "How often a sensor was shed.", "sensor")
+
 	metricEvents    = counter("skep_events_total", "Events that the agent received.", "kind")
 	metricMissed    = counter("skep_events_missed_total", "Events that were lost before the agent, at all places together.", "kind")
 	metricLost      = counter("skep_events_lost_total", "Events that were lost, by place.", "place", "kind")
@@ -79,6 +88,7 @@ var (
 
 var allMetrics = []*metric{
 	metricInfo, metricStart, metricUptime, metricAgentCPU, metricAgentShare, metricProgramsShare,
+	metricCPULimit, metricCPUHeld, metricMemoryLimit, metricMemoryHeld, metricExhausted, metricShed, metricShedSince, metricSheds,
 	metricEvents, metricMissed, metricLost, metricEventRate, metricRedacted,
 	metricSubscribers, metricDelivered, metricSubscriberLost, metricSubscriberSince,
 	metricShipped, metricShipLost, metricShipFailures,

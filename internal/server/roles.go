@@ -26,6 +26,7 @@ var required = map[string]skepv1.Role{
 	skepv1connect.AgentServiceListProcessesProcedure:   skepv1.Role_ROLE_VIEW,
 	skepv1connect.AgentServiceGetProcessProcedure:      skepv1.Role_ROLE_VIEW,
 	skepv1connect.AgentServiceListConnectionsProcedure: skepv1.Role_ROLE_VIEW,
+	skepv1connect.AgentServiceTopProcedure:             skepv1.Role_ROLE_VIEW,
 	skepv1connect.AgentServiceExportProcedure:          skepv1.Role_ROLE_VIEW,
 	skepv1connect.AgentServiceGetDiagnosticsProcedure:  skepv1.Role_ROLE_VIEW,
 	skepv1connect.AgentServiceGetIdentityProcedure:     skepv1.Role_ROLE_VIEW,

@@ -38,6 +38,23 @@ type Connections interface {
 	Counted(closed bool) []*skepv1.ConnectionInfo
 }
 
+// Usage measures what processes do.
+type Usage interface {
+	// Begin starts a measurement for one reader.
+	Begin() Meter
+}
+
+// Meter is for one goroutine.
+type Meter interface {
+	// Take returns a row for each process that did something since the last Take, or Begin,
+	// and how long that was. Where a row has rates it has what there was in all; CPU in seconds.
+	// Records that it had no room for are uncounted. The rows are the caller's, the processes
+	// in them are not.
+	Take() (rows []*skepv1.TopRow, measured time.Duration, uncounted uint64)
+	// End frees what it holds.
+	End()
+}
+
 // Node is what every record says about where it comes from.
 type Node struct{ ID, BootID, Name string }
 
@@ -47,6 +64,7 @@ type Deps struct {
 	Log         *event.Log
 	Processes   Processes
 	Connections Connections
+	Usage       Usage
 	// Store is nil for an agent without a disk log.
 	Store Store
 	// CatchUp returns once Log and the tables have what happened before it was called, or
@@ -98,8 +116,8 @@ var _ skepv1connect.AgentServiceHandler = (*Server)(nil)
 // New makes a server. It does no I/O.
 func New(deps Deps) (*Server, error) {
 	switch {
-	case deps.Log == nil, deps.Processes == nil, deps.Connections == nil, deps.Status == nil, deps.Doctor == nil, deps.Diagnostics == nil:
-		return nil, errors.New("make server: Log, Processes, Connections, Status, Doctor and Diagnostics are all needed")
+	case deps.Log == nil, deps.Processes == nil, deps.Connections == nil, deps.Usage == nil, deps.Status == nil, deps.Doctor == nil, deps.Diagnostics == nil:
+		return nil, errors.New("make server: Log, Processes, Connections, Usage, Status, Doctor and Diagnostics are all needed")
 	case len(deps.TokenKey) < minTokenKey:
 		return nil, fmt.Errorf("make server: the token key has %d bytes, it needs %d", len(deps.TokenKey), minTokenKey)
 	}

@@ -43,6 +43,11 @@ var layers = []rule{
 		example: "internal/redact -> internal/event",
 	},
 	{
+		who: []string{"internal/budget"}, mayNot: ours,
+		why:     "budget decides from figures alone, so that its pace is tested without a clock and a kernel",
+		example: "internal/budget -> internal/kern",
+	},
+	{
 		who: []string{"internal/durable"}, mayNot: ours,
 		why:     "durable writes files and knows nothing of what is in them",
 		example: "internal/durable -> internal/event",

@@ -638,7 +638,9 @@ type GetStatusResponse struct {
 	// Arguments in which a secret was replaced since the agent started.
 	ArgsRedacted uint64 `protobuf:"varint,40,opt,name=args_redacted,json=argsRedacted,proto3" json:"args_redacted,omitempty"`
 	// Where records are sent on.
-	Outputs       []*OutputStatus `protobuf:"bytes,41,rep,name=outputs,proto3" json:"outputs,omitempty"`
+	Outputs []*OutputStatus `protobuf:"bytes,41,rep,name=outputs,proto3" json:"outputs,omitempty"`
+	// What the agent may cost, and what it has shed; absent without limits.
+	Budget        *BudgetStatus `protobuf:"bytes,42,opt,name=budget,proto3" json:"budget,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -820,6 +822,190 @@ func (x *GetStatusResponse) GetOutputs() []*OutputStatus {
 	return nil
 }
 
+func (x *GetStatusResponse) GetBudget() *BudgetStatus {
+	if x != nil {
+		return x.Budget
+	}
+	return nil
+}
+
+// BudgetStatus is how the agent stands to its limits.
+type BudgetStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Share of one CPU, and bytes; 0: no limit.
+	CpuLimit         float64 `protobuf:"fixed64,1,opt,name=cpu_limit,json=cpuLimit,proto3" json:"cpu_limit,omitempty"`
+	MemoryLimitBytes uint64  `protobuf:"varint,2,opt,name=memory_limit_bytes,json=memoryLimitBytes,proto3" json:"memory_limit_bytes,omitempty"`
+	// What is held against them: the agent's process and its programs, over the last seconds.
+	// 0 where there is no limit.
+	Cpu         float64 `protobuf:"fixed64,3,opt,name=cpu,proto3" json:"cpu,omitempty"`
+	MemoryBytes uint64  `protobuf:"varint,4,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	// Over a limit, and nothing is left to shed.
+	Exhausted bool `protobuf:"varint,5,opt,name=exhausted,proto3" json:"exhausted,omitempty"`
+	// The sensors that may be shed, in the order in which they are.
+	Sensors       []*SensorBudget `protobuf:"bytes,6,rep,name=sensors,proto3" json:"sensors,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BudgetStatus) Reset() {
+	*x = BudgetStatus{}
+	mi := &file_skep_v1_agent_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BudgetStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BudgetStatus) ProtoMessage() {}
+
+func (x *BudgetStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_agent_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BudgetStatus.ProtoReflect.Descriptor instead.
+func (*BudgetStatus) Descriptor() ([]byte, []int) {
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *BudgetStatus) GetCpuLimit() float64 {
+	if x != nil {
+		return x.CpuLimit
+	}
+	return 0
+}
+
+func (x *BudgetStatus) GetMemoryLimitBytes() uint64 {
+	if x != nil {
+		return x.MemoryLimitBytes
+	}
+	return 0
+}
+
+func (x *BudgetStatus) GetCpu() float64 {
+	if x != nil {
+		return x.Cpu
+	}
+	return 0
+}
+
+func (x *BudgetStatus) GetMemoryBytes() uint64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
+func (x *BudgetStatus) GetExhausted() bool {
+	if x != nil {
+		return x.Exhausted
+	}
+	return false
+}
+
+func (x *BudgetStatus) GetSensors() []*SensorBudget {
+	if x != nil {
+		return x.Sensors
+	}
+	return nil
+}
+
+type SensorBudget struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Sensor string                 `protobuf:"bytes,1,opt,name=sensor,proto3" json:"sensor,omitempty"`
+	// The kinds of records that come from it.
+	Kinds []string `protobuf:"bytes,2,rep,name=kinds,proto3" json:"kinds,omitempty"`
+	// Not attached for now; since when and why.
+	Shed   bool                   `protobuf:"varint,3,opt,name=shed,proto3" json:"shed,omitempty"`
+	Since  *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	Reason string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// How often it was shed since the agent started.
+	Times         uint64 `protobuf:"varint,6,opt,name=times,proto3" json:"times,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SensorBudget) Reset() {
+	*x = SensorBudget{}
+	mi := &file_skep_v1_agent_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SensorBudget) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SensorBudget) ProtoMessage() {}
+
+func (x *SensorBudget) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_agent_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SensorBudget.ProtoReflect.Descriptor instead.
+func (*SensorBudget) Descriptor() ([]byte, []int) {
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *SensorBudget) GetSensor() string {
+	if x != nil {
+		return x.Sensor
+	}
+	return ""
+}
+
+func (x *SensorBudget) GetKinds() []string {
+	if x != nil {
+		return x.Kinds
+	}
+	return nil
+}
+
+func (x *SensorBudget) GetShed() bool {
+	if x != nil {
+		return x.Shed
+	}
+	return false
+}
+
+func (x *SensorBudget) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *SensorBudget) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *SensorBudget) GetTimes() uint64 {
+	if x != nil {
+		return x.Times
+	}
+	return 0
+}
+
 // StoreStatus is how the disk log is.
 type StoreStatus struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -846,7 +1032,7 @@ type StoreStatus struct {
 
 func (x *StoreStatus) Reset() {
 	*x = StoreStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[8]
+	mi := &file_skep_v1_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -858,7 +1044,7 @@ func (x *StoreStatus) String() string {
 func (*StoreStatus) ProtoMessage() {}
 
 func (x *StoreStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[8]
+	mi := &file_skep_v1_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -871,7 +1057,7 @@ func (x *StoreStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreStatus.ProtoReflect.Descriptor instead.
 func (*StoreStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{8}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StoreStatus) GetDirectory() string {
@@ -965,7 +1151,7 @@ type KindStatus struct {
 
 func (x *KindStatus) Reset() {
 	*x = KindStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[9]
+	mi := &file_skep_v1_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -977,7 +1163,7 @@ func (x *KindStatus) String() string {
 func (*KindStatus) ProtoMessage() {}
 
 func (x *KindStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[9]
+	mi := &file_skep_v1_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -990,7 +1176,7 @@ func (x *KindStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KindStatus.ProtoReflect.Descriptor instead.
 func (*KindStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{9}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *KindStatus) GetKind() string {
@@ -1033,7 +1219,7 @@ type LossCount struct {
 
 func (x *LossCount) Reset() {
 	*x = LossCount{}
-	mi := &file_skep_v1_agent_proto_msgTypes[10]
+	mi := &file_skep_v1_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1045,7 +1231,7 @@ func (x *LossCount) String() string {
 func (*LossCount) ProtoMessage() {}
 
 func (x *LossCount) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[10]
+	mi := &file_skep_v1_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1058,7 +1244,7 @@ func (x *LossCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LossCount.ProtoReflect.Descriptor instead.
 func (*LossCount) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{10}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *LossCount) GetPlace() string {
@@ -1096,7 +1282,7 @@ type Subscriber struct {
 
 func (x *Subscriber) Reset() {
 	*x = Subscriber{}
-	mi := &file_skep_v1_agent_proto_msgTypes[11]
+	mi := &file_skep_v1_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1108,7 +1294,7 @@ func (x *Subscriber) String() string {
 func (*Subscriber) ProtoMessage() {}
 
 func (x *Subscriber) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[11]
+	mi := &file_skep_v1_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1121,7 +1307,7 @@ func (x *Subscriber) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscriber.ProtoReflect.Descriptor instead.
 func (*Subscriber) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{11}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Subscriber) GetId() uint64 {
@@ -1186,7 +1372,7 @@ type OutputStatus struct {
 
 func (x *OutputStatus) Reset() {
 	*x = OutputStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[12]
+	mi := &file_skep_v1_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1198,7 +1384,7 @@ func (x *OutputStatus) String() string {
 func (*OutputStatus) ProtoMessage() {}
 
 func (x *OutputStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[12]
+	mi := &file_skep_v1_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1211,7 +1397,7 @@ func (x *OutputStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputStatus.ProtoReflect.Descriptor instead.
 func (*OutputStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{12}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *OutputStatus) GetName() string {
@@ -1273,7 +1459,7 @@ type TableStatus struct {
 
 func (x *TableStatus) Reset() {
 	*x = TableStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[13]
+	mi := &file_skep_v1_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1285,7 +1471,7 @@ func (x *TableStatus) String() string {
 func (*TableStatus) ProtoMessage() {}
 
 func (x *TableStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[13]
+	mi := &file_skep_v1_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1298,7 +1484,7 @@ func (x *TableStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableStatus.ProtoReflect.Descriptor instead.
 func (*TableStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{13}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *TableStatus) GetEntries() uint64 {
@@ -1328,7 +1514,7 @@ type MemoryStatus struct {
 
 func (x *MemoryStatus) Reset() {
 	*x = MemoryStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[14]
+	mi := &file_skep_v1_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1340,7 +1526,7 @@ func (x *MemoryStatus) String() string {
 func (*MemoryStatus) ProtoMessage() {}
 
 func (x *MemoryStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[14]
+	mi := &file_skep_v1_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1353,7 +1539,7 @@ func (x *MemoryStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemoryStatus.ProtoReflect.Descriptor instead.
 func (*MemoryStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{14}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *MemoryStatus) GetResidentBytes() uint64 {
@@ -1389,7 +1575,7 @@ type MapStatus struct {
 
 func (x *MapStatus) Reset() {
 	*x = MapStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[15]
+	mi := &file_skep_v1_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1401,7 +1587,7 @@ func (x *MapStatus) String() string {
 func (*MapStatus) ProtoMessage() {}
 
 func (x *MapStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[15]
+	mi := &file_skep_v1_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1414,7 +1600,7 @@ func (x *MapStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapStatus.ProtoReflect.Descriptor instead.
 func (*MapStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{15}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *MapStatus) GetName() string {
@@ -1466,7 +1652,7 @@ type ProgramStatus struct {
 
 func (x *ProgramStatus) Reset() {
 	*x = ProgramStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[16]
+	mi := &file_skep_v1_agent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1478,7 +1664,7 @@ func (x *ProgramStatus) String() string {
 func (*ProgramStatus) ProtoMessage() {}
 
 func (x *ProgramStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[16]
+	mi := &file_skep_v1_agent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1491,7 +1677,7 @@ func (x *ProgramStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgramStatus.ProtoReflect.Descriptor instead.
 func (*ProgramStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{16}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ProgramStatus) GetName() string {
@@ -1583,7 +1769,7 @@ type SignalStatus struct {
 
 func (x *SignalStatus) Reset() {
 	*x = SignalStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[17]
+	mi := &file_skep_v1_agent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1595,7 +1781,7 @@ func (x *SignalStatus) String() string {
 func (*SignalStatus) ProtoMessage() {}
 
 func (x *SignalStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[17]
+	mi := &file_skep_v1_agent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1608,7 +1794,7 @@ func (x *SignalStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalStatus.ProtoReflect.Descriptor instead.
 func (*SignalStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{17}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SignalStatus) GetSignal() string {
@@ -1663,7 +1849,7 @@ func (x *SignalStatus) GetAdvice() string {
 type RungStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// used, unavailable, skipped (a better one is used), forced_off.
+	// used, unavailable, skipped (a better one is used), forced_off, shed (see BudgetStatus).
 	State         string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
 	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1672,7 +1858,7 @@ type RungStatus struct {
 
 func (x *RungStatus) Reset() {
 	*x = RungStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[18]
+	mi := &file_skep_v1_agent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1684,7 +1870,7 @@ func (x *RungStatus) String() string {
 func (*RungStatus) ProtoMessage() {}
 
 func (x *RungStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[18]
+	mi := &file_skep_v1_agent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1697,7 +1883,7 @@ func (x *RungStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RungStatus.ProtoReflect.Descriptor instead.
 func (*RungStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{18}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RungStatus) GetName() string {
@@ -1729,7 +1915,7 @@ type GetDoctorRequest struct {
 
 func (x *GetDoctorRequest) Reset() {
 	*x = GetDoctorRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[19]
+	mi := &file_skep_v1_agent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1741,7 +1927,7 @@ func (x *GetDoctorRequest) String() string {
 func (*GetDoctorRequest) ProtoMessage() {}
 
 func (x *GetDoctorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[19]
+	mi := &file_skep_v1_agent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1754,7 +1940,7 @@ func (x *GetDoctorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDoctorRequest.ProtoReflect.Descriptor instead.
 func (*GetDoctorRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{19}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{21}
 }
 
 type GetDoctorResponse struct {
@@ -1771,7 +1957,7 @@ type GetDoctorResponse struct {
 
 func (x *GetDoctorResponse) Reset() {
 	*x = GetDoctorResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[20]
+	mi := &file_skep_v1_agent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1783,7 +1969,7 @@ func (x *GetDoctorResponse) String() string {
 func (*GetDoctorResponse) ProtoMessage() {}
 
 func (x *GetDoctorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[20]
+	mi := &file_skep_v1_agent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1796,7 +1982,7 @@ func (x *GetDoctorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDoctorResponse.ProtoReflect.Descriptor instead.
 func (*GetDoctorResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{20}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetDoctorResponse) GetKernelRelease() string {
@@ -1847,7 +2033,7 @@ type Check struct {
 
 func (x *Check) Reset() {
 	*x = Check{}
-	mi := &file_skep_v1_agent_proto_msgTypes[21]
+	mi := &file_skep_v1_agent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1859,7 +2045,7 @@ func (x *Check) String() string {
 func (*Check) ProtoMessage() {}
 
 func (x *Check) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[21]
+	mi := &file_skep_v1_agent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1872,7 +2058,7 @@ func (x *Check) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Check.ProtoReflect.Descriptor instead.
 func (*Check) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{21}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Check) GetName() string {
@@ -1916,7 +2102,7 @@ type ListProcessesRequest struct {
 
 func (x *ListProcessesRequest) Reset() {
 	*x = ListProcessesRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[22]
+	mi := &file_skep_v1_agent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1928,7 +2114,7 @@ func (x *ListProcessesRequest) String() string {
 func (*ListProcessesRequest) ProtoMessage() {}
 
 func (x *ListProcessesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[22]
+	mi := &file_skep_v1_agent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1941,7 +2127,7 @@ func (x *ListProcessesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProcessesRequest.ProtoReflect.Descriptor instead.
 func (*ListProcessesRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{22}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListProcessesRequest) GetFilter() *Filter {
@@ -1978,7 +2164,7 @@ type ListProcessesResponse struct {
 
 func (x *ListProcessesResponse) Reset() {
 	*x = ListProcessesResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[23]
+	mi := &file_skep_v1_agent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1990,7 +2176,7 @@ func (x *ListProcessesResponse) String() string {
 func (*ListProcessesResponse) ProtoMessage() {}
 
 func (x *ListProcessesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[23]
+	mi := &file_skep_v1_agent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2003,7 +2189,7 @@ func (x *ListProcessesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProcessesResponse.ProtoReflect.Descriptor instead.
 func (*ListProcessesResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{23}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListProcessesResponse) GetProcesses() []*ProcessInfo {
@@ -2046,7 +2232,7 @@ type ProcessInfo struct {
 
 func (x *ProcessInfo) Reset() {
 	*x = ProcessInfo{}
-	mi := &file_skep_v1_agent_proto_msgTypes[24]
+	mi := &file_skep_v1_agent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2058,7 +2244,7 @@ func (x *ProcessInfo) String() string {
 func (*ProcessInfo) ProtoMessage() {}
 
 func (x *ProcessInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[24]
+	mi := &file_skep_v1_agent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2071,7 +2257,7 @@ func (x *ProcessInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcessInfo.ProtoReflect.Descriptor instead.
 func (*ProcessInfo) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{24}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ProcessInfo) GetProcess() *Process {
@@ -2148,7 +2334,7 @@ type GetProcessRequest struct {
 
 func (x *GetProcessRequest) Reset() {
 	*x = GetProcessRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[25]
+	mi := &file_skep_v1_agent_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2160,7 +2346,7 @@ func (x *GetProcessRequest) String() string {
 func (*GetProcessRequest) ProtoMessage() {}
 
 func (x *GetProcessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[25]
+	mi := &file_skep_v1_agent_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2173,7 +2359,7 @@ func (x *GetProcessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProcessRequest.ProtoReflect.Descriptor instead.
 func (*GetProcessRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{25}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetProcessRequest) GetId() string {
@@ -2203,7 +2389,7 @@ type GetProcessResponse struct {
 
 func (x *GetProcessResponse) Reset() {
 	*x = GetProcessResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[26]
+	mi := &file_skep_v1_agent_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2215,7 +2401,7 @@ func (x *GetProcessResponse) String() string {
 func (*GetProcessResponse) ProtoMessage() {}
 
 func (x *GetProcessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[26]
+	mi := &file_skep_v1_agent_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2228,7 +2414,7 @@ func (x *GetProcessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProcessResponse.ProtoReflect.Descriptor instead.
 func (*GetProcessResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{26}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GetProcessResponse) GetProcess() *ProcessInfo {
@@ -2272,7 +2458,7 @@ type ListConnectionsRequest struct {
 
 func (x *ListConnectionsRequest) Reset() {
 	*x = ListConnectionsRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[27]
+	mi := &file_skep_v1_agent_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2284,7 +2470,7 @@ func (x *ListConnectionsRequest) String() string {
 func (*ListConnectionsRequest) ProtoMessage() {}
 
 func (x *ListConnectionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[27]
+	mi := &file_skep_v1_agent_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2297,7 +2483,7 @@ func (x *ListConnectionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConnectionsRequest.ProtoReflect.Descriptor instead.
 func (*ListConnectionsRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{27}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListConnectionsRequest) GetFilter() *Filter {
@@ -2331,7 +2517,7 @@ type ListConnectionsResponse struct {
 
 func (x *ListConnectionsResponse) Reset() {
 	*x = ListConnectionsResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[28]
+	mi := &file_skep_v1_agent_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2343,7 +2529,7 @@ func (x *ListConnectionsResponse) String() string {
 func (*ListConnectionsResponse) ProtoMessage() {}
 
 func (x *ListConnectionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[28]
+	mi := &file_skep_v1_agent_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2356,7 +2542,7 @@ func (x *ListConnectionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConnectionsResponse.ProtoReflect.Descriptor instead.
 func (*ListConnectionsResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{28}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListConnectionsResponse) GetConnections() []*ConnectionInfo {
@@ -2391,7 +2577,7 @@ type ConnectionInfo struct {
 
 func (x *ConnectionInfo) Reset() {
 	*x = ConnectionInfo{}
-	mi := &file_skep_v1_agent_proto_msgTypes[29]
+	mi := &file_skep_v1_agent_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2403,7 +2589,7 @@ func (x *ConnectionInfo) String() string {
 func (*ConnectionInfo) ProtoMessage() {}
 
 func (x *ConnectionInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[29]
+	mi := &file_skep_v1_agent_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2416,7 +2602,7 @@ func (x *ConnectionInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectionInfo.ProtoReflect.Descriptor instead.
 func (*ConnectionInfo) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{29}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ConnectionInfo) GetProcess() *Process {
@@ -2461,6 +2647,281 @@ func (x *ConnectionInfo) GetCounted() *timestamppb.Timestamp {
 	return nil
 }
 
+type TopRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of processes: kinds, addresses, ports and paths select nothing here, and are refused.
+	Filter *Filter `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
+	// How long each measurement takes: 1 s to 60 s. Absent: 2 s.
+	Interval *durationpb.Duration `protobuf:"bytes,2,opt,name=interval,proto3" json:"interval,omitempty"`
+	// What comes first: events, connections, bytes, cpu. Empty: events.
+	By string `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	// What a row is of: process, exe, container. Empty: process.
+	Group string `protobuf:"bytes,4,opt,name=group,proto3" json:"group,omitempty"`
+	// At most so many rows. 0: all.
+	Limit         uint32 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TopRequest) Reset() {
+	*x = TopRequest{}
+	mi := &file_skep_v1_agent_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TopRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TopRequest) ProtoMessage() {}
+
+func (x *TopRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_agent_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TopRequest.ProtoReflect.Descriptor instead.
+func (*TopRequest) Descriptor() ([]byte, []int) {
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *TopRequest) GetFilter() *Filter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *TopRequest) GetInterval() *durationpb.Duration {
+	if x != nil {
+		return x.Interval
+	}
+	return nil
+}
+
+func (x *TopRequest) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *TopRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *TopRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// TopResponse is one measurement. Rates are of a second of it.
+type TopResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Time     *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	Measured *durationpb.Duration   `protobuf:"bytes,2,opt,name=measured,proto3" json:"measured,omitempty"`
+	// Those that did anything, or have an open connection.
+	Rows []*TopRow `protobuf:"bytes,3,rep,name=rows,proto3" json:"rows,omitempty"`
+	// All rows that match together, also those beyond the limit, and how many they are.
+	Total    *TopRow `protobuf:"bytes,4,opt,name=total,proto3" json:"total,omitempty"`
+	Matching uint64  `protobuf:"varint,5,opt,name=matching,proto3" json:"matching,omitempty"`
+	// Records of processes for which there was no room in this measurement; they are in no row.
+	Uncounted     uint64 `protobuf:"varint,6,opt,name=uncounted,proto3" json:"uncounted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TopResponse) Reset() {
+	*x = TopResponse{}
+	mi := &file_skep_v1_agent_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TopResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TopResponse) ProtoMessage() {}
+
+func (x *TopResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_agent_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TopResponse.ProtoReflect.Descriptor instead.
+func (*TopResponse) Descriptor() ([]byte, []int) {
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *TopResponse) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *TopResponse) GetMeasured() *durationpb.Duration {
+	if x != nil {
+		return x.Measured
+	}
+	return nil
+}
+
+func (x *TopResponse) GetRows() []*TopRow {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+func (x *TopResponse) GetTotal() *TopRow {
+	if x != nil {
+		return x.Total
+	}
+	return nil
+}
+
+func (x *TopResponse) GetMatching() uint64 {
+	if x != nil {
+		return x.Matching
+	}
+	return 0
+}
+
+func (x *TopResponse) GetUncounted() uint64 {
+	if x != nil {
+		return x.Uncounted
+	}
+	return 0
+}
+
+type TopRow struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With group exe or container only what all its processes share.
+	Process *Process `protobuf:"bytes,1,opt,name=process,proto3" json:"process,omitempty"`
+	// How many processes the row is of.
+	Processes uint32 `protobuf:"varint,2,opt,name=processes,proto3" json:"processes,omitempty"`
+	// Records of every kind.
+	Events float64 `protobuf:"fixed64,3,opt,name=events,proto3" json:"events,omitempty"`
+	// Open now, without listeners; and how many were made or accepted.
+	Connections uint32  `protobuf:"varint,4,opt,name=connections,proto3" json:"connections,omitempty"`
+	Connects    float64 `protobuf:"fixed64,5,opt,name=connects,proto3" json:"connects,omitempty"`
+	// Of TCP connections.
+	BytesSent     float64 `protobuf:"fixed64,6,opt,name=bytes_sent,json=bytesSent,proto3" json:"bytes_sent,omitempty"`
+	BytesReceived float64 `protobuf:"fixed64,7,opt,name=bytes_received,json=bytesReceived,proto3" json:"bytes_received,omitempty"`
+	// Share of one CPU.
+	Cpu           float64 `protobuf:"fixed64,8,opt,name=cpu,proto3" json:"cpu,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TopRow) Reset() {
+	*x = TopRow{}
+	mi := &file_skep_v1_agent_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TopRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TopRow) ProtoMessage() {}
+
+func (x *TopRow) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_agent_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TopRow.ProtoReflect.Descriptor instead.
+func (*TopRow) Descriptor() ([]byte, []int) {
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *TopRow) GetProcess() *Process {
+	if x != nil {
+		return x.Process
+	}
+	return nil
+}
+
+func (x *TopRow) GetProcesses() uint32 {
+	if x != nil {
+		return x.Processes
+	}
+	return 0
+}
+
+func (x *TopRow) GetEvents() float64 {
+	if x != nil {
+		return x.Events
+	}
+	return 0
+}
+
+func (x *TopRow) GetConnections() uint32 {
+	if x != nil {
+		return x.Connections
+	}
+	return 0
+}
+
+func (x *TopRow) GetConnects() float64 {
+	if x != nil {
+		return x.Connects
+	}
+	return 0
+}
+
+func (x *TopRow) GetBytesSent() float64 {
+	if x != nil {
+		return x.BytesSent
+	}
+	return 0
+}
+
+func (x *TopRow) GetBytesReceived() float64 {
+	if x != nil {
+		return x.BytesReceived
+	}
+	return 0
+}
+
+func (x *TopRow) GetCpu() float64 {
+	if x != nil {
+		return x.Cpu
+	}
+	return 0
+}
+
 type GetDiagnosticsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -2469,7 +2930,7 @@ type GetDiagnosticsRequest struct {
 
 func (x *GetDiagnosticsRequest) Reset() {
 	*x = GetDiagnosticsRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[30]
+	mi := &file_skep_v1_agent_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2481,7 +2942,7 @@ func (x *GetDiagnosticsRequest) String() string {
 func (*GetDiagnosticsRequest) ProtoMessage() {}
 
 func (x *GetDiagnosticsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[30]
+	mi := &file_skep_v1_agent_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2494,7 +2955,7 @@ func (x *GetDiagnosticsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDiagnosticsRequest.ProtoReflect.Descriptor instead.
 func (*GetDiagnosticsRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{30}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{35}
 }
 
 type GetDiagnosticsResponse struct {
@@ -2512,7 +2973,7 @@ type GetDiagnosticsResponse struct {
 
 func (x *GetDiagnosticsResponse) Reset() {
 	*x = GetDiagnosticsResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[31]
+	mi := &file_skep_v1_agent_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2524,7 +2985,7 @@ func (x *GetDiagnosticsResponse) String() string {
 func (*GetDiagnosticsResponse) ProtoMessage() {}
 
 func (x *GetDiagnosticsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[31]
+	mi := &file_skep_v1_agent_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2537,7 +2998,7 @@ func (x *GetDiagnosticsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDiagnosticsResponse.ProtoReflect.Descriptor instead.
 func (*GetDiagnosticsResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{31}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GetDiagnosticsResponse) GetConfig() string {
@@ -2576,7 +3037,7 @@ type GetIdentityRequest struct {
 
 func (x *GetIdentityRequest) Reset() {
 	*x = GetIdentityRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[32]
+	mi := &file_skep_v1_agent_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2588,7 +3049,7 @@ func (x *GetIdentityRequest) String() string {
 func (*GetIdentityRequest) ProtoMessage() {}
 
 func (x *GetIdentityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[32]
+	mi := &file_skep_v1_agent_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2601,7 +3062,7 @@ func (x *GetIdentityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetIdentityRequest.ProtoReflect.Descriptor instead.
 func (*GetIdentityRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{32}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{37}
 }
 
 type GetIdentityResponse struct {
@@ -2617,7 +3078,7 @@ type GetIdentityResponse struct {
 
 func (x *GetIdentityResponse) Reset() {
 	*x = GetIdentityResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[33]
+	mi := &file_skep_v1_agent_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2629,7 +3090,7 @@ func (x *GetIdentityResponse) String() string {
 func (*GetIdentityResponse) ProtoMessage() {}
 
 func (x *GetIdentityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[33]
+	mi := &file_skep_v1_agent_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2642,7 +3103,7 @@ func (x *GetIdentityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetIdentityResponse.ProtoReflect.Descriptor instead.
 func (*GetIdentityResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{33}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *GetIdentityResponse) GetUid() uint32 {
@@ -2692,7 +3153,7 @@ type CreateTokenRequest struct {
 
 func (x *CreateTokenRequest) Reset() {
 	*x = CreateTokenRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[34]
+	mi := &file_skep_v1_agent_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2704,7 +3165,7 @@ func (x *CreateTokenRequest) String() string {
 func (*CreateTokenRequest) ProtoMessage() {}
 
 func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[34]
+	mi := &file_skep_v1_agent_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2717,7 +3178,7 @@ func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{34}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *CreateTokenRequest) GetRole() Role {
@@ -2745,7 +3206,7 @@ type CreateTokenResponse struct {
 
 func (x *CreateTokenResponse) Reset() {
 	*x = CreateTokenResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[35]
+	mi := &file_skep_v1_agent_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2757,7 +3218,7 @@ func (x *CreateTokenResponse) String() string {
 func (*CreateTokenResponse) ProtoMessage() {}
 
 func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[35]
+	mi := &file_skep_v1_agent_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2770,7 +3231,7 @@ func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{35}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *CreateTokenResponse) GetToken() string {
@@ -2806,7 +3267,7 @@ type ExportRequest struct {
 
 func (x *ExportRequest) Reset() {
 	*x = ExportRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[36]
+	mi := &file_skep_v1_agent_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2818,7 +3279,7 @@ func (x *ExportRequest) String() string {
 func (*ExportRequest) ProtoMessage() {}
 
 func (x *ExportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[36]
+	mi := &file_skep_v1_agent_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2831,7 +3292,7 @@ func (x *ExportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportRequest.ProtoReflect.Descriptor instead.
 func (*ExportRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{36}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ExportRequest) GetFilter() *Filter {
@@ -2869,7 +3330,7 @@ type ExportResponse struct {
 
 func (x *ExportResponse) Reset() {
 	*x = ExportResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[37]
+	mi := &file_skep_v1_agent_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2881,7 +3342,7 @@ func (x *ExportResponse) String() string {
 func (*ExportResponse) ProtoMessage() {}
 
 func (x *ExportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[37]
+	mi := &file_skep_v1_agent_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2894,7 +3355,7 @@ func (x *ExportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportResponse.ProtoReflect.Descriptor instead.
 func (*ExportResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{37}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ExportResponse) GetData() []byte {
@@ -2966,7 +3427,7 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"KindCounts\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x16\n" +
 	"\x06counts\x18\x02 \x03(\x04R\x06counts\"\x12\n" +
-	"\x10GetStatusRequest\"\xb9\a\n" +
+	"\x10GetStatusRequest\"\xe8\a\n" +
 	"\x11GetStatusResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x17\n" +
 	"\anode_id\x18\x02 \x01(\tR\x06nodeId\x12\x17\n" +
@@ -2991,7 +3452,22 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\asignals\x18\x12 \x03(\v2\x15.skep.v1.SignalStatusR\asignals\x12*\n" +
 	"\x05store\x18\x13 \x01(\v2\x14.skep.v1.StoreStatusR\x05store\x12#\n" +
 	"\rargs_redacted\x18( \x01(\x04R\fargsRedacted\x12/\n" +
-	"\aoutputs\x18) \x03(\v2\x15.skep.v1.OutputStatusR\aoutputs\"\x89\x03\n" +
+	"\aoutputs\x18) \x03(\v2\x15.skep.v1.OutputStatusR\aoutputs\x12-\n" +
+	"\x06budget\x18* \x01(\v2\x15.skep.v1.BudgetStatusR\x06budget\"\xdd\x01\n" +
+	"\fBudgetStatus\x12\x1b\n" +
+	"\tcpu_limit\x18\x01 \x01(\x01R\bcpuLimit\x12,\n" +
+	"\x12memory_limit_bytes\x18\x02 \x01(\x04R\x10memoryLimitBytes\x12\x10\n" +
+	"\x03cpu\x18\x03 \x01(\x01R\x03cpu\x12!\n" +
+	"\fmemory_bytes\x18\x04 \x01(\x04R\vmemoryBytes\x12\x1c\n" +
+	"\texhausted\x18\x05 \x01(\bR\texhausted\x12/\n" +
+	"\asensors\x18\x06 \x03(\v2\x15.skep.v1.SensorBudgetR\asensors\"\xb0\x01\n" +
+	"\fSensorBudget\x12\x16\n" +
+	"\x06sensor\x18\x01 \x01(\tR\x06sensor\x12\x14\n" +
+	"\x05kinds\x18\x02 \x03(\tR\x05kinds\x12\x12\n" +
+	"\x04shed\x18\x03 \x01(\bR\x04shed\x120\n" +
+	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05times\x18\x06 \x01(\x04R\x05times\"\x89\x03\n" +
 	"\vStoreStatus\x12\x1c\n" +
 	"\tdirectory\x18\x01 \x01(\tR\tdirectory\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x1b\n" +
@@ -3124,7 +3600,31 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\x05state\x18\x03 \x01(\tR\x05state\x122\n" +
 	"\x06opened\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x06opened\x122\n" +
 	"\x06closed\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x06closed\x124\n" +
-	"\acounted\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acounted\"\x17\n" +
+	"\acounted\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acounted\"\xa8\x01\n" +
+	"\n" +
+	"TopRequest\x12'\n" +
+	"\x06filter\x18\x01 \x01(\v2\x0f.skep.v1.FilterR\x06filter\x125\n" +
+	"\binterval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\x12\x14\n" +
+	"\x05group\x18\x04 \x01(\tR\x05group\x12\x14\n" +
+	"\x05limit\x18\x05 \x01(\rR\x05limit\"\xfa\x01\n" +
+	"\vTopResponse\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x125\n" +
+	"\bmeasured\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\bmeasured\x12#\n" +
+	"\x04rows\x18\x03 \x03(\v2\x0f.skep.v1.TopRowR\x04rows\x12%\n" +
+	"\x05total\x18\x04 \x01(\v2\x0f.skep.v1.TopRowR\x05total\x12\x1a\n" +
+	"\bmatching\x18\x05 \x01(\x04R\bmatching\x12\x1c\n" +
+	"\tuncounted\x18\x06 \x01(\x04R\tuncounted\"\x80\x02\n" +
+	"\x06TopRow\x12*\n" +
+	"\aprocess\x18\x01 \x01(\v2\x10.skep.v1.ProcessR\aprocess\x12\x1c\n" +
+	"\tprocesses\x18\x02 \x01(\rR\tprocesses\x12\x16\n" +
+	"\x06events\x18\x03 \x01(\x01R\x06events\x12 \n" +
+	"\vconnections\x18\x04 \x01(\rR\vconnections\x12\x1a\n" +
+	"\bconnects\x18\x05 \x01(\x01R\bconnects\x12\x1d\n" +
+	"\n" +
+	"bytes_sent\x18\x06 \x01(\x01R\tbytesSent\x12%\n" +
+	"\x0ebytes_received\x18\a \x01(\x01R\rbytesReceived\x12\x10\n" +
+	"\x03cpu\x18\b \x01(\x01R\x03cpu\"\x17\n" +
 	"\x15GetDiagnosticsRequest\"\x88\x01\n" +
 	"\x16GetDiagnosticsResponse\x12\x16\n" +
 	"\x06config\x18\x01 \x01(\tR\x06config\x12\x10\n" +
@@ -3158,7 +3658,7 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\tROLE_VIEW\x10\x01\x12\x10\n" +
 	"\fROLE_OPERATE\x10\x02\x12\x0e\n" +
 	"\n" +
-	"ROLE_ADMIN\x10\x032\xb4\x06\n" +
+	"ROLE_ADMIN\x10\x032\xe8\x06\n" +
 	"\fAgentService\x12B\n" +
 	"\tGetStatus\x12\x19.skep.v1.GetStatusRequest\x1a\x1a.skep.v1.GetStatusResponse\x12B\n" +
 	"\tGetDoctor\x12\x19.skep.v1.GetDoctorRequest\x1a\x1a.skep.v1.GetDoctorResponse\x12>\n" +
@@ -3167,7 +3667,8 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\rListProcesses\x12\x1d.skep.v1.ListProcessesRequest\x1a\x1e.skep.v1.ListProcessesResponse\x12E\n" +
 	"\n" +
 	"GetProcess\x12\x1a.skep.v1.GetProcessRequest\x1a\x1b.skep.v1.GetProcessResponse\x12T\n" +
-	"\x0fListConnections\x12\x1f.skep.v1.ListConnectionsRequest\x1a .skep.v1.ListConnectionsResponse\x12;\n" +
+	"\x0fListConnections\x12\x1f.skep.v1.ListConnectionsRequest\x1a .skep.v1.ListConnectionsResponse\x122\n" +
+	"\x03Top\x12\x13.skep.v1.TopRequest\x1a\x14.skep.v1.TopResponse0\x01\x12;\n" +
 	"\x06Export\x12\x16.skep.v1.ExportRequest\x1a\x17.skep.v1.ExportResponse0\x01\x12Q\n" +
 	"\x0eGetDiagnostics\x12\x1e.skep.v1.GetDiagnosticsRequest\x1a\x1f.skep.v1.GetDiagnosticsResponse\x12H\n" +
 	"\vGetIdentity\x12\x1b.skep.v1.GetIdentityRequest\x1a\x1c.skep.v1.GetIdentityResponse\x12H\n" +
@@ -3186,7 +3687,7 @@ func file_skep_v1_agent_proto_rawDescGZIP() []byte {
 }
 
 var file_skep_v1_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_skep_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_skep_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
 var file_skep_v1_agent_proto_goTypes = []any{
 	(Role)(0),                       // 0: skep.v1.Role
 	(*Filter)(nil),                  // 1: skep.v1.Filter
@@ -3197,132 +3698,149 @@ var file_skep_v1_agent_proto_goTypes = []any{
 	(*KindCounts)(nil),              // 6: skep.v1.KindCounts
 	(*GetStatusRequest)(nil),        // 7: skep.v1.GetStatusRequest
 	(*GetStatusResponse)(nil),       // 8: skep.v1.GetStatusResponse
-	(*StoreStatus)(nil),             // 9: skep.v1.StoreStatus
-	(*KindStatus)(nil),              // 10: skep.v1.KindStatus
-	(*LossCount)(nil),               // 11: skep.v1.LossCount
-	(*Subscriber)(nil),              // 12: skep.v1.Subscriber
-	(*OutputStatus)(nil),            // 13: skep.v1.OutputStatus
-	(*TableStatus)(nil),             // 14: skep.v1.TableStatus
-	(*MemoryStatus)(nil),            // 15: skep.v1.MemoryStatus
-	(*MapStatus)(nil),               // 16: skep.v1.MapStatus
-	(*ProgramStatus)(nil),           // 17: skep.v1.ProgramStatus
-	(*SignalStatus)(nil),            // 18: skep.v1.SignalStatus
-	(*RungStatus)(nil),              // 19: skep.v1.RungStatus
-	(*GetDoctorRequest)(nil),        // 20: skep.v1.GetDoctorRequest
-	(*GetDoctorResponse)(nil),       // 21: skep.v1.GetDoctorResponse
-	(*Check)(nil),                   // 22: skep.v1.Check
-	(*ListProcessesRequest)(nil),    // 23: skep.v1.ListProcessesRequest
-	(*ListProcessesResponse)(nil),   // 24: skep.v1.ListProcessesResponse
-	(*ProcessInfo)(nil),             // 25: skep.v1.ProcessInfo
-	(*GetProcessRequest)(nil),       // 26: skep.v1.GetProcessRequest
-	(*GetProcessResponse)(nil),      // 27: skep.v1.GetProcessResponse
-	(*ListConnectionsRequest)(nil),  // 28: skep.v1.ListConnectionsRequest
-	(*ListConnectionsResponse)(nil), // 29: skep.v1.ListConnectionsResponse
-	(*ConnectionInfo)(nil),          // 30: skep.v1.ConnectionInfo
-	(*GetDiagnosticsRequest)(nil),   // 31: skep.v1.GetDiagnosticsRequest
-	(*GetDiagnosticsResponse)(nil),  // 32: skep.v1.GetDiagnosticsResponse
-	(*GetIdentityRequest)(nil),      // 33: skep.v1.GetIdentityRequest
-	(*GetIdentityResponse)(nil),     // 34: skep.v1.GetIdentityResponse
-	(*CreateTokenRequest)(nil),      // 35: skep.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),     // 36: skep.v1.CreateTokenResponse
-	(*ExportRequest)(nil),           // 37: skep.v1.ExportRequest
-	(*ExportResponse)(nil),          // 38: skep.v1.ExportResponse
-	(*durationpb.Duration)(nil),     // 39: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),   // 40: google.protobuf.Timestamp
-	(*Record)(nil),                  // 41: skep.v1.Record
-	(*Process)(nil),                 // 42: skep.v1.Process
-	(*Exit)(nil),                    // 43: skep.v1.Exit
-	(*Exec)(nil),                    // 44: skep.v1.Exec
-	(*Connection)(nil),              // 45: skep.v1.Connection
+	(*BudgetStatus)(nil),            // 9: skep.v1.BudgetStatus
+	(*SensorBudget)(nil),            // 10: skep.v1.SensorBudget
+	(*StoreStatus)(nil),             // 11: skep.v1.StoreStatus
+	(*KindStatus)(nil),              // 12: skep.v1.KindStatus
+	(*LossCount)(nil),               // 13: skep.v1.LossCount
+	(*Subscriber)(nil),              // 14: skep.v1.Subscriber
+	(*OutputStatus)(nil),            // 15: skep.v1.OutputStatus
+	(*TableStatus)(nil),             // 16: skep.v1.TableStatus
+	(*MemoryStatus)(nil),            // 17: skep.v1.MemoryStatus
+	(*MapStatus)(nil),               // 18: skep.v1.MapStatus
+	(*ProgramStatus)(nil),           // 19: skep.v1.ProgramStatus
+	(*SignalStatus)(nil),            // 20: skep.v1.SignalStatus
+	(*RungStatus)(nil),              // 21: skep.v1.RungStatus
+	(*GetDoctorRequest)(nil),        // 22: skep.v1.GetDoctorRequest
+	(*GetDoctorResponse)(nil),       // 23: skep.v1.GetDoctorResponse
+	(*Check)(nil),                   // 24: skep.v1.Check
+	(*ListProcessesRequest)(nil),    // 25: skep.v1.ListProcessesRequest
+	(*ListProcessesResponse)(nil),   // 26: skep.v1.ListProcessesResponse
+	(*ProcessInfo)(nil),             // 27: skep.v1.ProcessInfo
+	(*GetProcessRequest)(nil),       // 28: skep.v1.GetProcessRequest
+	(*GetProcessResponse)(nil),      // 29: skep.v1.GetProcessResponse
+	(*ListConnectionsRequest)(nil),  // 30: skep.v1.ListConnectionsRequest
+	(*ListConnectionsResponse)(nil), // 31: skep.v1.ListConnectionsResponse
+	(*ConnectionInfo)(nil),          // 32: skep.v1.ConnectionInfo
+	(*TopRequest)(nil),              // 33: skep.v1.TopRequest
+	(*TopResponse)(nil),             // 34: skep.v1.TopResponse
+	(*TopRow)(nil),                  // 35: skep.v1.TopRow
+	(*GetDiagnosticsRequest)(nil),   // 36: skep.v1.GetDiagnosticsRequest
+	(*GetDiagnosticsResponse)(nil),  // 37: skep.v1.GetDiagnosticsResponse
+	(*GetIdentityRequest)(nil),      // 38: skep.v1.GetIdentityRequest
+	(*GetIdentityResponse)(nil),     // 39: skep.v1.GetIdentityResponse
+	(*CreateTokenRequest)(nil),      // 40: skep.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),     // 41: skep.v1.CreateTokenResponse
+	(*ExportRequest)(nil),           // 42: skep.v1.ExportRequest
+	(*ExportResponse)(nil),          // 43: skep.v1.ExportResponse
+	(*durationpb.Duration)(nil),     // 44: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),   // 45: google.protobuf.Timestamp
+	(*Record)(nil),                  // 46: skep.v1.Record
+	(*Process)(nil),                 // 47: skep.v1.Process
+	(*Exit)(nil),                    // 48: skep.v1.Exit
+	(*Exec)(nil),                    // 49: skep.v1.Exec
+	(*Connection)(nil),              // 50: skep.v1.Connection
 }
 var file_skep_v1_agent_proto_depIdxs = []int32{
 	1,  // 0: skep.v1.ObserveRequest.filter:type_name -> skep.v1.Filter
-	39, // 1: skep.v1.ObserveRequest.since:type_name -> google.protobuf.Duration
-	40, // 2: skep.v1.ObserveRequest.from:type_name -> google.protobuf.Timestamp
-	40, // 3: skep.v1.ObserveRequest.until:type_name -> google.protobuf.Timestamp
-	41, // 4: skep.v1.ObserveResponse.records:type_name -> skep.v1.Record
+	44, // 1: skep.v1.ObserveRequest.since:type_name -> google.protobuf.Duration
+	45, // 2: skep.v1.ObserveRequest.from:type_name -> google.protobuf.Timestamp
+	45, // 3: skep.v1.ObserveRequest.until:type_name -> google.protobuf.Timestamp
+	46, // 4: skep.v1.ObserveResponse.records:type_name -> skep.v1.Record
 	1,  // 5: skep.v1.CountRecordsRequest.filter:type_name -> skep.v1.Filter
-	40, // 6: skep.v1.CountRecordsRequest.from:type_name -> google.protobuf.Timestamp
-	40, // 7: skep.v1.CountRecordsRequest.until:type_name -> google.protobuf.Timestamp
-	39, // 8: skep.v1.CountRecordsRequest.step:type_name -> google.protobuf.Duration
+	45, // 6: skep.v1.CountRecordsRequest.from:type_name -> google.protobuf.Timestamp
+	45, // 7: skep.v1.CountRecordsRequest.until:type_name -> google.protobuf.Timestamp
+	44, // 8: skep.v1.CountRecordsRequest.step:type_name -> google.protobuf.Duration
 	6,  // 9: skep.v1.CountRecordsResponse.kinds:type_name -> skep.v1.KindCounts
-	40, // 10: skep.v1.CountRecordsResponse.complete_from:type_name -> google.protobuf.Timestamp
-	40, // 11: skep.v1.GetStatusResponse.started:type_name -> google.protobuf.Timestamp
-	39, // 12: skep.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
-	10, // 13: skep.v1.GetStatusResponse.kinds:type_name -> skep.v1.KindStatus
-	11, // 14: skep.v1.GetStatusResponse.losses:type_name -> skep.v1.LossCount
-	12, // 15: skep.v1.GetStatusResponse.subscribers:type_name -> skep.v1.Subscriber
-	14, // 16: skep.v1.GetStatusResponse.processes:type_name -> skep.v1.TableStatus
-	14, // 17: skep.v1.GetStatusResponse.connections:type_name -> skep.v1.TableStatus
-	14, // 18: skep.v1.GetStatusResponse.containers:type_name -> skep.v1.TableStatus
-	15, // 19: skep.v1.GetStatusResponse.memory:type_name -> skep.v1.MemoryStatus
-	17, // 20: skep.v1.GetStatusResponse.programs:type_name -> skep.v1.ProgramStatus
-	39, // 21: skep.v1.GetStatusResponse.agent_cpu:type_name -> google.protobuf.Duration
-	18, // 22: skep.v1.GetStatusResponse.signals:type_name -> skep.v1.SignalStatus
-	9,  // 23: skep.v1.GetStatusResponse.store:type_name -> skep.v1.StoreStatus
-	13, // 24: skep.v1.GetStatusResponse.outputs:type_name -> skep.v1.OutputStatus
-	39, // 25: skep.v1.StoreStatus.max_age:type_name -> google.protobuf.Duration
-	40, // 26: skep.v1.StoreStatus.oldest:type_name -> google.protobuf.Timestamp
-	40, // 27: skep.v1.Subscriber.since:type_name -> google.protobuf.Timestamp
-	16, // 28: skep.v1.MemoryStatus.maps:type_name -> skep.v1.MapStatus
-	19, // 29: skep.v1.SignalStatus.rungs:type_name -> skep.v1.RungStatus
-	22, // 30: skep.v1.GetDoctorResponse.checks:type_name -> skep.v1.Check
-	18, // 31: skep.v1.GetDoctorResponse.signals:type_name -> skep.v1.SignalStatus
-	1,  // 32: skep.v1.ListProcessesRequest.filter:type_name -> skep.v1.Filter
-	40, // 33: skep.v1.ListProcessesRequest.at:type_name -> google.protobuf.Timestamp
-	25, // 34: skep.v1.ListProcessesResponse.processes:type_name -> skep.v1.ProcessInfo
-	42, // 35: skep.v1.ProcessInfo.process:type_name -> skep.v1.Process
-	40, // 36: skep.v1.ProcessInfo.started:type_name -> google.protobuf.Timestamp
-	40, // 37: skep.v1.ProcessInfo.exited:type_name -> google.protobuf.Timestamp
-	43, // 38: skep.v1.ProcessInfo.exit:type_name -> skep.v1.Exit
-	44, // 39: skep.v1.ProcessInfo.exec:type_name -> skep.v1.Exec
-	25, // 40: skep.v1.GetProcessResponse.process:type_name -> skep.v1.ProcessInfo
-	25, // 41: skep.v1.GetProcessResponse.ancestors:type_name -> skep.v1.ProcessInfo
-	25, // 42: skep.v1.GetProcessResponse.children:type_name -> skep.v1.ProcessInfo
-	30, // 43: skep.v1.GetProcessResponse.connections:type_name -> skep.v1.ConnectionInfo
-	1,  // 44: skep.v1.ListConnectionsRequest.filter:type_name -> skep.v1.Filter
-	30, // 45: skep.v1.ListConnectionsResponse.connections:type_name -> skep.v1.ConnectionInfo
-	42, // 46: skep.v1.ConnectionInfo.process:type_name -> skep.v1.Process
-	45, // 47: skep.v1.ConnectionInfo.connection:type_name -> skep.v1.Connection
-	40, // 48: skep.v1.ConnectionInfo.opened:type_name -> google.protobuf.Timestamp
-	40, // 49: skep.v1.ConnectionInfo.closed:type_name -> google.protobuf.Timestamp
-	40, // 50: skep.v1.ConnectionInfo.counted:type_name -> google.protobuf.Timestamp
-	0,  // 51: skep.v1.GetIdentityResponse.role:type_name -> skep.v1.Role
-	40, // 52: skep.v1.GetIdentityResponse.expires:type_name -> google.protobuf.Timestamp
-	0,  // 53: skep.v1.CreateTokenRequest.role:type_name -> skep.v1.Role
-	39, // 54: skep.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
-	0,  // 55: skep.v1.CreateTokenResponse.role:type_name -> skep.v1.Role
-	40, // 56: skep.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
-	1,  // 57: skep.v1.ExportRequest.filter:type_name -> skep.v1.Filter
-	40, // 58: skep.v1.ExportRequest.from:type_name -> google.protobuf.Timestamp
-	40, // 59: skep.v1.ExportRequest.until:type_name -> google.protobuf.Timestamp
-	7,  // 60: skep.v1.AgentService.GetStatus:input_type -> skep.v1.GetStatusRequest
-	20, // 61: skep.v1.AgentService.GetDoctor:input_type -> skep.v1.GetDoctorRequest
-	2,  // 62: skep.v1.AgentService.Observe:input_type -> skep.v1.ObserveRequest
-	4,  // 63: skep.v1.AgentService.CountRecords:input_type -> skep.v1.CountRecordsRequest
-	23, // 64: skep.v1.AgentService.ListProcesses:input_type -> skep.v1.ListProcessesRequest
-	26, // 65: skep.v1.AgentService.GetProcess:input_type -> skep.v1.GetProcessRequest
-	28, // 66: skep.v1.AgentService.ListConnections:input_type -> skep.v1.ListConnectionsRequest
-	37, // 67: skep.v1.AgentService.Export:input_type -> skep.v1.ExportRequest
-	31, // 68: skep.v1.AgentService.GetDiagnostics:input_type -> skep.v1.GetDiagnosticsRequest
-	33, // 69: skep.v1.AgentService.GetIdentity:input_type -> skep.v1.GetIdentityRequest
-	35, // 70: skep.v1.AgentService.CreateToken:input_type -> skep.v1.CreateTokenRequest
-	8,  // 71: skep.v1.AgentService.GetStatus:output_type -> skep.v1.GetStatusResponse
-	21, // 72: skep.v1.AgentService.GetDoctor:output_type -> skep.v1.GetDoctorResponse
-	3,  // 73: skep.v1.AgentService.Observe:output_type -> skep.v1.ObserveResponse
-	5,  // 74: skep.v1.AgentService.CountRecords:output_type -> skep.v1.CountRecordsResponse
-	24, // 75: skep.v1.AgentService.ListProcesses:output_type -> skep.v1.ListProcessesResponse
-	27, // 76: skep.v1.AgentService.GetProcess:output_type -> skep.v1.GetProcessResponse
-	29, // 77: skep.v1.AgentService.ListConnections:output_type -> skep.v1.ListConnectionsResponse
-	38, // 78: skep.v1.AgentService.Export:output_type -> skep.v1.ExportResponse
-	32, // 79: skep.v1.AgentService.GetDiagnostics:output_type -> skep.v1.GetDiagnosticsResponse
-	34, // 80: skep.v1.AgentService.GetIdentity:output_type -> skep.v1.GetIdentityResponse
-	36, // 81: skep.v1.AgentService.CreateToken:output_type -> skep.v1.CreateTokenResponse
-	71, // [71:82] is the sub-list for method output_type
-	60, // [60:71] is the sub-list for method input_type
-	60, // [60:60] is the sub-list for extension type_name
-	60, // [60:60] is the sub-list for extension extendee
-	0,  // [0:60] is the sub-list for field type_name
+	45, // 10: skep.v1.CountRecordsResponse.complete_from:type_name -> google.protobuf.Timestamp
+	45, // 11: skep.v1.GetStatusResponse.started:type_name -> google.protobuf.Timestamp
+	44, // 12: skep.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
+	12, // 13: skep.v1.GetStatusResponse.kinds:type_name -> skep.v1.KindStatus
+	13, // 14: skep.v1.GetStatusResponse.losses:type_name -> skep.v1.LossCount
+	14, // 15: skep.v1.GetStatusResponse.subscribers:type_name -> skep.v1.Subscriber
+	16, // 16: skep.v1.GetStatusResponse.processes:type_name -> skep.v1.TableStatus
+	16, // 17: skep.v1.GetStatusResponse.connections:type_name -> skep.v1.TableStatus
+	16, // 18: skep.v1.GetStatusResponse.containers:type_name -> skep.v1.TableStatus
+	17, // 19: skep.v1.GetStatusResponse.memory:type_name -> skep.v1.MemoryStatus
+	19, // 20: skep.v1.GetStatusResponse.programs:type_name -> skep.v1.ProgramStatus
+	44, // 21: skep.v1.GetStatusResponse.agent_cpu:type_name -> google.protobuf.Duration
+	20, // 22: skep.v1.GetStatusResponse.signals:type_name -> skep.v1.SignalStatus
+	11, // 23: skep.v1.GetStatusResponse.store:type_name -> skep.v1.StoreStatus
+	15, // 24: skep.v1.GetStatusResponse.outputs:type_name -> skep.v1.OutputStatus
+	9,  // 25: skep.v1.GetStatusResponse.budget:type_name -> skep.v1.BudgetStatus
+	10, // 26: skep.v1.BudgetStatus.sensors:type_name -> skep.v1.SensorBudget
+	45, // 27: skep.v1.SensorBudget.since:type_name -> google.protobuf.Timestamp
+	44, // 28: skep.v1.StoreStatus.max_age:type_name -> google.protobuf.Duration
+	45, // 29: skep.v1.StoreStatus.oldest:type_name -> google.protobuf.Timestamp
+	45, // 30: skep.v1.Subscriber.since:type_name -> google.protobuf.Timestamp
+	18, // 31: skep.v1.MemoryStatus.maps:type_name -> skep.v1.MapStatus
+	21, // 32: skep.v1.SignalStatus.rungs:type_name -> skep.v1.RungStatus
+	24, // 33: skep.v1.GetDoctorResponse.checks:type_name -> skep.v1.Check
+	20, // 34: skep.v1.GetDoctorResponse.signals:type_name -> skep.v1.SignalStatus
+	1,  // 35: skep.v1.ListProcessesRequest.filter:type_name -> skep.v1.Filter
+	45, // 36: skep.v1.ListProcessesRequest.at:type_name -> google.protobuf.Timestamp
+	27, // 37: skep.v1.ListProcessesResponse.processes:type_name -> skep.v1.ProcessInfo
+	47, // 38: skep.v1.ProcessInfo.process:type_name -> skep.v1.Process
+	45, // 39: skep.v1.ProcessInfo.started:type_name -> google.protobuf.Timestamp
+	45, // 40: skep.v1.ProcessInfo.exited:type_name -> google.protobuf.Timestamp
+	48, // 41: skep.v1.ProcessInfo.exit:type_name -> skep.v1.Exit
+	49, // 42: skep.v1.ProcessInfo.exec:type_name -> skep.v1.Exec
+	27, // 43: skep.v1.GetProcessResponse.process:type_name -> skep.v1.ProcessInfo
+	27, // 44: skep.v1.GetProcessResponse.ancestors:type_name -> skep.v1.ProcessInfo
+	27, // 45: skep.v1.GetProcessResponse.children:type_name -> skep.v1.ProcessInfo
+	32, // 46: skep.v1.GetProcessResponse.connections:type_name -> skep.v1.ConnectionInfo
+	1,  // 47: skep.v1.ListConnectionsRequest.filter:type_name -> skep.v1.Filter
+	32, // 48: skep.v1.ListConnectionsResponse.connections:type_name -> skep.v1.ConnectionInfo
+	47, // 49: skep.v1.ConnectionInfo.process:type_name -> skep.v1.Process
+	50, // 50: skep.v1.ConnectionInfo.connection:type_name -> skep.v1.Connection
+	45, // 51: skep.v1.ConnectionInfo.opened:type_name -> google.protobuf.Timestamp
+	45, // 52: skep.v1.ConnectionInfo.closed:type_name -> google.protobuf.Timestamp
+	45, // 53: skep.v1.ConnectionInfo.counted:type_name -> google.protobuf.Timestamp
+	1,  // 54: skep.v1.TopRequest.filter:type_name -> skep.v1.Filter
+	44, // 55: skep.v1.TopRequest.interval:type_name -> google.protobuf.Duration
+	45, // 56: skep.v1.TopResponse.time:type_name -> google.protobuf.Timestamp
+	44, // 57: skep.v1.TopResponse.measured:type_name -> google.protobuf.Duration
+	35, // 58: skep.v1.TopResponse.rows:type_name -> skep.v1.TopRow
+	35, // 59: skep.v1.TopResponse.total:type_name -> skep.v1.TopRow
+	47, // 60: skep.v1.TopRow.process:type_name -> skep.v1.Process
+	0,  // 61: skep.v1.GetIdentityResponse.role:type_name -> skep.v1.Role
+	45, // 62: skep.v1.GetIdentityResponse.expires:type_name -> google.protobuf.Timestamp
+	0,  // 63: skep.v1.CreateTokenRequest.role:type_name -> skep.v1.Role
+	44, // 64: skep.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
+	0,  // 65: skep.v1.CreateTokenResponse.role:type_name -> skep.v1.Role
+	45, // 66: skep.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
+	1,  // 67: skep.v1.ExportRequest.filter:type_name -> skep.v1.Filter
+	45, // 68: skep.v1.ExportRequest.from:type_name -> google.protobuf.Timestamp
+	45, // 69: skep.v1.ExportRequest.until:type_name -> google.protobuf.Timestamp
+	7,  // 70: skep.v1.AgentService.GetStatus:input_type -> skep.v1.GetStatusRequest
+	22, // 71: skep.v1.AgentService.GetDoctor:input_type -> skep.v1.GetDoctorRequest
+	2,  // 72: skep.v1.AgentService.Observe:input_type -> skep.v1.ObserveRequest
+	4,  // 73: skep.v1.AgentService.CountRecords:input_type -> skep.v1.CountRecordsRequest
+	25, // 74: skep.v1.AgentService.ListProcesses:input_type -> skep.v1.ListProcessesRequest
+	28, // 75: skep.v1.AgentService.GetProcess:input_type -> skep.v1.GetProcessRequest
+	30, // 76: skep.v1.AgentService.ListConnections:input_type -> skep.v1.ListConnectionsRequest
+	33, // 77: skep.v1.AgentService.Top:input_type -> skep.v1.TopRequest
+	42, // 78: skep.v1.AgentService.Export:input_type -> skep.v1.ExportRequest
+	36, // 79: skep.v1.AgentService.GetDiagnostics:input_type -> skep.v1.GetDiagnosticsRequest
+	38, // 80: skep.v1.AgentService.GetIdentity:input_type -> skep.v1.GetIdentityRequest
+	40, // 81: skep.v1.AgentService.CreateToken:input_type -> skep.v1.CreateTokenRequest
+	8,  // 82: skep.v1.AgentService.GetStatus:output_type -> skep.v1.GetStatusResponse
+	23, // 83: skep.v1.AgentService.GetDoctor:output_type -> skep.v1.GetDoctorResponse
+	3,  // 84: skep.v1.AgentService.Observe:output_type -> skep.v1.ObserveResponse
+	5,  // 85: skep.v1.AgentService.CountRecords:output_type -> skep.v1.CountRecordsResponse
+	26, // 86: skep.v1.AgentService.ListProcesses:output_type -> skep.v1.ListProcessesResponse
+	29, // 87: skep.v1.AgentService.GetProcess:output_type -> skep.v1.GetProcessResponse
+	31, // 88: skep.v1.AgentService.ListConnections:output_type -> skep.v1.ListConnectionsResponse
+	34, // 89: skep.v1.AgentService.Top:output_type -> skep.v1.TopResponse
+	43, // 90: skep.v1.AgentService.Export:output_type -> skep.v1.ExportResponse
+	37, // 91: skep.v1.AgentService.GetDiagnostics:output_type -> skep.v1.GetDiagnosticsResponse
+	39, // 92: skep.v1.AgentService.GetIdentity:output_type -> skep.v1.GetIdentityResponse
+	41, // 93: skep.v1.AgentService.CreateToken:output_type -> skep.v1.CreateTokenResponse
+	82, // [82:94] is the sub-list for method output_type
+	70, // [70:82] is the sub-list for method input_type
+	70, // [70:70] is the sub-list for extension type_name
+	70, // [70:70] is the sub-list for extension extendee
+	0,  // [0:70] is the sub-list for field type_name
 }
 
 func init() { file_skep_v1_agent_proto_init() }
@@ -3337,7 +3855,7 @@ func file_skep_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_skep_v1_agent_proto_rawDesc), len(file_skep_v1_agent_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   38,
+			NumMessages:   43,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

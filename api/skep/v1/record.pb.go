@@ -2351,7 +2351,7 @@ func (x *Loss) GetDetail() string {
 // Agent is a change in the agent itself.
 type Agent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// start, adopt, reload, stop.
+	// start, adopt, reload, shed, restore, stop.
 	Event   string `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
 	Version string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
 	// Adopt: records that waited in the ring, and that did not fit.

@@ -225,6 +225,16 @@ func (t *Table) Abandon(nowNS uint64) {
 	}
 }
 
+// Pause is Abandon, and what of TCP streams was not complete is forgotten: packets go by
+// unseen from now on, until Apply is called again.
+func (t *Table) Pause(nowNS uint64) {
+	t.Abandon(nowNS)
+	for t.told.first != nil {
+		t.forget(t.told.first)
+	}
+	t.streams.open, t.streams.buffered = map[streamKey]*stream{}, 0
+}
+
 // Undecoded is how many messages could not be decoded, in part or at all, and why the
 // last one could not.
 func (t *Table) Undecoded() (n uint64, reason string) {

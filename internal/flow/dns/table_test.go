@@ -160,6 +160,15 @@ func TestTable(t *testing.T) {
 			b.packet(head(1, false, 11*ms), query1("b"))
 			b.Abandon(20 * ms)
 		}, "abandoned a 10ms by 7; abandoned b 9ms by 7"},
+		{"nothing is seen for a while", func(b *bench) {
+			b.packet(head(1, false, 10*ms), query1("a"))
+			b.Expire(6000 * ms)
+			b.packet(head(1, false, 6001*ms), query1("b"))
+			b.Pause(6002 * ms)
+			b.packet(head(1, true, 7000*ms), answer1("b", 0)) // to a query from before
+			b.packet(head(1, false, 7001*ms), query1("a"))
+			b.packet(head(1, true, 7002*ms), answer1("a", 0))
+		}, "unanswered a 5000ms by 7; abandoned b 1ms by 7; unmatched b NOERROR 0ms; answered a NOERROR 1ms by 7"},
 		{"a server of this host and its client at port 53", func(b *bench) {
 			b.packet(head(1, true, 10*ms), query1("a"))
 			b.packet(head(1, false, 11*ms), answer1("a", 0))
@@ -330,6 +339,26 @@ func TestTCP(t *testing.T) {
 	b.want(t, "answered b NXDOMAIN 10ms by 7; answered a NOERROR 1.2.3.4 11ms by 7")
 	if b.records[0].GetDns().Protocol != "tcp" {
 		t.Error("not over TCP")
+	}
+}
+
+// TestPauseTCP: what was not complete when nobody looked any more does not spoil what comes
+// later over the same connection.
+func TestPauseTCP(t *testing.T) {
+	b := newBench()
+	send := func(sequence uint32, ns uint64, bytes []byte) {
+		h := head(1, false, ns)
+		h.Protocol, h.Sequence = unix.IPPROTO_TCP, sequence
+		b.packet(h, bytes)
+	}
+	a, c := framed(string(query1("a"))), framed(string(query1("c")))
+	send(100, 10*ms, a[:5])
+	b.Pause(11 * ms)
+	send(5000, 12*ms, c)
+	b.Abandon(13 * ms)
+	b.want(t, "abandoned c 1ms by 7")
+	if n, reason := b.Undecoded(); n != 0 {
+		t.Errorf("%d not decoded: %s", n, reason)
 	}
 }
 

@@ -52,6 +52,8 @@ const (
 	// AgentServiceListConnectionsProcedure is the fully-qualified name of the AgentService's
 	// ListConnections RPC.
 	AgentServiceListConnectionsProcedure = "/skep.v1.AgentService/ListConnections"
+	// AgentServiceTopProcedure is the fully-qualified name of the AgentService's Top RPC.
+	AgentServiceTopProcedure = "/skep.v1.AgentService/Top"
 	// AgentServiceExportProcedure is the fully-qualified name of the AgentService's Export RPC.
 	AgentServiceExportProcedure = "/skep.v1.AgentService/Export"
 	// AgentServiceGetDiagnosticsProcedure is the fully-qualified name of the AgentService's
@@ -81,6 +83,8 @@ type AgentServiceClient interface {
 	GetProcess(context.Context, *v1.GetProcessRequest) (*v1.GetProcessResponse, error)
 	// The connection table. Role view.
 	ListConnections(context.Context, *v1.ListConnectionsRequest) (*v1.ListConnectionsResponse, error)
+	// Who does most now: what each process does, measured again and again. Role view.
+	Top(context.Context, *v1.TopRequest) (*connect.ServerStreamForClient[v1.TopResponse], error)
 	// What the disk log holds, as one Parquet file. Role view.
 	Export(context.Context, *v1.ExportRequest) (*connect.ServerStreamForClient[v1.ExportResponse], error)
 	// What helps to find a fault: configuration, log, build. Without secrets. Role view.
@@ -144,6 +148,12 @@ func NewAgentServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(agentServiceMethods.ByName("ListConnections")),
 			connect.WithClientOptions(opts...),
 		),
+		top: connect.NewClient[v1.TopRequest, v1.TopResponse](
+			httpClient,
+			baseURL+AgentServiceTopProcedure,
+			connect.WithSchema(agentServiceMethods.ByName("Top")),
+			connect.WithClientOptions(opts...),
+		),
 		export: connect.NewClient[v1.ExportRequest, v1.ExportResponse](
 			httpClient,
 			baseURL+AgentServiceExportProcedure,
@@ -180,6 +190,7 @@ type agentServiceClient struct {
 	listProcesses   *connect.Client[v1.ListProcessesRequest, v1.ListProcessesResponse]
 	getProcess      *connect.Client[v1.GetProcessRequest, v1.GetProcessResponse]
 	listConnections *connect.Client[v1.ListConnectionsRequest, v1.ListConnectionsResponse]
+	top             *connect.Client[v1.TopRequest, v1.TopResponse]
 	export          *connect.Client[v1.ExportRequest, v1.ExportResponse]
 	getDiagnostics  *connect.Client[v1.GetDiagnosticsRequest, v1.GetDiagnosticsResponse]
 	getIdentity     *connect.Client[v1.GetIdentityRequest, v1.GetIdentityResponse]
@@ -245,6 +256,11 @@ func (c *agentServiceClient) ListConnections(ctx context.Context, req *v1.ListCo
 	return nil, err
 }
 
+// Top calls skep.v1.AgentService.Top.
+func (c *agentServiceClient) Top(ctx context.Context, req *v1.TopRequest) (*connect.ServerStreamForClient[v1.TopResponse], error) {
+	return c.top.CallServerStream(ctx, connect.NewRequest(req))
+}
+
 // Export calls skep.v1.AgentService.Export.
 func (c *agentServiceClient) Export(ctx context.Context, req *v1.ExportRequest) (*connect.ServerStreamForClient[v1.ExportResponse], error) {
 	return c.export.CallServerStream(ctx, connect.NewRequest(req))
@@ -293,6 +309,8 @@ type AgentServiceHandler interface {
 	GetProcess(context.Context, *v1.GetProcessRequest) (*v1.GetProcessResponse, error)
 	// The connection table. Role view.
 	ListConnections(context.Context, *v1.ListConnectionsRequest) (*v1.ListConnectionsResponse, error)
+	// Who does most now: what each process does, measured again and again. Role view.
+	Top(context.Context, *v1.TopRequest, *connect.ServerStream[v1.TopResponse]) error
 	// What the disk log holds, as one Parquet file. Role view.
 	Export(context.Context, *v1.ExportRequest, *connect.ServerStream[v1.ExportResponse]) error
 	// What helps to find a fault: configuration, log, build. Without secrets. Role view.
@@ -352,6 +370,12 @@ func NewAgentServiceHandler(svc AgentServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(agentServiceMethods.ByName("ListConnections")),
 		connect.WithHandlerOptions(opts...),
 	)
+	agentServiceTopHandler := connect.NewServerStreamHandlerSimple(
+		AgentServiceTopProcedure,
+		svc.Top,
+		connect.WithSchema(agentServiceMethods.ByName("Top")),
+		connect.WithHandlerOptions(opts...),
+	)
 	agentServiceExportHandler := connect.NewServerStreamHandlerSimple(
 		AgentServiceExportProcedure,
 		svc.Export,
@@ -392,6 +416,8 @@ func NewAgentServiceHandler(svc AgentServiceHandler, opts ...connect.HandlerOpti
 			agentServiceGetProcessHandler.ServeHTTP(w, r)
 		case AgentServiceListConnectionsProcedure:
 			agentServiceListConnectionsHandler.ServeHTTP(w, r)
+		case AgentServiceTopProcedure:
+			agentServiceTopHandler.ServeHTTP(w, r)
 		case AgentServiceExportProcedure:
 			agentServiceExportHandler.ServeHTTP(w, r)
 		case AgentServiceGetDiagnosticsProcedure:
@@ -435,6 +461,10 @@ func (UnimplementedAgentServiceHandler) GetProcess(context.Context, *v1.GetProce
 
 func (UnimplementedAgentServiceHandler) ListConnections(context.Context, *v1.ListConnectionsRequest) (*v1.ListConnectionsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("skep.v1.AgentService.ListConnections is not implemented"))
+}
+
+func (UnimplementedAgentServiceHandler) Top(context.Context, *v1.TopRequest, *connect.ServerStream[v1.TopResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("skep.v1.AgentService.Top is not implemented"))
 }
 
 func (UnimplementedAgentServiceHandler) Export(context.Context, *v1.ExportRequest, *connect.ServerStream[v1.ExportResponse]) error {

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file skep/v1/agent.proto.
  */
 export const file_skep_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChNza2VwL3YxL2FnZW50LnByb3RvEgdza2VwLnYxIrcBCgZGaWx0ZXISDQoFa2luZHMYASADKAkSDAoEcGlkcxgCIAMoDRIMCgRleGVzGAMgAygJEg0KBWNvbW1zGAQgAygJEgwKBHVpZHMYBSADKA0SEgoKY29udGFpbmVycxgGIAMoCRIVCg1hbmNlc3Rvcl9leGVzGAcgAygJEg0KBWFkZHJzGAggAygJEg0KBXBvcnRzGAkgAygNEg0KBXdoZXJlGAogASgJEg0KBXBhdGhzGAsgAygJIuABCg5PYnNlcnZlUmVxdWVzdBIfCgZmaWx0ZXIYASABKAsyDy5za2VwLnYxLkZpbHRlchIMCgRsYXN0GAIgASgNEigKBXNpbmNlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg4KBmZvbGxvdxgEIAEoCBIQCghtYXhfcmF0ZRgFIAEoDRIoCgRmcm9tGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiVgoPT2JzZXJ2ZVJlc3BvbnNlEiAKB3JlY29yZHMYASADKAsyDy5za2VwLnYxLlJlY29yZBITCgtzYW1wbGVkX291dBgCIAEoBBIMCgRsaXZlGAMgASgIIrQBChNDb3VudFJlY29yZHNSZXF1ZXN0Eh8KBmZpbHRlchgBIAEoCzIPLnNrZXAudjEuRmlsdGVyEigKBGZyb20YAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBXVudGlsGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgRzdGVwGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIp0BChRDb3VudFJlY29yZHNSZXNwb25zZRIiCgVraW5kcxgBIAMoCzITLnNrZXAudjEuS2luZENvdW50cxIMCgRsb3N0GAIgAygEEjEKDWNvbXBsZXRlX2Zyb20YAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3N0b3BwZWQYBCABKAgSDwoHbWlzc2luZxgFIAMoCSIqCgpLaW5kQ291bnRzEgwKBGtpbmQYASABKAkSDgoGY291bnRzGAIgAygEIhIKEEdldFN0YXR1c1JlcXVlc3Qi4QUKEUdldFN0YXR1c1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSDwoHbm9kZV9pZBgCIAEoCRIPCgdib290X2lkGAMgASgJEhEKCW5vZGVfbmFtZRgEIAEoCRIrCgdzdGFydGVkGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgZ1cHRpbWUYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SIgoFa2luZHMYByADKAsyEy5za2VwLnYxLktpbmRTdGF0dXMSIgoGbG9zc2VzGAggAygLMhIuc2tlcC52MS5Mb3NzQ291bnQSKAoLc3Vic2NyaWJlcnMYCSADKAsyEy5za2VwLnYxLlN1YnNjcmliZXISJwoJcHJvY2Vzc2VzGAogASgLMhQuc2tlcC52MS5UYWJsZVN0YXR1cxIpCgtjb25uZWN0aW9ucxgLIAEoCzIULnNrZXAudjEuVGFibGVTdGF0dXMSKAoKY29udGFpbmVycxgMIAEoCzIULnNrZXAudjEuVGFibGVTdGF0dXMSJQoGbWVtb3J5GA0gASgLMhUuc2tlcC52MS5NZW1vcnlTdGF0dXMSKAoIcHJvZ3JhbXMYDiADKAsyFi5za2VwLnYxLlByb2dyYW1TdGF0dXMSLAoJYWdlbnRfY3B1GA8gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhcKD2FnZW50X2NwdV9zaGFyZRgQIAEoARIaChJwcm9ncmFtc19jcHVfc2hhcmUYESABKAESJgoHc2lnbmFscxgSIAMoCzIVLnNrZXAudjEuU2lnbmFsU3RhdHVzEiMKBXN0b3JlGBMgASgLMhQuc2tlcC52MS5TdG9yZVN0YXR1cxIVCg1hcmdzX3JlZGFjdGVkGCggASgEEiYKB291dHB1dHMYKSADKAsyFS5za2VwLnYxLk91dHB1dFN0YXR1cyKVAgoLU3RvcmVTdGF0dXMSEQoJZGlyZWN0b3J5GAEgASgJEg0KBWJ5dGVzGAIgASgEEhEKCW1heF9ieXRlcxgDIAEoBBIqCgdtYXhfYWdlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEioKBm9sZGVzdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIc2VnbWVudHMYBiABKA0SDAoEbG9ncxgHIAEoDRIPCgdmYWlsaW5nGAggASgJEhgKEGRhbWFnZWRfc2VnbWVudHMYCSABKA0SFQoNZGFtYWdlZF9ieXRlcxgKIAEoBBIXCg9kYW1hZ2VkX3JlY29yZHMYCyABKAQiSAoKS2luZFN0YXR1cxIMCgRraW5kGAEgASgJEhAKCHJlY2VpdmVkGAIgASgEEgwKBGxvc3QYAyABKAQSDAoEcmF0ZRgEIAEoASI3CglMb3NzQ291bnQSDQoFcGxhY2UYASABKAkSDAoEa2luZBgCIAEoCRINCgVjb3VudBgDIAEoBCKBAQoKU3Vic2NyaWJlchIKCgJpZBgBIAEoBBILCgN3aG8YAiABKAkSKQoFc2luY2UYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWRlbGl2ZXJlZBgEIAEoBBIMCgRsb3N0GAUgASgEEg4KBmZpbHRlchgGIAEoCSKBAQoMT3V0cHV0U3RhdHVzEgwKBG5hbWUYASABKAkSDAoEdHlwZRgCIAEoCRIOCgZ0YXJnZXQYAyABKAkSEQoJZGVsaXZlcmVkGAQgASgEEgwKBGxvc3QYBSABKAQSEAoIZmFpbHVyZXMYBiABKAQSEgoKbGFzdF9lcnJvchgHIAEoCSIwCgtUYWJsZVN0YXR1cxIPCgdlbnRyaWVzGAEgASgEEhAKCGNhcGFjaXR5GAIgASgEImMKDE1lbW9yeVN0YXR1cxIWCg5yZXNpZGVudF9ieXRlcxgBIAEoBBIZChFrZXJuZWxfbWFwc19ieXRlcxgCIAEoBBIgCgRtYXBzGAMgAygLMhIuc2tlcC52MS5NYXBTdGF0dXMiSwoJTWFwU3RhdHVzEgwKBG5hbWUYASABKAkSDAoEdHlwZRgCIAEoCRINCgVieXRlcxgDIAEoBBITCgttYXhfZW50cmllcxgEIAEoDSLAAQoNUHJvZ3JhbVN0YXR1cxIMCgRuYW1lGAEgASgJEgwKBGhvb2sYAiABKAkSCgoCaWQYAyABKA0SDAoEcnVucxgEIAEoBBITCgtydW5fdGltZV9ucxgFIAEoBBIOCgZtaXNzZWQYBiABKAQSFwoPcnVuc19wZXJfc2Vjb25kGAcgASgBEhIKCm5zX3Blcl9ydW4YCCABKAESEQoJY3B1X3NoYXJlGAkgASgBEhQKDGluc3RydWN0aW9ucxgKIAEoDSKTAQoMU2lnbmFsU3RhdHVzEg4KBnNpZ25hbBgBIAEoCRIOCgZpbnRlbnQYAiABKAkSDAoEcnVuZxgDIAEoCRIRCglhdmFpbGFibGUYBCABKAgSIgoFcnVuZ3MYBSADKAsyEy5za2VwLnYxLlJ1bmdTdGF0dXMSDgoGbGltaXRzGAYgAygJEg4KBmFkdmljZRgHIAEoCSI5CgpSdW5nU3RhdHVzEgwKBG5hbWUYASABKAkSDQoFc3RhdGUYAiABKAkSDgoGcmVhc29uGAMgASgJIhIKEEdldERvY3RvclJlcXVlc3QilQEKEUdldERvY3RvclJlc3BvbnNlEhYKDmtlcm5lbF9yZWxlYXNlGAEgASgJEhQKDGFyY2hpdGVjdHVyZRgCIAEoCRIKCgJvaxgDIAEoCBIeCgZjaGVja3MYBCADKAsyDi5za2VwLnYxLkNoZWNrEiYKB3NpZ25hbHMYBSADKAsyFS5za2VwLnYxLlNpZ25hbFN0YXR1cyJFCgVDaGVjaxIMCgRuYW1lGAEgASgJEg4KBnJlc3VsdBgCIAEoCRIOCgZkZXRhaWwYAyABKAkSDgoGYWR2aWNlGAQgASgJIm8KFExpc3RQcm9jZXNzZXNSZXF1ZXN0Eh8KBmZpbHRlchgBIAEoCzIPLnNrZXAudjEuRmlsdGVyEg4KBmV4aXRlZBgCIAEoCBImCgJhdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiYAoVTGlzdFByb2Nlc3Nlc1Jlc3BvbnNlEicKCXByb2Nlc3NlcxgBIAMoCzIULnNrZXAudjEuUHJvY2Vzc0luZm8SDQoFdG90YWwYAiABKAQSDwoHbWlzc2luZxgDIAMoCSKLAgoLUHJvY2Vzc0luZm8SIQoHcHJvY2VzcxgBIAEoCzIQLnNrZXAudjEuUHJvY2VzcxIrCgdzdGFydGVkGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRhcmdzGAMgAygJEhYKDmFyZ3NfdHJ1bmNhdGVkGAQgASgIEgsKA2N3ZBgFIAEoCRITCgtjb25uZWN0aW9ucxgGIAEoDRIqCgZleGl0ZWQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhsKBGV4aXQYCCABKAsyDS5za2VwLnYxLkV4aXQSGwoEZXhlYxgJIAEoCzINLnNrZXAudjEuRXhlYyIsChFHZXRQcm9jZXNzUmVxdWVzdBIKCgJpZBgBIAEoCRILCgNwaWQYAiABKA0iugEKEkdldFByb2Nlc3NSZXNwb25zZRIlCgdwcm9jZXNzGAEgASgLMhQuc2tlcC52MS5Qcm9jZXNzSW5mbxInCglhbmNlc3RvcnMYAiADKAsyFC5za2VwLnYxLlByb2Nlc3NJbmZvEiYKCGNoaWxkcmVuGAMgAygLMhQuc2tlcC52MS5Qcm9jZXNzSW5mbxIsCgtjb25uZWN0aW9ucxgEIAMoCzIXLnNrZXAudjEuQ29ubmVjdGlvbkluZm8iWAoWTGlzdENvbm5lY3Rpb25zUmVxdWVzdBIfCgZmaWx0ZXIYASABKAsyDy5za2VwLnYxLkZpbHRlchIOCgZjbG9zZWQYAiABKAgSDQoFbGltaXQYAyABKA0iVgoXTGlzdENvbm5lY3Rpb25zUmVzcG9uc2USLAoLY29ubmVjdGlvbnMYASADKAsyFy5za2VwLnYxLkNvbm5lY3Rpb25JbmZvEg0KBXRvdGFsGAIgASgEIvABCg5Db25uZWN0aW9uSW5mbxIhCgdwcm9jZXNzGAEgASgLMhAuc2tlcC52MS5Qcm9jZXNzEicKCmNvbm5lY3Rpb24YAiABKAsyEy5za2VwLnYxLkNvbm5lY3Rpb24SDQoFc3RhdGUYAyABKAkSKgoGb3BlbmVkGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIqCgZjbG9zZWQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB2NvdW50ZWQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIhcKFUdldERpYWdub3N0aWNzUmVxdWVzdCJhChZHZXREaWFnbm9zdGljc1Jlc3BvbnNlEg4KBmNvbmZpZxgBIAEoCRILCgNsb2cYAiABKAkSDQoFYnVpbGQYAyABKAkSGwoTa2VybmVsX2NvbW1hbmRfbGluZRgEIAEoCSIUChJHZXRJZGVudGl0eVJlcXVlc3QijAEKE0dldElkZW50aXR5UmVzcG9uc2USCwoDdWlkGAEgASgNEgwKBHVzZXIYAiABKAkSGwoEcm9sZRgDIAEoDjINLnNrZXAudjEuUm9sZRIQCghieV90b2tlbhgEIAEoCBIrCgdleHBpcmVzGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJZChJDcmVhdGVUb2tlblJlcXVlc3QSGwoEcm9sZRgBIAEoDjINLnNrZXAudjEuUm9sZRImCgN0dGwYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ibgoTQ3JlYXRlVG9rZW5SZXNwb25zZRINCgV0b2tlbhgBIAEoCRIbCgRyb2xlGAIgASgOMg0uc2tlcC52MS5Sb2xlEisKB2V4cGlyZXMYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIoUBCg1FeHBvcnRSZXF1ZXN0Eh8KBmZpbHRlchgBIAEoCzIPLnNrZXAudjEuRmlsdGVyEigKBGZyb20YAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBXVudGlsGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJACg5FeHBvcnRSZXNwb25zZRIMCgRkYXRhGAEgASgMEg8KB3JlY29yZHMYAiABKAQSDwoHbWlzc2luZxgDIAMoCSpNCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABINCglST0xFX1ZJRVcQARIQCgxST0xFX09QRVJBVEUQAhIOCgpST0xFX0FETUlOEAMytAYKDEFnZW50U2VydmljZRJCCglHZXRTdGF0dXMSGS5za2VwLnYxLkdldFN0YXR1c1JlcXVlc3QaGi5za2VwLnYxLkdldFN0YXR1c1Jlc3BvbnNlEkIKCUdldERvY3RvchIZLnNrZXAudjEuR2V0RG9jdG9yUmVxdWVzdBoaLnNrZXAudjEuR2V0RG9jdG9yUmVzcG9uc2USPgoHT2JzZXJ2ZRIXLnNrZXAudjEuT2JzZXJ2ZVJlcXVlc3QaGC5za2VwLnYxLk9ic2VydmVSZXNwb25zZTABEksKDENvdW50UmVjb3JkcxIcLnNrZXAudjEuQ291bnRSZWNvcmRzUmVxdWVzdBodLnNrZXAudjEuQ291bnRSZWNvcmRzUmVzcG9uc2USTgoNTGlzdFByb2Nlc3NlcxIdLnNrZXAudjEuTGlzdFByb2Nlc3Nlc1JlcXVlc3QaHi5za2VwLnYxLkxpc3RQcm9jZXNzZXNSZXNwb25zZRJFCgpHZXRQcm9jZXNzEhouc2tlcC52MS5HZXRQcm9jZXNzUmVxdWVzdBobLnNrZXAudjEuR2V0UHJvY2Vzc1Jlc3BvbnNlElQKD0xpc3RDb25uZWN0aW9ucxIfLnNrZXAudjEuTGlzdENvbm5lY3Rpb25zUmVxdWVzdBogLnNrZXAudjEuTGlzdENvbm5lY3Rpb25zUmVzcG9uc2USOwoGRXhwb3J0EhYuc2tlcC52MS5FeHBvcnRSZXF1ZXN0Ghcuc2tlcC52MS5FeHBvcnRSZXNwb25zZTABElEKDkdldERpYWdub3N0aWNzEh4uc2tlcC52MS5HZXREaWFnbm9zdGljc1JlcXVlc3QaHy5za2VwLnYxLkdldERpYWdub3N0aWNzUmVzcG9uc2USSAoLR2V0SWRlbnRpdHkSGy5za2VwLnYxLkdldElkZW50aXR5UmVxdWVzdBocLnNrZXAudjEuR2V0SWRlbnRpdHlSZXNwb25zZRJICgtDcmVhdGVUb2tlbhIbLnNrZXAudjEuQ3JlYXRlVG9rZW5SZXF1ZXN0Ghwuc2tlcC52MS5DcmVhdGVUb2tlblJlc3BvbnNlQixaKmdpdGh1Yi5jb20vc2tlcC1pby9za2VwL2FwaS9za2VwL3YxO3NrZXB2MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_skep_v1_record]);
+  fileDesc("ChNza2VwL3YxL2FnZW50LnByb3RvEgdza2VwLnYxIrcBCgZGaWx0ZXISDQoFa2luZHMYASADKAkSDAoEcGlkcxgCIAMoDRIMCgRleGVzGAMgAygJEg0KBWNvbW1zGAQgAygJEgwKBHVpZHMYBSADKA0SEgoKY29udGFpbmVycxgGIAMoCRIVCg1hbmNlc3Rvcl9leGVzGAcgAygJEg0KBWFkZHJzGAggAygJEg0KBXBvcnRzGAkgAygNEg0KBXdoZXJlGAogASgJEg0KBXBhdGhzGAsgAygJIuABCg5PYnNlcnZlUmVxdWVzdBIfCgZmaWx0ZXIYASABKAsyDy5za2VwLnYxLkZpbHRlchIMCgRsYXN0GAIgASgNEigKBXNpbmNlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg4KBmZvbGxvdxgEIAEoCBIQCghtYXhfcmF0ZRgFIAEoDRIoCgRmcm9tGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiVgoPT2JzZXJ2ZVJlc3BvbnNlEiAKB3JlY29yZHMYASADKAsyDy5za2VwLnYxLlJlY29yZBITCgtzYW1wbGVkX291dBgCIAEoBBIMCgRsaXZlGAMgASgIIrQBChNDb3VudFJlY29yZHNSZXF1ZXN0Eh8KBmZpbHRlchgBIAEoCzIPLnNrZXAudjEuRmlsdGVyEigKBGZyb20YAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBXVudGlsGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgRzdGVwGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIp0BChRDb3VudFJlY29yZHNSZXNwb25zZRIiCgVraW5kcxgBIAMoCzITLnNrZXAudjEuS2luZENvdW50cxIMCgRsb3N0GAIgAygEEjEKDWNvbXBsZXRlX2Zyb20YAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3N0b3BwZWQYBCABKAgSDwoHbWlzc2luZxgFIAMoCSIqCgpLaW5kQ291bnRzEgwKBGtpbmQYASABKAkSDgoGY291bnRzGAIgAygEIhIKEEdldFN0YXR1c1JlcXVlc3QiiAYKEUdldFN0YXR1c1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSDwoHbm9kZV9pZBgCIAEoCRIPCgdib290X2lkGAMgASgJEhEKCW5vZGVfbmFtZRgEIAEoCRIrCgdzdGFydGVkGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgZ1cHRpbWUYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SIgoFa2luZHMYByADKAsyEy5za2VwLnYxLktpbmRTdGF0dXMSIgoGbG9zc2VzGAggAygLMhIuc2tlcC52MS5Mb3NzQ291bnQSKAoLc3Vic2NyaWJlcnMYCSADKAsyEy5za2VwLnYxLlN1YnNjcmliZXISJwoJcHJvY2Vzc2VzGAogASgLMhQuc2tlcC52MS5UYWJsZVN0YXR1cxIpCgtjb25uZWN0aW9ucxgLIAEoCzIULnNrZXAudjEuVGFibGVTdGF0dXMSKAoKY29udGFpbmVycxgMIAEoCzIULnNrZXAudjEuVGFibGVTdGF0dXMSJQoGbWVtb3J5GA0gASgLMhUuc2tlcC52MS5NZW1vcnlTdGF0dXMSKAoIcHJvZ3JhbXMYDiADKAsyFi5za2VwLnYxLlByb2dyYW1TdGF0dXMSLAoJYWdlbnRfY3B1GA8gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhcKD2FnZW50X2NwdV9zaGFyZRgQIAEoARIaChJwcm9ncmFtc19jcHVfc2hhcmUYESABKAESJgoHc2lnbmFscxgSIAMoCzIVLnNrZXAudjEuU2lnbmFsU3RhdHVzEiMKBXN0b3JlGBMgASgLMhQuc2tlcC52MS5TdG9yZVN0YXR1cxIVCg1hcmdzX3JlZGFjdGVkGCggASgEEiYKB291dHB1dHMYKSADKAsyFS5za2VwLnYxLk91dHB1dFN0YXR1cxIlCgZidWRnZXQYKiABKAsyFS5za2VwLnYxLkJ1ZGdldFN0YXR1cyKbAQoMQnVkZ2V0U3RhdHVzEhEKCWNwdV9saW1pdBgBIAEoARIaChJtZW1vcnlfbGltaXRfYnl0ZXMYAiABKAQSCwoDY3B1GAMgASgBEhQKDG1lbW9yeV9ieXRlcxgEIAEoBBIRCglleGhhdXN0ZWQYBSABKAgSJgoHc2Vuc29ycxgGIAMoCzIVLnNrZXAudjEuU2Vuc29yQnVkZ2V0IoUBCgxTZW5zb3JCdWRnZXQSDgoGc2Vuc29yGAEgASgJEg0KBWtpbmRzGAIgAygJEgwKBHNoZWQYAyABKAgSKQoFc2luY2UYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgFIAEoCRINCgV0aW1lcxgGIAEoBCKVAgoLU3RvcmVTdGF0dXMSEQoJZGlyZWN0b3J5GAEgASgJEg0KBWJ5dGVzGAIgASgEEhEKCW1heF9ieXRlcxgDIAEoBBIqCgdtYXhfYWdlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEioKBm9sZGVzdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIc2VnbWVudHMYBiABKA0SDAoEbG9ncxgHIAEoDRIPCgdmYWlsaW5nGAggASgJEhgKEGRhbWFnZWRfc2VnbWVudHMYCSABKA0SFQoNZGFtYWdlZF9ieXRlcxgKIAEoBBIXCg9kYW1hZ2VkX3JlY29yZHMYCyABKAQiSAoKS2luZFN0YXR1cxIMCgRraW5kGAEgASgJEhAKCHJlY2VpdmVkGAIgASgEEgwKBGxvc3QYAyABKAQSDAoEcmF0ZRgEIAEoASI3CglMb3NzQ291bnQSDQoFcGxhY2UYASABKAkSDAoEa2luZBgCIAEoCRINCgVjb3VudBgDIAEoBCKBAQoKU3Vic2NyaWJlchIKCgJpZBgBIAEoBBILCgN3aG8YAiABKAkSKQoFc2luY2UYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWRlbGl2ZXJlZBgEIAEoBBIMCgRsb3N0GAUgASgEEg4KBmZpbHRlchgGIAEoCSKBAQoMT3V0cHV0U3RhdHVzEgwKBG5hbWUYASABKAkSDAoEdHlwZRgCIAEoCRIOCgZ0YXJnZXQYAyABKAkSEQoJZGVsaXZlcmVkGAQgASgEEgwKBGxvc3QYBSABKAQSEAoIZmFpbHVyZXMYBiABKAQSEgoKbGFzdF9lcnJvchgHIAEoCSIwCgtUYWJsZVN0YXR1cxIPCgdlbnRyaWVzGAEgASgEEhAKCGNhcGFjaXR5GAIgASgEImMKDE1lbW9yeVN0YXR1cxIWCg5yZXNpZGVudF9ieXRlcxgBIAEoBBIZChFrZXJuZWxfbWFwc19ieXRlcxgCIAEoBBIgCgRtYXBzGAMgAygLMhIuc2tlcC52MS5NYXBTdGF0dXMiSwoJTWFwU3RhdHVzEgwKBG5hbWUYASABKAkSDAoEdHlwZRgCIAEoCRINCgVieXRlcxgDIAEoBBITCgttYXhfZW50cmllcxgEIAEoDSLAAQoNUHJvZ3JhbVN0YXR1cxIMCgRuYW1lGAEgASgJEgwKBGhvb2sYAiABKAkSCgoCaWQYAyABKA0SDAoEcnVucxgEIAEoBBITCgtydW5fdGltZV9ucxgFIAEoBBIOCgZtaXNzZWQYBiABKAQSFwoPcnVuc19wZXJfc2Vjb25kGAcgASgBEhIKCm5zX3Blcl9ydW4YCCABKAESEQoJY3B1X3NoYXJlGAkgASgBEhQKDGluc3RydWN0aW9ucxgKIAEoDSKTAQoMU2lnbmFsU3RhdHVzEg4KBnNpZ25hbBgBIAEoCRIOCgZpbnRlbnQYAiABKAkSDAoEcnVuZxgDIAEoCRIRCglhdmFpbGFibGUYBCABKAgSIgoFcnVuZ3MYBSADKAsyEy5za2VwLnYxLlJ1bmdTdGF0dXMSDgoGbGltaXRzGAYgAygJEg4KBmFkdmljZRgHIAEoCSI5CgpSdW5nU3RhdHVzEgwKBG5hbWUYASABKAkSDQoFc3RhdGUYAiABKAkSDgoGcmVhc29uGAMgASgJIhIKEEdldERvY3RvclJlcXVlc3QilQEKEUdldERvY3RvclJlc3BvbnNlEhYKDmtlcm5lbF9yZWxlYXNlGAEgASgJEhQKDGFyY2hpdGVjdHVyZRgCIAEoCRIKCgJvaxgDIAEoCBIeCgZjaGVja3MYBCADKAsyDi5za2VwLnYxLkNoZWNrEiYKB3NpZ25hbHMYBSADKAsyFS5za2VwLnYxLlNpZ25hbFN0YXR1cyJFCgVDaGVjaxIMCgRuYW1lGAEgASgJEg4KBnJlc3VsdBgCIAEoCRIOCgZkZXRhaWwYAyABKAkSDgoGYWR2aWNlGAQgASgJIm8KFExpc3RQcm9jZXNzZXNSZXF1ZXN0Eh8KBmZpbHRlchgBIAEoCzIPLnNrZXAudjEuRmlsdGVyEg4KBmV4aXRlZBgCIAEoCBImCgJhdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiYAoVTGlzdFByb2Nlc3Nlc1Jlc3BvbnNlEicKCXByb2Nlc3NlcxgBIAMoCzIULnNrZXAudjEuUHJvY2Vzc0luZm8SDQoFdG90YWwYAiABKAQSDwoHbWlzc2luZxgDIAMoCSKLAgoLUHJvY2Vzc0luZm8SIQoHcHJvY2VzcxgBIAEoCzIQLnNrZXAudjEuUHJvY2VzcxIrCgdzdGFydGVkGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRhcmdzGAMgAygJEhYKDmFyZ3NfdHJ1bmNhdGVkGAQgASgIEgsKA2N3ZBgFIAEoCRITCgtjb25uZWN0aW9ucxgGIAEoDRIqCgZleGl0ZWQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhsKBGV4aXQYCCABKAsyDS5za2VwLnYxLkV4aXQSGwoEZXhlYxgJIAEoCzINLnNrZXAudjEuRXhlYyIsChFHZXRQcm9jZXNzUmVxdWVzdBIKCgJpZBgBIAEoCRILCgNwaWQYAiABKA0iugEKEkdldFByb2Nlc3NSZXNwb25zZRIlCgdwcm9jZXNzGAEgASgLMhQuc2tlcC52MS5Qcm9jZXNzSW5mbxInCglhbmNlc3RvcnMYAiADKAsyFC5za2VwLnYxLlByb2Nlc3NJbmZvEiYKCGNoaWxkcmVuGAMgAygLMhQuc2tlcC52MS5Qcm9jZXNzSW5mbxIsCgtjb25uZWN0aW9ucxgEIAMoCzIXLnNrZXAudjEuQ29ubmVjdGlvbkluZm8iWAoWTGlzdENvbm5lY3Rpb25zUmVxdWVzdBIfCgZmaWx0ZXIYASABKAsyDy5za2VwLnYxLkZpbHRlchIOCgZjbG9zZWQYAiABKAgSDQoFbGltaXQYAyABKA0iVgoXTGlzdENvbm5lY3Rpb25zUmVzcG9uc2USLAoLY29ubmVjdGlvbnMYASADKAsyFy5za2VwLnYxLkNvbm5lY3Rpb25JbmZvEg0KBXRvdGFsGAIgASgEIvABCg5Db25uZWN0aW9uSW5mbxIhCgdwcm9jZXNzGAEgASgLMhAuc2tlcC52MS5Qcm9jZXNzEicKCmNvbm5lY3Rpb24YAiABKAsyEy5za2VwLnYxLkNvbm5lY3Rpb24SDQoFc3RhdGUYAyABKAkSKgoGb3BlbmVkGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIqCgZjbG9zZWQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB2NvdW50ZWQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIoQBCgpUb3BSZXF1ZXN0Eh8KBmZpbHRlchgBIAEoCzIPLnNrZXAudjEuRmlsdGVyEisKCGludGVydmFsGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEgoKAmJ5GAMgASgJEg0KBWdyb3VwGAQgASgJEg0KBWxpbWl0GAUgASgNIsgBCgtUb3BSZXNwb25zZRIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCghtZWFzdXJlZBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIdCgRyb3dzGAMgAygLMg8uc2tlcC52MS5Ub3BSb3cSHgoFdG90YWwYBCABKAsyDy5za2VwLnYxLlRvcFJvdxIQCghtYXRjaGluZxgFIAEoBBIRCgl1bmNvdW50ZWQYBiABKAQirgEKBlRvcFJvdxIhCgdwcm9jZXNzGAEgASgLMhAuc2tlcC52MS5Qcm9jZXNzEhEKCXByb2Nlc3NlcxgCIAEoDRIOCgZldmVudHMYAyABKAESEwoLY29ubmVjdGlvbnMYBCABKA0SEAoIY29ubmVjdHMYBSABKAESEgoKYnl0ZXNfc2VudBgGIAEoARIWCg5ieXRlc19yZWNlaXZlZBgHIAEoARILCgNjcHUYCCABKAEiFwoVR2V0RGlhZ25vc3RpY3NSZXF1ZXN0ImEKFkdldERpYWdub3N0aWNzUmVzcG9uc2USDgoGY29uZmlnGAEgASgJEgsKA2xvZxgCIAEoCRINCgVidWlsZBgDIAEoCRIbChNrZXJuZWxfY29tbWFuZF9saW5lGAQgASgJIhQKEkdldElkZW50aXR5UmVxdWVzdCKMAQoTR2V0SWRlbnRpdHlSZXNwb25zZRILCgN1aWQYASABKA0SDAoEdXNlchgCIAEoCRIbCgRyb2xlGAMgASgOMg0uc2tlcC52MS5Sb2xlEhAKCGJ5X3Rva2VuGAQgASgIEisKB2V4cGlyZXMYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlkKEkNyZWF0ZVRva2VuUmVxdWVzdBIbCgRyb2xlGAEgASgOMg0uc2tlcC52MS5Sb2xlEiYKA3R0bBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJuChNDcmVhdGVUb2tlblJlc3BvbnNlEg0KBXRva2VuGAEgASgJEhsKBHJvbGUYAiABKA4yDS5za2VwLnYxLlJvbGUSKwoHZXhwaXJlcxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAihQEKDUV4cG9ydFJlcXVlc3QSHwoGZmlsdGVyGAEgASgLMg8uc2tlcC52MS5GaWx0ZXISKAoEZnJvbRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkAKDkV4cG9ydFJlc3BvbnNlEgwKBGRhdGEYASABKAwSDwoHcmVjb3JkcxgCIAEoBBIPCgdtaXNzaW5nGAMgAygJKk0KBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg0KCVJPTEVfVklFVxABEhAKDFJPTEVfT1BFUkFURRACEg4KClJPTEVfQURNSU4QAzLoBgoMQWdlbnRTZXJ2aWNlEkIKCUdldFN0YXR1cxIZLnNrZXAudjEuR2V0U3RhdHVzUmVxdWVzdBoaLnNrZXAudjEuR2V0U3RhdHVzUmVzcG9uc2USQgoJR2V0RG9jdG9yEhkuc2tlcC52MS5HZXREb2N0b3JSZXF1ZXN0Ghouc2tlcC52MS5HZXREb2N0b3JSZXNwb25zZRI+CgdPYnNlcnZlEhcuc2tlcC52MS5PYnNlcnZlUmVxdWVzdBoYLnNrZXAudjEuT2JzZXJ2ZVJlc3BvbnNlMAESSwoMQ291bnRSZWNvcmRzEhwuc2tlcC52MS5Db3VudFJlY29yZHNSZXF1ZXN0Gh0uc2tlcC52MS5Db3VudFJlY29yZHNSZXNwb25zZRJOCg1MaXN0UHJvY2Vzc2VzEh0uc2tlcC52MS5MaXN0UHJvY2Vzc2VzUmVxdWVzdBoeLnNrZXAudjEuTGlzdFByb2Nlc3Nlc1Jlc3BvbnNlEkUKCkdldFByb2Nlc3MSGi5za2VwLnYxLkdldFByb2Nlc3NSZXF1ZXN0Ghsuc2tlcC52MS5HZXRQcm9jZXNzUmVzcG9uc2USVAoPTGlzdENvbm5lY3Rpb25zEh8uc2tlcC52MS5MaXN0Q29ubmVjdGlvbnNSZXF1ZXN0GiAuc2tlcC52MS5MaXN0Q29ubmVjdGlvbnNSZXNwb25zZRIyCgNUb3ASEy5za2VwLnYxLlRvcFJlcXVlc3QaFC5za2VwLnYxLlRvcFJlc3BvbnNlMAESOwoGRXhwb3J0EhYuc2tlcC52MS5FeHBvcnRSZXF1ZXN0Ghcuc2tlcC52MS5FeHBvcnRSZXNwb25zZTABElEKDkdldERpYWdub3N0aWNzEh4uc2tlcC52MS5HZXREaWFnbm9zdGljc1JlcXVlc3QaHy5za2VwLnYxLkdldERpYWdub3N0aWNzUmVzcG9uc2USSAoLR2V0SWRlbnRpdHkSGy5za2VwLnYxLkdldElkZW50aXR5UmVxdWVzdBocLnNrZXAudjEuR2V0SWRlbnRpdHlSZXNwb25zZRJICgtDcmVhdGVUb2tlbhIbLnNrZXAudjEuQ3JlYXRlVG9rZW5SZXF1ZXN0Ghwuc2tlcC52MS5DcmVhdGVUb2tlblJlc3BvbnNlQixaKmdpdGh1Yi5jb20vc2tlcC1pby9za2VwL2FwaS9za2VwL3YxO3NrZXB2MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_skep_v1_record]);
 
 /**
  * Filter selects records; fields are ANDed, values within a field are ORed.
@@ -431,6 +431,13 @@ export type GetStatusResponse = Message<"skep.v1.GetStatusResponse"> & {
    * @generated from field: repeated skep.v1.OutputStatus outputs = 41;
    */
   outputs: OutputStatus[];
+
+  /**
+   * What the agent may cost, and what it has shed; absent without limits.
+   *
+   * @generated from field: skep.v1.BudgetStatus budget = 42;
+   */
+  budget?: BudgetStatus | undefined;
 };
 
 /**
@@ -439,6 +446,107 @@ export type GetStatusResponse = Message<"skep.v1.GetStatusResponse"> & {
  */
 export const GetStatusResponseSchema: GenMessage<GetStatusResponse> = /*@__PURE__*/
   messageDesc(file_skep_v1_agent, 7);
+
+/**
+ * BudgetStatus is how the agent stands to its limits.
+ *
+ * @generated from message skep.v1.BudgetStatus
+ */
+export type BudgetStatus = Message<"skep.v1.BudgetStatus"> & {
+  /**
+   * Share of one CPU, and bytes; 0: no limit.
+   *
+   * @generated from field: double cpu_limit = 1;
+   */
+  cpuLimit: number;
+
+  /**
+   * @generated from field: uint64 memory_limit_bytes = 2;
+   */
+  memoryLimitBytes: bigint;
+
+  /**
+   * What is held against them: the agent's process and its programs, over the last seconds.
+   * 0 where there is no limit.
+   *
+   * @generated from field: double cpu = 3;
+   */
+  cpu: number;
+
+  /**
+   * @generated from field: uint64 memory_bytes = 4;
+   */
+  memoryBytes: bigint;
+
+  /**
+   * Over a limit, and nothing is left to shed.
+   *
+   * @generated from field: bool exhausted = 5;
+   */
+  exhausted: boolean;
+
+  /**
+   * The sensors that may be shed, in the order in which they are.
+   *
+   * @generated from field: repeated skep.v1.SensorBudget sensors = 6;
+   */
+  sensors: SensorBudget[];
+};
+
+/**
+ * Describes the message skep.v1.BudgetStatus.
+ * Use `create(BudgetStatusSchema)` to create a new message.
+ */
+export const BudgetStatusSchema: GenMessage<BudgetStatus> = /*@__PURE__*/
+  messageDesc(file_skep_v1_agent, 8);
+
+/**
+ * @generated from message skep.v1.SensorBudget
+ */
+export type SensorBudget = Message<"skep.v1.SensorBudget"> & {
+  /**
+   * @generated from field: string sensor = 1;
+   */
+  sensor: string;
+
+  /**
+   * The kinds of records that come from it.
+   *
+   * @generated from field: repeated string kinds = 2;
+   */
+  kinds: string[];
+
+  /**
+   * Not attached for now; since when and why.
+   *
+   * @generated from field: bool shed = 3;
+   */
+  shed: boolean;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp since = 4;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * @generated from field: string reason = 5;
+   */
+  reason: string;
+
+  /**
+   * How often it was shed since the agent started.
+   *
+   * @generated from field: uint64 times = 6;
+   */
+  times: bigint;
+};
+
+/**
+ * Describes the message skep.v1.SensorBudget.
+ * Use `create(SensorBudgetSchema)` to create a new message.
+ */
+export const SensorBudgetSchema: GenMessage<SensorBudget> = /*@__PURE__*/
+  messageDesc(file_skep_v1_agent, 9);
 
 /**
  * StoreStatus is how the disk log is.
@@ -519,7 +627,7 @@ export type StoreStatus = Message<"skep.v1.StoreStatus"> & {
  * Use `create(StoreStatusSchema)` to create a new message.
  */
 export const StoreStatusSchema: GenMessage<StoreStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 8);
+  messageDesc(file_skep_v1_agent, 10);
 
 /**
  * @generated from message skep.v1.KindStatus
@@ -555,7 +663,7 @@ export type KindStatus = Message<"skep.v1.KindStatus"> & {
  * Use `create(KindStatusSchema)` to create a new message.
  */
 export const KindStatusSchema: GenMessage<KindStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 9);
+  messageDesc(file_skep_v1_agent, 11);
 
 /**
  * @generated from message skep.v1.LossCount
@@ -584,7 +692,7 @@ export type LossCount = Message<"skep.v1.LossCount"> & {
  * Use `create(LossCountSchema)` to create a new message.
  */
 export const LossCountSchema: GenMessage<LossCount> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 10);
+  messageDesc(file_skep_v1_agent, 12);
 
 /**
  * @generated from message skep.v1.Subscriber
@@ -626,7 +734,7 @@ export type Subscriber = Message<"skep.v1.Subscriber"> & {
  * Use `create(SubscriberSchema)` to create a new message.
  */
 export const SubscriberSchema: GenMessage<Subscriber> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 11);
+  messageDesc(file_skep_v1_agent, 13);
 
 /**
  * OutputStatus is one entry of "ship" in the configuration.
@@ -683,7 +791,7 @@ export type OutputStatus = Message<"skep.v1.OutputStatus"> & {
  * Use `create(OutputStatusSchema)` to create a new message.
  */
 export const OutputStatusSchema: GenMessage<OutputStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 12);
+  messageDesc(file_skep_v1_agent, 14);
 
 /**
  * @generated from message skep.v1.TableStatus
@@ -705,7 +813,7 @@ export type TableStatus = Message<"skep.v1.TableStatus"> & {
  * Use `create(TableStatusSchema)` to create a new message.
  */
 export const TableStatusSchema: GenMessage<TableStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 13);
+  messageDesc(file_skep_v1_agent, 15);
 
 /**
  * @generated from message skep.v1.MemoryStatus
@@ -735,7 +843,7 @@ export type MemoryStatus = Message<"skep.v1.MemoryStatus"> & {
  * Use `create(MemoryStatusSchema)` to create a new message.
  */
 export const MemoryStatusSchema: GenMessage<MemoryStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 14);
+  messageDesc(file_skep_v1_agent, 16);
 
 /**
  * @generated from message skep.v1.MapStatus
@@ -767,7 +875,7 @@ export type MapStatus = Message<"skep.v1.MapStatus"> & {
  * Use `create(MapStatusSchema)` to create a new message.
  */
 export const MapStatusSchema: GenMessage<MapStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 15);
+  messageDesc(file_skep_v1_agent, 17);
 
 /**
  * @generated from message skep.v1.ProgramStatus
@@ -835,7 +943,7 @@ export type ProgramStatus = Message<"skep.v1.ProgramStatus"> & {
  * Use `create(ProgramStatusSchema)` to create a new message.
  */
 export const ProgramStatusSchema: GenMessage<ProgramStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 16);
+  messageDesc(file_skep_v1_agent, 18);
 
 /**
  * SignalStatus is one signal and the rung of its ladder that serves it.
@@ -890,7 +998,7 @@ export type SignalStatus = Message<"skep.v1.SignalStatus"> & {
  * Use `create(SignalStatusSchema)` to create a new message.
  */
 export const SignalStatusSchema: GenMessage<SignalStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 17);
+  messageDesc(file_skep_v1_agent, 19);
 
 /**
  * @generated from message skep.v1.RungStatus
@@ -902,7 +1010,7 @@ export type RungStatus = Message<"skep.v1.RungStatus"> & {
   name: string;
 
   /**
-   * used, unavailable, skipped (a better one is used), forced_off.
+   * used, unavailable, skipped (a better one is used), forced_off, shed (see BudgetStatus).
    *
    * @generated from field: string state = 2;
    */
@@ -919,7 +1027,7 @@ export type RungStatus = Message<"skep.v1.RungStatus"> & {
  * Use `create(RungStatusSchema)` to create a new message.
  */
 export const RungStatusSchema: GenMessage<RungStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 18);
+  messageDesc(file_skep_v1_agent, 20);
 
 /**
  * @generated from message skep.v1.GetDoctorRequest
@@ -932,7 +1040,7 @@ export type GetDoctorRequest = Message<"skep.v1.GetDoctorRequest"> & {
  * Use `create(GetDoctorRequestSchema)` to create a new message.
  */
 export const GetDoctorRequestSchema: GenMessage<GetDoctorRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 19);
+  messageDesc(file_skep_v1_agent, 21);
 
 /**
  * @generated from message skep.v1.GetDoctorResponse
@@ -971,7 +1079,7 @@ export type GetDoctorResponse = Message<"skep.v1.GetDoctorResponse"> & {
  * Use `create(GetDoctorResponseSchema)` to create a new message.
  */
 export const GetDoctorResponseSchema: GenMessage<GetDoctorResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 20);
+  messageDesc(file_skep_v1_agent, 22);
 
 /**
  * @generated from message skep.v1.Check
@@ -1005,7 +1113,7 @@ export type Check = Message<"skep.v1.Check"> & {
  * Use `create(CheckSchema)` to create a new message.
  */
 export const CheckSchema: GenMessage<Check> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 21);
+  messageDesc(file_skep_v1_agent, 23);
 
 /**
  * @generated from message skep.v1.ListProcessesRequest
@@ -1036,7 +1144,7 @@ export type ListProcessesRequest = Message<"skep.v1.ListProcessesRequest"> & {
  * Use `create(ListProcessesRequestSchema)` to create a new message.
  */
 export const ListProcessesRequestSchema: GenMessage<ListProcessesRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 22);
+  messageDesc(file_skep_v1_agent, 24);
 
 /**
  * @generated from message skep.v1.ListProcessesResponse
@@ -1067,7 +1175,7 @@ export type ListProcessesResponse = Message<"skep.v1.ListProcessesResponse"> & {
  * Use `create(ListProcessesResponseSchema)` to create a new message.
  */
 export const ListProcessesResponseSchema: GenMessage<ListProcessesResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 23);
+  messageDesc(file_skep_v1_agent, 25);
 
 /**
  * @generated from message skep.v1.ProcessInfo
@@ -1128,7 +1236,7 @@ export type ProcessInfo = Message<"skep.v1.ProcessInfo"> & {
  * Use `create(ProcessInfoSchema)` to create a new message.
  */
 export const ProcessInfoSchema: GenMessage<ProcessInfo> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 24);
+  messageDesc(file_skep_v1_agent, 26);
 
 /**
  * @generated from message skep.v1.GetProcessRequest
@@ -1152,7 +1260,7 @@ export type GetProcessRequest = Message<"skep.v1.GetProcessRequest"> & {
  * Use `create(GetProcessRequestSchema)` to create a new message.
  */
 export const GetProcessRequestSchema: GenMessage<GetProcessRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 25);
+  messageDesc(file_skep_v1_agent, 27);
 
 /**
  * @generated from message skep.v1.GetProcessResponse
@@ -1186,7 +1294,7 @@ export type GetProcessResponse = Message<"skep.v1.GetProcessResponse"> & {
  * Use `create(GetProcessResponseSchema)` to create a new message.
  */
 export const GetProcessResponseSchema: GenMessage<GetProcessResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 26);
+  messageDesc(file_skep_v1_agent, 28);
 
 /**
  * @generated from message skep.v1.ListConnectionsRequest
@@ -1217,7 +1325,7 @@ export type ListConnectionsRequest = Message<"skep.v1.ListConnectionsRequest"> &
  * Use `create(ListConnectionsRequestSchema)` to create a new message.
  */
 export const ListConnectionsRequestSchema: GenMessage<ListConnectionsRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 27);
+  messageDesc(file_skep_v1_agent, 29);
 
 /**
  * @generated from message skep.v1.ListConnectionsResponse
@@ -1239,7 +1347,7 @@ export type ListConnectionsResponse = Message<"skep.v1.ListConnectionsResponse">
  * Use `create(ListConnectionsResponseSchema)` to create a new message.
  */
 export const ListConnectionsResponseSchema: GenMessage<ListConnectionsResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 28);
+  messageDesc(file_skep_v1_agent, 30);
 
 /**
  * @generated from message skep.v1.ConnectionInfo
@@ -1287,7 +1395,168 @@ export type ConnectionInfo = Message<"skep.v1.ConnectionInfo"> & {
  * Use `create(ConnectionInfoSchema)` to create a new message.
  */
 export const ConnectionInfoSchema: GenMessage<ConnectionInfo> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 29);
+  messageDesc(file_skep_v1_agent, 31);
+
+/**
+ * @generated from message skep.v1.TopRequest
+ */
+export type TopRequest = Message<"skep.v1.TopRequest"> & {
+  /**
+   * Of processes: kinds, addresses, ports and paths select nothing here, and are refused.
+   *
+   * @generated from field: skep.v1.Filter filter = 1;
+   */
+  filter?: Filter | undefined;
+
+  /**
+   * How long each measurement takes: 1 s to 60 s. Absent: 2 s.
+   *
+   * @generated from field: google.protobuf.Duration interval = 2;
+   */
+  interval?: Duration | undefined;
+
+  /**
+   * What comes first: events, connections, bytes, cpu. Empty: events.
+   *
+   * @generated from field: string by = 3;
+   */
+  by: string;
+
+  /**
+   * What a row is of: process, exe, container. Empty: process.
+   *
+   * @generated from field: string group = 4;
+   */
+  group: string;
+
+  /**
+   * At most so many rows. 0: all.
+   *
+   * @generated from field: uint32 limit = 5;
+   */
+  limit: number;
+};
+
+/**
+ * Describes the message skep.v1.TopRequest.
+ * Use `create(TopRequestSchema)` to create a new message.
+ */
+export const TopRequestSchema: GenMessage<TopRequest> = /*@__PURE__*/
+  messageDesc(file_skep_v1_agent, 32);
+
+/**
+ * TopResponse is one measurement. Rates are of a second of it.
+ *
+ * @generated from message skep.v1.TopResponse
+ */
+export type TopResponse = Message<"skep.v1.TopResponse"> & {
+  /**
+   * @generated from field: google.protobuf.Timestamp time = 1;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Duration measured = 2;
+   */
+  measured?: Duration | undefined;
+
+  /**
+   * Those that did anything, or have an open connection.
+   *
+   * @generated from field: repeated skep.v1.TopRow rows = 3;
+   */
+  rows: TopRow[];
+
+  /**
+   * All rows that match together, also those beyond the limit, and how many they are.
+   *
+   * @generated from field: skep.v1.TopRow total = 4;
+   */
+  total?: TopRow | undefined;
+
+  /**
+   * @generated from field: uint64 matching = 5;
+   */
+  matching: bigint;
+
+  /**
+   * Records of processes for which there was no room in this measurement; they are in no row.
+   *
+   * @generated from field: uint64 uncounted = 6;
+   */
+  uncounted: bigint;
+};
+
+/**
+ * Describes the message skep.v1.TopResponse.
+ * Use `create(TopResponseSchema)` to create a new message.
+ */
+export const TopResponseSchema: GenMessage<TopResponse> = /*@__PURE__*/
+  messageDesc(file_skep_v1_agent, 33);
+
+/**
+ * @generated from message skep.v1.TopRow
+ */
+export type TopRow = Message<"skep.v1.TopRow"> & {
+  /**
+   * With group exe or container only what all its processes share.
+   *
+   * @generated from field: skep.v1.Process process = 1;
+   */
+  process?: Process | undefined;
+
+  /**
+   * How many processes the row is of.
+   *
+   * @generated from field: uint32 processes = 2;
+   */
+  processes: number;
+
+  /**
+   * Records of every kind.
+   *
+   * @generated from field: double events = 3;
+   */
+  events: number;
+
+  /**
+   * Open now, without listeners; and how many were made or accepted.
+   *
+   * @generated from field: uint32 connections = 4;
+   */
+  connections: number;
+
+  /**
+   * @generated from field: double connects = 5;
+   */
+  connects: number;
+
+  /**
+   * Of TCP connections.
+   *
+   * @generated from field: double bytes_sent = 6;
+   */
+  bytesSent: number;
+
+  /**
+   * @generated from field: double bytes_received = 7;
+   */
+  bytesReceived: number;
+
+  /**
+   * Share of one CPU.
+   *
+   * @generated from field: double cpu = 8;
+   */
+  cpu: number;
+};
+
+/**
+ * Describes the message skep.v1.TopRow.
+ * Use `create(TopRowSchema)` to create a new message.
+ */
+export const TopRowSchema: GenMessage<TopRow> = /*@__PURE__*/
+  messageDesc(file_skep_v1_agent, 34);
 
 /**
  * @generated from message skep.v1.GetDiagnosticsRequest
@@ -1300,7 +1569,7 @@ export type GetDiagnosticsRequest = Message<"skep.v1.GetDiagnosticsRequest"> & {
  * Use `create(GetDiagnosticsRequestSchema)` to create a new message.
  */
 export const GetDiagnosticsRequestSchema: GenMessage<GetDiagnosticsRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 30);
+  messageDesc(file_skep_v1_agent, 35);
 
 /**
  * @generated from message skep.v1.GetDiagnosticsResponse
@@ -1338,7 +1607,7 @@ export type GetDiagnosticsResponse = Message<"skep.v1.GetDiagnosticsResponse"> &
  * Use `create(GetDiagnosticsResponseSchema)` to create a new message.
  */
 export const GetDiagnosticsResponseSchema: GenMessage<GetDiagnosticsResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 31);
+  messageDesc(file_skep_v1_agent, 36);
 
 /**
  * @generated from message skep.v1.GetIdentityRequest
@@ -1351,7 +1620,7 @@ export type GetIdentityRequest = Message<"skep.v1.GetIdentityRequest"> & {
  * Use `create(GetIdentityRequestSchema)` to create a new message.
  */
 export const GetIdentityRequestSchema: GenMessage<GetIdentityRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 32);
+  messageDesc(file_skep_v1_agent, 37);
 
 /**
  * @generated from message skep.v1.GetIdentityResponse
@@ -1388,7 +1657,7 @@ export type GetIdentityResponse = Message<"skep.v1.GetIdentityResponse"> & {
  * Use `create(GetIdentityResponseSchema)` to create a new message.
  */
 export const GetIdentityResponseSchema: GenMessage<GetIdentityResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 33);
+  messageDesc(file_skep_v1_agent, 38);
 
 /**
  * @generated from message skep.v1.CreateTokenRequest
@@ -1414,7 +1683,7 @@ export type CreateTokenRequest = Message<"skep.v1.CreateTokenRequest"> & {
  * Use `create(CreateTokenRequestSchema)` to create a new message.
  */
 export const CreateTokenRequestSchema: GenMessage<CreateTokenRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 34);
+  messageDesc(file_skep_v1_agent, 39);
 
 /**
  * @generated from message skep.v1.CreateTokenResponse
@@ -1441,7 +1710,7 @@ export type CreateTokenResponse = Message<"skep.v1.CreateTokenResponse"> & {
  * Use `create(CreateTokenResponseSchema)` to create a new message.
  */
 export const CreateTokenResponseSchema: GenMessage<CreateTokenResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 35);
+  messageDesc(file_skep_v1_agent, 40);
 
 /**
  * @generated from message skep.v1.ExportRequest
@@ -1470,7 +1739,7 @@ export type ExportRequest = Message<"skep.v1.ExportRequest"> & {
  * Use `create(ExportRequestSchema)` to create a new message.
  */
 export const ExportRequestSchema: GenMessage<ExportRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 36);
+  messageDesc(file_skep_v1_agent, 41);
 
 /**
  * @generated from message skep.v1.ExportResponse
@@ -1503,7 +1772,7 @@ export type ExportResponse = Message<"skep.v1.ExportResponse"> & {
  * Use `create(ExportResponseSchema)` to create a new message.
  */
 export const ExportResponseSchema: GenMessage<ExportResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 37);
+  messageDesc(file_skep_v1_agent, 42);
 
 /**
  * @generated from enum skep.v1.Role
@@ -1611,6 +1880,16 @@ export const AgentService: GenService<{
     methodKind: "unary";
     input: typeof ListConnectionsRequestSchema;
     output: typeof ListConnectionsResponseSchema;
+  },
+  /**
+   * Who does most now: what each process does, measured again and again. Role view.
+   *
+   * @generated from rpc skep.v1.AgentService.Top
+   */
+  top: {
+    methodKind: "server_streaming";
+    input: typeof TopRequestSchema;
+    output: typeof TopResponseSchema;
   },
   /**
    * What the disk log holds, as one Parquet file. Role view.

@@ -1410,7 +1410,7 @@ export const LossSchema: GenMessage<Loss> = /*@__PURE__*/
  */
 export type Agent = Message<"skep.v1.Agent"> & {
   /**
-   * start, adopt, reload, stop.
+   * start, adopt, reload, shed, restore, stop.
    *
    * @generated from field: string event = 1;
    */
