@@ -70,7 +70,8 @@ describe('files', () => {
 
   it('says what was done to what', () => {
     const of = (f: object) => did('x', '/a', f).body.value as never;
-    expect([of({}), of({ newPath: '/b' }), of({ target: '../t' }), of({ path: '' }), of({ path: 'b/c', pathTruncated: true })].map(subject)).toEqual(['/a', '/a → /b', '/a → ../t', '(no path)', '…b/c']);
+    expect([of({}), of({ newPath: '/b' }), of({ target: '../t' }), of({ path: '' }), of({ path: 'b/c', pathTruncated: true })].map((f) => subject(f))).toEqual(['/a', '/a → /b', '/a → ../t', '(no path)', '…b/c']);
+    expect(subject(did('rename', '/a'.repeat(40), { newPath: '/b'.repeat(40) }).body.value as never, 64).length).toBe(67);
     expect(details(of({ mode: '0644', owner: ':0', flags: 'O_WRONLY' }))).toBe('0644 :0 O_WRONLY');
     expect(['/etc/hosts', '/etc', '/', 'x', ''].map(directory)).toEqual(['/etc', '/', '/', '', '']);
   });

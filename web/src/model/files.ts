@@ -2,6 +2,7 @@
 
 import type { FileOperation, Record as Rec } from '../api/skep/v1/record_pb';
 import { distinct, group, type Group, inContainer, type Place, programPlace, tally, type Tally } from './groups';
+import { middle } from './text';
 
 /** What operations are grouped by. */
 export type By = 'path' | 'directory' | 'operation' | 'process';
@@ -31,11 +32,11 @@ export function details(f: FileOperation): string {
   return [f.mode, f.owner, f.flags].filter(Boolean).join(' ');
 }
 
-/** What it was done to, in short; a path that could not be read is none. */
-export function subject(f: FileOperation): string {
+/** What it was done to, in so many characters at most; a path that could not be read is none. */
+export function subject(f: FileOperation, most = Infinity): string {
   const path = (f.pathTruncated ? '…' : '') + (f.path || '(no path)');
   const other = f.newPath || f.target;
-  return other ? `${path} → ${other}` : path;
+  return other ? `${middle(path, most / 2)} → ${middle(other, most / 2)}` : middle(path, most);
 }
 
 /** The paths of an operation: of a rename and of a link there are two. */

@@ -67,3 +67,11 @@ export function someOf(list: string[], most: number): string {
   const rest = list.length - most;
   return list.slice(0, most).join(', ') + (rest > 0 ? ` and ${count(rest)} more` : '');
 }
+
+/** At most so many characters of a string: its beginning and more of its end, which tells paths apart. */
+export function middle(s: string, most: number): string {
+  if (s.length <= most) return s;
+  const head = Math.floor(most * 0.3);
+  // Not half of a character.
+  return `${s.slice(0, head).replace(/[\ud800-\udbff]$/, '')}…${s.slice(s.length - (most - head - 1)).replace(/^[\udc00-\udfff]/, '')}`;
+}
