@@ -108,7 +108,7 @@ async function hostileNames(page, origin, argument) {
   assert.equal(await page.locator('main img, aside img').count(), 0);
 }
 
-async function processPanel(page, origin, argument, json) {
+async function processPanel(page, origin, argument, json, scenario) {
   await page.goto(`${origin}/#/process/${encodeURIComponent(json.process.exec_id)}`);
   const panel = page.getByRole('region', { name: 'Files it changed' });
   const row = panel.getByRole('row').filter({ has: page.getByText(json.file.new_path, { exact: true }) });
@@ -119,6 +119,7 @@ async function processPanel(page, origin, argument, json) {
   const at = (text) => rows.findIndex((r) => r.includes(text));
   assert.ok(at('<img') > 0 && at('<img') < at(`/in/${argument}-none`) && at(`/in/${argument}-none`) < at(`/${argument} `), rows.join('\n').slice(0, 2000));
   assert.equal(await page.locator('main img').count(), 0);
+  if (scenario === 'fake') await page.getByRole('region', { name: 'What it did to the host' }).getByRole('link', { name: /^host of / }).first().waitFor(limit);
   await panel.getByRole('link', { name: 'All of the last 24 hours' }).click();
   await groups(page).filter({ hasText: `/in/${argument}-none` }).waitFor(limit);
 }
@@ -137,6 +138,6 @@ export async function filesView(context, page, origin, { ask, watch, argument, s
   await page.getByRole('button', { name: 'By path' }).click();
   await pathFilter(page, argument, dir);
   await hostileNames(page, origin, argument);
-  await processPanel(page, origin, argument, json);
+  await processPanel(page, origin, argument, json, scenario);
   return { path: json.file.path, new_path: json.file.new_path, pid: json.process.pid };
 }

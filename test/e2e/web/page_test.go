@@ -199,6 +199,7 @@ func TestPageOnFakeAgent(t *testing.T) {
 			for _, c := range changes("/srv/shop/page", argument) {
 				h.Operate(c.record())
 			}
+			h.ChangeHost()
 		case "stop":
 			h.stop()
 			<-h.ended

@@ -51,6 +51,14 @@ func (a *Agent) Operate(f *skepv1.FileOperation) {
 	a.operate(a.table[0], f)
 }
 
+// ChangeHost makes a process of the cast do something to the host, in a record whose body a
+// page does not know yet.
+func (a *Agent) ChangeHost() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.publish(&skepv1.Record{Kind: "host", Process: a.table[0].Process})
+}
+
 // below tells whether one of the paths is that of a record, or above it.
 func below(paths []string, r *skepv1.Record) bool {
 	for _, p := range paths {

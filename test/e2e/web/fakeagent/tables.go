@@ -76,7 +76,7 @@ func (a *Agent) GetStatus(context.Context, *skepv1.GetStatusRequest) (*skepv1.Ge
 		Subscribers: []*skepv1.Subscriber{{Id: 1, Who: "web (uid 997)", Since: timestamppb.New(time.Now().Add(-3 * time.Minute)), Delivered: 51200},
 			{Id: 2, Who: "ada (uid 1000)", Since: timestamppb.New(time.Now().Add(-2 * time.Hour)), Delivered: 931022, Lost: 12, Filter: `exe == "/usr/sbin/nginx"`}},
 		Signals: signals()}
-	for _, k := range []string{"fork", "exec", "exit", "oom", "connect", "accept", "close", "listen", "dns", "file", "loss", "agent"} {
+	for _, k := range []string{"fork", "exec", "exit", "oom", "connect", "accept", "close", "listen", "dns", "file", "host", "loss", "agent"} {
 		st := &skepv1.KindStatus{Kind: k, Received: a.received[k], Rate: float64(a.opts.Rate) / 6}
 		if k == "close" {
 			st.Lost = a.lost
