@@ -123,6 +123,8 @@ func TestPage(t *testing.T) {
 			return server.ask(argument + ".skep.test")
 		case "watch":
 			return watch(agent.Process, config, watched, argument)
+		case "unwatch":
+			return reload(agent.Process, config, "")
 		case "change":
 			return makeChanges(watched, argument)
 		}
@@ -157,7 +159,12 @@ func watch(agent *os.Process, config, dir, argument string) error {
 			return err
 		}
 	}
-	if err := os.WriteFile(config, fmt.Appendf(nil, "sensors: {files: {paths: [%s]}}\n", dir), 0o600); err != nil {
+	return reload(agent, config, dir)
+}
+
+// reload gives a running agent a path to watch, or none.
+func reload(agent *os.Process, config, path string) error {
+	if err := os.WriteFile(config, fmt.Appendf(nil, "sensors: {files: {paths: [%s]}}\n", path), 0o600); err != nil {
 		return err
 	}
 	return agent.Signal(syscall.SIGHUP)

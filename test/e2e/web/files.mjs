@@ -139,5 +139,9 @@ export async function filesView(context, page, origin, { ask, watch, argument, s
   await pathFilter(page, argument, dir);
   await hostileNames(page, origin, argument);
   await processPanel(page, origin, argument, json, scenario);
+  if (scenario === 'agent') {
+    await ask('unwatch');
+    await page.getByText('No path is watched now').waitFor(limit);
+  }
   return { path: json.file.path, new_path: json.file.new_path, pid: json.process.pid };
 }

@@ -72,9 +72,9 @@ function measure(g: Group): DnsGroup {
   const latencies = answered.map((d) => Number(d.latencyNs)).sort((a, b) => a - b);
   return {
     ...g,
-    types: distinct(g.records, (r) => dnsOf(r)!.type),
-    names: distinct(g.records, (r) => nameOf(dnsOf(r)!)),
-    servers: distinct(g.records, (r) => endpoint(dnsOf(r)!.server)),
+    types: distinct(g.records, (r) => dnsOf(r)!.type).sort(),
+    names: distinct(g.records, (r) => nameOf(dnsOf(r)!)).sort(),
+    servers: distinct(g.records, (r) => endpoint(dnsOf(r)!.server)).sort(),
     answer: answered.map(answers).find(Boolean) ?? '',
     medianNs: latencies[latencies.length >> 1] ?? 0,
     worstNs: latencies.at(-1) ?? 0,

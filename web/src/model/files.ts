@@ -10,6 +10,7 @@ export type By = 'path' | 'directory' | 'operation' | 'process';
 /** Operations that have a path, a directory, the operation or the program in common. */
 export interface FileGroup extends Group {
   operations: Tally[];
+  /** Newest first: sorting many that are long and begin alike would keep the page busy. */
   paths: string[];
 }
 

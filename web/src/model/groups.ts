@@ -81,7 +81,7 @@ function count(g: Group, told: (r: Rec) => Told) {
     g.newestMs = Math.max(g.newestMs, millis(r.time));
   }
   g.outcomes = tally(g.records, (r) => told(r).outcome, (r) => told(r).failed);
-  g.programs = distinct(g.records, program);
+  g.programs = distinct(g.records, program).sort();
 }
 
 /** How often each value is there, those that failed first, then by how often. */
@@ -97,9 +97,9 @@ export function tally(records: Rec[], valueOf: (r: Rec) => string, failed: (r: R
   return [...seen.values()].sort((a, b) => Number(b.failed) - Number(a.failed) || b.count - a.count);
 }
 
-/** The different values of the records, sorted; empty ones are none. */
+/** The different values of the records, in their order; empty ones are none. */
 export function distinct(records: Rec[], valueOf: (r: Rec) => string): string[] {
-  return [...new Set(records.map(valueOf))].filter(Boolean).sort();
+  return [...new Set(records.map(valueOf))].filter(Boolean);
 }
 
 /** Ties go by count, then by name, so that rows do not jump. */
