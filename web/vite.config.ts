@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+/// <reference types="vitest/config" />
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vite';
 
@@ -23,6 +24,8 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: false,
   },
+  // Tests look into the style as it is written.
+  test: { css: true },
   server: {
     host: '127.0.0.1',
     proxy: { '/skep.v1.AgentService': { target: server, changeOrigin: true, headers: { origin: server } } },

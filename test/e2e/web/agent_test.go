@@ -102,7 +102,8 @@ func TestPage(t *testing.T) {
 	}
 	dir := publicDir(t)
 	socket := filepath.Join(dir, "skep.sock")
-	agent := exec.Command(skepdtest.Build(t, "skepd"), "run", "--private", "--socket", socket, "--data-dir", filepath.Join(dir, "data"), "--web-uid", fmt.Sprint(nobody))
+	watched, config := filepath.Join(dir, "watched"), skepdtest.WriteConfig(t, "")
+	agent := exec.Command(skepdtest.Build(t, "skepd"), "run", "--private", "--config", config, "--socket", socket, "--data-dir", filepath.Join(dir, "data"), "--web-uid", fmt.Sprint(nobody))
 	if said := start(t, agent); said != "\x01" {
 		t.Fatalf("skepd did not start: %s", said)
 	}
@@ -115,16 +116,21 @@ func TestPage(t *testing.T) {
 		t.Fatalf("skep token: %v", err)
 	}
 	server := startNameServer(t)
-	var ran int
+	var ran []int
 	got, argument := walk(t, fmt.Sprintf("http://%s/?token=%s", addr, strings.TrimSpace(string(token))), "agent", func(what, argument string) error {
-		if what == "resolve" {
+		switch what {
+		case "resolve":
 			return server.ask(argument + ".skep.test")
+		case "watch":
+			return watch(agent.Process, config, watched, argument)
+		case "unwatch":
+			return reload(agent.Process, config, "")
+		case "change":
+			return makeChanges(watched, argument)
 		}
 		echo := exec.Command("/bin/echo", "--", argument)
 		err := echo.Run()
-		if ran == 0 { // its record is the one that is opened
-			ran = echo.ProcessState.Pid()
-		}
+		ran = append(ran, echo.ProcessState.Pid()) // the record of one of them is opened
 		return err
 	})
 	if want := []string{"/bin/echo", "--", argument}; !slices.Equal(got.Args, want) {
@@ -137,7 +143,38 @@ func TestPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if int(got.Pid) != ran || got.Exe != exe {
-		t.Errorf("the page shows pid %d of %s, ran pid %d of %s", got.Pid, got.Exe, ran, exe)
+	if !slices.Contains(ran, int(got.Pid)) || got.Exe != exe {
+		t.Errorf("the page shows pid %d of %s, ran pids %d of %s", got.Pid, got.Exe, ran, exe)
 	}
+	if c := changes(watched, argument)[1]; got.File != (renamed{c.path, c.newPath, uint32(os.Getpid())}) {
+		t.Errorf("the page shows the rename %+v, done was %+v", got.File, c)
+	}
+}
+
+// watch lets a running agent watch a directory. What the changes need is made before: so many
+// operations at once would be sampled.
+func watch(agent *os.Process, config, dir, argument string) error {
+	for _, c := range changes(dir, argument) {
+		if err := os.MkdirAll(filepath.Dir(c.path), 0o755); err != nil {
+			return err
+		}
+	}
+	return reload(agent, config, dir)
+}
+
+// reload gives a running agent a path to watch, or none.
+func reload(agent *os.Process, config, path string) error {
+	if err := os.WriteFile(config, fmt.Appendf(nil, "sensors: {files: {paths: [%s]}}\n", path), 0o600); err != nil {
+		return err
+	}
+	return agent.Signal(syscall.SIGHUP)
+}
+
+func makeChanges(dir, argument string) error {
+	for _, c := range changes(dir, argument) {
+		if err := c.do(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

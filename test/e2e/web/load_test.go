@@ -51,9 +51,9 @@ func TestPageUnderLoad(t *testing.T) {
 		views  []string
 	}{
 		{"sampled", fakeagent.Options{Rate: 5000, Processes: 3000}, 30, "sampled by the agent",
-			[]string{"overview", "processes", "processes?group=container", "connections", "connections?view=graph", "events", "events?span=24h", "dns"}},
+			[]string{"overview", "processes", "processes?group=container", "connections", "connections?view=graph", "events", "events?span=24h", "dns", "files"}},
 		{"unsampled", fakeagent.Options{Rate: 5000, Processes: 3000, Unsampled: true}, 60, "showing all",
-			[]string{"overview", "processes", "connections", "events", "dns"}},
+			[]string{"overview", "processes", "connections", "events", "dns", "files"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := startFake(t, c.opts)

@@ -103,6 +103,14 @@ type shown struct {
 	Args []string
 	Exe  string
 	Dns  question
+	File renamed
+}
+
+// renamed is what the page says of the rename among the changes.
+type renamed struct {
+	Path    string
+	NewPath string `json:"new_path"`
+	Pid     uint32
 }
 
 // question is what the page says of the name that was asked for.
@@ -187,6 +195,11 @@ func TestPageOnFakeAgent(t *testing.T) {
 			h.Exec("/bin/echo", "echo", "--", argument)
 		case "resolve":
 			h.Resolve(argument + ".skep.test")
+		case "change":
+			for _, c := range changes("/srv/shop/page", argument) {
+				h.Operate(c.record())
+			}
+			h.ChangeHost()
 		case "stop":
 			h.stop()
 			<-h.ended
@@ -208,5 +221,8 @@ func TestPageOnFakeAgent(t *testing.T) {
 	}
 	if want := (question{argument + ".skep.test", "NXDOMAIN", "10.88.0.1", 1}); got.Dns != want {
 		t.Errorf("the page shows the question %+v, the agent said %+v", got.Dns, want)
+	}
+	if c := changes("/srv/shop/page", argument)[1]; got.File != (renamed{c.path, c.newPath, 1}) {
+		t.Errorf("the page shows the rename %+v, the agent said %+v", got.File, c)
 	}
 }

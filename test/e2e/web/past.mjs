@@ -78,6 +78,23 @@ async function linkHoldsView(context, page, origin, watch, argument) {
   return faults;
 }
 
+// A record that no view holds is searched for once, whatever else happens meanwhile.
+export async function oldRecord(page, origin) {
+  const until = Date.now() - 30 * 60_000;
+  const iso = (ms) => new Date(ms).toISOString();
+  await page.goto(`${origin}/#/events?kinds=exec&from=${iso(until - 600_000)}&until=${iso(until)}`);
+  const link = await page.getByRole('treegrid', { name: 'Events' }).getByRole('row').nth(1).getByRole('link').getAttribute('href');
+  await page.goto('about:blank');
+  let searches = 0;
+  const count = (r) => (searches += /Observe$/.test(r.url()) ? 1 : 0);
+  page.on('request', count);
+  await page.goto(`${origin}/#/?record=${new URLSearchParams(link.split('?')[1]).get('record')}`);
+  await records(page).getByRole('link', { name: /^Process/ }).waitFor();
+  await page.waitForTimeout(1000); // It is not searched for again.
+  page.off('request', count);
+  assert.ok(searches <= 3, `${searches} searches and streams for a record`);
+}
+
 async function timelineByKeyboard(page) {
   await page.keyboard.press('Escape'); // closes the record
   await counted(page);

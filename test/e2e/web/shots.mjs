@@ -53,10 +53,11 @@ for (const colorScheme of ['dark', 'light']) {
     for (const [name, hash] of [
       ['events', 'events?span=24h'], ['events-live', 'events'], ['events-filtered', 'events?span=1h&kinds=exec%2Cdns&comm=gunicorn'],
       ['dns', 'dns?span=24h'], ['dns-server', 'dns?span=24h&by=server'], ['dns-process', 'dns?span=24h&by=process'],
+      ['files', 'files?span=24h'], ['files-directory', 'files?span=24h&by=directory'], ['files-operation', 'files?span=24h&by=operation'], ['files-process', 'files?span=24h&by=process'],
     ]) {
       await page.goto(`${origin}/#/${hash}`);
       await page.waitForTimeout(3000);
-      if (name === 'dns') await page.locator('.fold').first().click();
+      if (name === 'dns' || name === 'files') await page.locator('.fold').first().click();
       if (name === 'events') {
         await page.locator('.feed a').nth(4).click();
         const plot = await page.getByRole('application').boundingBox();

@@ -20,6 +20,7 @@ export const filterFields: FilterField[] = [
   { name: 'container', hint: 'name or id' },
   { name: 'addr', hint: '10.0.0.0/8' },
   { name: 'port', hint: '443' },
+  { name: 'path', hint: '/etc/ssh', wide: true },
   { name: 'where', hint: 'process.uid == 0', wide: true },
 ];
 
@@ -35,7 +36,7 @@ export function filterOf(get: (name: string) => string): { filter: FilterInit; p
     });
   const filter = {
     kinds: list('kinds'), pids: numbers('pid', 2 ** 32 - 1), comms: one('comm'), exes: one('exe'), containers: list('container'),
-    addrs: list('addr'), ports: numbers('port', 65535), where: get('where').trim(),
+    addrs: list('addr'), ports: numbers('port', 65535), paths: one('path'), where: get('where').trim(),
   };
   return problem ? { filter: {}, problem } : { filter, problem };
 }

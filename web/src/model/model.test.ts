@@ -12,7 +12,7 @@ import { draw } from './graph';
 import { fields, stringify } from './json';
 import { ofInfo, ProcessTable, type Row } from './processes';
 import { ceiling, stack } from './stack';
-import { commandLine, pieces, plain } from './text';
+import { commandLine, middle, pieces, plain } from './text';
 import { lines } from './tree';
 
 describe('text', () => {
@@ -30,6 +30,16 @@ describe('text', () => {
 
   it('tells an escape from the same letters', () => {
     expect(pieces('\\n\n')).toEqual([{ text: '\\n', escaped: false }, { text: '\\n', escaped: true }]);
+  });
+
+  it('cuts the middle out of what is long, and no character in two', () => {
+    expect(['', '0123456789', '0123456789a'].map((s) => middle(s, 10))).toEqual(['', '0123456789', '012…56789a']);
+    for (const s of ['🐝'.repeat(9), `a${'🐝'.repeat(9)}`]) {
+      for (let most = 4; most < 20; most++) {
+        expect(middle(s, most)).not.toMatch(/\p{Surrogate}/u);
+        expect(middle(s, most).length).toBeLessThanOrEqual(most);
+      }
+    }
   });
 
   it('keeps the borders of arguments', () => {

@@ -5,8 +5,9 @@ import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { describe, expect, it } from 'vitest';
 import { CountRecordsResponseSchema } from '../api/skep/v1/agent_pb';
 import { RecordSchema } from '../api/skep/v1/record_pb';
-import { groups, matchesGroup, sortGroups } from './dns';
+import { groups, words } from './dns';
 import { filterOf } from './filter';
+import { matchesGroup, sortGroups } from './groups';
 import { fixedQuery, periodOf, spanQuery, stepOf, ticks, windowOf, zoom } from './period';
 import { bands, moveOn, ofCounts, totalOf, totals } from './timeline';
 
@@ -51,9 +52,9 @@ describe('period', () => {
 
 describe('filter', () => {
   it('has what observe has', () => {
-    const { filter, problem } = filterOf(query({ kinds: 'exec,dns', pid: '1, 2', comm: 'a,b', exe: '/usr/bin/', container: 'web', addr: '10.0.0.0/8', port: '443', where: ' process.uid == 0 ' }));
+    const { filter, problem } = filterOf(query({ kinds: 'exec,dns', pid: '1, 2', comm: 'a,b', exe: '/usr/bin/', container: 'web', addr: '10.0.0.0/8', port: '443', path: ' /etc/a,b ', where: ' process.uid == 0 ' }));
     expect(problem).toBe('');
-    expect(filter).toEqual({ kinds: ['exec', 'dns'], pids: [1, 2], comms: ['a,b'], exes: ['/usr/bin/'], containers: ['web'], addrs: ['10.0.0.0/8'], ports: [443], where: 'process.uid == 0' });
+    expect(filter).toEqual({ kinds: ['exec', 'dns'], pids: [1, 2], comms: ['a,b'], exes: ['/usr/bin/'], containers: ['web'], addrs: ['10.0.0.0/8'], ports: [443], paths: ['/etc/a,b'], where: 'process.uid == 0' });
   });
   it.each<Query>([{ pid: 'x' }, { pid: '1,-2' }, { port: '65536' }, { pid: '4294967296' }, { pid: '1e3' }])('refuses %j', (q) => {
     expect(filterOf(query(q))).toEqual({ filter: {}, problem: expect.stringContaining(Object.keys(q)[0]!) });
@@ -112,17 +113,17 @@ describe('dns', () => {
 
   it('groups by name, whatever its case', () => {
     const ok = groups(records, 'name').find((g) => g.key === 'ok.example')!;
-    expect(ok).toMatchObject({ questions: 3, failed: 0, medianNs: 3000, worstNs: 9000, answer: '192.0.2.2', types: ['A', 'AAAA'], programs: ['curl', 'wget'], outcomes: [['NOERROR', 3]], newestMs: noon + 3 });
+    expect(ok).toMatchObject({ count: 3, failed: 0, medianNs: 3000, worstNs: 9000, answer: '192.0.2.2', types: ['A', 'AAAA'], programs: ['curl', 'wget'], outcomes: [{ name: 'NOERROR', count: 3 }], newestMs: noon + 3 });
     expect(ok.records.map((r) => r.seq)).toEqual([3n, 2n, 1n]);
   });
 
   it('counts a question once, though its answer came too late', () => {
     const slow = groups(records, 'name').find((g) => g.key === 'slow.example')!;
-    expect(slow).toMatchObject({ questions: 1, failed: 1, outcomes: [['unanswered', 1], ['NOERROR too late', 1]] });
+    expect(slow).toMatchObject({ count: 1, failed: 1, outcomes: [{ name: 'unanswered', failed: true, count: 1 }, { name: 'NOERROR too late', failed: false, count: 1 }] });
   });
 
   it('does not take an answer to nothing for a question', () => {
-    expect(groups(records, 'name').find((g) => g.key === 'forged.example')).toMatchObject({ questions: 0, failed: 0, outcomes: [['unmatched', 1]] });
+    expect(groups(records, 'name').find((g) => g.key === 'forged.example')).toMatchObject({ count: 0, failed: 0, outcomes: [{ name: 'unmatched', failed: false, count: 1 }] });
   });
 
   it('shows failures first', () => {
@@ -130,13 +131,13 @@ describe('dns', () => {
   });
 
   it('groups by server and by program of a container', () => {
-    expect(groups(records, 'server').map((g) => [g.title, g.questions])).toEqual([['10.0.0.53:53', 5]]);
+    expect(groups(records, 'server').map((g) => [g.title, g.count])).toEqual([['10.0.0.53:53', 5]]);
     const two = [ask(1, { name: 'a' }, 'curl', { id: 'c1', name: 'web' }), ask(2, { name: 'b' }, 'curl', { id: 'c1', name: 'web' }), ask(3, { name: 'b' }, 'curl')];
-    expect(groups(two, 'process').map((g) => [g.title, g.container, g.questions, g.names])).toEqual([['curl', '', 1, ['b']], ['curl', 'web', 2, ['a', 'b']]]);
+    expect(groups(two, 'process').map((g) => [g.title, g.container, g.count, g.names])).toEqual([['curl', '', 1, ['b']], ['curl', 'web', 2, ['a', 'b']]]);
   });
 
   it('finds by answer, outcome and program', () => {
-    const found = (s: string) => groups(records, 'name').filter((g) => matchesGroup(g, s)).map((g) => g.key);
+    const found = (s: string) => groups(records, 'name').filter((g) => matchesGroup(g, s, words)).map((g) => g.key);
     expect([found('192.0.2.2'), found('nxdomain curl'), found('wget'), found('nothing')]).toEqual([['ok.example'], ['gone.example'], ['ok.example'], []]);
   });
 });

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Connection, Dns, Exec, Exit, FileOperation, Record as Rec } from '../api/skep/v1/record_pb';
+import { type Connection, type Dns, type Exec, type Exit, type FileOperation, type Record as Rec, RecordSchema } from '../api/skep/v1/record_pb';
 import { bytes, count, endpoint, nanos } from './format';
+import { type Fields, fields, type Value } from './json';
 import { baseName, commandLine } from './text';
 
 /** Says in one line what a record tells beyond its process. */
 export function summary(r: Rec): string {
+  return known(r) || generic(r);
+}
+
+function known(r: Rec): string {
   switch (r.body.case) {
     case 'fork':
       return `child of ${r.process?.ppid ?? '?'}`;
@@ -29,6 +34,19 @@ export function summary(r: Rec): string {
   return '';
 }
 
+/** The body’s fields under their names; of one that this page’s schema does not have, whose it is. */
+export function generic(r: Rec): string {
+  const all = fields(RecordSchema, r);
+  const body = RecordSchema.fields.filter((f) => f.oneof).map((f) => all.get(f.name)).find(Boolean);
+  if (body instanceof Map && body.size) return words(body);
+  return `${r.kind || 'record'} of ${baseName(r.process?.exe ?? '') || 'the host'}${body ? '' : '; what it holds is new to this page'}`;
+}
+
+function words(body: Fields): string {
+  const word = (v: Value): string => (v instanceof Map ? `(${words(v)})` : Array.isArray(v) ? v.map(word).join(',') : String(v));
+  return [...body].map(([name, v]) => `${name}=${word(v)}`).join(' ');
+}
+
 function ofExec(e: Exec): string {
   const flags = [e.setuid && 'setuid', e.setgid && 'setgid', e.fileCaps && 'file caps', e.memfd && 'memfd', e.unlinked && 'unlinked', e.enteredContainer && 'entered container'].filter(Boolean);
   return commandLine(e.args) + (e.argsTruncated ? ' …' : '') + (flags.length ? `  [${flags.join(', ')}]` : '');
@@ -49,9 +67,9 @@ function ofConnection(kind: string, c: Connection): string {
   const name = c.remoteName && ` ${c.remoteName}`;
   const ends = `${endpoint(c.local)} ${arrow} ${endpoint(c.remote)}${name}${peer}`;
   if (c.errorName) return `${ends} failed: ${c.errorName}`;
-  if (kind !== 'close') return ends;
+  if (kind !== 'close' && kind !== 'udp') return ends;
   const retrans = c.retransmits ? `, ${c.retransmits} retransmits` : '';
-  return `${ends}  sent ${bytes(c.bytesSent)}, received ${bytes(c.bytesReceived)}${retrans}, ${c.closeReason} after ${nanos(c.durationNs)}`;
+  return `${ends}  sent ${bytes(c.bytesSent)}, received ${bytes(c.bytesReceived)}${retrans}, ${c.closeReason || 'so far,'} after ${nanos(c.durationNs)}`;
 }
 
 function ofDns(d: Dns): string {

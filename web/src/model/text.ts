@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { count } from './format';
+
 // What processes, files and peers say is hostile. Markup is harmless, because
 // the page only ever makes text nodes of it; what is left are characters that
 // a reader cannot see or that reorder what he sees.
@@ -58,4 +60,18 @@ export function commandLine(args: string[]): string {
 
 export function baseName(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1) || path;
+}
+
+/** The first of a list, and how many more there are. */
+export function someOf(list: string[], most: number): string {
+  const rest = list.length - most;
+  return list.slice(0, most).join(', ') + (rest > 0 ? ` and ${count(rest)} more` : '');
+}
+
+/** At most so many characters of a string: its beginning and more of its end, which tells paths apart. */
+export function middle(s: string, most: number): string {
+  if (s.length <= most) return s;
+  const head = Math.floor(most * 0.3);
+  // Not half of a character.
+  return `${s.slice(0, head).replace(/[\ud800-\udbff]$/, '')}…${s.slice(s.length - (most - head - 1)).replace(/^[\udc00-\udfff]/, '')}`;
 }

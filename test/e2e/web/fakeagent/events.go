@@ -32,6 +32,8 @@ func (a *Agent) step() {
 		a.finish()
 	case n < 62:
 		a.resolve()
+	case n < 66:
+		a.touch()
 	case n < 84:
 		a.traffic("open")
 	default:

@@ -4,6 +4,7 @@ package fakeagent
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -23,9 +24,11 @@ func (a *Agent) before() {
 	for i := range pastRecords {
 		share := float64(i) / pastRecords
 		a.at = begin.Add(time.Duration((share + 0.04*math.Sin(4*math.Pi*share)) * float64(a.opts.Past)))
-		switch p := a.table[a.rng.IntN(a.cast)]; i % 6 {
+		switch p := a.table[a.rng.IntN(a.cast)]; i % 7 {
 		case 0:
 			a.resolve()
+		case 3:
+			a.touch()
 		case 1:
 			a.publish(&skepv1.Record{Kind: "exec", Process: p.Process, Body: &skepv1.Record_Exec{Exec: p.Exec}})
 		case 2:
@@ -97,8 +100,11 @@ func (a *Agent) past(req *skepv1.ObserveRequest) (got []*skepv1.Record) {
 	return got
 }
 
+// matches knows of expressions the one that the page itself makes.
 func matches(f *skepv1.Filter, r *skepv1.Record) bool {
 	return (len(f.GetKinds()) == 0 || slices.Contains(f.GetKinds(), r.Kind)) &&
+		(f.GetWhere() == "" || f.GetWhere() == fmt.Sprintf("process.process_id == %q", r.GetProcess().GetProcessId())) &&
+		(len(f.GetPaths()) == 0 || below(f.GetPaths(), r)) &&
 		(len(f.GetPids()) == 0 || slices.Contains(f.GetPids(), r.GetProcess().GetPid())) &&
 		(len(f.GetComms()) == 0 || slices.Contains(f.GetComms(), r.GetProcess().GetComm()))
 }

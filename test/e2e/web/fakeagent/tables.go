@@ -76,7 +76,7 @@ func (a *Agent) GetStatus(context.Context, *skepv1.GetStatusRequest) (*skepv1.Ge
 		Subscribers: []*skepv1.Subscriber{{Id: 1, Who: "web (uid 997)", Since: timestamppb.New(time.Now().Add(-3 * time.Minute)), Delivered: 51200},
 			{Id: 2, Who: "ada (uid 1000)", Since: timestamppb.New(time.Now().Add(-2 * time.Hour)), Delivered: 931022, Lost: 12, Filter: `exe == "/usr/sbin/nginx"`}},
 		Signals: signals()}
-	for _, k := range []string{"fork", "exec", "exit", "oom", "connect", "accept", "close", "listen", "dns", "loss", "agent"} {
+	for _, k := range []string{"fork", "exec", "exit", "oom", "connect", "accept", "close", "listen", "dns", "file", "host", "loss", "agent"} {
 		st := &skepv1.KindStatus{Kind: k, Received: a.received[k], Rate: float64(a.opts.Rate) / 6}
 		if k == "close" {
 			st.Lost = a.lost
@@ -98,6 +98,7 @@ func signals() []*skepv1.SignalStatus {
 	return []*skepv1.SignalStatus{
 		{Signal: "process", Intent: "see", Rung: "tp_btf", Available: true, Rungs: []*skepv1.RungStatus{{Name: "lsm", State: "unavailable", Reason: "attach refused (EPERM): this kernel does not patch its text"}, {Name: "fentry", State: "unavailable", Reason: "attach refused (EPERM)"}, {Name: "tp_btf", State: "used"}}},
 		{Signal: "tcp", Intent: "see", Rung: "tracepoint+cgroup", Available: true, Rungs: []*skepv1.RungStatus{{Name: "fentry", State: "unavailable", Reason: "attach refused (EPERM)"}, {Name: "tracepoint+cgroup", State: "used"}}, Limits: []string{"the backlog of a listener is read at the next scan"}, Advice: "boot a kernel with CONFIG_FUNCTION_TRACER"},
+		{Signal: "file", Intent: "see", Rung: "tp_btf", Available: true, Rungs: []*skepv1.RungStatus{{Name: "fentry", State: "unavailable", Reason: "attach refused (EPERM)"}, {Name: "tp_btf", State: "used"}}, Limits: []string{"operations by io_uring are not seen"}},
 		{Signal: "oom", Intent: "see", Rung: "", Available: false, Rungs: []*skepv1.RungStatus{{Name: "kprobe", State: "unavailable", Reason: "kernel built without kprobes"}}, Advice: "boot a kernel with CONFIG_KPROBES"},
 	}
 }
