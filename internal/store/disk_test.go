@@ -16,6 +16,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/test/day"
 )
 
 // smallDisk mounts a file system of some MiB.
@@ -193,7 +194,7 @@ func TestGaps(t *testing.T) {
 		for _, r := range records {
 			last[r.Kind] = max(last[r.Kind], r.Seq)
 		}
-		again, err := New(Options{Dir: s.opts.Dir, Log: event.NewLog(event.LogOptions{}), BootID: dayBoot,
+		again, err := New(Options{Dir: s.opts.Dir, Log: event.NewLog(event.LogOptions{}), BootID: day.Boot,
 			Numbered: map[string]uint64{"exec": last["exec"] + 5, "exit": last["exit"], "oom": 77, "close": last["close"] - 1}})
 		if err != nil {
 			t.Fatal(err)

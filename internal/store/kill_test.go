@@ -18,6 +18,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/test/day"
 )
 
 // appendUntilKilled makes this binary the writer of TestKilled: see there.
@@ -35,7 +36,7 @@ func TestMain(m *testing.M) {
 func numbered(seq uint64) *skepv1.Record {
 	p := &skepv1.Process{ProcessId: fmt.Sprint("p-", seq/3), Pid: uint32(seq / 3), Comm: "writer", Exe: "/bin/writer"}
 	return &skepv1.Record{
-		NodeId: dayNode, BootId: dayBoot, Kind: "exit", Seq: seq, Time: timestamppb.New(dayStart.Add(time.Duration(seq) * time.Millisecond)),
+		NodeId: day.Node, BootId: day.Boot, Kind: "exit", Seq: seq, Time: timestamppb.New(day.Start.Add(time.Duration(seq) * time.Millisecond)),
 		Process: p, Body: &skepv1.Record_Exit{Exit: &skepv1.Exit{DurationNs: seq * 7}},
 	}
 }
@@ -139,7 +140,7 @@ func killedWriter(t *testing.T, dir string, first uint64, life time.Duration) (a
 // stillStore opens what is in a directory and writes nothing.
 func stillStore(t testing.TB, dir string) *Store {
 	t.Helper()
-	s, err := New(Options{Dir: dir, Log: event.NewLog(event.LogOptions{}), BootID: dayBoot})
+	s, err := New(Options{Dir: dir, Log: event.NewLog(event.LogOptions{}), BootID: day.Boot})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/test/day"
 )
 
 // history is a store that holds a day's records: in segments, in a log, or in both.
@@ -74,10 +75,10 @@ func ask(t testing.TB, s *Store, from, until time.Time, spec *skepv1.Filter) []*
 // TestReadBack compares what comes back, field by field, with what went in, and what a
 // filter finds with what it finds among the records themselves.
 func TestReadBack(t *testing.T) {
-	d := newDay(20 * time.Millisecond)
+	d := day.New(day.Start, 20*time.Millisecond)
 	var records []*skepv1.Record
 	for range 4500 {
-		records = append(records, d.next())
+		records = append(records, d.Next())
 	}
 	records = append(records, odd()...)
 	sorted := slices.Clone(records)
@@ -99,7 +100,7 @@ func TestReadBack(t *testing.T) {
 			"base name": {Exes: []string{"awk"}},
 			"directory": {Exes: []string{"/opt/"}},
 			"container": {Containers: []string{"app-3"}},
-			"id":        {Containers: []string{d.apps[2].Id[:14]}},
+			"id":        {Containers: []string{d.Apps[2].Id[:14]}},
 			"address":   {Addrs: []string{"10.42.0.236"}},
 			"prefix":    {Addrs: []string{"10.42.0.232/29"}},
 			"port":      {Ports: []uint32{8080}},
@@ -166,11 +167,11 @@ func compare(t *testing.T, got, want []*skepv1.Record) {
 func TestLastCountsRecords(t *testing.T) {
 	records := someRecords(600)
 	for i, r := range records { // no two at one time: their order would be open
-		r.Time = timestamppb.New(dayStart.Add(time.Duration(i) * time.Millisecond))
+		r.Time = timestamppb.New(day.Start.Add(time.Duration(i) * time.Millisecond))
 		if i < 10 || i%5 != 0 {
 			continue
 		}
-		records[i] = &skepv1.Record{NodeId: dayNode, BootId: dayBoot, Kind: "loss", Seq: uint64(i), Time: r.Time,
+		records[i] = &skepv1.Record{NodeId: day.Node, BootId: day.Boot, Kind: "loss", Seq: uint64(i), Time: r.Time,
 			Body: &skepv1.Record_Loss{Loss: &skepv1.Loss{LostKind: "exec", Count: 1}}}
 	}
 	filter, err := event.Compile(&skepv1.Filter{Uids: []uint32{0}}, event.FilterDeps{})

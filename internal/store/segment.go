@@ -99,10 +99,13 @@ func CloseLog(ctx context.Context, dir string, id uint64) (d Damage, err error) 
 	kinds := map[string]*rows{}
 	d, _, err = scanFrames(frames, func(r stored) error {
 		h, err := r.head()
-		if err != nil || !segmentKind(h.kind) {
+		if err != nil {
 			return ctx.Err()
 		}
 		of := kinds[string(h.kind)]
+		if of == nil && !segmentKind(h.kind) {
+			return ctx.Err()
+		}
 		if of == nil {
 			of = &rows{}
 			kinds[string(h.kind)] = of
@@ -180,6 +183,7 @@ func writeRows(ctx context.Context, out io.Writer, kind string, of *rows) (skipp
 	if err != nil {
 		return 0, err
 	}
+	w.shredder.remember() // the log is mapped
 	for i := range of.index {
 		r := of.record(i)
 		if w.shredder.add(r.pieces[:r.n]...) != nil {
@@ -224,17 +228,15 @@ func newRowWriter(out io.Writer, kind string, bodies ...string) (*rowWriter, err
 	if err != nil {
 		return nil, err
 	}
-	options := []parquet.WriterOption{
+	file := parquet.NewGenericWriter[any](out,
 		s.parquet, parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest}), parquet.PageBufferSize(pageBytes),
 		parquet.CreatedBy("skep", "1", ""), parquet.KeyValueMetadata(kindKey, kind), parquet.KeyValueMetadata(bodyKey, strings.Join(bodies, ",")),
 		parquet.SortingWriterConfig(parquet.SortingColumns(parquet.Ascending("time"))),
 		parquet.BloomFilters(s.blooms()...),
-	}
-	config, err := parquet.NewWriterConfig(options...)
-	if err != nil {
-		return nil, err
-	}
-	return &rowWriter{newShredder(s), parquet.NewGenericWriter[any](out, config)}, nil
+		// Each page's bounds are in the column index, where a reader has them before the page.
+		parquet.DataPageStatistics(false),
+	)
+	return &rowWriter{newShredder(s), file}, nil
 }
 
 func (s *schema) blooms() (filters []parquet.BloomFilterColumn) {

@@ -3,7 +3,9 @@
 package store
 
 import (
+	"bytes"
 	"errors"
+	"hash/maphash"
 
 	"github.com/parquet-go/parquet-go"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -17,20 +19,23 @@ type shredder struct {
 	columns [][]parquet.Value
 	rows    int
 	lengths []int // of the columns before the row
+	marks   []int // of the columns before the messages that are being read
 	// found are the values of the messages that are being read, one part for each.
 	found []occurrence
 	more  []occurrence // further ones of repeated fields, in order
-	// known are the columns of pieces that were taken apart lately: see piece.
-	known [knownPieces]knownPiece
+	// known are the columns of what was taken apart lately, nil if none is remembered.
+	known *[knownParts]knownPart
 }
 
-// knownPieces is how many are remembered; which one is forgotten is left to chance.
-const knownPieces = 512
+// knownParts is how many are remembered; which one is forgotten is left to chance.
+const knownParts = 1024
 
-type knownPiece struct {
-	first  *byte
-	length int
-	fields []int // of the record, that it sets
+// knownPart is a part of a record's wire that many records share: a piece, or a message in
+// the body.
+type knownPart struct {
+	field  *field // of the message, nil of a piece
+	wire   []byte
+	fields []int // of the record, that a piece sets
 	values []parquet.Value
 }
 
@@ -51,6 +56,25 @@ func newShredder(s *schema) *shredder {
 	return sh
 }
 
+// remember makes the shredder look for what it has taken apart already. The wire of all
+// that is added must then stay as it is for as long as the shredder is used.
+func (s *shredder) remember() { s.known = &[knownParts]knownPart{} }
+
+// part is where a part of the wire is remembered, and whether it is there.
+func (s *shredder) part(f *field, wire []byte) (k *knownPart, there bool) {
+	k = &s.known[maphash.Bytes(partSeed, wire)%knownParts]
+	return k, k.field == f && bytes.Equal(k.wire, wire)
+}
+
+var partSeed = maphash.MakeSeed()
+
+// recall writes the columns of a part that is remembered.
+func (s *shredder) recall(k *knownPart) {
+	for _, v := range k.values {
+		s.columns[v.Column()] = append(s.columns[v.Column()], v)
+	}
+}
+
 var errWire = errors.New("not a record")
 
 // add appends a row, from pieces of a record's encoding. If they are no record, nothing is
@@ -59,7 +83,7 @@ func (s *shredder) add(pieces ...[]byte) error {
 	for i, c := range s.columns {
 		s.lengths[i] = len(c)
 	}
-	s.found, s.more = s.found[:0], s.more[:0]
+	s.found, s.more, s.marks = s.found[:0], s.more[:0], s.marks[:0]
 	if err := s.root(pieces); err != nil {
 		for i, n := range s.lengths {
 			s.columns[i] = s.columns[i][:n]
@@ -74,7 +98,7 @@ func (s *shredder) root(pieces [][]byte) error {
 	root := s.schema.root
 	s.begin(root)
 	for i, piece := range pieces {
-		if i < len(pieces)-1 && len(piece) > 0 {
+		if i < len(pieces)-1 && s.known != nil && len(piece) > 0 {
 			if err := s.piece(piece); err != nil {
 				return err
 			}
@@ -85,24 +109,22 @@ func (s *shredder) root(pieces [][]byte) error {
 	return s.fields(root, 0, 0, 0, 0)
 }
 
-// piece writes the columns of the fields that a shared piece sets. Most records have a
-// process that others have too: what lies at the same place is the same.
+// piece writes the columns of the fields that a shared piece sets: most records have a
+// process that others have too.
 func (s *shredder) piece(piece []byte) error {
-	n := len(piece)
-	k := &s.known[(n*31+int(piece[n-1])+int(piece[n/2])*7+int(piece[n/3])*57+int(piece[n/4])*111)%knownPieces]
-	if k.first == &piece[0] && k.length == n {
+	k, there := s.part(nil, piece)
+	if there {
 		for _, i := range k.fields {
 			if s.found[i].set {
 				return errWire
 			}
 			s.found[i] = occurrence{set: true, done: true}
 		}
-		for _, v := range k.values {
-			s.columns[v.Column()] = append(s.columns[v.Column()], v)
-		}
+		s.recall(k)
 		return nil
 	}
-	*k = knownPiece{fields: k.fields[:0], values: k.values[:0]}
+	fields, values := k.fields[:0], k.values[:0]
+	*k = knownPart{}
 	if err := s.parse(s.schema.root, piece, 0); err != nil {
 		return err
 	}
@@ -112,16 +134,15 @@ func (s *shredder) piece(piece []byte) error {
 				return err
 			}
 			s.found[i].done = true
-			k.fields = append(k.fields, i)
+			fields = append(fields, i)
 			for _, c := range f.columns {
-				k.values = append(k.values, s.columns[c][s.lengths[c]:]...)
+				values = append(values, s.columns[c][s.lengths[c]:]...)
 			}
 		}
 	}
-	k.first, k.length = &piece[0], n
+	*k = knownPart{wire: piece, fields: fields, values: values}
 	return nil
 }
-
 func (s *shredder) clear() {
 	for i := range s.columns {
 		s.columns[i] = s.columns[i][:0]
@@ -137,6 +158,39 @@ func (s *shredder) message(m *message, wire []byte, repetition, definition int) 
 		return err
 	}
 	return s.fields(m, base, moreBase, repetition, definition)
+}
+
+// fewColumns are written as fast as they are remembered.
+const fewColumns = 4
+
+// shared says of a message whether many records have the same: what is in the body, such
+// as capabilities, or in the process, such as its container.
+func (f *field) shared() bool {
+	return f.repetition == 0 && f.definition > 1 && len(f.columns) >= fewColumns
+}
+
+// sharedMessage is message of what other records may have had too.
+func (s *shredder) sharedMessage(f *field, wire []byte) error {
+	k, there := s.part(f, wire)
+	if there {
+		s.recall(k)
+		return nil
+	}
+	values := k.values[:0]
+	*k = knownPart{}
+	base := len(s.marks)
+	for _, c := range f.columns {
+		s.marks = append(s.marks, len(s.columns[c]))
+	}
+	if err := s.message(f.message, wire, 0, f.definition); err != nil {
+		return err
+	}
+	for i, c := range f.columns {
+		values = append(values, s.columns[c][s.marks[base+i]:]...)
+	}
+	s.marks = s.marks[:base]
+	*k = knownPart{field: f, wire: wire, values: values}
+	return nil
 }
 
 func (s *shredder) begin(m *message) {
@@ -245,6 +299,9 @@ func (s *shredder) list(f *field, more []occurrence, repetition, definition int)
 func (s *shredder) value(f *field, o *occurrence, repetition, definition int) error {
 	switch {
 	case f.message != nil && o.set:
+		if s.known != nil && f.shared() {
+			return s.sharedMessage(f, o.bytes)
+		}
 		return s.message(f.message, o.bytes, repetition, f.definition)
 	case f.message != nil:
 		s.null(f, repetition, definition)
