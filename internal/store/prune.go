@@ -179,29 +179,6 @@ func (s rowSet) keep(other rowSet) {
 	}
 }
 
-// excluded says whether a clause's bloom filters or dictionaries rule out a whole segment.
-func (c *clause) excluded(group parquet.RowGroup, s *schema) bool {
-	if c.exact == nil {
-		return false
-	}
-	for _, path := range c.columns {
-		f := s.find(path)
-		if f == nil {
-			continue
-		}
-		bloom := group.ColumnChunks()[f.column].BloomFilter()
-		if bloom == nil {
-			return false
-		}
-		for _, value := range c.exact {
-			if there, err := bloom.Check(parquet.ByteArrayValue([]byte(value))); err != nil || there {
-				return false
-			}
-		}
-	}
-	return true
-}
-
 // rows adds the rows in which one of the clause's columns matches.
 func (c *clause) rows(group parquet.RowGroup, s *schema, to rowSet) error {
 	for _, path := range c.columns {

@@ -171,6 +171,9 @@ func writeSegment(ctx context.Context, dir, kind string, id uint64, of *rows) (s
 	}
 	defer os.Remove(f.Name())
 	skipped, err = writeRows(ctx, f, kind, of)
+	if err == nil {
+		err = addSums(f)
+	}
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return skipped, err
 	}
