@@ -51,7 +51,7 @@ func FuzzEntries(f *testing.F) {
 	}
 	f.Add(e.frame()[headerLen:])
 	f.Add([]byte{entryRecord, 0, 0})
-	all, err := newSchema(bodyNames()...)
+	all, err := newSchema(bodyNames...)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -74,7 +74,7 @@ func (s *logSource) take(r stored) error {
 			return nil
 		}
 	}
-	if h, err := r.head(); err != nil || !s.query.span.has(h.time) {
+	if h, err := r.head(); err != nil || !s.query.span.has(h.time) || !s.query.possible(&r, h) {
 		return nil
 	}
 	s.wire = r.wire(s.wire[:0])

@@ -3,6 +3,8 @@
 package store
 
 import (
+	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
@@ -155,6 +157,27 @@ func (c *clause) holds(r *skepv1.Record) bool {
 				return true
 			}
 			break
+		}
+	}
+	return false
+}
+
+// possible says of a record that is not decoded whether the condition may be true of it:
+// whether it has the columns and, where that is known, one of the values.
+func (c *clause) possible(r *stored, body string) bool {
+	there := false
+	for _, path := range c.columns {
+		of, _, _ := strings.Cut(path, ".")
+		there = there || of == body || !slices.Contains(bodyNames, of)
+	}
+	if !there || c.exact == nil {
+		return there
+	}
+	for _, value := range c.exact {
+		for _, piece := range r.pieces[:r.n] {
+			if bytes.Contains(piece, []byte(value)) {
+				return true
+			}
 		}
 	}
 	return false

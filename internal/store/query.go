@@ -72,6 +72,17 @@ func (q *query) excludes(r *skepv1.Record) bool {
 	return false
 }
 
+// possible says of a record that is not decoded whether it may match.
+func (q *query) possible(r *stored, h head) bool {
+	clauses := q.clausesFor(string(h.kind))
+	for i := range clauses {
+		if !clauses[i].possible(r, h.body) {
+			return false
+		}
+	}
+	return true
+}
+
 // Past is what the store held at one moment. It must be closed.
 type Past struct {
 	store    *Store

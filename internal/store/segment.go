@@ -17,7 +17,6 @@ import (
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/zstd"
 	"golang.org/x/sys/unix"
-	"google.golang.org/protobuf/encoding/protowire"
 )
 
 const (
@@ -182,7 +181,11 @@ func writeSegment(ctx context.Context, dir, kind string, id uint64, of *rows) (s
 }
 
 func writeRows(ctx context.Context, out io.Writer, kind string, of *rows) (skipped uint64, err error) {
-	w, err := newRowWriter(out, kind, bodyOf(of.record(0)))
+	first, err := of.record(0).head()
+	if err != nil {
+		return 0, err
+	}
+	w, err := newRowWriter(out, kind, first.body)
 	if err != nil {
 		return 0, err
 	}
@@ -199,25 +202,6 @@ func writeRows(ctx context.Context, out io.Writer, kind string, of *rows) (skipp
 		}
 	}
 	return skipped, w.close()
-}
-
-// bodyOf is the name of the body that a record has, "" if it has none.
-func bodyOf(r *stored) string {
-	bodies := recordType.Oneofs().ByName("body").Fields()
-	name := ""
-	for _, piece := range r.pieces[:r.n] {
-		for len(piece) > 0 {
-			number, _, n := protowire.ConsumeField(piece)
-			if n < 0 {
-				break
-			}
-			if f := bodies.ByNumber(number); f != nil {
-				name = string(f.Name())
-			}
-			piece = piece[n:]
-		}
-	}
-	return name
 }
 
 // rowWriter writes records into a Parquet file.
