@@ -31,6 +31,7 @@ var benchmarks = []benchmark{
 	{"tcp", measureTCP},
 	{"syscall", measureSyscall},
 	{"files", measureFiles},
+	{"store", measureStore},
 }
 
 // bench is what all benchmarks share.

@@ -21,6 +21,7 @@ type result struct {
 	unit  string
 	limit float64 // largest allowed value; 0 with exact: must be 0; negative: none, for information
 	exact bool
+	least bool // limit is the smallest allowed value
 	note  string
 }
 
@@ -30,6 +31,8 @@ func (r result) kept() bool {
 		return r.value == 0
 	case r.limit < 0:
 		return true
+	case r.least:
+		return r.value >= r.limit
 	}
 	return r.value <= r.limit
 }
@@ -41,7 +44,11 @@ func (r result) promised() string {
 	case r.limit < 0:
 		return "–"
 	}
-	return "≤ " + number(r.limit) + " " + r.unit
+	sign := "≤ "
+	if r.least {
+		sign = "≥ "
+	}
+	return sign + number(r.limit) + " " + r.unit
 }
 
 func (r result) String() string {
