@@ -62,8 +62,8 @@ func FuzzEntries(f *testing.F) {
 			wire := r.wire(nil)
 			s.clear()
 			if s.add(wire) != nil {
-				for i, c := range s.columns {
-					if len(c) != 0 {
+				for i := range s.columns {
+					if c := s.column(i); len(c) != 0 {
 						t.Fatalf("column %d has %d values of what is no record", i, len(c))
 					}
 				}
@@ -74,8 +74,8 @@ func FuzzEntries(f *testing.F) {
 				return nil
 			}
 			batches := make([]columnBatch, len(s.columns))
-			for i, c := range s.columns {
-				batches[i] = columnBatch{values: c, ends: []int{len(c)}}
+			for i := range s.columns {
+				batches[i] = columnBatch{values: s.column(i), ends: []int{len(s.column(i))}}
 			}
 			if _, err := a.record(batches, 0); err != nil {
 				t.Fatalf("%v: %v", want, err)

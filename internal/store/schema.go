@@ -31,6 +31,9 @@ type message struct {
 	byNumber []uint8
 	// columns of all leaves below.
 	columns []int
+	// written are the fields, by their index, whose columns must be written also where they
+	// are not set: all but numbers and texts that are in no list.
+	written uint64
 }
 
 // field is one field of a message.
@@ -117,6 +120,12 @@ func newMessage(d protoreflect.MessageDescriptor, repetition, definition int, wa
 			return nil, err
 		}
 		m.fields = append(m.fields, f)
+		if len(m.fields) > 64 {
+			return nil, fmt.Errorf("make schema: %s has more than 64 fields", d.FullName())
+		}
+		if f.repeated || f.message != nil || f.repetition > 0 {
+			m.written |= 1 << (len(m.fields) - 1)
+		}
 		for len(m.byNumber) <= int(f.number) {
 			m.byNumber = append(m.byNumber, 0)
 		}

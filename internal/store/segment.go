@@ -242,7 +242,7 @@ func (w *rowWriter) flush() error {
 		return nil
 	}
 	for i, column := range w.file.ColumnWriters() {
-		if _, err := column.WriteRowValues(w.shredder.columns[i]); err != nil {
+		if _, err := column.WriteRowValues(w.shredder.column(i)); err != nil {
 			return err
 		}
 	}

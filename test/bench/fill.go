@@ -96,11 +96,11 @@ func (f *filler) append(n int) {
 			f.plant(batch)
 		}
 		f.count(batch)
-		start := threadsCPU()
 		for _, r := range batch {
 			k, _ := event.KindOf(r)
 			f.log.Append(k, r)
 		}
+		start := threadsCPU()
 		f.log.Flush()
 		f.report.Records += fillBatch
 		for f.log.Cursors()[0].Delivered < f.report.Records {
