@@ -296,3 +296,25 @@ func TestForgedFrame(t *testing.T) {
 		}
 	}
 }
+
+// TestBegunLog: a log that the agent was killed in the begin of, before its header was
+// whole, is dropped, and is in the way of nothing.
+func TestBegunLog(t *testing.T) {
+	records := someRecords(100)
+	for n := range fileHeader {
+		dir := t.TempDir()
+		writeRecords(t, dir, 1, records)
+		if err := os.WriteFile(filepath.Join(dir, logName(2)), newFileHeader(7)[:n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := stillStore(t, dir)
+		s.take(records[:10], event.Counts{})
+		if err := s.end(nil); err != nil {
+			t.Fatal(err)
+		}
+		got, missing := askAll(t, stillStore(t, dir), nil)
+		if len(got) != 110 || len(missing) > 0 || s.Status().DamagedBytes != uint64(n) {
+			t.Fatalf("of %d bytes: %d records of 110, missing %v, %d bytes counted", n, len(got), missing, s.Status().DamagedBytes)
+		}
+	}
+}
