@@ -70,6 +70,9 @@ func clausesOf(spec *skepv1.Filter) []clause {
 			matches: func(_ string, v parquet.Value) bool { return string(v.ByteArray()) == e.Value },
 		})
 	}
+	for _, c := range event.Conditions(spec.GetWhere()) {
+		clauses = append(clauses, clause{columns: []string{c.Path}, matches: probe(c.Filter)})
+	}
 	return clauses
 }
 
@@ -121,10 +124,48 @@ func probe(f *event.Filter) func(string, parquet.Value) bool {
 				m, path = m.Mutable(fd).Message(), rest
 				continue
 			}
-			m.Set(fd, protoreflect.ValueOfString(string(v.ByteArray())))
+			m.Set(fd, fieldValue(fd, v))
 			return f.Match(r)
 		}
 	}
+}
+
+// fieldValue is a column's value as a field has it.
+func fieldValue(fd protoreflect.FieldDescriptor, v parquet.Value) protoreflect.Value {
+	switch fd.Kind() {
+	case protoreflect.BoolKind:
+		return protoreflect.ValueOfBool(v.Boolean())
+	case protoreflect.Int32Kind:
+		return protoreflect.ValueOfInt32(v.Int32())
+	case protoreflect.Int64Kind:
+		return protoreflect.ValueOfInt64(v.Int64())
+	case protoreflect.Uint32Kind:
+		return protoreflect.ValueOfUint32(v.Uint32())
+	case protoreflect.Uint64Kind:
+		return protoreflect.ValueOfUint64(v.Uint64())
+	case protoreflect.BytesKind:
+		return protoreflect.ValueOfBytes(v.ByteArray())
+	}
+	return protoreflect.ValueOfString(string(v.ByteArray()))
+}
+
+// columnValue is a field's value as its column has it.
+func columnValue(fd protoreflect.FieldDescriptor, v protoreflect.Value) parquet.Value {
+	switch fd.Kind() {
+	case protoreflect.BoolKind:
+		return parquet.BooleanValue(v.Bool())
+	case protoreflect.Int32Kind:
+		return parquet.Int32Value(int32(v.Int()))
+	case protoreflect.Int64Kind:
+		return parquet.Int64Value(v.Int())
+	case protoreflect.Uint32Kind:
+		return parquet.Int32Value(int32(v.Uint()))
+	case protoreflect.Uint64Kind:
+		return parquet.Int64Value(int64(v.Uint()))
+	case protoreflect.BytesKind:
+		return parquet.ByteArrayValue(v.Bytes())
+	}
+	return parquet.ByteArrayValue([]byte(v.String()))
 }
 
 // aboutProcess says whether the process of a record decides.
@@ -153,7 +194,7 @@ func (c *clause) holds(r *skepv1.Record) bool {
 				if _, ok := c.numbers[v.Uint()]; ok {
 					return true
 				}
-			} else if c.matches(path, parquet.ByteArrayValue([]byte(v.String()))) {
+			} else if c.matches(path, columnValue(fd, v)) {
 				return true
 			}
 			break

@@ -23,10 +23,11 @@ import (
 )
 
 const (
-	// fillStep is the mean time between two happenings: ten million records are 16 hours.
-	fillStep = 20 * time.Millisecond
+	// fillStep is the mean time between two happenings, and fillSpan more than a record takes:
+	// ten million of them are a day and a half.
+	fillStep, fillSpan = 20 * time.Millisecond, 15 * time.Millisecond
 	// fillBatch fits into the memory of the event log.
-	fillBatch = 8000
+	fillBatch = 16000
 	// What is looked for: a command in all segments, and one in a single one.
 	commonComm, rareComm = "df", "needle"
 	rareAddress          = "198.51.100.7"
@@ -86,7 +87,7 @@ func fillWorkload(dir, skepd, count string) (fillReport, error) {
 }
 
 func (f *filler) append(n int) {
-	d := day.New(time.Now().Add(-time.Duration(n)*fillStep/3), fillStep)
+	d := day.New(time.Now().Add(-time.Duration(n)*fillSpan), fillStep)
 	for f.report.Records < uint64(n) {
 		batch := make([]*skepv1.Record, fillBatch)
 		for i := range batch {
