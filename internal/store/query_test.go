@@ -25,7 +25,10 @@ func history(t testing.TB, records []*skepv1.Record, logs, closed int) *Store {
 	dir := t.TempDir()
 	each := len(records) / logs
 	for i := range logs {
-		part := records[i*each : (i+1)*each]
+		part := records[i*each:]
+		if i < logs-1 {
+			part = part[:each]
+		}
 		writeRecords(t, dir, uint64(i+1), part)
 		if i < closed {
 			closeLog(t, dir, uint64(i+1))
@@ -77,7 +80,7 @@ func ask(t testing.TB, s *Store, from, until time.Time, spec *skepv1.Filter) []*
 func TestReadBack(t *testing.T) {
 	d := day.New(day.Start, 20*time.Millisecond)
 	var records []*skepv1.Record
-	for range 4498 { // with the odd ones, a multiple of three
+	for range 4500 {
 		records = append(records, d.Next())
 	}
 	records = append(records, odd()...)
@@ -154,6 +157,15 @@ func matching(records []*skepv1.Record, match func(*skepv1.Record) bool) (out []
 func compare(t *testing.T, got, want []*skepv1.Record) {
 	t.Helper()
 	if len(got) != len(want) {
+		have := map[string]bool{}
+		for _, g := range got {
+			have[fmt.Sprint(timeOf(g), g.Kind, g.Seq)] = true
+		}
+		for _, w := range want {
+			if !have[fmt.Sprint(timeOf(w), w.Kind, w.Seq)] {
+				t.Logf("missing: %v", w)
+			}
+		}
 		t.Fatalf("%d records, want %d", len(got), len(want))
 	}
 	key := func(r *skepv1.Record) string { return fmt.Sprint(timeOf(r), r.Kind, r.Seq) }
