@@ -43,8 +43,8 @@ type fillReport struct {
 	Closed  uint64    // records in them
 	Common  int       // records of processes with that comm
 	Rare    int
-	Failed  int       // exits with another code than 0
-	RareID  string    // exec id of the rare command
+	Failed  int    // exits with another code than 0
+	RareID  string // exec id of the rare command
 }
 
 // filler appends a mixed day to a disk log as the agent does, on one core.

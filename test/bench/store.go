@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -29,16 +30,25 @@ func measureStore(ctx context.Context, b *bench) (results []result, err error) {
 	if err := b.runWorkload(&r, "fill", filepath.Join(data, "store"), filepath.Join(b.bin, "skepd"), strconv.Itoa(storeRecords/b.scale)); err != nil {
 		return nil, err
 	}
-	perRecord := median(r.Append) + median(r.Close)*float64(len(r.Close))/float64(r.Closed)
+	perRecord := quartile(r.Append) + quartile(r.Close)*float64(len(r.Close))/float64(r.Closed)
 	results = []result{
 		{what: "disk log: CPU to append and close a record, in records a second on one core", value: 1e9 / perRecord, unit: "/s", limit: 200_000, least: true,
-			note: fmt.Sprintf("median of %d batches and %d logs; append %.0f ns", len(r.Append), len(r.Close), median(r.Append))},
+			note: fmt.Sprintf("lower quartile of %d batches and %d logs: append %.0f ns, close %.0f ns", len(r.Append), len(r.Close), quartile(r.Append), perRecord-quartile(r.Append))},
 		{what: "disk log: size of a record in segments", value: float64(r.Bytes) / float64(r.Closed), unit: "bytes", limit: 60,
 			note: fmt.Sprintf("%d records, %d MiB", r.Closed, r.Bytes>>20)},
 		{what: "disk log: records that were not stored", value: float64(r.Lost), exact: true},
 	}
 	queries, err := b.queries(ctx, r)
 	return append(results, queries...), err
+}
+
+// quartile is what a quarter of the values do not reach: what others do on the machine only
+// ever adds to CPU time.
+func quartile(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	return slices.Sorted(slices.Values(values))[len(values)/4]
 }
 
 // question is one call of observe, and how many records answer it.

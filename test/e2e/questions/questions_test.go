@@ -196,4 +196,3 @@ func eventually(t *testing.T, what string, done func() bool) {
 		}
 	}
 }
-

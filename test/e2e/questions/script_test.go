@@ -107,7 +107,7 @@ func (s *script) changeFile(t *testing.T) {
 		s.files = append(s.files, fmt.Sprintf(what, c.Process.Pid))
 	}
 	by("create by %d", exec.Command("sh", "-c", "echo first > "+file))
-	must(t, os.WriteFile(file+".new", []byte("second"), 0o644)) // another file
+	must(t, os.WriteFile(file+".new", []byte("second"), 0o644))                                                                 // another file
 	by("rename by %d", exec.Command("python3", "-c", "import os, sys; os.rename(sys.argv[1], sys.argv[2])", file+".new", file)) // mv tries more than once
 	c := exec.Command("sh", "-c", "echo third > "+file)
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
