@@ -100,7 +100,7 @@ func BenchmarkQuery(b *testing.B) {
 		spec *skepv1.Filter
 	}{
 		{"comm in all segments", &skepv1.Filter{Comms: []string{"df"}}},
-		{"prefix and port", &skepv1.Filter{Addrs: []string{"10.42.0.232/30"}, Ports: []uint32{40000}}},
+		{"prefix and port", &skepv1.Filter{Addrs: []string{"10.42.0.8/30"}, Ports: []uint32{40000}}},
 		{"exit code by expression", &skepv1.Filter{Kinds: []string{"exit"}, Where: "exit.code == 1 && process.comm == 'df'"}},
 		{"pid in few segments", &skepv1.Filter{Pids: []uint32{rare.GetProcess().GetPid()}}},
 		{"exec_id in few segments", &skepv1.Filter{Where: strconv.Quote(rare.GetProcess().GetExecId()) + " == process.exec_id"}},

@@ -56,7 +56,7 @@ func openSegment(dir string, of segment, q *query) (*segmentSource, error) {
 		return nil, err
 	}
 	s := &segmentSource{query: q, name: of.name, kind: of.kind, disk: f}
-	err = s.guard(s.open)
+	err = s.guard(func() error { return notTheEnd(s.open()) })
 	if err == nil && s.wanted != nil {
 		return s, nil
 	}
@@ -274,7 +274,7 @@ func (s *segmentSource) readColumn(i int, rows []int64) error {
 		return nil
 	}
 	if err := s.columns[i].read(rows, &s.batches[i]); err != nil {
-		return fmt.Errorf("column %s: %w", s.schema.leaves[i].name, err)
+		return fmt.Errorf("column %s: %w", s.schema.leaves[i].name, notTheEnd(err))
 	}
 	return nil
 }
@@ -296,6 +296,14 @@ func (s *segmentSource) close() {
 		}
 	}
 	s.disk.Close()
+}
+
+// notTheEnd keeps the end of a file that is too short from being taken for that of the records.
+func notTheEnd(err error) error {
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("the file is too short: %v", err)
+	}
+	return err
 }
 
 func ignoreEOF(err error) error {
