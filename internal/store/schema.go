@@ -4,10 +4,13 @@ package store
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -92,15 +95,34 @@ func newSchema(bodies ...string) (*schema, error) {
 }
 
 // schemaOf is the schema of a file: that of its bodies, without what an older version had
-// no columns for. Columns that are not of this schema have no leaf.
-func schemaOf(file *parquet.Schema, bodies []string) (*schema, error) {
+// no columns for. Columns that are not of this schema have no leaf. It is made once for all
+// files that have the same: a query opens hundreds.
+func schemaOf(file *parquet.File, bodies []string) (*schema, error) {
+	key, columns := strings.Join(bodies, ","), []format.SchemaElement(file.Metadata().Schema)
+	if k, ok := fileSchemas.Load(key); ok && reflect.DeepEqual(k.(*fileSchema).columns, columns) {
+		return k.(*fileSchema).schema, nil
+	}
 	s, err := newSchema(bodies...)
 	if err != nil {
 		return nil, err
 	}
-	s.parquet = file
-	return s, s.bind()
+	s.parquet = file.Schema()
+	if err := s.bind(); err != nil {
+		return nil, err
+	}
+	if slices.Contains(bodyNames, key) { // whatever a file says, there are not many
+		fileSchemas.Store(key, &fileSchema{columns, s})
+	}
+	return s, nil
 }
+
+// fileSchema is the schema of the files that were read last, by their body.
+type fileSchema struct {
+	columns []format.SchemaElement
+	schema  *schema
+}
+
+var fileSchemas sync.Map
 
 // bind finds the columns of all leaves.
 func (s *schema) bind() error {

@@ -98,7 +98,7 @@ func (s *segmentSource) open() error {
 		return fmt.Errorf("%d row groups", len(file.RowGroups()))
 	}
 	s.group = file.RowGroups()[0]
-	if s.schema, err = schemaOf(file.Schema(), bodiesOf(file)); err != nil {
+	if s.schema, err = schemaOf(file, bodiesOf(file)); err != nil {
 		return err
 	}
 	s.make = newAssembler(s.schema)
