@@ -9,6 +9,7 @@ import (
 	"io"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -64,7 +65,12 @@ func closeLog(ctx context.Context, dir string, id uint64) (d store.Damage, err e
 	var stderr bytes.Buffer
 	c := exec.CommandContext(ctx, "/proc/self/exe", "close-log", "--dir", dir, strconv.FormatUint(id, 10))
 	c.Stderr = &stderr
-	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// It must not outlive the agent: the next one closes the log itself, and this one would
+	// then remove the segments of a log that is gone. The signal comes when the thread ends
+	// that started it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	out, err := c.Output()
 	if err != nil {
 		return d, fmt.Errorf("close log %d: %w: %s", id, err, strings.TrimSpace(stderr.String()))

@@ -19,7 +19,17 @@ type Equality struct{ Path, Value string }
 // Equalities are conditions that an expression implies: the comparisons of a string field
 // with a constant among what it joins by &&. An index may use them to find records; that
 // there are none says nothing. An expression that does not compile has none.
-func Equalities(where string) []Equality {
+func Equalities(where string) (found []Equality) {
+	for _, e := range conjuncts(nil, parsed(where)) {
+		if equality, ok := equalityOf(e); ok {
+			found = append(found, equality)
+		}
+	}
+	return found
+}
+
+// parsed is nil for an expression that does not compile.
+func parsed(where string) ast.Expr {
 	if where == "" {
 		return nil
 	}
@@ -35,30 +45,33 @@ func Equalities(where string) []Equality {
 	if issues.Err() != nil {
 		return nil
 	}
-	return conjuncts(nil, compiled.NativeRep().Expr())
+	return compiled.NativeRep().Expr()
 }
 
-func conjuncts(found []Equality, e ast.Expr) []Equality {
-	if e.Kind() != ast.CallKind {
-		return found
+func conjuncts(found []ast.Expr, e ast.Expr) []ast.Expr {
+	if e == nil || e.Kind() != ast.CallKind || e.AsCall().FunctionName() != operators.LogicalAnd {
+		return append(found, e)
 	}
-	args := e.AsCall().Args()
-	switch e.AsCall().FunctionName() {
-	case operators.LogicalAnd:
-		for _, arg := range args {
-			found = conjuncts(found, arg)
-		}
-	case operators.Equals:
-		for i := range args {
-			path, ok := fieldPath(args[i])
-			value, isText := textLiteral(args[1-i])
-			// An absent message has fields too, which are "".
-			if ok && isText && value != "" && isTextField(path) {
-				return append(found, Equality{path, value})
-			}
-		}
+	for _, arg := range e.AsCall().Args() {
+		found = conjuncts(found, arg)
 	}
 	return found
+}
+
+func equalityOf(e ast.Expr) (Equality, bool) {
+	if e == nil || e.Kind() != ast.CallKind || e.AsCall().FunctionName() != operators.Equals {
+		return Equality{}, false
+	}
+	args := e.AsCall().Args()
+	for i := range args {
+		path, ok := fieldPath(args[i])
+		value, isText := textLiteral(args[1-i])
+		// An absent message has fields too, which are "".
+		if field := leafField(path); ok && isText && value != "" && field != nil && field.Kind() == protoreflect.StringKind {
+			return Equality{path, value}, true
+		}
+	}
+	return Equality{}, false
 }
 
 // fieldPath is the path of a field of the record.
@@ -79,21 +92,20 @@ func fieldPath(e ast.Expr) (string, bool) {
 	return "", false
 }
 
-// isTextField says whether a path leads through messages to a string: not into a map.
-func isTextField(path string) bool {
+// leafField is the field that a path leads to through messages, nil if that is no number,
+// text or truth value, or lies in a map or list.
+func leafField(path string) protoreflect.FieldDescriptor {
 	d := (&skepv1.Record{}).ProtoReflect().Descriptor()
 	for {
 		name, rest, more := strings.Cut(path, ".")
 		f := d.Fields().ByName(protoreflect.Name(name))
-		if f == nil || f.IsList() || f.IsMap() {
-			return false
+		if f == nil || f.IsList() || f.IsMap() || more == (f.Message() == nil) {
+			return nil
 		}
 		if !more {
-			return f.Kind() == protoreflect.StringKind
+			return f
 		}
-		if d, path = f.Message(), rest; d == nil {
-			return false
-		}
+		d, path = f.Message(), rest
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/test/day"
 )
 
 // cpu is the CPU time that this process has used: on a shared machine, unlike the time
@@ -32,11 +33,11 @@ func cpu() time.Duration {
 // records a second on one core, 5,000 ns for both, and 60 bytes a record.
 func BenchmarkAppendAndClose(b *testing.B) {
 	const n = 100_000
-	d := newDay(20 * time.Millisecond)
+	d := day.New(day.Start, 20*time.Millisecond)
 	records := make([]*skepv1.Record, n)
 	kinds := make([]event.Kind, n)
 	for i := range records {
-		records[i] = d.next()
+		records[i] = d.Next()
 		kinds[i], _ = event.KindOf(records[i])
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as skepd close-log does
@@ -99,7 +100,7 @@ func BenchmarkQuery(b *testing.B) {
 		spec *skepv1.Filter
 	}{
 		{"comm in all segments", &skepv1.Filter{Comms: []string{"df"}}},
-		{"prefix and port", &skepv1.Filter{Addrs: []string{"10.42.0.232/30"}, Ports: []uint32{40000}}},
+		{"prefix and port", &skepv1.Filter{Addrs: []string{"10.42.0.8/30"}, Ports: []uint32{40000}}},
 		{"exit code by expression", &skepv1.Filter{Kinds: []string{"exit"}, Where: "exit.code == 1 && process.comm == 'df'"}},
 		{"pid in few segments", &skepv1.Filter{Pids: []uint32{rare.GetProcess().GetPid()}}},
 		{"exec_id in few segments", &skepv1.Filter{Where: strconv.Quote(rare.GetProcess().GetExecId()) + " == process.exec_id"}},
@@ -160,7 +161,7 @@ func bigStore(b *testing.B, n int) (*Store, *skepv1.Record) {
 	b.Helper()
 	const each = 150_000
 	dir := b.TempDir()
-	d := newDay(20 * time.Millisecond)
+	d := day.New(day.Start, 20*time.Millisecond)
 	var rare *skepv1.Record
 	start := time.Now()
 	for id := uint64(1); n > 0; id++ {
@@ -169,7 +170,7 @@ func bigStore(b *testing.B, n int) (*Store, *skepv1.Record) {
 			b.Fatal(err)
 		}
 		for range min(n, each) {
-			r := d.next()
+			r := d.Next()
 			if r.Kind == "exec" && (rare == nil || id < 3) {
 				rare = r
 			}

@@ -11,6 +11,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/test/day"
 )
 
 // writeRecords writes a log of these records.
@@ -36,9 +37,9 @@ func writeRecords(t testing.TB, dir string, id uint64, records []*skepv1.Record)
 // odd are records with what is rare: all fields, none, lists of several and of empty
 // strings, bytes, large numbers, no process.
 func odd() []*skepv1.Record {
-	at := timestamppb.New(dayStart.Add(time.Hour))
+	at := timestamppb.New(day.Start.Add(time.Hour))
 	base := func(kind string, seq uint64) *skepv1.Record {
-		return &skepv1.Record{NodeId: dayNode, BootId: dayBoot, Kind: kind, Seq: seq, Time: at}
+		return &skepv1.Record{NodeId: day.Node, BootId: day.Boot, Kind: kind, Seq: seq, Time: at}
 	}
 	full := base("exec", 1<<40)
 	full.Time = nil

@@ -5,6 +5,7 @@ package store
 import (
 	"errors"
 	"io"
+	"sort"
 
 	"github.com/parquet-go/parquet-go"
 )
@@ -13,6 +14,8 @@ import (
 // which no row is wanted are not read.
 type columnReader struct {
 	chunk      parquet.ColumnChunk
+	rows       int64 // of the segment
+	index      parquet.OffsetIndex
 	repeated   bool
 	definition int
 	flat       flatPage // of a column that is not repeated
@@ -43,7 +46,10 @@ func (b *columnBatch) row(i int) []parquet.Value {
 	return b.values[start:b.ends[i]]
 }
 
-var errShort = errors.New("a column is shorter than the others")
+var (
+	errShort = errors.New("a column is shorter than the others")
+	errIndex = errors.New("a page has not the rows that the index of pages says")
+)
 
 // read appends the values of the rows, which ascend. They are valid until the next read.
 func (c *columnReader) read(rows []int64, to *columnBatch) error {
@@ -81,7 +87,6 @@ func (c *columnReader) one(row int64, to *columnBatch) error {
 		if !c.flat.open(c.held[len(c.held)-1], c.chunk.Type().Kind(), c.definition) {
 			return errShort
 		}
-		c.begin = row
 	}
 	to.values = append(to.values, c.flat.at(int(row-c.begin)))
 	to.ends = append(to.ends, len(to.values))
@@ -104,11 +109,26 @@ func (c *columnReader) seek(row int64) error {
 	return nil
 }
 
+// page reads the page that holds a row. Where it lies is known from the index of pages:
+// without it the reader would go through all pages from the first one for each.
 func (c *columnReader) page(row int64) error {
-	if row != c.end {
-		if err := c.pages.SeekToRow(row); err != nil {
+	if c.index == nil {
+		index, err := c.chunk.OffsetIndex()
+		if err != nil {
 			return err
 		}
+		c.index = index
+	}
+	i := sort.Search(c.index.NumPages(), func(i int) bool { return c.index.FirstRowIndex(i) > row }) - 1
+	if i < 0 {
+		return errShort
+	}
+	first, behind := c.index.FirstRowIndex(i), c.rows
+	if i+1 < c.index.NumPages() {
+		behind = c.index.FirstRowIndex(i + 1)
+	}
+	if err := c.pages.SeekToRow(first); err != nil {
+		return err
 	}
 	page, err := c.pages.ReadPage()
 	if errors.Is(err, io.EOF) {
@@ -118,8 +138,11 @@ func (c *columnReader) page(row int64) error {
 		return err
 	}
 	c.held = append(c.held, page)
+	if row >= behind || page.NumRows() != behind-first {
+		return errIndex
+	}
 	c.values, c.have = page.Values(), nil
-	c.row, c.end = row, row+page.NumRows()
+	c.row, c.begin, c.end = first, first, behind
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/test/day"
 )
 
 // counts are records by kind and second.
@@ -25,12 +26,12 @@ func (c counts) add(kind string, ns int64, loss *skepv1.Record) {
 
 // TestCount compares what is counted with what is read.
 func TestCount(t *testing.T) {
-	d := newDay(20 * time.Millisecond)
+	d := day.New(day.Start, 20*time.Millisecond)
 	var records []*skepv1.Record
 	for i := range 4500 {
-		records = append(records, d.next())
+		records = append(records, d.Next())
 		if i%100 == 0 {
-			d.add("loss", nil, &skepv1.Record{Body: &skepv1.Record_Loss{Loss: &skepv1.Loss{LostKind: "exec", Count: uint64(i), Place: "ring_full"}}})
+			d.Add("loss", nil, &skepv1.Record{Body: &skepv1.Record_Loss{Loss: &skepv1.Loss{LostKind: "exec", Count: uint64(i), Place: "ring_full"}}})
 		}
 	}
 	some := records[2000]
@@ -87,10 +88,10 @@ func count(t *testing.T, ctx context.Context, s *Store, span window, spec *skepv
 
 // TestCountIsStopped: what was counted before is right from the time on that is told.
 func TestCountIsStopped(t *testing.T) {
-	d := newDay(20 * time.Millisecond)
+	d := day.New(day.Start, 20*time.Millisecond)
 	var records []*skepv1.Record
 	for range 9000 {
-		records = append(records, d.next())
+		records = append(records, d.Next())
 	}
 	s := history(t, records, 3, 3)
 	for _, spec := range []*skepv1.Filter{nil, {Where: "process.pid > 0"}} {

@@ -16,13 +16,14 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/test/day"
 )
 
 func someRecords(n int) []*skepv1.Record {
-	d := newDay(20 * time.Millisecond)
+	d := day.New(day.Start, 20*time.Millisecond)
 	records := make([]*skepv1.Record, n)
 	for i := range records {
-		records[i] = d.next()
+		records[i] = d.Next()
 	}
 	return records
 }
@@ -228,12 +229,12 @@ func TestUnopenedLogs(t *testing.T) {
 // files says so.
 func TestProcessesAtSaysWhatIsMissing(t *testing.T) {
 	dir := t.TempDir()
-	d := newDay(20 * time.Millisecond)
-	origin := d.next()
+	d := day.New(day.Start, 20*time.Millisecond)
+	origin := d.Next()
 	init := &skepv1.ProcessInfo{Process: &skepv1.Process{ProcessId: "x-1", ExecId: "x-1-1", Pid: 1, Comm: "init"}}
 	records := Snapshot([]*skepv1.ProcessInfo{init}, origin)
 	for range 2000 {
-		records = append(records, d.next())
+		records = append(records, d.Next())
 	}
 	writeRecords(t, dir, 1, records)
 	closeLog(t, dir, 1)
@@ -262,7 +263,7 @@ func TestForgedFrame(t *testing.T) {
 	const forged = "forged"
 	for _, salt := range []uint32{0, 1, 0xdeadbeef} {
 		e := newEncoder(salt)
-		if err := e.add(&skepv1.Record{Kind: "exec", NodeId: forged, Time: timestamppb.New(dayStart), Body: &skepv1.Record_Exec{Exec: &skepv1.Exec{}}}); err != nil {
+		if err := e.add(&skepv1.Record{Kind: "exec", NodeId: forged, Time: timestamppb.New(day.Start), Body: &skepv1.Record_Exec{Exec: &skepv1.Exec{}}}); err != nil {
 			t.Fatal(err)
 		}
 		records := someRecords(20)
@@ -292,6 +293,28 @@ func TestForgedFrame(t *testing.T) {
 		})
 		if err != nil || !d.any() {
 			t.Errorf("%d records, damage %+v, %v", n, d, err)
+		}
+	}
+}
+
+// TestBegunLog: a log that the agent was killed in the begin of, before its header was
+// whole, is dropped, and is in the way of nothing.
+func TestBegunLog(t *testing.T) {
+	records := someRecords(100)
+	for n := range fileHeader {
+		dir := t.TempDir()
+		writeRecords(t, dir, 1, records)
+		if err := os.WriteFile(filepath.Join(dir, logName(2)), newFileHeader(7)[:n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := stillStore(t, dir)
+		s.take(records[:10], event.Counts{})
+		if err := s.end(nil); err != nil {
+			t.Fatal(err)
+		}
+		got, missing := askAll(t, stillStore(t, dir), nil)
+		if len(got) != 110 || len(missing) > 0 || s.Status().DamagedBytes != uint64(n) {
+			t.Fatalf("of %d bytes: %d records of 110, missing %v, %d bytes counted", n, len(got), missing, s.Status().DamagedBytes)
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/test/day"
 )
 
 // smallDisk mounts a file system of some MiB.
@@ -191,7 +192,7 @@ func TestGaps(t *testing.T) {
 	// Numbers that begin anew far behind: only those behind their beginning were given.
 	for begun, want := range map[uint64][]Gap{0: {{"exec", 0, 9_000_005}}, 9_000_000: {{"exec", 9_000_001, 9_000_005}}, 9_000_005: nil} {
 		s := history(t, records, 1, 0)
-		again, err := New(Options{Dir: s.opts.Dir, Log: event.NewLog(event.LogOptions{}), BootID: dayBoot,
+		again, err := New(Options{Dir: s.opts.Dir, Log: event.NewLog(event.LogOptions{}), BootID: day.Boot,
 			Numbered: map[string]uint64{"exec": 9_000_005}, Begun: begun})
 		if err != nil {
 			t.Fatal(err)
@@ -212,7 +213,7 @@ func TestGaps(t *testing.T) {
 		for _, r := range records {
 			last[r.Kind] = max(last[r.Kind], r.Seq)
 		}
-		again, err := New(Options{Dir: s.opts.Dir, Log: event.NewLog(event.LogOptions{}), BootID: dayBoot,
+		again, err := New(Options{Dir: s.opts.Dir, Log: event.NewLog(event.LogOptions{}), BootID: day.Boot,
 			Numbered: map[string]uint64{"exec": last["exec"] + 5, "exit": last["exit"], "oom": 77, "close": last["close"] - 1}})
 		if err != nil {
 			t.Fatal(err)

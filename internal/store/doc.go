@@ -14,7 +14,7 @@
 // write-ahead log: frames with a checksum, written at once, synchronised each second
 // (frame.go, encode.go). A log that is full or old is a closed period; it is turned into
 // Parquet files, one for each kind of record, sorted by time (schema.go, shred.go,
-// segment.go). The schema is derived from the descriptor of skep.v1.Record, so columns
+// segment.go, sums.go). The schema is derived from the descriptor of skep.v1.Record, so columns
 // have the names of the JSON fields.
 //
 // A query reads segments and logs as one stream in the order of time (query.go). Columns

@@ -20,7 +20,7 @@ const exportRows = 16 << 10
 // Export writes the records that match as one Parquet file, which has the columns of
 // every kind. progress is told how many records there are so far.
 func (p *Past) Export(ctx context.Context, from, until time.Time, filter *event.Filter, out io.Writer, progress func(records uint64)) ([]Missing, error) {
-	w, err := newRowWriter(out, "all", bodyNames()...)
+	w, err := newRowWriter(out, "all", bodyNames...)
 	if err != nil {
 		return nil, err
 	}
@@ -30,15 +30,6 @@ func (p *Past) Export(ctx context.Context, from, until time.Time, filter *event.
 		return missing, err
 	}
 	return missing, e.close()
-}
-
-// bodyNames are the names of all bodies.
-func bodyNames() (names []string) {
-	bodies := recordType.Oneofs().ByName("body").Fields()
-	for i := range bodies.Len() {
-		names = append(names, string(bodies.Get(i).Name()))
-	}
-	return names
 }
 
 type exporter struct {

@@ -74,7 +74,7 @@ func (s *logSource) take(r stored) error {
 			return nil
 		}
 	}
-	if h, err := r.head(); err != nil || !s.query.span.has(h.time) {
+	if h, err := r.head(); err != nil || !s.query.span.has(h.time) || !s.query.possible(&r, h) {
 		return nil
 	}
 	s.wire = r.wire(s.wire[:0])
@@ -90,6 +90,9 @@ func (s *logSource) take(r stored) error {
 // without says whether records with a shared piece can be left out.
 func (s *logSource) without(piece []byte) bool {
 	out, known := s.hopeless[&piece[0]]
+	if !known && s.query.lacks(piece) {
+		s.hopeless[&piece[0]], known, out = true, true, true
+	}
 	if !known {
 		r := &skepv1.Record{}
 		out = proto.Unmarshal(piece, r) == nil && s.query.excludes(r)

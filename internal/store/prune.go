@@ -3,6 +3,8 @@
 package store
 
 import (
+	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/parquet-go/parquet-go"
@@ -68,6 +70,9 @@ func clausesOf(spec *skepv1.Filter) []clause {
 			matches: func(_ string, v parquet.Value) bool { return string(v.ByteArray()) == e.Value },
 		})
 	}
+	for _, c := range event.Conditions(spec.GetWhere()) {
+		clauses = append(clauses, clause{columns: []string{c.Path}, matches: probe(c.Filter)})
+	}
 	return clauses
 }
 
@@ -119,10 +124,48 @@ func probe(f *event.Filter) func(string, parquet.Value) bool {
 				m, path = m.Mutable(fd).Message(), rest
 				continue
 			}
-			m.Set(fd, protoreflect.ValueOfString(string(v.ByteArray())))
+			m.Set(fd, fieldValue(fd, v))
 			return f.Match(r)
 		}
 	}
+}
+
+// fieldValue is a column's value as a field has it.
+func fieldValue(fd protoreflect.FieldDescriptor, v parquet.Value) protoreflect.Value {
+	switch fd.Kind() {
+	case protoreflect.BoolKind:
+		return protoreflect.ValueOfBool(v.Boolean())
+	case protoreflect.Int32Kind:
+		return protoreflect.ValueOfInt32(v.Int32())
+	case protoreflect.Int64Kind:
+		return protoreflect.ValueOfInt64(v.Int64())
+	case protoreflect.Uint32Kind:
+		return protoreflect.ValueOfUint32(v.Uint32())
+	case protoreflect.Uint64Kind:
+		return protoreflect.ValueOfUint64(v.Uint64())
+	case protoreflect.BytesKind:
+		return protoreflect.ValueOfBytes(v.ByteArray())
+	}
+	return protoreflect.ValueOfString(string(v.ByteArray()))
+}
+
+// columnValue is a field's value as its column has it.
+func columnValue(fd protoreflect.FieldDescriptor, v protoreflect.Value) parquet.Value {
+	switch fd.Kind() {
+	case protoreflect.BoolKind:
+		return parquet.BooleanValue(v.Bool())
+	case protoreflect.Int32Kind:
+		return parquet.Int32Value(int32(v.Int()))
+	case protoreflect.Int64Kind:
+		return parquet.Int64Value(v.Int())
+	case protoreflect.Uint32Kind:
+		return parquet.Int32Value(int32(v.Uint()))
+	case protoreflect.Uint64Kind:
+		return parquet.Int64Value(int64(v.Uint()))
+	case protoreflect.BytesKind:
+		return parquet.ByteArrayValue(v.Bytes())
+	}
+	return parquet.ByteArrayValue([]byte(v.String()))
 }
 
 // aboutProcess says whether the process of a record decides.
@@ -151,10 +194,31 @@ func (c *clause) holds(r *skepv1.Record) bool {
 				if _, ok := c.numbers[v.Uint()]; ok {
 					return true
 				}
-			} else if c.matches(path, parquet.ByteArrayValue([]byte(v.String()))) {
+			} else if c.matches(path, columnValue(fd, v)) {
 				return true
 			}
 			break
+		}
+	}
+	return false
+}
+
+// possible says of a record that is not decoded whether the condition may be true of it:
+// whether it has the columns and, where that is known, one of the values.
+func (c *clause) possible(r *stored, body string) bool {
+	there := false
+	for _, path := range c.columns {
+		of, _, _ := strings.Cut(path, ".")
+		there = there || of == body || !slices.Contains(bodyNames, of)
+	}
+	if !there || c.exact == nil {
+		return there
+	}
+	for _, value := range c.exact {
+		for _, piece := range r.pieces[:r.n] {
+			if bytes.Contains(piece, []byte(value)) {
+				return true
+			}
 		}
 	}
 	return false
@@ -177,29 +241,6 @@ func (s rowSet) keep(other rowSet) {
 	for i := range s {
 		s[i] &= other[i]
 	}
-}
-
-// excluded says whether a clause's bloom filters or dictionaries rule out a whole segment.
-func (c *clause) excluded(group parquet.RowGroup, s *schema) bool {
-	if c.exact == nil {
-		return false
-	}
-	for _, path := range c.columns {
-		f := s.find(path)
-		if f == nil {
-			continue
-		}
-		bloom := group.ColumnChunks()[f.column].BloomFilter()
-		if bloom == nil {
-			return false
-		}
-		for _, value := range c.exact {
-			if there, err := bloom.Check(parquet.ByteArrayValue([]byte(value))); err != nil || there {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // rows adds the rows in which one of the clause's columns matches.

@@ -17,6 +17,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/test/day"
 )
 
 // TestPruneKeepsMatches holds what is passed over unread against the filter itself: records
@@ -28,7 +29,7 @@ func TestPruneKeepsMatches(t *testing.T) {
 	for i, kind := range event.Kinds() {
 		for n := range 2 {
 			r := values.record(t, kind.String())
-			r.Seq, r.Time = uint64(n), timestamppb.New(dayStart.Add(time.Duration(2*i+n)*time.Second))
+			r.Seq, r.Time = uint64(n), timestamppb.New(day.Start.Add(time.Duration(2*i+n)*time.Second))
 			records = append(records, r)
 		}
 	}
@@ -99,7 +100,7 @@ func (d *uniques) record(t *testing.T, kind string) *skepv1.Record {
 	populate(r.ProtoReflect())
 	populate(r.ProtoReflect().Mutable(body).Message())
 	d.fill(r.ProtoReflect(), "")
-	r.Kind, r.BootId, r.NodeId = kind, dayBoot, dayNode
+	r.Kind, r.BootId, r.NodeId = kind, day.Boot, day.Node
 	r.Pod, r.Namespace = r.Process.Container.Pod, r.Process.Container.Namespace // as the agent sets them
 	if r.GetLoss() != nil || r.GetAgent() != nil {
 		r.Process, r.Pod, r.Namespace = nil, "", "" // about skep, not about a process

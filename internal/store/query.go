@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
 )
@@ -70,6 +72,33 @@ func (q *query) excludes(r *skepv1.Record) bool {
 		}
 	}
 	return false
+}
+
+// lacks says of a shared piece that is not decoded whether it has a process that none of the
+// wanted records has.
+func (q *query) lacks(piece []byte) bool {
+	number, _, n := protowire.ConsumeTag(piece)
+	if n < 0 || number != processField {
+		return false
+	}
+	only := stored{pieces: [maxPieces][]byte{piece}, n: 1}
+	for i := range q.clauses {
+		if c := &q.clauses[i]; c.exact != nil && c.aboutProcess() && !c.possible(&only, "") {
+			return true
+		}
+	}
+	return false
+}
+
+// possible says of a record that is not decoded whether it may match.
+func (q *query) possible(r *stored, h head) bool {
+	clauses := q.clausesFor(string(h.kind))
+	for i := range clauses {
+		if !clauses[i].possible(r, h.body) {
+			return false
+		}
+	}
+	return true
 }
 
 // Past is what the store held at one moment. It must be closed.

@@ -30,6 +30,9 @@ func (s *Store) recover() error {
 	if s.periods, err = readCatalog(s.opts.Dir); err != nil {
 		return err
 	}
+	if s.periods, err = s.dropBegun(s.periods); err != nil {
+		return err
+	}
 	s.read, s.lastSeq = true, map[string]uint64{}
 	for i, p := range s.periods {
 		s.lastID = max(s.lastID, p.id)
@@ -50,6 +53,24 @@ func (s *Store) recover() error {
 	s.findGaps()
 	s.notifyCloser()
 	return s.begin()
+}
+
+// dropBegun drops the newest log if it has not even a header: the agent ended while it began
+// it, and there is nothing in it.
+func (s *Store) dropBegun(periods []*period) ([]*period, error) {
+	if len(periods) == 0 {
+		return periods, nil
+	}
+	last := periods[len(periods)-1]
+	s.lastID = last.id
+	if !last.log || last.bytes >= int64(fileHeader) {
+		return periods, nil
+	}
+	s.health.addDamage(Damage{Bytes: uint64(last.bytes)})
+	if err := os.Remove(filepath.Join(s.opts.Dir, logName(last.id))); err != nil {
+		return nil, fmt.Errorf("remove a log that was only begun: %w", err)
+	}
+	return periods[:len(periods)-1], nil
 }
 
 // scan finds out what a log holds, and counts what of it is damaged.

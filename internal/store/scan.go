@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -60,6 +61,7 @@ func scanLogFile(path string, visit func(stored) error) (Damage, int64, error) {
 // head is what places a record in the store.
 type head struct {
 	kind, boot []byte // parts of the record's
+	body       string // its name
 	seq        uint64
 	time       int64 // ns since the epoch
 }
@@ -71,6 +73,22 @@ var (
 	seqField   = fieldNumber("seq")
 	timeField  = fieldNumber("time")
 )
+
+// bodies are their names by their number.
+var bodies = func() (names []string) {
+	fields := recordType.Oneofs().ByName("body").Fields()
+	for i := range fields.Len() {
+		number := int(fields.Get(i).Number())
+		for len(names) <= number {
+			names = append(names, "")
+		}
+		names[number] = string(fields.Get(i).Name())
+	}
+	return names
+}()
+
+// bodyNames are the names of all bodies.
+var bodyNames = slices.DeleteFunc(slices.Clone(bodies), func(name string) bool { return name == "" })
 
 func fieldNumber(name protoreflect.Name) protowire.Number {
 	return recordType.Fields().ByName(name).Number()
@@ -103,6 +121,8 @@ func (h *head) take(number protowire.Number, typ protowire.Type, value []byte) {
 	case typ != protowire.BytesType:
 	case number == kindField:
 		h.kind, _ = protowire.ConsumeBytes(value)
+	case int(number) < len(bodies) && bodies[number] != "":
+		h.body = bodies[number]
 	case number == bootField:
 		h.boot, _ = protowire.ConsumeBytes(value)
 	case number == timeField:

@@ -4,10 +4,13 @@ package store
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -31,6 +34,9 @@ type message struct {
 	byNumber []uint8
 	// columns of all leaves below.
 	columns []int
+	// written are the fields, by their index, whose columns must be written also where they
+	// are not set: all but numbers and texts that are in no list.
+	written uint64
 }
 
 // field is one field of a message.
@@ -89,15 +95,34 @@ func newSchema(bodies ...string) (*schema, error) {
 }
 
 // schemaOf is the schema of a file: that of its bodies, without what an older version had
-// no columns for. Columns that are not of this schema have no leaf.
-func schemaOf(file *parquet.Schema, bodies []string) (*schema, error) {
+// no columns for. Columns that are not of this schema have no leaf. It is made once for all
+// files that have the same: a query opens hundreds.
+func schemaOf(file *parquet.File, bodies []string) (*schema, error) {
+	key, columns := strings.Join(bodies, ","), []format.SchemaElement(file.Metadata().Schema)
+	if k, ok := fileSchemas.Load(key); ok && reflect.DeepEqual(k.(*fileSchema).columns, columns) {
+		return k.(*fileSchema).schema, nil
+	}
 	s, err := newSchema(bodies...)
 	if err != nil {
 		return nil, err
 	}
-	s.parquet = file
-	return s, s.bind()
+	s.parquet = file.Schema()
+	if err := s.bind(); err != nil {
+		return nil, err
+	}
+	if slices.Contains(bodyNames, key) { // whatever a file says, there are not many
+		fileSchemas.Store(key, &fileSchema{columns, s})
+	}
+	return s, nil
 }
+
+// fileSchema is the schema of the files that were read last, by their body.
+type fileSchema struct {
+	columns []format.SchemaElement
+	schema  *schema
+}
+
+var fileSchemas sync.Map
 
 // bind finds the columns of all leaves.
 func (s *schema) bind() error {
@@ -117,6 +142,12 @@ func newMessage(d protoreflect.MessageDescriptor, repetition, definition int, wa
 			return nil, err
 		}
 		m.fields = append(m.fields, f)
+		if len(m.fields) > 64 {
+			return nil, fmt.Errorf("make schema: %s has more than 64 fields", d.FullName())
+		}
+		if f.repeated || f.message != nil || f.repetition > 0 {
+			m.written |= 1 << (len(m.fields) - 1)
+		}
 		for len(m.byNumber) <= int(f.number) {
 			m.byNumber = append(m.byNumber, 0)
 		}

@@ -17,7 +17,6 @@ import (
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/zstd"
 	"golang.org/x/sys/unix"
-	"google.golang.org/protobuf/encoding/protowire"
 )
 
 const (
@@ -99,10 +98,13 @@ func CloseLog(ctx context.Context, dir string, id uint64) (d Damage, err error) 
 	kinds := map[string]*rows{}
 	d, _, err = scanFrames(frames, func(r stored) error {
 		h, err := r.head()
-		if err != nil || !segmentKind(h.kind) {
+		if err != nil {
 			return ctx.Err()
 		}
 		of := kinds[string(h.kind)]
+		if of == nil && !segmentKind(h.kind) {
+			return ctx.Err()
+		}
 		if of == nil {
 			of = &rows{}
 			kinds[string(h.kind)] = of
@@ -168,6 +170,9 @@ func writeSegment(ctx context.Context, dir, kind string, id uint64, of *rows) (s
 	}
 	defer os.Remove(f.Name())
 	skipped, err = writeRows(ctx, f, kind, of)
+	if err == nil {
+		err = addSums(f)
+	}
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return skipped, err
 	}
@@ -176,10 +181,15 @@ func writeSegment(ctx context.Context, dir, kind string, id uint64, of *rows) (s
 }
 
 func writeRows(ctx context.Context, out io.Writer, kind string, of *rows) (skipped uint64, err error) {
-	w, err := newRowWriter(out, kind, bodyOf(of.record(0)))
+	first, err := of.record(0).head()
 	if err != nil {
 		return 0, err
 	}
+	w, err := newRowWriter(out, kind, first.body)
+	if err != nil {
+		return 0, err
+	}
+	w.shredder.remember() // the log is mapped
 	for i := range of.index {
 		r := of.record(i)
 		if w.shredder.add(r.pieces[:r.n]...) != nil {
@@ -194,25 +204,6 @@ func writeRows(ctx context.Context, out io.Writer, kind string, of *rows) (skipp
 	return skipped, w.close()
 }
 
-// bodyOf is the name of the body that a record has, "" if it has none.
-func bodyOf(r *stored) string {
-	bodies := recordType.Oneofs().ByName("body").Fields()
-	name := ""
-	for _, piece := range r.pieces[:r.n] {
-		for len(piece) > 0 {
-			number, _, n := protowire.ConsumeField(piece)
-			if n < 0 {
-				break
-			}
-			if f := bodies.ByNumber(number); f != nil {
-				name = string(f.Name())
-			}
-			piece = piece[n:]
-		}
-	}
-	return name
-}
-
 // rowWriter writes records into a Parquet file.
 type rowWriter struct {
 	shredder *shredder
@@ -224,17 +215,15 @@ func newRowWriter(out io.Writer, kind string, bodies ...string) (*rowWriter, err
 	if err != nil {
 		return nil, err
 	}
-	options := []parquet.WriterOption{
+	file := parquet.NewGenericWriter[any](out,
 		s.parquet, parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest}), parquet.PageBufferSize(pageBytes),
 		parquet.CreatedBy("skep", "1", ""), parquet.KeyValueMetadata(kindKey, kind), parquet.KeyValueMetadata(bodyKey, strings.Join(bodies, ",")),
 		parquet.SortingWriterConfig(parquet.SortingColumns(parquet.Ascending("time"))),
 		parquet.BloomFilters(s.blooms()...),
-	}
-	config, err := parquet.NewWriterConfig(options...)
-	if err != nil {
-		return nil, err
-	}
-	return &rowWriter{newShredder(s), parquet.NewGenericWriter[any](out, config)}, nil
+		// Each page's bounds are in the column index, where a reader has them before the page.
+		parquet.DataPageStatistics(false),
+	)
+	return &rowWriter{newShredder(s), file}, nil
 }
 
 func (s *schema) blooms() (filters []parquet.BloomFilterColumn) {
@@ -253,7 +242,7 @@ func (w *rowWriter) flush() error {
 		return nil
 	}
 	for i, column := range w.file.ColumnWriters() {
-		if _, err := column.WriteRowValues(w.shredder.columns[i]); err != nil {
+		if _, err := column.WriteRowValues(w.shredder.column(i)); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
 
 	"github.com/parquet-go/parquet-go"
 
@@ -22,9 +25,11 @@ type segmentSource struct {
 	query   *query
 	name    string
 	kind    string
-	file    *os.File
+	disk    *os.File
+	file    *parquet.File
 	total   int64
 	group   parquet.RowGroup
+	blooms  []uint32 // sums of the bloom filters
 	schema  *schema
 	wanted  rowSet
 	row     int64 // to look at next
@@ -50,8 +55,8 @@ func openSegment(dir string, of segment, q *query) (*segmentSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &segmentSource{query: q, name: of.name, kind: of.kind, file: f}
-	err = s.guard(s.open)
+	s := &segmentSource{query: q, name: of.name, kind: of.kind, disk: f}
+	err = s.guard(func() error { return notTheEnd(s.open()) })
 	if err == nil && s.wanted != nil {
 		return s, nil
 	}
@@ -60,44 +65,44 @@ func openSegment(dir string, of segment, q *query) (*segmentSource, error) {
 }
 
 // guard makes a damagedError of whatever a damaged file leads to.
-func (s *segmentSource) guard(f func() error) (err error) {
+func (s *segmentSource) guard(f func() error) error {
+	err := caught(f)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = &damagedError{s.name, s.total, err}
+	}
+	return err
+}
+
+// caught makes an error of a panic.
+func caught(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
-		}
-		if err != nil && !errors.Is(err, io.EOF) {
-			err = &damagedError{s.name, s.total, err}
 		}
 	}()
 	return f()
 }
 
 func (s *segmentSource) open() error {
-	info, err := s.file.Stat()
+	size, blooms, err := checkSums(s.disk)
 	if err != nil {
 		return err
 	}
-	file, err := parquet.OpenFile(s.file, info.Size(), parquet.SkipPageIndex(true))
+	file, err := parquet.OpenFile(s.disk, size, parquet.SkipPageIndex(true))
 	if err != nil {
 		return err
 	}
+	s.file, s.blooms = file, blooms
 	s.total = file.NumRows()
 	if len(file.RowGroups()) != 1 {
-		return ignoreEmpty(file.NumRows())
+		return fmt.Errorf("%d row groups", len(file.RowGroups()))
 	}
 	s.group = file.RowGroups()[0]
-	if s.schema, err = schemaOf(file.Schema(), bodiesOf(file)); err != nil {
+	if s.schema, err = schemaOf(file, bodiesOf(file)); err != nil {
 		return err
 	}
 	s.make = newAssembler(s.schema)
 	return s.choose()
-}
-
-func ignoreEmpty(rows int64) error {
-	if rows == 0 {
-		return nil
-	}
-	return errors.New("more than one row group")
 }
 
 // maxRows bounds what a damaged footer can make a reader allocate; a period's log is too
@@ -107,12 +112,12 @@ const maxRows = 1 << 24
 // choose finds the rows that may match.
 func (s *segmentSource) choose() error {
 	n := s.group.NumRows()
-	if n > maxRows || n < 0 {
+	if n > maxRows || n < 1 || n != s.total {
 		return fmt.Errorf("%d rows", n)
 	}
 	clauses := s.query.clausesFor(s.kind)
 	for _, c := range clauses {
-		if c.excluded(s.group, s.schema) {
+		if s.excluded(&c) {
 			return nil
 		}
 	}
@@ -135,6 +140,39 @@ func (s *segmentSource) choose() error {
 		}
 	}
 	return nil
+}
+
+// excluded says whether the bloom filters of a clause's columns rule out the segment.
+func (s *segmentSource) excluded(c *clause) bool {
+	if c.exact == nil {
+		return false
+	}
+	for _, path := range c.columns {
+		f := s.schema.find(path)
+		if f == nil {
+			continue
+		}
+		filter := s.bloom(f.column)
+		if filter == nil {
+			return false
+		}
+		for _, value := range c.exact {
+			if there, err := filter.Check(parquet.ByteArrayValue([]byte(value))); err != nil || there {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// bloom is the filter of a column, nil if it has none, or none that can be trusted.
+func (s *segmentSource) bloom(column int) parquet.BloomFilter {
+	at := s.file.Metadata().RowGroups[0].Columns[column].MetaData
+	sum, err := sumOf(s.disk, at.BloomFilterOffset, int64(at.BloomFilterLength))
+	if err != nil || column >= len(s.blooms) || sum != s.blooms[column] {
+		return nil
+	}
+	return s.group.ColumnChunks()[column].BloomFilter()
 }
 
 // withinTime drops the rows that are not in the query's span.
@@ -186,13 +224,8 @@ func (s *segmentSource) fill() error {
 	if s.columns == nil {
 		s.openColumns()
 	}
-	for i, c := range s.columns {
-		s.batches[i].reset()
-		if c != nil {
-			if err := c.read(rows[:n], &s.batches[i]); err != nil {
-				return fmt.Errorf("column %s: %w", s.schema.leaves[i].name, err)
-			}
-		}
+	if err := s.read(rows[:n]); err != nil {
+		return err
 	}
 	s.ready = s.ready[:0]
 	for i := range n {
@@ -207,12 +240,51 @@ func (s *segmentSource) fill() error {
 	return nil
 }
 
+// maxReaders is how many columns of a segment are decoded at once: that is what a query
+// takes its time for, most of it for the few columns of ids.
+const maxReaders = 4
+
+// read reads the columns of some rows.
+func (s *segmentSource) read(rows []int64) error {
+	var next atomic.Int64
+	var readers sync.WaitGroup
+	errs := make([]error, min(maxReaders, runtime.GOMAXPROCS(0)))
+	for r := range errs {
+		readers.Go(func() {
+			errs[r] = caught(func() error {
+				for {
+					i := int(next.Add(1)) - 1
+					if i >= len(s.columns) {
+						return nil
+					}
+					if err := s.readColumn(i, rows); err != nil {
+						return err
+					}
+				}
+			})
+		})
+	}
+	readers.Wait()
+	return errors.Join(errs...)
+}
+
+func (s *segmentSource) readColumn(i int, rows []int64) error {
+	s.batches[i].reset()
+	if s.columns[i] == nil {
+		return nil
+	}
+	if err := s.columns[i].read(rows, &s.batches[i]); err != nil {
+		return fmt.Errorf("column %s: %w", s.schema.leaves[i].name, notTheEnd(err))
+	}
+	return nil
+}
+
 func (s *segmentSource) openColumns() {
 	chunks := s.group.ColumnChunks()
 	s.columns, s.batches = make([]*columnReader, len(chunks)), make([]columnBatch, len(chunks))
 	for i, chunk := range chunks {
 		if f := s.schema.leaves[i]; f != nil {
-			s.columns[i] = &columnReader{chunk: chunk, repeated: f.repetition > 0, definition: f.definition}
+			s.columns[i] = &columnReader{chunk: chunk, rows: s.total, repeated: f.repetition > 0, definition: f.definition}
 		}
 	}
 }
@@ -223,7 +295,15 @@ func (s *segmentSource) close() {
 			c.close()
 		}
 	}
-	s.file.Close()
+	s.disk.Close()
+}
+
+// notTheEnd keeps the end of a file that is too short from being taken for that of the records.
+func notTheEnd(err error) error {
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("the file is too short: %v", err)
+	}
+	return err
 }
 
 func ignoreEOF(err error) error {

@@ -3,52 +3,69 @@
 package store
 
 import (
+	"bytes"
 	"errors"
+	"hash/maphash"
+	"math/bits"
 
 	"github.com/parquet-go/parquet-go"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// shredder takes encoded records apart into columns without decoding them into messages
-// first: strings in the columns are those of the wire, which must stay as it is until
-// the columns are written.
+// shredder takes encoded records apart into columns in one pass, without decoding them
+// into messages first: strings in the columns are those of the wire, which must stay as it
+// is until the columns are written.
+//
+// A column that is not repeated has one value in each row, which is zero before a row is
+// added: most fields of most records are not set, and cost nothing.
 type shredder struct {
 	schema  *schema
 	columns [][]parquet.Value
 	rows    int
-	lengths []int // of the columns before the row
-	// found are the values of the messages that are being read, one part for each.
-	found []occurrence
-	more  []occurrence // further ones of repeated fields, in order
-	// known are the columns of pieces that were taken apart lately: see piece.
-	known [knownPieces]knownPiece
-}
-
-// knownPieces is how many are remembered; which one is forgotten is left to chance.
-const knownPieces = 512
-
-type knownPiece struct {
-	first  *byte
-	length int
-	fields []int // of the record, that it sets
-	values []parquet.Value
-}
-
-// occurrence is a field's value on the wire.
-type occurrence struct {
-	field  *field
-	set    bool
-	done   bool   // its columns are written
-	number uint64 // of a varint
-	bytes  []byte
+	dirty   []bool // columns that have other values than zero
+	lists   []int  // columns that are repeated
+	lengths []int  // of those, before the row
+	marks   []int  // of those, before the messages that are being read
+	known   *[knownParts]knownPart
 }
 
 func newShredder(s *schema) *shredder {
-	sh := &shredder{schema: s, columns: make([][]parquet.Value, len(s.leaves)), lengths: make([]int, len(s.leaves))}
-	for i := range sh.columns {
-		sh.columns[i] = make([]parquet.Value, 0, batchRows)
+	sh := &shredder{schema: s, columns: make([][]parquet.Value, len(s.leaves)), dirty: make([]bool, len(s.leaves))}
+	for c, f := range s.leaves {
+		sh.columns[c] = make([]parquet.Value, 0, batchRows)
+		if f.repetition > 0 {
+			sh.lists = append(sh.lists, c)
+			continue
+		}
+		sh.columns[c], sh.dirty[c] = sh.columns[c][:batchRows], true
 	}
+	sh.lengths = make([]int, len(sh.lists))
+	sh.clear()
 	return sh
+}
+
+// clear makes room for batchRows rows.
+func (s *shredder) clear() {
+	for c, f := range s.schema.leaves {
+		switch {
+		case f.repetition > 0:
+			s.columns[c] = s.columns[c][:0]
+		case s.dirty[c]:
+			for row := range s.columns[c] {
+				s.columns[c][row] = f.zero
+			}
+			s.dirty[c] = false
+		}
+	}
+	s.rows = 0
+}
+
+// column is the values of a column, of all rows.
+func (s *shredder) column(c int) []parquet.Value {
+	if s.schema.leaves[c].repetition > 0 {
+		return s.columns[c]
+	}
+	return s.columns[c][:s.rows]
 }
 
 var errWire = errors.New("not a record")
@@ -56,117 +73,67 @@ var errWire = errors.New("not a record")
 // add appends a row, from pieces of a record's encoding. If they are no record, nothing is
 // appended. All pieces but the last are shared with other records and stay where they are.
 func (s *shredder) add(pieces ...[]byte) error {
-	for i, c := range s.columns {
-		s.lengths[i] = len(c)
+	for i, c := range s.lists {
+		s.lengths[i] = len(s.columns[c])
 	}
-	s.found, s.more = s.found[:0], s.more[:0]
+	s.marks = s.marks[:0]
 	if err := s.root(pieces); err != nil {
-		for i, n := range s.lengths {
-			s.columns[i] = s.columns[i][:n]
-		}
+		s.undo()
 		return err
 	}
 	s.rows++
 	return nil
 }
 
+// undo takes back the row that was begun.
+func (s *shredder) undo() {
+	for i, c := range s.lists {
+		s.columns[c] = s.columns[c][:s.lengths[i]]
+	}
+	for c, f := range s.schema.leaves {
+		if f.repetition == 0 {
+			s.columns[c][s.rows] = f.zero
+		}
+	}
+}
+
 func (s *shredder) root(pieces [][]byte) error {
-	root := s.schema.root
-	s.begin(root)
+	var seen uint64
 	for i, piece := range pieces {
-		if i < len(pieces)-1 && len(piece) > 0 {
-			if err := s.piece(piece); err != nil {
-				return err
-			}
-		} else if err := s.parse(root, piece, 0); err != nil {
+		var err error
+		if i < len(pieces)-1 && s.known != nil && len(piece) > 0 {
+			seen, err = s.piece(piece, seen)
+		} else {
+			seen, err = s.parse(s.schema.root, piece, seen, 0)
+		}
+		if err != nil {
 			return err
 		}
 	}
-	return s.fields(root, 0, 0, 0, 0)
-}
-
-// piece writes the columns of the fields that a shared piece sets. Most records have a
-// process that others have too: what lies at the same place is the same.
-func (s *shredder) piece(piece []byte) error {
-	n := len(piece)
-	k := &s.known[(n*31+int(piece[n-1])+int(piece[n/2])*7+int(piece[n/3])*57+int(piece[n/4])*111)%knownPieces]
-	if k.first == &piece[0] && k.length == n {
-		for _, i := range k.fields {
-			if s.found[i].set {
-				return errWire
-			}
-			s.found[i] = occurrence{set: true, done: true}
-		}
-		for _, v := range k.values {
-			s.columns[v.Column()] = append(s.columns[v.Column()], v)
-		}
-		return nil
-	}
-	*k = knownPiece{fields: k.fields[:0], values: k.values[:0]}
-	if err := s.parse(s.schema.root, piece, 0); err != nil {
-		return err
-	}
-	for i, f := range s.schema.root.fields {
-		if o := s.found[i]; o.set && !o.done {
-			if err := s.value(f, &o, 0, 0); err != nil {
-				return err
-			}
-			s.found[i].done = true
-			k.fields = append(k.fields, i)
-			for _, c := range f.columns {
-				k.values = append(k.values, s.columns[c][s.lengths[c]:]...)
-			}
-		}
-	}
-	k.first, k.length = &piece[0], n
+	s.absent(s.schema.root, seen, 0, 0)
 	return nil
-}
-
-func (s *shredder) clear() {
-	for i := range s.columns {
-		s.columns[i] = s.columns[i][:0]
-	}
-	s.rows = 0
 }
 
 // message writes the columns of a message that is there.
 func (s *shredder) message(m *message, wire []byte, repetition, definition int) error {
-	base, moreBase := len(s.found), len(s.more)
-	s.begin(m)
-	if err := s.parse(m, wire, base); err != nil {
-		return err
+	seen, err := s.parse(m, wire, 0, repetition)
+	if err == nil {
+		s.absent(m, seen, repetition, definition)
 	}
-	return s.fields(m, base, moreBase, repetition, definition)
+	return err
 }
 
-func (s *shredder) begin(m *message) {
-	for range m.fields {
-		s.found = append(s.found, occurrence{})
-	}
-}
-
-// fields writes the columns of a message whose values were found from base and moreBase on.
-func (s *shredder) fields(m *message, base, moreBase, repetition, definition int) error {
-	moreEnd := len(s.more)
-	for i, f := range m.fields {
-		if err := s.field(f, base+i, s.more[moreBase:moreEnd], repetition, definition); err != nil {
-			return err
-		}
-	}
-	s.found, s.more = s.found[:base], s.more[:moreBase]
-	return nil
-}
-
-// parse notes where the fields of a message are. Of a field that is there twice the last
+// parse writes the columns of the fields that the wire has. seen are the fields, by their
+// index, that the message has had before; of a number or text that is there twice the last
 // one counts.
-func (s *shredder) parse(m *message, wire []byte, base int) error {
+func (s *shredder) parse(m *message, wire []byte, seen uint64, repetition int) (uint64, error) {
 	for len(wire) > 0 {
 		number, typ, n := protowire.ConsumeTag(wire)
 		if n < 0 {
-			return errWire
+			return seen, errWire
 		}
 		wire = wire[n:]
-		o := occurrence{set: true}
+		var o occurrence
 		switch typ {
 		case protowire.VarintType:
 			o.number, n = protowire.ConsumeVarint(wire)
@@ -176,27 +143,33 @@ func (s *shredder) parse(m *message, wire []byte, base int) error {
 			n = protowire.ConsumeFieldValue(number, typ, wire)
 		}
 		if n < 0 {
-			return errWire
+			return seen, errWire
 		}
 		wire = wire[n:]
 		if int(number) >= len(m.byNumber) || m.byNumber[number] == 0 {
 			continue // of a later version, or another body
 		}
-		i := int(m.byNumber[number]) - 1
-		o.field = m.fields[i]
-		if !o.field.repeated && s.found[base+i].done {
-			return errWire // its columns are written
+		i := m.byNumber[number] - 1
+		f, again := m.fields[i], seen>>i&1 != 0
+		seen |= 1 << i
+		if !f.accepts(typ) || again && f.message != nil && !f.repeated {
+			return seen, errWire
 		}
-		if !o.field.accepts(typ) {
-			return errWire
+		r := repetition
+		if again && f.repeated {
+			r = f.repetition
 		}
-		if o.field.repeated {
-			s.more = append(s.more, o)
-		} else {
-			s.found[base+i] = o
+		if err := s.value(f, o, r); err != nil {
+			return seen, err
 		}
 	}
-	return nil
+	return seen, nil
+}
+
+// occurrence is a field's value on the wire.
+type occurrence struct {
+	number uint64 // of a varint
+	bytes  []byte
 }
 
 func (f *field) accepts(typ protowire.Type) bool {
@@ -206,62 +179,42 @@ func (f *field) accepts(typ protowire.Type) bool {
 	return typ == protowire.VarintType && !f.repeated // records have no packed numbers
 }
 
-// field writes the columns of a field: the value found at an index or, if it is repeated,
-// its share of more.
-func (s *shredder) field(f *field, found int, more []occurrence, repetition, definition int) error {
-	one := &s.found[found]
-	switch {
-	case one.done:
-		return nil
-	case f.repeated:
-		return s.list(f, more, repetition, definition)
-	case !one.set && f.message == nil && repetition == f.repetition:
-		s.columns[f.column] = append(s.columns[f.column], f.zero)
-		return nil
-	}
-	return s.value(f, one, repetition, definition)
-}
-
-func (s *shredder) list(f *field, more []occurrence, repetition, definition int) error {
-	some := false
-	for i := range more {
-		if more[i].field != f {
+// absent writes the columns of the fields that a message does not have.
+func (s *shredder) absent(m *message, seen uint64, repetition, definition int) {
+	for left := m.written &^ seen; left != 0; left &= left - 1 {
+		f := m.fields[bits.TrailingZeros64(left)]
+		if f.repeated || f.message != nil {
+			for _, c := range f.columns {
+				s.put(c, parquet.Value{}.Level(repetition, definition, c))
+			}
 			continue
 		}
-		if some {
-			repetition = f.repetition
-		}
-		some = true
-		if err := s.value(f, &more[i], repetition, f.definition); err != nil {
-			return err
-		}
+		s.put(f.column, f.leaf(occurrence{}).Level(repetition, f.definition, f.column))
 	}
-	if !some {
-		s.null(f, repetition, definition)
-	}
-	return nil
 }
 
-func (s *shredder) value(f *field, o *occurrence, repetition, definition int) error {
+func (s *shredder) value(f *field, o occurrence, repetition int) error {
 	switch {
-	case f.message != nil && o.set:
-		return s.message(f.message, o.bytes, repetition, f.definition)
+	case f.message != nil && s.known != nil && f.shared():
+		return s.sharedMessage(f, o.bytes)
 	case f.message != nil:
-		s.null(f, repetition, definition)
-		return nil
-	case f.kind == leafTime && o.set:
+		return s.message(f.message, o.bytes, repetition, f.definition)
+	case f.kind == leafTime:
 		ns, err := timestampNS(o.bytes)
-		s.columns[f.column] = append(s.columns[f.column], parquet.Int64Value(ns).Level(repetition, f.definition, f.column))
+		s.put(f.column, parquet.Int64Value(ns).Level(repetition, f.definition, f.column))
 		return err
 	}
-	s.columns[f.column] = append(s.columns[f.column], f.leaf(*o).Level(repetition, f.definition, f.column))
+	s.put(f.column, f.leaf(o).Level(repetition, f.definition, f.column))
 	return nil
 }
 
-func (s *shredder) null(f *field, repetition, definition int) {
-	for _, c := range f.columns {
-		s.columns[c] = append(s.columns[c], parquet.Value{}.Level(repetition, definition, c))
+// put gives a column its value in the row, or a further one if it is repeated.
+func (s *shredder) put(c int, v parquet.Value) {
+	if s.schema.leaves[c].repetition > 0 {
+		s.columns[c] = append(s.columns[c], v)
+		return
 	}
+	s.columns[c][s.rows], s.dirty[c] = v, true
 }
 
 // leaf is the value of a leaf that is no time.
@@ -275,4 +228,112 @@ func (f *field) leaf(o occurrence) parquet.Value {
 		return parquet.Int32Value(int32(o.number))
 	}
 	return parquet.Int64Value(int64(o.number))
+}
+
+// knownParts is how many parts are remembered; which one is forgotten is left to chance.
+const knownParts = 1024
+
+// knownPart is a part of a record's wire that many records share: a piece, or a message in
+// a piece or in the body. Its columns are remembered once it was there twice: most processes
+// are the only ones of their kind.
+type knownPart struct {
+	field  *field // of the message, nil of a piece
+	wire   []byte
+	seen   uint64 // the fields of the record that a piece sets
+	values []parquet.Value
+}
+
+// remember makes the shredder look for what it has taken apart already. The wire of all
+// that is added must then stay as it is for as long as the shredder is used.
+func (s *shredder) remember() { s.known = &[knownParts]knownPart{} }
+
+// part is where a part of the wire is remembered, and whether it was there before.
+func (s *shredder) part(f *field, wire []byte) (k *knownPart, again bool) {
+	k = &s.known[maphash.Bytes(partSeed, wire)%knownParts]
+	if k.field == f && bytes.Equal(k.wire, wire) {
+		return k, true
+	}
+	*k = knownPart{field: f, wire: wire}
+	return k, false
+}
+
+var partSeed = maphash.MakeSeed()
+
+// recall writes the columns of a part that is remembered.
+func (s *shredder) recall(k *knownPart) {
+	for _, v := range k.values {
+		s.put(v.Column(), v)
+	}
+}
+
+// piece writes the columns of the fields that a shared piece sets: most records have a
+// process that others have too.
+func (s *shredder) piece(piece []byte, before uint64) (seen uint64, err error) {
+	k, again := s.part(nil, piece)
+	if k.values != nil {
+		if before&k.seen != 0 {
+			return before, errWire
+		}
+		s.recall(k)
+		return before | k.seen, nil
+	}
+	if seen, err = s.parse(s.schema.root, piece, 0, 0); err != nil || before&seen != 0 {
+		return seen, errors.Join(err, errWire)
+	}
+	if again {
+		var values []parquet.Value
+		for left := seen; left != 0; left &= left - 1 {
+			values = s.taken(s.schema.root.fields[bits.TrailingZeros64(left)].columns, s.lengths, values)
+		}
+		*k = knownPart{wire: piece, seen: seen, values: values}
+	}
+	return before | seen, nil
+}
+
+// fewColumns are written as fast as they are remembered.
+const fewColumns = 4
+
+// shared says of a message whether many records have the same: what is in the body, such
+// as capabilities, or in the process, such as its container.
+func (f *field) shared() bool {
+	return f.repetition == 0 && f.definition > 1 && len(f.columns) >= fewColumns
+}
+
+// sharedMessage is message of what other records may have had too.
+func (s *shredder) sharedMessage(f *field, wire []byte) error {
+	k, again := s.part(f, wire)
+	if k.values != nil {
+		s.recall(k)
+		return nil
+	}
+	if !again {
+		return s.message(f.message, wire, 0, f.definition)
+	}
+	base := len(s.marks)
+	for _, c := range s.lists {
+		s.marks = append(s.marks, len(s.columns[c]))
+	}
+	if err := s.message(f.message, wire, 0, f.definition); err != nil {
+		return err
+	}
+	*k = knownPart{field: f, wire: wire, values: s.taken(f.columns, s.marks[base:], nil)}
+	s.marks = s.marks[:base]
+	return nil
+}
+
+// taken appends what the row has in some columns; of those that are repeated, what came
+// after they had some lengths.
+func (s *shredder) taken(columns, lengths []int, values []parquet.Value) []parquet.Value {
+	for _, c := range columns {
+		if s.schema.leaves[c].repetition == 0 {
+			values = append(values, s.columns[c][s.rows])
+			continue
+		}
+		for i, list := range s.lists {
+			if list == c {
+				values = append(values, s.columns[c][lengths[i]:]...)
+			}
+		}
+	}
+	return values
 }

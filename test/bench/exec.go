@@ -128,6 +128,8 @@ func workload(args []string) {
 		report, err = tcpWorkload(args[1])
 	case "open":
 		report, err = openWorkload(args[1], args[2], args[3])
+	case "fill":
+		report, err = fillWorkload(args[1], args[2], args[3])
 	default:
 		err = fmt.Errorf("no workload %q", args[0])
 	}

@@ -31,6 +31,7 @@ var benchmarks = []benchmark{
 	{"tcp", measureTCP},
 	{"syscall", measureSyscall},
 	{"files", measureFiles},
+	{"store", measureStore},
 }
 
 // bench is what all benchmarks share.
@@ -58,7 +59,7 @@ func run(ctx context.Context) error {
 	bin := flag.String("bin", "bin", "directory of the skepd to measure")
 	only := flag.String("only", "", "comma-separated benchmarks to run (default: all)")
 	scale := flag.Int("scale", 1, "divide the amount of work by this, for a quick look")
-	write := flag.String("write", "", "Markdown file whose figures to replace, such as docs/performance.md")
+	write := flag.String("write", "", "Markdown file whose figures to replace, such as docs/performance.md; with -only those of the others stay")
 	flag.Parse()
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("needs root: the agent loads BPF programs")
@@ -95,7 +96,7 @@ func (b *bench) all(ctx context.Context, only, write string) error {
 		results = append(results, rs...)
 	}
 	if write != "" {
-		if err := writeReport(write, results); err != nil {
+		if err := writeReport(write, results, only != ""); err != nil {
 			return err
 		}
 	}

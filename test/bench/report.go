@@ -21,6 +21,7 @@ type result struct {
 	unit  string
 	limit float64 // largest allowed value; 0 with exact: must be 0; negative: none, for information
 	exact bool
+	least bool // limit is the smallest allowed value
 	note  string
 }
 
@@ -30,6 +31,8 @@ func (r result) kept() bool {
 		return r.value == 0
 	case r.limit < 0:
 		return true
+	case r.least:
+		return r.value >= r.limit
 	}
 	return r.value <= r.limit
 }
@@ -41,7 +44,11 @@ func (r result) promised() string {
 	case r.limit < 0:
 		return "–"
 	}
-	return "≤ " + number(r.limit) + " " + r.unit
+	sign := "≤ "
+	if r.least {
+		sign = "≥ "
+	}
+	return sign + number(r.limit) + " " + r.unit
 }
 
 func (r result) String() string {
@@ -71,14 +78,15 @@ func median(values []float64) float64 {
 
 const beginMark, endMark = "<!-- bench: begin -->", "<!-- bench: end -->"
 
-// writeReport replaces what lies between the marks in a Markdown file.
-func writeReport(path string, results []result) error {
+// writeReport replaces what lies between the marks in a Markdown file. The rows of figures
+// that were not measured stay if the others are to be kept.
+func writeReport(path string, results []result, keep bool) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
 	before, rest, ok1 := bytes.Cut(text, []byte(beginMark))
-	_, after, ok2 := bytes.Cut(rest, []byte(endMark))
+	old, after, ok2 := bytes.Cut(rest, []byte(endMark))
 	if !ok1 || !ok2 {
 		return fmt.Errorf("write figures: %s has no lines %q and %q", path, beginMark, endMark)
 	}
@@ -87,12 +95,29 @@ func writeReport(path string, results []result) error {
 	fmt.Fprintf(&b, "%s\n\nMeasured %s on Linux %s (%s, %d CPUs).\n\n", beginMark,
 		time.Now().UTC().Format("2006-01-02"), kernelRelease(), runtime.GOARCH, runtime.NumCPU())
 	b.WriteString("| figure | measured | limit | |\n|---|---:|---:|---|\n")
+	if keep {
+		b.WriteString(others(string(old), results))
+	}
 	for _, r := range results {
 		fmt.Fprintf(&b, "| %s | %s %s | %s | %s |\n", r.what, number(r.value), r.unit, r.promised(), r.note)
 	}
 	fmt.Fprintf(&b, "\n%s", endMark)
 	b.Write(after)
 	return os.WriteFile(path, b.Bytes(), 0o644)
+}
+
+// others are the rows of a report whose figures are not among the results.
+func others(report string, results []result) (rows string) {
+	for line := range strings.Lines(report) {
+		figure, ok := strings.CutPrefix(line, "| ")
+		if !ok || strings.HasPrefix(line, "| figure |") {
+			continue
+		}
+		if !slices.ContainsFunc(results, func(r result) bool { return strings.HasPrefix(figure, r.what+" | ") }) {
+			rows += line
+		}
+	}
+	return rows
 }
 
 func kernelRelease() string {
