@@ -125,13 +125,22 @@ static __always_inline struct udp_socket *socket_of(struct __sk_buff *skb)
 	return sk ? bpf_sk_storage_get(&udp_sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE) : 0;
 }
 
-/* A datagram leaves in its sender's system call, or is the kernel's own. */
-static __always_inline void claim(struct udp_flow *f)
+/*
+ * A datagram leaves in its sender's system call, or is the kernel's own. Who sends first is also
+ * taken for the owner of flows that peers begin on the socket.
+ */
+static __always_inline void claim(struct udp_flow *f, struct __sk_buff *skb)
 {
+	struct udp_socket *s = socket_of(skb);
+
 	if (kernel_thread(current_task()))
 		return;
 	find_exec_id(&f->owner, current_task());
 	f->source = UDP_SOURCE_SEND;
+	if (s && s->source < UDP_SOURCE_SEND) {
+		s->owner = f->owner;
+		s->source = f->source;
+	}
 }
 
 /*
@@ -150,16 +159,12 @@ static __always_inline struct udp_flow *begin(struct __sk_buff *skb, struct data
 	if (s) {
 		fresh.owner = s->owner;
 		fresh.source = s->source;
+		if (out) /* who sends on it is still to be seen */
+			fresh.source = UDP_SOURCE_NONE;
 		fresh.flags |= s->flags;
 		s->has_flows = 1;
 	} else {
 		count_loss(LOSS_TABLE_FULL, EVENT_UDP); /* its end shows when it is idle only */
-	}
-	if (out)
-		claim(&fresh);
-	if (s && fresh.source > s->source) {
-		s->owner = fresh.owner;
-		s->source = fresh.source;
 	}
 	bpf_map_update_elem(&udp_flows, &d->key, &fresh, BPF_NOEXIST);
 	struct udp_flow *f = bpf_map_lookup_elem(&udp_flows, &d->key);
@@ -190,7 +195,7 @@ int udp_egress(struct __sk_buff *skb)
 	if (!f)
 		return 1;
 	if (f->source != UDP_SOURCE_SEND)
-		claim(f);
+		claim(f, skb);
 	__sync_fetch_and_add(&f->bytes_sent, d.bytes);
 	__sync_fetch_and_add(&f->packets_sent, d.packets);
 	f->last_ns = now();
