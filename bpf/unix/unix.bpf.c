@@ -30,6 +30,7 @@ struct unix_address {
 } CO_RE;
 
 struct unix_sock {
+	struct sock sk;
 	struct unix_address *addr;
 	struct sock *peer;
 } CO_RE;
@@ -127,8 +128,13 @@ int data_ready(__u64 *ctx)
 
 	if (sk->__sk_common.skc_state != TCP_LISTEN || sk->__sk_common.skc_family != AF_UNIX)
 		return 0;
+	/* Not the trusted argument: for each load by way of that the verifier searches all types by name. */
+	struct unix_sock *u = bpf_skc_to_unix_sock(sk);
 	struct unix_record r;
 
+	if (!u)
+		return 0;
+	sk = &u->sk;
 	begin(&r);
 	r.type = sk->sk_type;
 	r.flags = UNIX_RESULT;
