@@ -78,3 +78,40 @@ func cpu(b *testing.B) time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// BenchmarkConnect is the CPU time of a connect, its accept and both ends, and what of that
+// the program takes.
+func BenchmarkConnect(b *testing.B) {
+	for _, rung := range []string{"", "tp_btf"} {
+		b.Run("rung="+rung, func(b *testing.B) {
+			read := func() {} // or the ring is full, and each record wakes its reader
+			if rung != "" {
+				w := start(b, rung)
+				defer w.logCost(b)()
+				read = func() { w.of(0) }
+			}
+			l, err := net.Listen("unix", b.TempDir()+"/s")
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer l.Close()
+			before := cpu(b)
+			for n := 0; b.Loop(); n++ {
+				if n%1000 == 0 {
+					read()
+				}
+				client, err := net.Dial("unix", l.Addr().String())
+				if err != nil {
+					b.Fatal(err)
+				}
+				server, err := l.Accept()
+				if err != nil {
+					b.Fatal(err)
+				}
+				client.Close()
+				server.Close()
+			}
+			b.ReportMetric(float64((cpu(b)-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
+		})
+	}
+}
