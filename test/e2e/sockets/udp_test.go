@@ -281,3 +281,40 @@ func TestUDPIdle(t *testing.T) {
 		t.Errorf("%d records, want 1", got)
 	}
 }
+
+// many sends a datagram to each of so many peers, and keeps its socket open.
+const many = `
+import json, socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for i in range(int(sys.argv[1])):
+    s.sendto(b"x", ("127.7.%d.%d" % (i // 250, i % 250 + 1), 9))
+print(json.dumps("sent"), flush=True)
+sys.stdin.read()
+`
+
+// TestUDPFull: flows that do not fit are counted as lost, in the stream too, and those that
+// do are told.
+func TestUDPFull(t *testing.T) {
+	needPython(t)
+	ownNetwork(t)
+	a := skepdtest.Start(t, "--config", skepdtest.WriteConfig(t, "tables: {connections: 1024}\n"))
+	s := a.Observe(t, &skepv1.Filter{Kinds: []string{"udp", "loss"}})
+	const n, room = 400, 1024 / 4
+	p := python(t, many, strconv.Itoa(n))
+	var sent string
+	p.said(&sent)
+	p.end()
+	lost := func() (count int) {
+		for _, r := range s.All(func(r *skepv1.Record) bool {
+			return r.GetLoss().GetLostKind() == "udp" && r.GetLoss().Place == "untracked"
+		}) {
+			count += int(r.GetLoss().Count)
+		}
+		return count
+	}
+	told := func() int { return len(s.Of("udp", p.cmd.Process.Pid)) }
+	waitFor(t, "records and losses", func() bool { return told()+lost() >= n })
+	if told() > room || told() < room/2 || lost() < n-room {
+		t.Errorf("%d told and %d lost of %d, with room for %d", told(), lost(), n, room)
+	}
+}
