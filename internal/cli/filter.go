@@ -47,7 +47,7 @@ func (f *filterFlags) registerAddresses(cmd *cobra.Command) {
 }
 
 func (f *filterFlags) registerPaths(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&f.paths, "path", nil, "path of a file operation: that one, and what is below it")
+	cmd.Flags().StringArrayVar(&f.paths, "path", nil, "path of a file operation or a unix socket: that one, and what is below it")
 	_ = cmd.MarkFlagFilename("path") // fails only for a flag that is not there
 }
 
