@@ -10,7 +10,7 @@ import (
 
 // maxVerified is the most instructions that the verifier may walk through for one program,
 // a tenth above what the largest takes on any kernel of the matrix.
-const maxVerified = 2150
+const maxVerified = 1200
 
 // TestLoad: how much of the verifier the programs take; without reads of the kernel, as
 // under lockdown=confidentiality, the best rung loads too.
