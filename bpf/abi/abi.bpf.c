@@ -7,6 +7,8 @@
 #include "../files/record.h"
 #include "../process/record.h"
 #include "../tcp/record.h"
+#include "../udp/record.h"
+#include "../unix/record.h"
 
 #define EXPORT(kind, name) const volatile kind name *export_##name
 
@@ -46,3 +48,10 @@ EXPORT(struct, file_name);
 EXPORT(struct, file_filter);
 EXPORT(struct, file_prefix);
 EXPORT(struct, file_call);
+EXPORT(enum, udp_source);
+EXPORT(enum, udp_flag);
+EXPORT(struct, udp_key);
+EXPORT(struct, udp_flow);
+EXPORT(struct, udp_closed);
+EXPORT(enum, unix_flag);
+EXPORT(struct, unix_record);

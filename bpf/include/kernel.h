@@ -110,8 +110,17 @@ struct upid {
 	struct pid_namespace *ns;
 } CO_RE;
 
+struct hlist_node {
+	struct hlist_node *next;
+} CO_RE;
+
+struct hlist_head {
+	struct hlist_node *first;
+} CO_RE;
+
 struct pid {
 	unsigned int level;
+	struct hlist_head tasks[4]; /* by enum pid_type */
 	struct upid numbers[1];
 } CO_RE;
 
@@ -129,14 +138,6 @@ struct qstr {
 struct super_block {
 	__u32 s_dev;
 	unsigned long s_magic;
-} CO_RE;
-
-struct hlist_node {
-	struct hlist_node *next;
-} CO_RE;
-
-struct hlist_head {
-	struct hlist_node *first;
 } CO_RE;
 
 struct inode {
@@ -333,6 +334,7 @@ struct sk_buff {
 } CO_RE;
 
 struct socket {
+	short type;
 	struct sock *sk;
 } CO_RE;
 
@@ -341,9 +343,11 @@ struct sock {
 	int sk_err;
 	struct socket *sk_socket;
 	socket_lock_t sk_lock;
-	__u16 sk_protocol;
+	__u16 sk_protocol, sk_type;
 	__u8 sk_shutdown;
 	__u32 sk_max_ack_backlog;
+	struct pid *sk_peer_pid; /* since 5.14 changed under a lock of its own only */
+	const struct cred *sk_peer_cred;
 } CO_RE;
 
 struct inet_sock {

@@ -93,7 +93,9 @@ const (
 	EventEstablished  EventType = 20
 	EventUnlisten     EventType = 21
 	EventDNS          EventType = 24
+	EventUdp          EventType = 25
 	EventFile         EventType = 26
+	EventUnix         EventType = 27
 	EventTypes        EventType = 32
 )
 
@@ -404,4 +406,80 @@ type TcpTraffic struct {
 	RTTVarUs         uint32
 	Retransmits      uint32
 	Pad              uint32
+}
+
+type UdpClosed struct {
+	_      structs.HostLayout
+	Header EventHeader
+	Socket uint64
+}
+
+type UdpFlag uint32
+
+const (
+	UdpInbound     UdpFlag = 1
+	UdpPreexisting UdpFlag = 2
+)
+
+type UdpFlow struct {
+	_               structs.HostLayout
+	Owner           ExecID
+	FirstNS         uint64
+	LastNS          uint64
+	BytesSent       uint64
+	BytesReceived   uint64
+	PacketsSent     uint64
+	PacketsReceived uint64
+	Local           [4]uint32
+	LocalPort       uint16
+	Family          uint16
+	Netns           uint32
+	Source          uint8
+	Flags           uint8
+	Pad             [3]uint16
+}
+
+type UdpKey struct {
+	_          structs.HostLayout
+	Socket     uint64
+	Remote     [4]uint32
+	RemotePort uint16
+	Pad        [3]uint16
+}
+
+type UdpSource uint32
+
+const (
+	UdpSourceNone    UdpSource = 0
+	UdpSourceScan    UdpSource = 1
+	UdpSourceBind    UdpSource = 2
+	UdpSourceReceive UdpSource = 3
+	UdpSourceSend    UdpSource = 4
+	UdpSources       UdpSource = 5
+)
+
+type UnixFlag uint32
+
+const (
+	UnixResult     UnixFlag = 1
+	UnixListener   UnixFlag = 2
+	UnixPeerGone   UnixFlag = 4
+	UnixNameUnread UnixFlag = 8
+)
+
+type UnixRecord struct {
+	_       structs.HostLayout
+	Header  EventHeader
+	Owner   ExecID
+	Peer    ExecID
+	PeerUID uint32
+	Netns   uint32
+	Error   uint16
+	Type    uint16
+	Flags   uint8
+	Length  uint8
+	Pad     uint16
+	Name    [128]byte
+	Pad2    uint32
+	_       [4]byte
 }

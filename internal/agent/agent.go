@@ -30,6 +30,8 @@ import (
 	"github.com/skep-io/skep/internal/sensor/files"
 	"github.com/skep-io/skep/internal/sensor/process"
 	"github.com/skep-io/skep/internal/sensor/tcp"
+	"github.com/skep-io/skep/internal/sensor/udp"
+	"github.com/skep-io/skep/internal/sensor/unix"
 	"github.com/skep-io/skep/internal/server"
 	"github.com/skep-io/skep/internal/store"
 )
@@ -83,6 +85,7 @@ type Agent struct {
 	processes  *identity.Table
 	flows      *flow.Table
 	traffic    *traffic
+	datagrams  *datagrams
 	clock      *clock
 	log        *event.Log
 	sink       *sink
@@ -118,7 +121,7 @@ func Run(ctx context.Context, options Options) error {
 // data directory and the socket are known to be usable.
 func (a *Agent) start() error {
 	steps := []func() error{
-		kern.Preflight, a.openRedact, a.openData, a.openCgroups, a.openSocket, a.openListener, a.openMetrics, a.openKernel, a.attach, a.scanExisting, a.scanSockets, a.openStore, a.openServer, a.openShip,
+		kern.Preflight, a.openRedact, a.openData, a.openCgroups, a.openSocket, a.openListener, a.openMetrics, a.openKernel, a.attach, a.scanExisting, a.scanSockets, a.scanDatagramSockets, a.openStore, a.openServer, a.openShip,
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -170,7 +173,7 @@ func (a *Agent) openKernel() error {
 		Words: layout,
 		MapEntries: map[string]uint32{
 			"critical": uint32(cfg.Rings.CriticalBytes), "telemetry": uint32(cfg.Rings.TelemetryBytes),
-			"processes": uint32(cfg.Tables.Processes),
+			"processes": uint32(cfg.Tables.Processes), udp.FlowsMap: uint32(cfg.Tables.Connections / 4),
 		},
 		Constants: constants,
 		Cgroup2:   cgroup.RootV2(),
@@ -196,6 +199,12 @@ func (a *Agent) sensors() []kern.Sensor {
 	}
 	if len(a.options.Config.Sensors.Files.Paths) > 0 {
 		sensors = append(sensors, files.Sensor())
+	}
+	if a.options.Config.Sensors.UDP.Enabled {
+		sensors = append(sensors, udp.Sensor())
+	}
+	if a.options.Config.Sensors.Unix.Enabled {
+		sensors = append(sensors, unix.Sensor())
 	}
 	return sensors
 }
@@ -242,7 +251,7 @@ func (a *Agent) attach() error {
 	a.sink.queries = flowdns.New(names, a.sink.publishDNS)
 	a.traffic = newTraffic(a.kernel, a.signals.rung, a.logger)
 	a.budget = newKeeper(a)
-	return nil
+	return a.openDatagrams(names)
 }
 
 // abort undoes a start that failed half-way.

@@ -3,8 +3,11 @@
 package agent
 
 import (
+	"slices"
+
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/flow"
+	flowudp "github.com/skep-io/skep/internal/flow/udp"
 	"github.com/skep-io/skep/internal/identity"
 	"github.com/skep-io/skep/internal/server"
 )
@@ -24,8 +27,8 @@ func (a *Agent) openServer() error {
 		Store:       disk,
 		Node:        server.Node{ID: a.node.ID, BootID: a.node.BootID, Name: a.node.Name},
 		Log:         a.log,
-		Processes:   processes{identity.View{Table: a.processes, Clock: a.clock}, a.flows, a.traffic},
-		Connections: connections{a.flows, a.traffic},
+		Processes:   processes{identity.View{Table: a.processes, Clock: a.clock}, a.flows, a.traffic, a.datagrams.table},
+		Connections: connections{a.flows, a.traffic, a.datagrams.table},
 		Usage:       &usage{&a.sink.recorder.tallies, identity.View{Table: a.processes, Clock: a.clock}, a.flows, a.traffic},
 		CatchUp:     a.reader.CatchUp,
 		Status:      a.status,
@@ -44,6 +47,7 @@ type processes struct {
 	identity.View
 	flows   *flow.Table
 	traffic *traffic
+	udp     *flowudp.Table
 }
 
 // List implements server.Processes.
@@ -66,23 +70,31 @@ func (p processes) Get(id string, pid uint32) (*skepv1.GetProcessResponse, bool)
 	if r.Process.Connections > 0 {
 		traffic = p.traffic.recent()
 	}
-	r.Connections = p.flows.Of(processID, traffic)
+	r.Connections = newestFirst(p.flows.Of(processID, traffic), p.udp.Of(processID))
 	return r, true
 }
 
 // connections is the connection table as users see it: open ones with what they have
-// carried so far.
+// carried so far, and UDP flows.
 type connections struct {
 	flows   *flow.Table
 	traffic *traffic
+	udp     *flowudp.Table
 }
 
 // List implements server.Connections.
 func (c connections) List(closed bool) []*skepv1.ConnectionInfo {
-	return c.flows.List(closed, flow.Traffic{})
+	return newestFirst(c.flows.List(closed, flow.Traffic{}), c.udp.List())
 }
 
 // Counted implements server.Connections.
 func (c connections) Counted(closed bool) []*skepv1.ConnectionInfo {
-	return c.flows.List(closed, c.traffic.recent())
+	return newestFirst(c.flows.List(closed, c.traffic.recent()), c.udp.List())
+}
+
+// newestFirst merges the tables of TCP and UDP.
+func newestFirst(tcp, udp []*skepv1.ConnectionInfo) []*skepv1.ConnectionInfo {
+	all := append(tcp, udp...)
+	slices.SortStableFunc(all, func(a, b *skepv1.ConnectionInfo) int { return b.Opened.AsTime().Compare(a.Opened.AsTime()) })
+	return all
 }

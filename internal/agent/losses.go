@@ -16,6 +16,7 @@ var kinds = map[abi.EventType]event.Kind{
 	abi.EventFork: event.Fork, abi.EventExec: event.Exec, abi.EventExit: event.Exit, abi.EventOOM: event.Oom,
 	abi.EventConnect: event.Connect, abi.EventAccept: event.Accept, abi.EventClose: event.Close, abi.EventListen: event.Listen,
 	abi.EventDNS: event.Dns, abi.EventFile: event.File,
+	abi.EventUdp: event.Udp, abi.EventUnix: event.Unix,
 }
 
 // types is kinds the other way round; EventNone for a kind that is not on the rings.

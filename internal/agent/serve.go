@@ -89,6 +89,9 @@ const streamGrace = 500 * time.Millisecond
 // agent's last record too.
 func (a *Agent) endLog() {
 	a.sink.queries.Abandon(bootNS())
+	if a.options.Private || a.options.Ephemeral {
+		a.datagrams.abandon(a.processes.Process)
+	}
 	a.sink.tellLosses()
 	a.sink.reportMalformed()
 	a.sink.reportStore(true)

@@ -19,6 +19,8 @@ import (
 	"github.com/skep-io/skep/internal/sensor/dns"
 	"github.com/skep-io/skep/internal/sensor/files"
 	"github.com/skep-io/skep/internal/sensor/tcp"
+	"github.com/skep-io/skep/internal/sensor/udp"
+	"github.com/skep-io/skep/internal/sensor/unix"
 )
 
 // sheddable is a sensor that may be shed.
@@ -40,6 +42,9 @@ var shedOrder = []sheddable{
 	{sensor: files.Sensor(), kinds: []event.Kind{event.File},
 		detach: func(a *Agent, why string) { a.files.pause(why) }, attach: func(a *Agent) error { return a.files.resume() }},
 	{sensor: dns.Sensor(), kinds: []event.Kind{event.Dns}, gone: (*Agent).dnsGone},
+	{sensor: unix.Sensor(), kinds: []event.Kind{event.Unix}},
+	// What it has counted is told as if it were idle from now.
+	{sensor: udp.Sensor(), kinds: []event.Kind{event.Udp}},
 	{sensor: tcp.Sensor(), kinds: []event.Kind{event.Connect, event.Accept, event.Close, event.Listen}, gone: (*Agent).tcpGone, back: (*Agent).tcpBack},
 }
 

@@ -24,6 +24,8 @@ import (
 	"github.com/skep-io/skep/internal/sensor/files"
 	"github.com/skep-io/skep/internal/sensor/process"
 	"github.com/skep-io/skep/internal/sensor/tcp"
+	"github.com/skep-io/skep/internal/sensor/udp"
+	"github.com/skep-io/skep/internal/sensor/unix"
 	"github.com/skep-io/skep/internal/store"
 )
 
@@ -39,6 +41,7 @@ type sink struct {
 	processes  *identity.Table
 	flows      *flow.Table
 	queries    *flowdns.Table
+	datagrams  *datagrams
 	containers *container.Table
 	places     *placer
 	files      *fileWatch
@@ -150,6 +153,10 @@ func (s *sink) record(raw []byte) error {
 		return s.dns(raw)
 	case abi.EventFile:
 		return s.file(raw)
+	case abi.EventUdp:
+		return s.udp(raw)
+	case abi.EventUnix:
+		return s.unix(raw)
 	default:
 		return fmt.Errorf("decode record: unknown type %d", typ)
 	}
@@ -278,6 +285,26 @@ func (s *sink) file(raw []byte) error {
 	return nil
 }
 
+func (s *sink) udp(raw []byte) error {
+	r, err := udp.Decode(raw)
+	if err != nil {
+		return err
+	}
+	s.datagrams.table.Closed(r.Socket, r.Header.BootNS)
+	return nil
+}
+
+func (s *sink) unix(raw []byte) error {
+	r, err := unix.Decode(raw)
+	if err != nil {
+		return err
+	}
+	body := unix.Body(&r, s.processes.Process)
+	p := s.processes.Process(r.Owner)
+	s.recorder.publish(event.Unix, r.Header.BootNS, p, &skepv1.Record{Body: &skepv1.Record_Unix{Unix: body}})
+	return nil
+}
+
 func (s *sink) publishDNS(bootNS uint64, r *skepv1.Record) {
 	s.recorder.publish(event.Dns, bootNS, r.Process, r)
 }
@@ -309,6 +336,7 @@ func (s *sink) Flush() {
 	default:
 	}
 	s.queries.Expire(bootNS())
+	s.datagrams.pass(s.processes.Process)
 	if s.refresh.CompareAndSwap(true, false) {
 		s.processes.Refresh()
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/skep-io/skep/internal/event"
 	"github.com/skep-io/skep/internal/flow"
 	flowdns "github.com/skep-io/skep/internal/flow/dns"
+	flowudp "github.com/skep-io/skep/internal/flow/udp"
 	"github.com/skep-io/skep/internal/identity"
 	"github.com/skep-io/skep/internal/identity/cgroup"
 	"github.com/skep-io/skep/internal/identity/container"
@@ -41,8 +42,9 @@ func newTestSink() *sink {
 	return &sink{
 		secrets:   redact.New(rules),
 		processes: identity.New(identity.NewNames(node), places, 4096, nil), containers: containers, places: places,
-		logger:   slog.New(slog.NewTextHandler(io.Discard, nil)),
-		recorder: &recorder{node: node, clock: newClock(), state: &words{}, log: event.NewLog(event.LogOptions{})},
+		logger:    slog.New(slog.NewTextHandler(io.Discard, nil)),
+		datagrams: &datagrams{table: flowudp.New(flowudp.Options{})},
+		recorder:  &recorder{node: node, clock: newClock(), state: &words{}, log: event.NewLog(event.LogOptions{})},
 	}
 }
 

@@ -116,9 +116,9 @@ func kindColour(kind string) colour {
 		return blue
 	case "fork":
 		return dim
-	case "connect", "accept":
+	case "connect", "accept", "unix":
 		return cyan
-	case "close", "listen":
+	case "close", "listen", "udp":
 		return magenta
 	case "dns":
 		return bold

@@ -20,13 +20,13 @@ type connectionFlags struct {
 	output string
 }
 
-const connectionsLong = `Show the agent's table of TCP connections and listening sockets: who talks to
-whom, how much, how fast and, with --closed, how it ended. The newest comes
-first. SENT and RECEIVED are payload bytes, SEGMENTS those sent and received,
-RTT the smoothed round-trip time, RETR how many segments were sent again; of
-open connections as they were at most a second ago, "-" where this is not known
-("skep doctor" says when). PEER is the process at the other end where that is on
-this host.
+const connectionsLong = `Show the agent's table of TCP connections, listening sockets and UDP flows: who
+talks to whom, how much, how fast and, with --closed, how it ended. The newest
+comes first. SENT and RECEIVED are payload bytes, SEGMENTS those sent and
+received (of UDP datagrams), RTT the smoothed round-trip time, RETR how many
+segments were sent again; of open connections as they were at most a second ago
+(of UDP flows five), "-" where this is not known ("skep doctor" says when). PEER
+is the process at the other end where that is on this host.
 
 ` + filterHelp + `
 
@@ -119,7 +119,8 @@ func trafficCells(i *skepv1.ConnectionInfo) []cell {
 	if c.GetRttUs() > 0 {
 		rtt = text(formatDuration(time.Duration(c.GetRttUs()) * time.Microsecond))
 	}
-	segments := strconv.FormatUint(uint64(c.GetSegmentsSent()), 10) + "/" + strconv.FormatUint(uint64(c.GetSegmentsReceived()), 10)
+	sent, received := uint64(c.GetSegmentsSent())+c.GetPacketsSent(), uint64(c.GetSegmentsReceived())+c.GetPacketsReceived() // TCP has one, UDP the other
+	segments := strconv.FormatUint(sent, 10) + "/" + strconv.FormatUint(received, 10)
 	return []cell{text(formatBytes(c.GetBytesSent())), text(formatBytes(c.GetBytesReceived())), text(segments), rtt,
 		text(strconv.FormatUint(uint64(c.GetRetransmits()), 10))}
 }

@@ -42,6 +42,8 @@ func (e essence) record(dst []byte, r *skepv1.Record) []byte {
 		return e.dns(dst, b.Dns)
 	case *skepv1.Record_File:
 		return e.file(dst, b.File)
+	case *skepv1.Record_Unix:
+		return e.unix(dst, b.Unix)
 	case *skepv1.Record_Loss:
 		return e.loss(dst, b.Loss)
 	case *skepv1.Record_Agent:
@@ -138,8 +140,11 @@ func (e essence) connection(dst []byte, c *skepv1.Connection, kind string) []byt
 		dst = e.append(dst, bold, event.Printable(name))
 	}
 	dst = e.peer(dst, c.GetPeer())
-	if kind == "close" {
+	switch kind {
+	case "close":
 		dst = e.traffic(dst, c)
+	case "udp":
+		return e.datagrams(dst, c)
 	}
 	return e.failure(dst, c)
 }

@@ -47,12 +47,12 @@ func (f *filterFlags) registerAddresses(cmd *cobra.Command) {
 }
 
 func (f *filterFlags) registerPaths(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVar(&f.paths, "path", nil, "path of a file operation: that one, and what is below it")
+	cmd.Flags().StringArrayVar(&f.paths, "path", nil, "path of a file operation or a unix socket: that one, and what is below it")
 	_ = cmd.MarkFlagFilename("path") // fails only for a flag that is not there
 }
 
 func (f *filterFlags) registerKinds(cmd *cobra.Command) {
-	cmd.Flags().StringSliceVarP(&f.kinds, "kind", "k", nil, "kinds of records: fork, exec, exit, oom, connect, accept, close, listen, dns, loss, agent, file")
+	cmd.Flags().StringSliceVarP(&f.kinds, "kind", "k", nil, "kinds of records: fork, exec, exit, oom, connect, accept, close, listen, dns, loss, agent, file, udp, unix")
 	_ = cmd.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(kindNames(), cobra.ShellCompDirectiveNoFileComp)) // fails only for a flag that is not there
 }
 

@@ -101,6 +101,8 @@ type Sensors struct {
 	TCP   Sensor `yaml:"tcp"`
 	DNS   DNS    `yaml:"dns"`
 	Files Files  `yaml:"files"`
+	UDP   Sensor `yaml:"udp"`
+	Unix  Sensor `yaml:"unix"`
 }
 
 // Sensor is one sensor's settings.
@@ -209,7 +211,7 @@ func Default() Config {
 		Store:   Store{Enabled: true, MaxBytes: 1 << 30, MaxAge: 7 * 24 * time.Hour},
 		Rings:   Rings{CriticalBytes: 4 << 20, TelemetryBytes: 4 << 20},
 		Tables:  Tables{Processes: 32768, Connections: 65536, ExitedProcesses: 4096},
-		Sensors: Sensors{TCP: Sensor{Enabled: true}, DNS: DNS{Enabled: true, Ports: []int{53}}, Files: Files{Paths: []string{}}},
+		Sensors: Sensors{TCP: Sensor{Enabled: true}, DNS: DNS{Enabled: true, Ports: []int{53}}, Files: Files{Paths: []string{}}, UDP: Sensor{Enabled: true}, Unix: Sensor{Enabled: true}},
 		Containers: Containers{Sockets: []string{
 			"/run/containerd/containerd.sock",
 			"/run/k3s/containerd/containerd.sock",

@@ -9,8 +9,8 @@ import (
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 )
 
-// matchPaths matches file operations by either path: the one that is given, or what is
-// below it.
+// matchPaths matches file operations by either path, and connects to unix sockets by
+// theirs: the one that is given, or what is below it.
 func matchPaths(prefixes []string) (predicate, error) {
 	if len(prefixes) == 0 {
 		return nil, nil
@@ -27,7 +27,7 @@ func matchPaths(prefixes []string) (predicate, error) {
 	}
 	return func(r *skepv1.Record) bool {
 		f := r.GetFile()
-		return f != nil && (below(f.GetPath(), dirs) || below(f.GetNewPath(), dirs))
+		return below(f.GetPath(), dirs) || below(f.GetNewPath(), dirs) || below(r.GetUnix().GetPath(), dirs)
 	}, nil
 }
 

@@ -27,6 +27,8 @@ const (
 	Agent
 	// Kinds are numbered in the agent's pinned state: new ones come last.
 	File
+	Udp
+	Unix
 	// NumKinds is the number of kinds.
 	NumKinds int = iota
 )
@@ -38,6 +40,7 @@ var kindNames = [NumKinds]string{
 	Fork: "fork", Exec: "exec", Exit: "exit", Oom: "oom",
 	Connect: "connect", Accept: "accept", Close: "close", Listen: "listen", Dns: "dns",
 	Loss: "loss", Agent: "agent", File: "file",
+	Udp: "udp", Unix: "unix",
 }
 
 // String is the name of the kind, as in Record.kind.
@@ -99,6 +102,10 @@ func lookupKind(name string) (Kind, bool) {
 		return Agent, true
 	case "file":
 		return File, true
+	case "udp":
+		return Udp, true
+	case "unix":
+		return Unix, true
 	}
 	return 0, false
 }

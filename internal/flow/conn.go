@@ -57,6 +57,7 @@ func (c *conn) is(flag abi.TcpFlag) bool { return c.socket.Flags&uint16(flag) !=
 
 // fill writes what is known of the connection, but its peer and direction.
 func (c *conn) fill(to *skepv1.Connection) {
+	to.Protocol = "tcp"
 	to.CommunityId, to.Local, to.Remote, to.RemoteName = c.community, c.local, c.remote, c.remoteName
 	to.Family, to.V4Mapped = c.family()
 	to.Netns = c.socket.Ends.Netns

@@ -65,6 +65,7 @@ func takeAway(dir string, untilNS uint64) (Leftover, error) {
 	for _, name := range []string{"critical", "telemetry"} {
 		withPin(filepath.Join(maps, name), func(m *ebpf.Map) { left.countRecords(m, untilNS) })
 	}
+	withPin(filepath.Join(maps, flowsMap), left.countFlows)
 	withPin(filepath.Join(maps, stateMap), left.readWords)
 	withPin(filepath.Join(maps, "loss"), func(m *ebpf.Map) { left.readLosses(m) })
 	return left, removePins(dir)
@@ -93,6 +94,19 @@ func (l *Leftover) countRecords(m *ebpf.Map, untilNS uint64) {
 			l.Records[binary.NativeEndian.Uint16(record)]++
 		}
 	})
+}
+
+// flowsMap is where bpf/udp counts: each entry would have made a record.
+const flowsMap = "udp_flows"
+
+// countFlows counts them instead of what the ring says of UDP, which is that sockets were
+// closed whose flows are here.
+func (l *Leftover) countFlows(m *ebpf.Map) {
+	delete(l.Records, uint16(abi.EventUdp))
+	key, value := make([]byte, m.KeySize()), make([]byte, m.ValueSize())
+	for entries := m.Iterate(); entries.Next(&key, &value); {
+		l.Records[uint16(abi.EventUdp)]++
+	}
 }
 
 func (l *Leftover) readWords(m *ebpf.Map) {

@@ -38,7 +38,7 @@ func clausesOf(spec *skepv1.Filter) []clause {
 		{&skepv1.Filter{Exes: spec.GetExes()}, len(spec.GetExes()), []string{"process.exe"}, exactExes(spec.GetExes())},
 		{&skepv1.Filter{Containers: spec.GetContainers()}, len(spec.GetContainers()), []string{
 			"process.container.id", "process.container.name", "process.container.pod", "pod", "process.container.pod_uid"}, nil},
-		{&skepv1.Filter{Paths: spec.GetPaths()}, len(spec.GetPaths()), []string{"file.path", "file.new_path"}, nil},
+		{&skepv1.Filter{Paths: spec.GetPaths()}, len(spec.GetPaths()), []string{"file.path", "file.new_path", "unix.path"}, nil},
 		{&skepv1.Filter{Addrs: spec.GetAddrs()}, len(spec.GetAddrs()), ends("address"), exactAddrs(spec.GetAddrs())},
 	}
 	var clauses []clause

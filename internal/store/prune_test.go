@@ -72,7 +72,7 @@ func TestPruneKeepsMatches(t *testing.T) {
 		}
 	}
 	// A kind that has two ends is found by each of them.
-	if want := 2 * 2 * 5; asked["ports"] != want || asked["addrs"] != 2*want {
+	if want := 2 * 2 * 6; asked["ports"] != want || asked["addrs"] != 2*want {
 		t.Errorf("asked for %d ports and %d addresses and prefixes, want %d and %d", asked["ports"], asked["addrs"], want, 2*want)
 	}
 }
@@ -85,7 +85,7 @@ type uniques struct {
 }
 
 // connectionKinds have another body than their name says.
-var connectionKinds = []string{"connect", "accept", "close", "listen"}
+var connectionKinds = []string{"connect", "accept", "close", "listen", "udp"}
 
 func (d *uniques) record(t *testing.T, kind string) *skepv1.Record {
 	r := &skepv1.Record{}

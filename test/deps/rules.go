@@ -8,6 +8,7 @@ import "slices"
 var capabilities = []string{
 	"internal/sensor/process", "internal/sensor/tcp", "internal/sensor/dns", "internal/sensor/files", "internal/flow", "internal/policy",
 	"internal/packet", "internal/profile", "internal/store",
+	"internal/sensor/udp", "internal/sensor/unix",
 }
 
 // ours is every package of the agent and the client.
@@ -130,6 +131,7 @@ var libraries = []rule{
 			"api/...",                                                                                        // generated
 			"internal/kern",                                                                                  // rings and mapped memory
 			"internal/sensor/process", "internal/sensor/tcp", "internal/sensor/dns", "internal/sensor/files", // records of the kernel are read in place
+			"internal/sensor/udp", "internal/sensor/unix", // and here
 			"internal/server", // SO_PEERPIDFD and the like
 			"internal/event",  // sizes, for the bound on memory
 		},

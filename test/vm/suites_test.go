@@ -41,6 +41,8 @@ func suites() []suite {
 			kernels: []string{"6.1", "6.12"}},
 		{pkg: "./internal/sensor/dns", kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
 		{pkg: "./internal/sensor/process", kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
+		{pkg: "./internal/sensor/udp", kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
+		{pkg: "./internal/sensor/unix", kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
 		{pkg: "./internal/sensor/files", args: []string{"-test.run=Test"}, kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
 		// TestReload is about the configuration, not about the kernel.
 		{pkg: "./test/e2e/files", args: []string{"-test.skip=TestReload"}, programs: agentPrograms, env: agentEnv, kernels: []string{"5.10", "7.2"}},

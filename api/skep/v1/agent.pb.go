@@ -96,7 +96,7 @@ type Filter struct {
 	Ports []uint32 `protobuf:"varint,9,rep,packed,name=ports,proto3" json:"ports,omitempty"`
 	// CEL expression over the record's fields.
 	Where string `protobuf:"bytes,10,opt,name=where,proto3" json:"where,omitempty"`
-	// Path of a file operation, either of two: that one, or what is below it.
+	// Path of a file operation, either of two, or of a unix socket: that one, or what is below it.
 	Paths         []string `protobuf:"bytes,11,rep,name=paths,proto3" json:"paths,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

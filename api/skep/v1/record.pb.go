@@ -35,7 +35,7 @@ type Record struct {
 	NodeId string `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
 	// The kernel's boot UUID (/proc/sys/kernel/random/boot_id).
 	BootId string `protobuf:"bytes,2,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
-	// What happened: fork, exec, exit, oom, connect, accept, close, listen, dns, loss, agent, file.
+	// What happened: fork, exec, exit, oom, connect, accept, close, listen, dns, loss, agent, file, udp, unix.
 	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Counts up by one per (node_id, boot_id, kind); a gap is a loss, and a
 	// record of kind "loss" names it.
@@ -64,6 +64,7 @@ type Record struct {
 	//	*Record_Agent
 	//	*Record_Dns
 	//	*Record_File
+	//	*Record_Unix
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -264,6 +265,15 @@ func (x *Record) GetFile() *FileOperation {
 	return nil
 }
 
+func (x *Record) GetUnix() *UnixConnect {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Unix); ok {
+			return x.Unix
+		}
+	}
+	return nil
+}
+
 type isRecord_Body interface {
 	isRecord_Body()
 }
@@ -285,7 +295,7 @@ type Record_Oom struct {
 }
 
 type Record_Connection struct {
-	// Body of the kinds connect, accept, close and listen.
+	// Body of the kinds connect, accept, close, listen and udp.
 	Connection *Connection `protobuf:"bytes,24,opt,name=connection,proto3,oneof"`
 }
 
@@ -305,6 +315,10 @@ type Record_File struct {
 	File *FileOperation `protobuf:"bytes,28,opt,name=file,proto3,oneof"`
 }
 
+type Record_Unix struct {
+	Unix *UnixConnect `protobuf:"bytes,29,opt,name=unix,proto3,oneof"`
+}
+
 func (*Record_Fork) isRecord_Body() {}
 
 func (*Record_Exec) isRecord_Body() {}
@@ -322,6 +336,8 @@ func (*Record_Agent) isRecord_Body() {}
 func (*Record_Dns) isRecord_Body() {}
 
 func (*Record_File) isRecord_Body() {}
+
+func (*Record_Unix) isRecord_Body() {}
 
 // Process identifies a process and says in short what it is.
 type Process struct {
@@ -1524,7 +1540,8 @@ func (x *Peer) GetContainerId() string {
 	return ""
 }
 
-// Connection is a TCP socket's connect, accept, close or listen.
+// Connection is a TCP socket's connect, accept, close or listen; or a UDP flow, which is
+// what one socket and one peer send each other.
 type Connection struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Community ID v1 of the 5-tuple (seed 0); both ends have the same.
@@ -1535,11 +1552,12 @@ type Connection struct {
 	Family string `protobuf:"bytes,4,opt,name=family,proto3" json:"family,omitempty"`
 	// An IPv4 connection on an IPv6 socket; addresses are shown as IPv4.
 	V4Mapped bool `protobuf:"varint,5,opt,name=v4_mapped,json=v4Mapped,proto3" json:"v4_mapped,omitempty"`
-	// "outbound" (connect), "inbound" (accept) or "listen".
+	// "outbound" (connect), "inbound" (accept) or "listen". Of a UDP flow: who sent first.
 	Direction string `protobuf:"bytes,6,opt,name=direction,proto3" json:"direction,omitempty"`
 	// Inode number of the socket's network namespace.
 	Netns uint32 `protobuf:"varint,7,opt,name=netns,proto3" json:"netns,omitempty"`
-	// How the owner was found: connect, accept, io, listen, listener, scan.
+	// How the owner was found: connect, accept, io, listen, listener, scan; of a UDP flow
+	// send, receive, bind, scan.
 	OwnerSource string `protobuf:"bytes,8,opt,name=owner_source,json=ownerSource,proto3" json:"owner_source,omitempty"`
 	// Failed connects: errno and its name such as ECONNREFUSED. Where a rung cannot tell
 	// why a connect failed, error is 0 and error_name "unknown"; success has neither.
@@ -1553,7 +1571,9 @@ type Connection struct {
 	// the answer, where the agent has seen that: by this process if it asked, else by the
 	// last in its network namespace.
 	RemoteName string `protobuf:"bytes,13,opt,name=remote_name,json=remoteName,proto3" json:"remote_name,omitempty"`
-	// Of a close; in tables also of an open connection, as ConnectionInfo.counted says.
+	// "tcp" or "udp".
+	Protocol string `protobuf:"bytes,14,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	// Of a close or a UDP flow; in tables also of an open connection, as ConnectionInfo.counted says.
 	// Payload bytes: sent once (without retransmissions), received in order.
 	BytesSent        uint64 `protobuf:"varint,20,opt,name=bytes_sent,json=bytesSent,proto3" json:"bytes_sent,omitempty"`
 	BytesReceived    uint64 `protobuf:"varint,21,opt,name=bytes_received,json=bytesReceived,proto3" json:"bytes_received,omitempty"`
@@ -1563,14 +1583,20 @@ type Connection struct {
 	RttUs       uint32 `protobuf:"varint,24,opt,name=rtt_us,json=rttUs,proto3" json:"rtt_us,omitempty"`
 	RttVarUs    uint32 `protobuf:"varint,25,opt,name=rtt_var_us,json=rttVarUs,proto3" json:"rtt_var_us,omitempty"`
 	Retransmits uint32 `protobuf:"varint,26,opt,name=retransmits,proto3" json:"retransmits,omitempty"`
-	// Since the connection was established; 0 where that was before the agent.
+	// Since the connection was established; 0 where that was before the agent. Of a UDP flow:
+	// from its first datagram to its last.
 	DurationNs uint64 `protobuf:"varint,27,opt,name=duration_ns,json=durationNs,proto3" json:"duration_ns,omitempty"`
-	// local, peer, reset, abort, timeout, refused, error, unaccepted.
+	// local, peer, reset, abort, timeout, refused, error, unaccepted. Of a UDP flow: closed
+	// (its socket), idle, abandoned (the agent ended for good); empty if it goes on: such a record has its counts so far.
 	CloseReason string `protobuf:"bytes,28,opt,name=close_reason,json=closeReason,proto3" json:"close_reason,omitempty"`
 	// The connection was there before the agent.
-	Preexisting   bool `protobuf:"varint,29,opt,name=preexisting,proto3" json:"preexisting,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Preexisting bool `protobuf:"varint,29,opt,name=preexisting,proto3" json:"preexisting,omitempty"`
+	// Of a UDP flow: datagrams, and the time since its last one.
+	PacketsSent     uint64 `protobuf:"varint,30,opt,name=packets_sent,json=packetsSent,proto3" json:"packets_sent,omitempty"`
+	PacketsReceived uint64 `protobuf:"varint,31,opt,name=packets_received,json=packetsReceived,proto3" json:"packets_received,omitempty"`
+	IdleNs          uint64 `protobuf:"varint,32,opt,name=idle_ns,json=idleNs,proto3" json:"idle_ns,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Connection) Reset() {
@@ -1694,6 +1720,13 @@ func (x *Connection) GetRemoteName() string {
 	return ""
 }
 
+func (x *Connection) GetProtocol() string {
+	if x != nil {
+		return x.Protocol
+	}
+	return ""
+}
+
 func (x *Connection) GetBytesSent() uint64 {
 	if x != nil {
 		return x.BytesSent
@@ -1762,6 +1795,27 @@ func (x *Connection) GetPreexisting() bool {
 		return x.Preexisting
 	}
 	return false
+}
+
+func (x *Connection) GetPacketsSent() uint64 {
+	if x != nil {
+		return x.PacketsSent
+	}
+	return 0
+}
+
+func (x *Connection) GetPacketsReceived() uint64 {
+	if x != nil {
+		return x.PacketsReceived
+	}
+	return 0
+}
+
+func (x *Connection) GetIdleNs() uint64 {
+	if x != nil {
+		return x.IdleNs
+	}
+	return 0
 }
 
 // Dns is a DNS query of a process on this host, and what came of it. The record's time is
@@ -2260,6 +2314,132 @@ func (x *FileOperation) GetPathTruncated() bool {
 	return false
 }
 
+// UnixConnect is a process's connect to a unix socket.
+type UnixConnect struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the socket as its listener has bound it, or, of a connect that failed, as it
+	// was asked for; it may be relative. An abstract one begins with "@". Bytes that are not
+	// UTF-8 are shown as U+FFFD.
+	Path     string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Abstract bool   `protobuf:"varint,2,opt,name=abstract,proto3" json:"abstract,omitempty"`
+	// No name could be read.
+	PathUnknown bool `protobuf:"varint,3,opt,name=path_unknown,json=pathUnknown,proto3" json:"path_unknown,omitempty"`
+	// "stream" or "seqpacket".
+	Type string `protobuf:"bytes,4,opt,name=type,proto3" json:"type,omitempty"`
+	// errno and its name such as ECONNREFUSED; success has neither.
+	Error     uint32 `protobuf:"varint,5,opt,name=error,proto3" json:"error,omitempty"`
+	ErrorName string `protobuf:"bytes,6,opt,name=error_name,json=errorName,proto3" json:"error_name,omitempty"`
+	// The process that called listen(2), and its effective user id then.
+	Peer    *Peer  `protobuf:"bytes,7,opt,name=peer,proto3" json:"peer,omitempty"`
+	PeerUid uint32 `protobuf:"varint,8,opt,name=peer_uid,json=peerUid,proto3" json:"peer_uid,omitempty"`
+	// That process has ended; others hold its socket.
+	PeerGone bool `protobuf:"varint,9,opt,name=peer_gone,json=peerGone,proto3" json:"peer_gone,omitempty"`
+	// Of an abstract name: inode number of the network namespace in which it is one.
+	Netns         uint32 `protobuf:"varint,10,opt,name=netns,proto3" json:"netns,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnixConnect) Reset() {
+	*x = UnixConnect{}
+	mi := &file_skep_v1_record_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnixConnect) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnixConnect) ProtoMessage() {}
+
+func (x *UnixConnect) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_record_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnixConnect.ProtoReflect.Descriptor instead.
+func (*UnixConnect) Descriptor() ([]byte, []int) {
+	return file_skep_v1_record_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *UnixConnect) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *UnixConnect) GetAbstract() bool {
+	if x != nil {
+		return x.Abstract
+	}
+	return false
+}
+
+func (x *UnixConnect) GetPathUnknown() bool {
+	if x != nil {
+		return x.PathUnknown
+	}
+	return false
+}
+
+func (x *UnixConnect) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *UnixConnect) GetError() uint32 {
+	if x != nil {
+		return x.Error
+	}
+	return 0
+}
+
+func (x *UnixConnect) GetErrorName() string {
+	if x != nil {
+		return x.ErrorName
+	}
+	return ""
+}
+
+func (x *UnixConnect) GetPeer() *Peer {
+	if x != nil {
+		return x.Peer
+	}
+	return nil
+}
+
+func (x *UnixConnect) GetPeerUid() uint32 {
+	if x != nil {
+		return x.PeerUid
+	}
+	return 0
+}
+
+func (x *UnixConnect) GetPeerGone() bool {
+	if x != nil {
+		return x.PeerGone
+	}
+	return false
+}
+
+func (x *UnixConnect) GetNetns() uint32 {
+	if x != nil {
+		return x.Netns
+	}
+	return 0
+}
+
 // Loss says what is missing from the stream it appears in.
 type Loss struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2278,7 +2458,7 @@ type Loss struct {
 
 func (x *Loss) Reset() {
 	*x = Loss{}
-	mi := &file_skep_v1_record_proto_msgTypes[17]
+	mi := &file_skep_v1_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2290,7 +2470,7 @@ func (x *Loss) String() string {
 func (*Loss) ProtoMessage() {}
 
 func (x *Loss) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_record_proto_msgTypes[17]
+	mi := &file_skep_v1_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2303,7 +2483,7 @@ func (x *Loss) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Loss.ProtoReflect.Descriptor instead.
 func (*Loss) Descriptor() ([]byte, []int) {
-	return file_skep_v1_record_proto_rawDescGZIP(), []int{17}
+	return file_skep_v1_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Loss) GetLostKind() string {
@@ -2364,7 +2544,7 @@ type Agent struct {
 
 func (x *Agent) Reset() {
 	*x = Agent{}
-	mi := &file_skep_v1_record_proto_msgTypes[18]
+	mi := &file_skep_v1_record_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2376,7 +2556,7 @@ func (x *Agent) String() string {
 func (*Agent) ProtoMessage() {}
 
 func (x *Agent) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_record_proto_msgTypes[18]
+	mi := &file_skep_v1_record_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2389,7 +2569,7 @@ func (x *Agent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Agent.ProtoReflect.Descriptor instead.
 func (*Agent) Descriptor() ([]byte, []int) {
-	return file_skep_v1_record_proto_rawDescGZIP(), []int{18}
+	return file_skep_v1_record_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Agent) GetEvent() string {
@@ -2431,7 +2611,7 @@ var File_skep_v1_record_proto protoreflect.FileDescriptor
 
 const file_skep_v1_record_proto_rawDesc = "" +
 	"\n" +
-	"\x14skep/v1/record.proto\x12\askep.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa9\x05\n" +
+	"\x14skep/v1/record.proto\x12\askep.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd5\x05\n" +
 	"\x06Record\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x17\n" +
 	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x12\x12\n" +
@@ -2455,7 +2635,8 @@ const file_skep_v1_record_proto_rawDesc = "" +
 	"\x04loss\x18\x19 \x01(\v2\r.skep.v1.LossH\x00R\x04loss\x12&\n" +
 	"\x05agent\x18\x1a \x01(\v2\x0e.skep.v1.AgentH\x00R\x05agent\x12 \n" +
 	"\x03dns\x18\x1b \x01(\v2\f.skep.v1.DnsH\x00R\x03dns\x12,\n" +
-	"\x04file\x18\x1c \x01(\v2\x16.skep.v1.FileOperationH\x00R\x04fileB\x06\n" +
+	"\x04file\x18\x1c \x01(\v2\x16.skep.v1.FileOperationH\x00R\x04file\x12*\n" +
+	"\x04unix\x18\x1d \x01(\v2\x14.skep.v1.UnixConnectH\x00R\x04unixB\x06\n" +
 	"\x04body\"\xad\x02\n" +
 	"\aProcess\x12\x1d\n" +
 	"\n" +
@@ -2578,7 +2759,7 @@ const file_skep_v1_record_proto_rawDesc = "" +
 	"\x03pid\x18\x03 \x01(\rR\x03pid\x12\x12\n" +
 	"\x04comm\x18\x04 \x01(\tR\x04comm\x12\x10\n" +
 	"\x03exe\x18\x05 \x01(\tR\x03exe\x12!\n" +
-	"\fcontainer_id\x18\x06 \x01(\tR\vcontainerId\"\xf7\x05\n" +
+	"\fcontainer_id\x18\x06 \x01(\tR\vcontainerId\"\xfa\x06\n" +
 	"\n" +
 	"Connection\x12!\n" +
 	"\fcommunity_id\x18\x01 \x01(\tR\vcommunityId\x12'\n" +
@@ -2596,7 +2777,8 @@ const file_skep_v1_record_proto_rawDesc = "" +
 	"\x04peer\x18\v \x01(\v2\r.skep.v1.PeerR\x04peer\x12\x18\n" +
 	"\abacklog\x18\f \x01(\rR\abacklog\x12\x1f\n" +
 	"\vremote_name\x18\r \x01(\tR\n" +
-	"remoteName\x12\x1d\n" +
+	"remoteName\x12\x1a\n" +
+	"\bprotocol\x18\x0e \x01(\tR\bprotocol\x12\x1d\n" +
 	"\n" +
 	"bytes_sent\x18\x14 \x01(\x04R\tbytesSent\x12%\n" +
 	"\x0ebytes_received\x18\x15 \x01(\x04R\rbytesReceived\x12#\n" +
@@ -2609,7 +2791,10 @@ const file_skep_v1_record_proto_rawDesc = "" +
 	"\vduration_ns\x18\x1b \x01(\x04R\n" +
 	"durationNs\x12!\n" +
 	"\fclose_reason\x18\x1c \x01(\tR\vcloseReason\x12 \n" +
-	"\vpreexisting\x18\x1d \x01(\bR\vpreexisting\"\x89\x06\n" +
+	"\vpreexisting\x18\x1d \x01(\bR\vpreexisting\x12!\n" +
+	"\fpackets_sent\x18\x1e \x01(\x04R\vpacketsSent\x12)\n" +
+	"\x10packets_received\x18\x1f \x01(\x04R\x0fpacketsReceived\x12\x17\n" +
+	"\aidle_ns\x18  \x01(\x04R\x06idleNs\"\x89\x06\n" +
 	"\x03Dns\x12\x18\n" +
 	"\aoutcome\x18\x01 \x01(\tR\aoutcome\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -2661,7 +2846,20 @@ const file_skep_v1_record_proto_rawDesc = "" +
 	"\x0eresult_unknown\x18\r \x01(\bR\rresultUnknown\x12\x1f\n" +
 	"\vpath_source\x18\x0e \x01(\tR\n" +
 	"pathSource\x12%\n" +
-	"\x0epath_truncated\x18\x0f \x01(\bR\rpathTruncated\"\x9f\x01\n" +
+	"\x0epath_truncated\x18\x0f \x01(\bR\rpathTruncated\"\x9a\x02\n" +
+	"\vUnixConnect\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x1a\n" +
+	"\babstract\x18\x02 \x01(\bR\babstract\x12!\n" +
+	"\fpath_unknown\x18\x03 \x01(\bR\vpathUnknown\x12\x12\n" +
+	"\x04type\x18\x04 \x01(\tR\x04type\x12\x14\n" +
+	"\x05error\x18\x05 \x01(\rR\x05error\x12\x1d\n" +
+	"\n" +
+	"error_name\x18\x06 \x01(\tR\terrorName\x12!\n" +
+	"\x04peer\x18\a \x01(\v2\r.skep.v1.PeerR\x04peer\x12\x19\n" +
+	"\bpeer_uid\x18\b \x01(\rR\apeerUid\x12\x1b\n" +
+	"\tpeer_gone\x18\t \x01(\bR\bpeerGone\x12\x14\n" +
+	"\x05netns\x18\n" +
+	" \x01(\rR\x05netns\"\x9f\x01\n" +
 	"\x04Loss\x12\x1b\n" +
 	"\tlost_kind\x18\x01 \x01(\tR\blostKind\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x04R\x05count\x12\x14\n" +
@@ -2688,7 +2886,7 @@ func file_skep_v1_record_proto_rawDescGZIP() []byte {
 	return file_skep_v1_record_proto_rawDescData
 }
 
-var file_skep_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_skep_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_skep_v1_record_proto_goTypes = []any{
 	(*Record)(nil),                // 0: skep.v1.Record
 	(*Process)(nil),               // 1: skep.v1.Process
@@ -2707,42 +2905,45 @@ var file_skep_v1_record_proto_goTypes = []any{
 	(*Dns)(nil),                   // 14: skep.v1.Dns
 	(*DnsAnswer)(nil),             // 15: skep.v1.DnsAnswer
 	(*FileOperation)(nil),         // 16: skep.v1.FileOperation
-	(*Loss)(nil),                  // 17: skep.v1.Loss
-	(*Agent)(nil),                 // 18: skep.v1.Agent
-	nil,                           // 19: skep.v1.Container.LabelsEntry
-	nil,                           // 20: skep.v1.Container.PodLabelsEntry
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
+	(*UnixConnect)(nil),           // 17: skep.v1.UnixConnect
+	(*Loss)(nil),                  // 18: skep.v1.Loss
+	(*Agent)(nil),                 // 19: skep.v1.Agent
+	nil,                           // 20: skep.v1.Container.LabelsEntry
+	nil,                           // 21: skep.v1.Container.PodLabelsEntry
+	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
 }
 var file_skep_v1_record_proto_depIdxs = []int32{
-	21, // 0: skep.v1.Record.time:type_name -> google.protobuf.Timestamp
+	22, // 0: skep.v1.Record.time:type_name -> google.protobuf.Timestamp
 	1,  // 1: skep.v1.Record.process:type_name -> skep.v1.Process
 	3,  // 2: skep.v1.Record.fork:type_name -> skep.v1.Fork
 	4,  // 3: skep.v1.Record.exec:type_name -> skep.v1.Exec
 	9,  // 4: skep.v1.Record.exit:type_name -> skep.v1.Exit
 	10, // 5: skep.v1.Record.oom:type_name -> skep.v1.Oom
 	13, // 6: skep.v1.Record.connection:type_name -> skep.v1.Connection
-	17, // 7: skep.v1.Record.loss:type_name -> skep.v1.Loss
-	18, // 8: skep.v1.Record.agent:type_name -> skep.v1.Agent
+	18, // 7: skep.v1.Record.loss:type_name -> skep.v1.Loss
+	19, // 8: skep.v1.Record.agent:type_name -> skep.v1.Agent
 	14, // 9: skep.v1.Record.dns:type_name -> skep.v1.Dns
 	16, // 10: skep.v1.Record.file:type_name -> skep.v1.FileOperation
-	2,  // 11: skep.v1.Process.container:type_name -> skep.v1.Container
-	19, // 12: skep.v1.Container.labels:type_name -> skep.v1.Container.LabelsEntry
-	20, // 13: skep.v1.Container.pod_labels:type_name -> skep.v1.Container.PodLabelsEntry
-	5,  // 14: skep.v1.Exec.file:type_name -> skep.v1.File
-	6,  // 15: skep.v1.Exec.credentials:type_name -> skep.v1.Credentials
-	7,  // 16: skep.v1.Exec.capabilities:type_name -> skep.v1.Capabilities
-	8,  // 17: skep.v1.Exec.namespaces:type_name -> skep.v1.Namespaces
-	11, // 18: skep.v1.Connection.local:type_name -> skep.v1.Endpoint
-	11, // 19: skep.v1.Connection.remote:type_name -> skep.v1.Endpoint
-	12, // 20: skep.v1.Connection.peer:type_name -> skep.v1.Peer
-	15, // 21: skep.v1.Dns.answers:type_name -> skep.v1.DnsAnswer
-	11, // 22: skep.v1.Dns.client:type_name -> skep.v1.Endpoint
-	11, // 23: skep.v1.Dns.server:type_name -> skep.v1.Endpoint
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	17, // 11: skep.v1.Record.unix:type_name -> skep.v1.UnixConnect
+	2,  // 12: skep.v1.Process.container:type_name -> skep.v1.Container
+	20, // 13: skep.v1.Container.labels:type_name -> skep.v1.Container.LabelsEntry
+	21, // 14: skep.v1.Container.pod_labels:type_name -> skep.v1.Container.PodLabelsEntry
+	5,  // 15: skep.v1.Exec.file:type_name -> skep.v1.File
+	6,  // 16: skep.v1.Exec.credentials:type_name -> skep.v1.Credentials
+	7,  // 17: skep.v1.Exec.capabilities:type_name -> skep.v1.Capabilities
+	8,  // 18: skep.v1.Exec.namespaces:type_name -> skep.v1.Namespaces
+	11, // 19: skep.v1.Connection.local:type_name -> skep.v1.Endpoint
+	11, // 20: skep.v1.Connection.remote:type_name -> skep.v1.Endpoint
+	12, // 21: skep.v1.Connection.peer:type_name -> skep.v1.Peer
+	15, // 22: skep.v1.Dns.answers:type_name -> skep.v1.DnsAnswer
+	11, // 23: skep.v1.Dns.client:type_name -> skep.v1.Endpoint
+	11, // 24: skep.v1.Dns.server:type_name -> skep.v1.Endpoint
+	12, // 25: skep.v1.UnixConnect.peer:type_name -> skep.v1.Peer
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_skep_v1_record_proto_init() }
@@ -2760,6 +2961,7 @@ func file_skep_v1_record_proto_init() {
 		(*Record_Agent)(nil),
 		(*Record_Dns)(nil),
 		(*Record_File)(nil),
+		(*Record_Unix)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2767,7 +2969,7 @@ func file_skep_v1_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_skep_v1_record_proto_rawDesc), len(file_skep_v1_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

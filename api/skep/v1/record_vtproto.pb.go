@@ -327,6 +327,27 @@ func (m *Record_File) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	}
 	return len(dAtA) - i, nil
 }
+func (m *Record_Unix) MarshalToVT(dAtA []byte) (int, error) {
+	size := m.SizeVT()
+	return m.MarshalToSizedBufferVT(dAtA[:size])
+}
+
+func (m *Record_Unix) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	if m.Unix != nil {
+		size, err := m.Unix.MarshalToSizedBufferVT(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(size))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xea
+	}
+	return len(dAtA) - i, nil
+}
 func (m *Process) MarshalVT() (dAtA []byte, err error) {
 	if m == nil {
 		return nil, nil
@@ -1394,6 +1415,27 @@ func (m *Connection) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.IdleNs != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.IdleNs))
+		i--
+		dAtA[i] = 0x2
+		i--
+		dAtA[i] = 0x80
+	}
+	if m.PacketsReceived != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.PacketsReceived))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xf8
+	}
+	if m.PacketsSent != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.PacketsSent))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xf0
+	}
 	if m.Preexisting {
 		i--
 		if m.Preexisting {
@@ -1470,6 +1512,13 @@ func (m *Connection) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		dAtA[i] = 0x1
 		i--
 		dAtA[i] = 0xa0
+	}
+	if len(m.Protocol) > 0 {
+		i -= len(m.Protocol)
+		copy(dAtA[i:], m.Protocol)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Protocol)))
+		i--
+		dAtA[i] = 0x72
 	}
 	if len(m.RemoteName) > 0 {
 		i -= len(m.RemoteName)
@@ -2001,6 +2050,115 @@ func (m *FileOperation) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
+func (m *UnixConnect) MarshalVT() (dAtA []byte, err error) {
+	if m == nil {
+		return nil, nil
+	}
+	size := m.SizeVT()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBufferVT(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *UnixConnect) MarshalToVT(dAtA []byte) (int, error) {
+	size := m.SizeVT()
+	return m.MarshalToSizedBufferVT(dAtA[:size])
+}
+
+func (m *UnixConnect) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
+	if m == nil {
+		return 0, nil
+	}
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.unknownFields != nil {
+		i -= len(m.unknownFields)
+		copy(dAtA[i:], m.unknownFields)
+	}
+	if m.Netns != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Netns))
+		i--
+		dAtA[i] = 0x50
+	}
+	if m.PeerGone {
+		i--
+		if m.PeerGone {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x48
+	}
+	if m.PeerUid != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.PeerUid))
+		i--
+		dAtA[i] = 0x40
+	}
+	if m.Peer != nil {
+		size, err := m.Peer.MarshalToSizedBufferVT(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(size))
+		i--
+		dAtA[i] = 0x3a
+	}
+	if len(m.ErrorName) > 0 {
+		i -= len(m.ErrorName)
+		copy(dAtA[i:], m.ErrorName)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.ErrorName)))
+		i--
+		dAtA[i] = 0x32
+	}
+	if m.Error != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Error))
+		i--
+		dAtA[i] = 0x28
+	}
+	if len(m.Type) > 0 {
+		i -= len(m.Type)
+		copy(dAtA[i:], m.Type)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Type)))
+		i--
+		dAtA[i] = 0x22
+	}
+	if m.PathUnknown {
+		i--
+		if m.PathUnknown {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.Abstract {
+		i--
+		if m.Abstract {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x10
+	}
+	if len(m.Path) > 0 {
+		i -= len(m.Path)
+		copy(dAtA[i:], m.Path)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Path)))
+		i--
+		dAtA[i] = 0xa
+	}
+	return len(dAtA) - i, nil
+}
+
 func (m *Loss) MarshalVT() (dAtA []byte, err error) {
 	if m == nil {
 		return nil, nil
@@ -2293,6 +2451,18 @@ func (m *Record_File) SizeVT() (n int) {
 	_ = l
 	if m.File != nil {
 		l = m.File.SizeVT()
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	return n
+}
+func (m *Record_Unix) SizeVT() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Unix != nil {
+		l = m.Unix.SizeVT()
 		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	return n
@@ -2794,6 +2964,10 @@ func (m *Connection) SizeVT() (n int) {
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
+	l = len(m.Protocol)
+	if l > 0 {
+		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
 	if m.BytesSent != 0 {
 		n += 2 + protohelpers.SizeOfVarint(uint64(m.BytesSent))
 	}
@@ -2824,6 +2998,15 @@ func (m *Connection) SizeVT() (n int) {
 	}
 	if m.Preexisting {
 		n += 3
+	}
+	if m.PacketsSent != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.PacketsSent))
+	}
+	if m.PacketsReceived != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.PacketsReceived))
+	}
+	if m.IdleNs != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.IdleNs))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -3011,6 +3194,50 @@ func (m *FileOperation) SizeVT() (n int) {
 	}
 	if m.PathTruncated {
 		n += 2
+	}
+	n += len(m.unknownFields)
+	return n
+}
+
+func (m *UnixConnect) SizeVT() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	l = len(m.Path)
+	if l > 0 {
+		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.Abstract {
+		n += 2
+	}
+	if m.PathUnknown {
+		n += 2
+	}
+	l = len(m.Type)
+	if l > 0 {
+		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.Error != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.Error))
+	}
+	l = len(m.ErrorName)
+	if l > 0 {
+		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.Peer != nil {
+		l = m.Peer.SizeVT()
+		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.PeerUid != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.PeerUid))
+	}
+	if m.PeerGone {
+		n += 2
+	}
+	if m.Netns != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.Netns))
 	}
 	n += len(m.unknownFields)
 	return n

@@ -20,17 +20,18 @@ import (
 // want is the rung that each kernel of the matrix must use, by SKEP_KERNEL. A change here
 // is a change in what skep can do there: say so in the documents.
 var want = map[string]map[string]string{
-	"5.10":          rungs("tp_btf_pid", "fexit_hash", "cgroup_skb_probe"),
-	"6.1":           rungs("tp_btf", "fexit", "cgroup_skb"),
-	"6.12":          rungs("tp_btf", "fexit", "cgroup_skb"),
-	"6.12-nobpf":    rungs("tp_btf", "fexit", "cgroup_skb"),
-	"6.12-lockdown": with(rungs("tp_btf", "fexit", "cgroup_skb"), "traffic", "iter_stored"),
-	"7.2":           rungs("tp_btf", "fexit", "cgroup_skb"),
+	"5.10":          rungs("tp_btf_pid", "fexit_hash", "cgroup_skb_probe", "fexit_probe"),
+	"6.1":           rungs("tp_btf", "fexit", "cgroup_skb", "fexit"),
+	"6.12":          rungs("tp_btf", "fexit", "cgroup_skb", "fexit"),
+	"6.12-nobpf":    rungs("tp_btf", "fexit", "cgroup_skb", "fexit"),
+	"6.12-lockdown": with(rungs("tp_btf", "fexit", "cgroup_skb", "fexit"), "traffic", "iter_stored"),
+	"7.2":           rungs("tp_btf", "fexit", "cgroup_skb", "fexit"),
 }
 
-func rungs(oom, tcp, dns string) map[string]string {
+func rungs(oom, tcp, packets, unix string) map[string]string {
 	return map[string]string{
-		"cgroup": "tp_btf", "fork": "tp_btf", "exec": "tp_btf", "exit": "tp_btf", "oom": oom, "tcp": tcp, "traffic": "iter", "dns": dns,
+		"cgroup": "tp_btf", "fork": "tp_btf", "exec": "tp_btf", "exit": "tp_btf", "oom": oom, "tcp": tcp, "traffic": "iter", "dns": packets,
+		"udp": packets, "unix": unix,
 	}
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type Connection, type Dns, type Exec, type Exit, type FileOperation, type Record as Rec, RecordSchema } from '../api/skep/v1/record_pb';
+import { type Connection, type Dns, type Exec, type Exit, type FileOperation, type Record as Rec, RecordSchema, type UnixConnect } from '../api/skep/v1/record_pb';
 import { bytes, count, endpoint, nanos } from './format';
 import { type Fields, fields, type Value } from './json';
 import { baseName, commandLine } from './text';
@@ -26,6 +26,8 @@ function known(r: Rec): string {
       return ofDns(r.body.value);
     case 'file':
       return ofFile(r.body.value);
+    case 'unix':
+      return ofUnix(r.body.value);
     case 'loss':
       return `${count(r.body.value.count)} ${r.body.value.lostKind} records lost: ${r.body.value.place} ${r.body.value.detail}`.trim();
     case 'agent':
@@ -67,7 +69,9 @@ function ofConnection(kind: string, c: Connection): string {
   const name = c.remoteName && ` ${c.remoteName}`;
   const ends = `${endpoint(c.local)} ${arrow} ${endpoint(c.remote)}${name}${peer}`;
   if (c.errorName) return `${ends} failed: ${c.errorName}`;
-  if (kind !== 'close' && kind !== 'udp') return ends;
+  if (kind === 'udp')
+    return `${ends}  sent ${bytes(c.bytesSent)} in ${c.packetsSent}, received ${bytes(c.bytesReceived)} in ${c.packetsReceived}, ${c.closeReason || 'so far'} after ${nanos(c.durationNs)}`;
+  if (kind !== 'close') return ends;
   const retrans = c.retransmits ? `, ${c.retransmits} retransmits` : '';
   return `${ends}  sent ${bytes(c.bytesSent)}, received ${bytes(c.bytesReceived)}${retrans}, ${c.closeReason || 'so far,'} after ${nanos(c.durationNs)}`;
 }
@@ -86,6 +90,11 @@ function ofFile(f: FileOperation): string {
   return `${f.operation} ${f.path}${other && ` → ${other}`} ${details}`.trim() + end;
 }
 
+function ofUnix(u: UnixConnect): string {
+  const peer = u.peer ? ` (${[u.peer.comm || baseName(u.peer.exe), u.peer.pid].filter(Boolean).join(' ')}${u.peerGone ? ', gone' : ''})` : '';
+  return `→ ${u.pathUnknown ? '(name not known)' : u.path}${peer}` + (u.errorName ? ` failed: ${u.errorName}` : '');
+}
+
 /** Whether a record deserves the eye. */
 export function alarming(r: Rec): boolean {
   switch (r.body.case) {
@@ -93,6 +102,7 @@ export function alarming(r: Rec): boolean {
       return r.body.value.signal !== 0 || r.body.value.code !== 0;
     case 'connection':
     case 'file':
+    case 'unix':
       return r.body.value.errorName !== '';
     case 'dns':
       return r.body.value.outcome === 'unanswered' || r.body.value.rcode === 'SERVFAIL';

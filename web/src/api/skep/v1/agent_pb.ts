@@ -87,7 +87,7 @@ export type Filter = Message<"skep.v1.Filter"> & {
   where: string;
 
   /**
-   * Path of a file operation, either of two: that one, or what is below it.
+   * Path of a file operation, either of two, or of a unix socket: that one, or what is below it.
    *
    * @generated from field: repeated string paths = 11;
    */

@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file skep/v1/record.proto.
  */
 export const file_skep_v1_record: GenFile = /*@__PURE__*/
-  fileDesc("ChRza2VwL3YxL3JlY29yZC5wcm90bxIHc2tlcC52MSKZBAoGUmVjb3JkEg8KB25vZGVfaWQYASABKAkSDwoHYm9vdF9pZBgCIAEoCRIMCgRraW5kGAMgASgJEgsKA3NlcRgEIAEoBBIoCgR0aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdib290X25zGAYgASgEEhEKCW5vZGVfbmFtZRgHIAEoCRIPCgdjbHVzdGVyGAggASgJEhEKCW5hbWVzcGFjZRgJIAEoCRILCgNwb2QYCiABKAkSIQoHcHJvY2VzcxgLIAEoCzIQLnNrZXAudjEuUHJvY2VzcxIdCgRmb3JrGBQgASgLMg0uc2tlcC52MS5Gb3JrSAASHQoEZXhlYxgVIAEoCzINLnNrZXAudjEuRXhlY0gAEh0KBGV4aXQYFiABKAsyDS5za2VwLnYxLkV4aXRIABIbCgNvb20YFyABKAsyDC5za2VwLnYxLk9vbUgAEikKCmNvbm5lY3Rpb24YGCABKAsyEy5za2VwLnYxLkNvbm5lY3Rpb25IABIdCgRsb3NzGBkgASgLMg0uc2tlcC52MS5Mb3NzSAASHwoFYWdlbnQYGiABKAsyDi5za2VwLnYxLkFnZW50SAASGwoDZG5zGBsgASgLMgwuc2tlcC52MS5EbnNIABImCgRmaWxlGBwgASgLMhYuc2tlcC52MS5GaWxlT3BlcmF0aW9uSABCBgoEYm9keSLTAQoHUHJvY2VzcxISCgpwcm9jZXNzX2lkGAEgASgJEg8KB2V4ZWNfaWQYAiABKAkSFgoOcGFyZW50X2V4ZWNfaWQYAyABKAkSCwoDcGlkGAQgASgNEgwKBHBwaWQYBSABKA0SDAoEY29tbRgGIAEoCRILCgNleGUYByABKAkSCwoDdWlkGAggASgNEiUKCWNvbnRhaW5lchgJIAEoCzISLnNrZXAudjEuQ29udGFpbmVyEhMKC3ByZWV4aXN0aW5nGAogASgIEgwKBHVuaXQYCyABKAkivgIKCUNvbnRhaW5lchIKCgJpZBgBIAEoCRIPCgdydW50aW1lGAIgASgJEgwKBG5hbWUYAyABKAkSDQoFaW1hZ2UYBCABKAkSLgoGbGFiZWxzGAUgAygLMh4uc2tlcC52MS5Db250YWluZXIuTGFiZWxzRW50cnkSNQoKcG9kX2xhYmVscxgGIAMoCzIhLnNrZXAudjEuQ29udGFpbmVyLlBvZExhYmVsc0VudHJ5Eg8KB3BvZF91aWQYByABKAkSCwoDcG9kGAggASgJEhEKCW5hbWVzcGFjZRgJIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjAKDlBvZExhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiBgoERm9yayLiAwoERXhlYxIMCgRhcmdzGAEgAygJEhYKDmFyZ3NfdHJ1bmNhdGVkGAIgASgIEhAKCGFyZ3NfcmF3GAMgASgMEgsKA2N3ZBgEIAEoCRIbCgRmaWxlGAUgASgLMg0uc2tlcC52MS5GaWxlEg4KBnNjcmlwdBgGIAEoCRIQCghmaWxlbmFtZRgHIAEoCRINCgVtZW1mZBgIIAEoCBIQCgh1bmxpbmtlZBgJIAEoCBIOCgZzZXR1aWQYCiABKAgSDgoGc2V0Z2lkGAsgASgIEhEKCWZpbGVfY2FwcxgMIAEoCBIpCgtjcmVkZW50aWFscxgNIAEoCzIULnNrZXAudjEuQ3JlZGVudGlhbHMSKwoMY2FwYWJpbGl0aWVzGA4gASgLMhUuc2tlcC52MS5DYXBhYmlsaXRpZXMSJwoKbmFtZXNwYWNlcxgPIAEoCzITLnNrZXAudjEuTmFtZXNwYWNlcxIOCgZuc19waWQYECABKA0SGQoRZW50ZXJlZF9jb250YWluZXIYESABKAgSEQoJY2dyb3VwX2lkGBIgASgEEg4KBmNncm91cBgTIAEoCRIPCgdzZXNzaW9uGBQgASgNEgsKA3R0eRgVIAEoCRIVCg1hcmdzX3JlZGFjdGVkGBYgASgNImAKBEZpbGUSDAoEcGF0aBgBIAEoCRIOCgZkZXZpY2UYAiABKAkSDQoFaW5vZGUYAyABKAQSEwoLcGF0aF9zb3VyY2UYBCABKAkSFgoOcGF0aF90cnVuY2F0ZWQYBSABKAgikAEKC0NyZWRlbnRpYWxzEgsKA3VpZBgBIAEoDRILCgNnaWQYAiABKA0SDAoEZXVpZBgDIAEoDRIMCgRlZ2lkGAQgASgNEgwKBHN1aWQYBSABKA0SDAoEc2dpZBgGIAEoDRINCgVmc3VpZBgHIAEoDRINCgVmc2dpZBgIIAEoDRIRCglsb2dpbl91aWQYCSABKA0ibAoMQ2FwYWJpbGl0aWVzEhMKC2luaGVyaXRhYmxlGAEgASgJEhEKCXBlcm1pdHRlZBgCIAEoCRIRCgllZmZlY3RpdmUYAyABKAkSEAoIYm91bmRpbmcYBCABKAkSDwoHYW1iaWVudBgFIAEoCSJ5CgpOYW1lc3BhY2VzEg4KBmNncm91cBgBIAEoDRILCgNpcGMYAiABKA0SCwoDbW50GAMgASgNEgsKA25ldBgEIAEoDRILCgNwaWQYBSABKA0SDAoEdGltZRgGIAEoDRIMCgR1c2VyGAcgASgNEgsKA3V0cxgIIAEoDSKeAQoERXhpdBIMCgRjb2RlGAEgASgNEg4KBnNpZ25hbBgCIAEoDRITCgtzaWduYWxfbmFtZRgDIAEoCRITCgtjb3JlX2R1bXBlZBgEIAEoCBITCgtkdXJhdGlvbl9ucxgFIAEoBBIVCg1tYXhfcnNzX2J5dGVzGAYgASgEEg8KB3VzZXJfbnMYByABKAQSEQoJc3lzdGVtX25zGAggASgEImwKA09vbRIOCgZjZ3JvdXAYASABKAkSEQoJY2dyb3VwX2lkGAIgASgEEhMKC2xpbWl0X2J5dGVzGAMgASgEEhMKC3VzYWdlX2J5dGVzGAQgASgEEhgKEHZpY3RpbV9yc3NfYnl0ZXMYBSABKAQiKQoIRW5kcG9pbnQSDwoHYWRkcmVzcxgBIAEoCRIMCgRwb3J0GAIgASgNImkKBFBlZXISEgoKcHJvY2Vzc19pZBgBIAEoCRIPCgdleGVjX2lkGAIgASgJEgsKA3BpZBgDIAEoDRIMCgRjb21tGAQgASgJEgsKA2V4ZRgFIAEoCRIUCgxjb250YWluZXJfaWQYBiABKAki/wMKCkNvbm5lY3Rpb24SFAoMY29tbXVuaXR5X2lkGAEgASgJEiAKBWxvY2FsGAIgASgLMhEuc2tlcC52MS5FbmRwb2ludBIhCgZyZW1vdGUYAyABKAsyES5za2VwLnYxLkVuZHBvaW50Eg4KBmZhbWlseRgEIAEoCRIRCgl2NF9tYXBwZWQYBSABKAgSEQoJZGlyZWN0aW9uGAYgASgJEg0KBW5ldG5zGAcgASgNEhQKDG93bmVyX3NvdXJjZRgIIAEoCRINCgVlcnJvchgJIAEoDRISCgplcnJvcl9uYW1lGAogASgJEhsKBHBlZXIYCyABKAsyDS5za2VwLnYxLlBlZXISDwoHYmFja2xvZxgMIAEoDRITCgtyZW1vdGVfbmFtZRgNIAEoCRISCgpieXRlc19zZW50GBQgASgEEhYKDmJ5dGVzX3JlY2VpdmVkGBUgASgEEhUKDXNlZ21lbnRzX3NlbnQYFiABKA0SGQoRc2VnbWVudHNfcmVjZWl2ZWQYFyABKA0SDgoGcnR0X3VzGBggASgNEhIKCnJ0dF92YXJfdXMYGSABKA0SEwoLcmV0cmFuc21pdHMYGiABKA0SEwoLZHVyYXRpb25fbnMYGyABKAQSFAoMY2xvc2VfcmVhc29uGBwgASgJEhMKC3ByZWV4aXN0aW5nGB0gASgIIogECgNEbnMSDwoHb3V0Y29tZRgBIAEoCRIMCgRuYW1lGAIgASgJEgwKBHR5cGUYAyABKAkSDQoFY2xhc3MYBCABKAkSDQoFcmNvZGUYBSABKAkSIwoHYW5zd2VycxgGIAMoCzISLnNrZXAudjEuRG5zQW5zd2VyEhcKD2Fuc3dlcnNfb21pdHRlZBgHIAEoDRIRCgl1bmRlY29kZWQYCCABKAkSEgoKbGF0ZW5jeV9ucxgJIAEoBBIhCgZjbGllbnQYCiABKAsyES5za2VwLnYxLkVuZHBvaW50EiEKBnNlcnZlchgLIAEoCzIRLnNrZXAudjEuRW5kcG9pbnQSEAoIcHJvdG9jb2wYDCABKAkSFAoMY29tbXVuaXR5X2lkGA0gASgJEg0KBW5ldG5zGA4gASgNEgoKAmlkGA8gASgNEg4KBm9wY29kZRgQIAEoCRIZChFyZWN1cnNpb25fZGVzaXJlZBgRIAEoCBIbChNyZWN1cnNpb25fYXZhaWxhYmxlGBIgASgIEhUKDWF1dGhvcml0YXRpdmUYEyABKAgSFgoOYXV0aGVudGljX2RhdGEYFCABKAgSEQoJdHJ1bmNhdGVkGBUgASgIEhMKC3F1ZXJ5X2J5dGVzGBYgASgNEhQKDGFuc3dlcl9ieXRlcxgXIAEoDRITCgtyZXRyYW5zbWl0cxgYIAEoDSJCCglEbnNBbnN3ZXISDAoEbmFtZRgBIAEoCRIMCgR0eXBlGAIgASgJEgsKA3R0bBgDIAEoDRIMCgRkYXRhGAQgASgJIpMCCg1GaWxlT3BlcmF0aW9uEhEKCW9wZXJhdGlvbhgBIAEoCRIMCgRwYXRoGAIgASgJEhAKCG5ld19wYXRoGAMgASgJEg4KBnRhcmdldBgEIAEoCRIOCgZkZXZpY2UYBSABKAkSDQoFaW5vZGUYBiABKAQSDAoEdHlwZRgHIAEoCRINCgVmbGFncxgIIAEoCRIMCgRtb2RlGAkgASgJEg0KBW93bmVyGAogASgJEg0KBWVycm9yGAsgASgNEhIKCmVycm9yX25hbWUYDCABKAkSFgoOcmVzdWx0X3Vua25vd24YDSABKAgSEwoLcGF0aF9zb3VyY2UYDiABKAkSFgoOcGF0aF90cnVuY2F0ZWQYDyABKAgibAoETG9zcxIRCglsb3N0X2tpbmQYASABKAkSDQoFY291bnQYAiABKAQSDQoFcGxhY2UYAyABKAkSEQoJZmlyc3Rfc2VxGAQgASgEEhAKCGxhc3Rfc2VxGAUgASgEEg4KBmRldGFpbBgGIAEoCSJWCgVBZ2VudBINCgVldmVudBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEg8KB2RyYWluZWQYAyABKAQSDAoEbG9zdBgEIAEoBBIOCgZkZXRhaWwYBSABKAlCLFoqZ2l0aHViLmNvbS9za2VwLWlvL3NrZXAvYXBpL3NrZXAvdjE7c2tlcHYxYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChRza2VwL3YxL3JlY29yZC5wcm90bxIHc2tlcC52MSK/BAoGUmVjb3JkEg8KB25vZGVfaWQYASABKAkSDwoHYm9vdF9pZBgCIAEoCRIMCgRraW5kGAMgASgJEgsKA3NlcRgEIAEoBBIoCgR0aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdib290X25zGAYgASgEEhEKCW5vZGVfbmFtZRgHIAEoCRIPCgdjbHVzdGVyGAggASgJEhEKCW5hbWVzcGFjZRgJIAEoCRILCgNwb2QYCiABKAkSIQoHcHJvY2VzcxgLIAEoCzIQLnNrZXAudjEuUHJvY2VzcxIdCgRmb3JrGBQgASgLMg0uc2tlcC52MS5Gb3JrSAASHQoEZXhlYxgVIAEoCzINLnNrZXAudjEuRXhlY0gAEh0KBGV4aXQYFiABKAsyDS5za2VwLnYxLkV4aXRIABIbCgNvb20YFyABKAsyDC5za2VwLnYxLk9vbUgAEikKCmNvbm5lY3Rpb24YGCABKAsyEy5za2VwLnYxLkNvbm5lY3Rpb25IABIdCgRsb3NzGBkgASgLMg0uc2tlcC52MS5Mb3NzSAASHwoFYWdlbnQYGiABKAsyDi5za2VwLnYxLkFnZW50SAASGwoDZG5zGBsgASgLMgwuc2tlcC52MS5EbnNIABImCgRmaWxlGBwgASgLMhYuc2tlcC52MS5GaWxlT3BlcmF0aW9uSAASJAoEdW5peBgdIAEoCzIULnNrZXAudjEuVW5peENvbm5lY3RIAEIGCgRib2R5ItMBCgdQcm9jZXNzEhIKCnByb2Nlc3NfaWQYASABKAkSDwoHZXhlY19pZBgCIAEoCRIWCg5wYXJlbnRfZXhlY19pZBgDIAEoCRILCgNwaWQYBCABKA0SDAoEcHBpZBgFIAEoDRIMCgRjb21tGAYgASgJEgsKA2V4ZRgHIAEoCRILCgN1aWQYCCABKA0SJQoJY29udGFpbmVyGAkgASgLMhIuc2tlcC52MS5Db250YWluZXISEwoLcHJlZXhpc3RpbmcYCiABKAgSDAoEdW5pdBgLIAEoCSK+AgoJQ29udGFpbmVyEgoKAmlkGAEgASgJEg8KB3J1bnRpbWUYAiABKAkSDAoEbmFtZRgDIAEoCRINCgVpbWFnZRgEIAEoCRIuCgZsYWJlbHMYBSADKAsyHi5za2VwLnYxLkNvbnRhaW5lci5MYWJlbHNFbnRyeRI1Cgpwb2RfbGFiZWxzGAYgAygLMiEuc2tlcC52MS5Db250YWluZXIuUG9kTGFiZWxzRW50cnkSDwoHcG9kX3VpZBgHIAEoCRILCgNwb2QYCCABKAkSEQoJbmFtZXNwYWNlGAkgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaMAoOUG9kTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIGCgRGb3JrIuIDCgRFeGVjEgwKBGFyZ3MYASADKAkSFgoOYXJnc190cnVuY2F0ZWQYAiABKAgSEAoIYXJnc19yYXcYAyABKAwSCwoDY3dkGAQgASgJEhsKBGZpbGUYBSABKAsyDS5za2VwLnYxLkZpbGUSDgoGc2NyaXB0GAYgASgJEhAKCGZpbGVuYW1lGAcgASgJEg0KBW1lbWZkGAggASgIEhAKCHVubGlua2VkGAkgASgIEg4KBnNldHVpZBgKIAEoCBIOCgZzZXRnaWQYCyABKAgSEQoJZmlsZV9jYXBzGAwgASgIEikKC2NyZWRlbnRpYWxzGA0gASgLMhQuc2tlcC52MS5DcmVkZW50aWFscxIrCgxjYXBhYmlsaXRpZXMYDiABKAsyFS5za2VwLnYxLkNhcGFiaWxpdGllcxInCgpuYW1lc3BhY2VzGA8gASgLMhMuc2tlcC52MS5OYW1lc3BhY2VzEg4KBm5zX3BpZBgQIAEoDRIZChFlbnRlcmVkX2NvbnRhaW5lchgRIAEoCBIRCgljZ3JvdXBfaWQYEiABKAQSDgoGY2dyb3VwGBMgASgJEg8KB3Nlc3Npb24YFCABKA0SCwoDdHR5GBUgASgJEhUKDWFyZ3NfcmVkYWN0ZWQYFiABKA0iYAoERmlsZRIMCgRwYXRoGAEgASgJEg4KBmRldmljZRgCIAEoCRINCgVpbm9kZRgDIAEoBBITCgtwYXRoX3NvdXJjZRgEIAEoCRIWCg5wYXRoX3RydW5jYXRlZBgFIAEoCCKQAQoLQ3JlZGVudGlhbHMSCwoDdWlkGAEgASgNEgsKA2dpZBgCIAEoDRIMCgRldWlkGAMgASgNEgwKBGVnaWQYBCABKA0SDAoEc3VpZBgFIAEoDRIMCgRzZ2lkGAYgASgNEg0KBWZzdWlkGAcgASgNEg0KBWZzZ2lkGAggASgNEhEKCWxvZ2luX3VpZBgJIAEoDSJsCgxDYXBhYmlsaXRpZXMSEwoLaW5oZXJpdGFibGUYASABKAkSEQoJcGVybWl0dGVkGAIgASgJEhEKCWVmZmVjdGl2ZRgDIAEoCRIQCghib3VuZGluZxgEIAEoCRIPCgdhbWJpZW50GAUgASgJInkKCk5hbWVzcGFjZXMSDgoGY2dyb3VwGAEgASgNEgsKA2lwYxgCIAEoDRILCgNtbnQYAyABKA0SCwoDbmV0GAQgASgNEgsKA3BpZBgFIAEoDRIMCgR0aW1lGAYgASgNEgwKBHVzZXIYByABKA0SCwoDdXRzGAggASgNIp4BCgRFeGl0EgwKBGNvZGUYASABKA0SDgoGc2lnbmFsGAIgASgNEhMKC3NpZ25hbF9uYW1lGAMgASgJEhMKC2NvcmVfZHVtcGVkGAQgASgIEhMKC2R1cmF0aW9uX25zGAUgASgEEhUKDW1heF9yc3NfYnl0ZXMYBiABKAQSDwoHdXNlcl9ucxgHIAEoBBIRCglzeXN0ZW1fbnMYCCABKAQibAoDT29tEg4KBmNncm91cBgBIAEoCRIRCgljZ3JvdXBfaWQYAiABKAQSEwoLbGltaXRfYnl0ZXMYAyABKAQSEwoLdXNhZ2VfYnl0ZXMYBCABKAQSGAoQdmljdGltX3Jzc19ieXRlcxgFIAEoBCIpCghFbmRwb2ludBIPCgdhZGRyZXNzGAEgASgJEgwKBHBvcnQYAiABKA0iaQoEUGVlchISCgpwcm9jZXNzX2lkGAEgASgJEg8KB2V4ZWNfaWQYAiABKAkSCwoDcGlkGAMgASgNEgwKBGNvbW0YBCABKAkSCwoDZXhlGAUgASgJEhQKDGNvbnRhaW5lcl9pZBgGIAEoCSLSBAoKQ29ubmVjdGlvbhIUCgxjb21tdW5pdHlfaWQYASABKAkSIAoFbG9jYWwYAiABKAsyES5za2VwLnYxLkVuZHBvaW50EiEKBnJlbW90ZRgDIAEoCzIRLnNrZXAudjEuRW5kcG9pbnQSDgoGZmFtaWx5GAQgASgJEhEKCXY0X21hcHBlZBgFIAEoCBIRCglkaXJlY3Rpb24YBiABKAkSDQoFbmV0bnMYByABKA0SFAoMb3duZXJfc291cmNlGAggASgJEg0KBWVycm9yGAkgASgNEhIKCmVycm9yX25hbWUYCiABKAkSGwoEcGVlchgLIAEoCzINLnNrZXAudjEuUGVlchIPCgdiYWNrbG9nGAwgASgNEhMKC3JlbW90ZV9uYW1lGA0gASgJEhAKCHByb3RvY29sGA4gASgJEhIKCmJ5dGVzX3NlbnQYFCABKAQSFgoOYnl0ZXNfcmVjZWl2ZWQYFSABKAQSFQoNc2VnbWVudHNfc2VudBgWIAEoDRIZChFzZWdtZW50c19yZWNlaXZlZBgXIAEoDRIOCgZydHRfdXMYGCABKA0SEgoKcnR0X3Zhcl91cxgZIAEoDRITCgtyZXRyYW5zbWl0cxgaIAEoDRITCgtkdXJhdGlvbl9ucxgbIAEoBBIUCgxjbG9zZV9yZWFzb24YHCABKAkSEwoLcHJlZXhpc3RpbmcYHSABKAgSFAoMcGFja2V0c19zZW50GB4gASgEEhgKEHBhY2tldHNfcmVjZWl2ZWQYHyABKAQSDwoHaWRsZV9ucxggIAEoBCKIBAoDRG5zEg8KB291dGNvbWUYASABKAkSDAoEbmFtZRgCIAEoCRIMCgR0eXBlGAMgASgJEg0KBWNsYXNzGAQgASgJEg0KBXJjb2RlGAUgASgJEiMKB2Fuc3dlcnMYBiADKAsyEi5za2VwLnYxLkRuc0Fuc3dlchIXCg9hbnN3ZXJzX29taXR0ZWQYByABKA0SEQoJdW5kZWNvZGVkGAggASgJEhIKCmxhdGVuY3lfbnMYCSABKAQSIQoGY2xpZW50GAogASgLMhEuc2tlcC52MS5FbmRwb2ludBIhCgZzZXJ2ZXIYCyABKAsyES5za2VwLnYxLkVuZHBvaW50EhAKCHByb3RvY29sGAwgASgJEhQKDGNvbW11bml0eV9pZBgNIAEoCRINCgVuZXRucxgOIAEoDRIKCgJpZBgPIAEoDRIOCgZvcGNvZGUYECABKAkSGQoRcmVjdXJzaW9uX2Rlc2lyZWQYESABKAgSGwoTcmVjdXJzaW9uX2F2YWlsYWJsZRgSIAEoCBIVCg1hdXRob3JpdGF0aXZlGBMgASgIEhYKDmF1dGhlbnRpY19kYXRhGBQgASgIEhEKCXRydW5jYXRlZBgVIAEoCBITCgtxdWVyeV9ieXRlcxgWIAEoDRIUCgxhbnN3ZXJfYnl0ZXMYFyABKA0SEwoLcmV0cmFuc21pdHMYGCABKA0iQgoJRG5zQW5zd2VyEgwKBG5hbWUYASABKAkSDAoEdHlwZRgCIAEoCRILCgN0dGwYAyABKA0SDAoEZGF0YRgEIAEoCSKTAgoNRmlsZU9wZXJhdGlvbhIRCglvcGVyYXRpb24YASABKAkSDAoEcGF0aBgCIAEoCRIQCghuZXdfcGF0aBgDIAEoCRIOCgZ0YXJnZXQYBCABKAkSDgoGZGV2aWNlGAUgASgJEg0KBWlub2RlGAYgASgEEgwKBHR5cGUYByABKAkSDQoFZmxhZ3MYCCABKAkSDAoEbW9kZRgJIAEoCRINCgVvd25lchgKIAEoCRINCgVlcnJvchgLIAEoDRISCgplcnJvcl9uYW1lGAwgASgJEhYKDnJlc3VsdF91bmtub3duGA0gASgIEhMKC3BhdGhfc291cmNlGA4gASgJEhYKDnBhdGhfdHJ1bmNhdGVkGA8gASgIIsUBCgtVbml4Q29ubmVjdBIMCgRwYXRoGAEgASgJEhAKCGFic3RyYWN0GAIgASgIEhQKDHBhdGhfdW5rbm93bhgDIAEoCBIMCgR0eXBlGAQgASgJEg0KBWVycm9yGAUgASgNEhIKCmVycm9yX25hbWUYBiABKAkSGwoEcGVlchgHIAEoCzINLnNrZXAudjEuUGVlchIQCghwZWVyX3VpZBgIIAEoDRIRCglwZWVyX2dvbmUYCSABKAgSDQoFbmV0bnMYCiABKA0ibAoETG9zcxIRCglsb3N0X2tpbmQYASABKAkSDQoFY291bnQYAiABKAQSDQoFcGxhY2UYAyABKAkSEQoJZmlyc3Rfc2VxGAQgASgEEhAKCGxhc3Rfc2VxGAUgASgEEg4KBmRldGFpbBgGIAEoCSJWCgVBZ2VudBINCgVldmVudBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEg8KB2RyYWluZWQYAyABKAQSDAoEbG9zdBgEIAEoBBIOCgZkZXRhaWwYBSABKAlCLFoqZ2l0aHViLmNvbS9za2VwLWlvL3NrZXAvYXBpL3NrZXAvdjE7c2tlcHYxYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * Record is one thing that happened on one node.
@@ -41,7 +41,7 @@ export type Record = Message<"skep.v1.Record"> & {
   bootId: string;
 
   /**
-   * What happened: fork, exec, exit, oom, connect, accept, close, listen, dns, loss, agent, file.
+   * What happened: fork, exec, exit, oom, connect, accept, close, listen, dns, loss, agent, file, udp, unix.
    *
    * @generated from field: string kind = 3;
    */
@@ -130,7 +130,7 @@ export type Record = Message<"skep.v1.Record"> & {
     case: "oom";
   } | {
     /**
-     * Body of the kinds connect, accept, close and listen.
+     * Body of the kinds connect, accept, close, listen and udp.
      *
      * @generated from field: skep.v1.Connection connection = 24;
      */
@@ -160,6 +160,12 @@ export type Record = Message<"skep.v1.Record"> & {
      */
     value: FileOperation;
     case: "file";
+  } | {
+    /**
+     * @generated from field: skep.v1.UnixConnect unix = 29;
+     */
+    value: UnixConnect;
+    case: "unix";
   } | { case: undefined; value?: undefined };
 };
 
@@ -863,7 +869,8 @@ export const PeerSchema: GenMessage<Peer> = /*@__PURE__*/
   messageDesc(file_skep_v1_record, 12);
 
 /**
- * Connection is a TCP socket's connect, accept, close or listen.
+ * Connection is a TCP socket's connect, accept, close or listen; or a UDP flow, which is
+ * what one socket and one peer send each other.
  *
  * @generated from message skep.v1.Connection
  */
@@ -900,7 +907,7 @@ export type Connection = Message<"skep.v1.Connection"> & {
   v4Mapped: boolean;
 
   /**
-   * "outbound" (connect), "inbound" (accept) or "listen".
+   * "outbound" (connect), "inbound" (accept) or "listen". Of a UDP flow: who sent first.
    *
    * @generated from field: string direction = 6;
    */
@@ -914,7 +921,8 @@ export type Connection = Message<"skep.v1.Connection"> & {
   netns: number;
 
   /**
-   * How the owner was found: connect, accept, io, listen, listener, scan.
+   * How the owner was found: connect, accept, io, listen, listener, scan; of a UDP flow
+   * send, receive, bind, scan.
    *
    * @generated from field: string owner_source = 8;
    */
@@ -957,7 +965,14 @@ export type Connection = Message<"skep.v1.Connection"> & {
   remoteName: string;
 
   /**
-   * Of a close; in tables also of an open connection, as ConnectionInfo.counted says.
+   * "tcp" or "udp".
+   *
+   * @generated from field: string protocol = 14;
+   */
+  protocol: string;
+
+  /**
+   * Of a close or a UDP flow; in tables also of an open connection, as ConnectionInfo.counted says.
    * Payload bytes: sent once (without retransmissions), received in order.
    *
    * @generated from field: uint64 bytes_sent = 20;
@@ -997,14 +1012,16 @@ export type Connection = Message<"skep.v1.Connection"> & {
   retransmits: number;
 
   /**
-   * Since the connection was established; 0 where that was before the agent.
+   * Since the connection was established; 0 where that was before the agent. Of a UDP flow:
+   * from its first datagram to its last.
    *
    * @generated from field: uint64 duration_ns = 27;
    */
   durationNs: bigint;
 
   /**
-   * local, peer, reset, abort, timeout, refused, error, unaccepted.
+   * local, peer, reset, abort, timeout, refused, error, unaccepted. Of a UDP flow: closed
+   * (its socket), idle, abandoned (the agent ended for good); empty if it goes on: such a record has its counts so far.
    *
    * @generated from field: string close_reason = 28;
    */
@@ -1016,6 +1033,23 @@ export type Connection = Message<"skep.v1.Connection"> & {
    * @generated from field: bool preexisting = 29;
    */
   preexisting: boolean;
+
+  /**
+   * Of a UDP flow: datagrams, and the time since its last one.
+   *
+   * @generated from field: uint64 packets_sent = 30;
+   */
+  packetsSent: bigint;
+
+  /**
+   * @generated from field: uint64 packets_received = 31;
+   */
+  packetsReceived: bigint;
+
+  /**
+   * @generated from field: uint64 idle_ns = 32;
+   */
+  idleNs: bigint;
 };
 
 /**
@@ -1354,6 +1388,86 @@ export const FileOperationSchema: GenMessage<FileOperation> = /*@__PURE__*/
   messageDesc(file_skep_v1_record, 16);
 
 /**
+ * UnixConnect is a process's connect to a unix socket.
+ *
+ * @generated from message skep.v1.UnixConnect
+ */
+export type UnixConnect = Message<"skep.v1.UnixConnect"> & {
+  /**
+   * The name of the socket as its listener has bound it, or, of a connect that failed, as it
+   * was asked for; it may be relative. An abstract one begins with "@". Bytes that are not
+   * UTF-8 are shown as U+FFFD.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * @generated from field: bool abstract = 2;
+   */
+  abstract: boolean;
+
+  /**
+   * No name could be read.
+   *
+   * @generated from field: bool path_unknown = 3;
+   */
+  pathUnknown: boolean;
+
+  /**
+   * "stream" or "seqpacket".
+   *
+   * @generated from field: string type = 4;
+   */
+  type: string;
+
+  /**
+   * errno and its name such as ECONNREFUSED; success has neither.
+   *
+   * @generated from field: uint32 error = 5;
+   */
+  error: number;
+
+  /**
+   * @generated from field: string error_name = 6;
+   */
+  errorName: string;
+
+  /**
+   * The process that called listen(2), and its effective user id then.
+   *
+   * @generated from field: skep.v1.Peer peer = 7;
+   */
+  peer?: Peer | undefined;
+
+  /**
+   * @generated from field: uint32 peer_uid = 8;
+   */
+  peerUid: number;
+
+  /**
+   * That process has ended; others hold its socket.
+   *
+   * @generated from field: bool peer_gone = 9;
+   */
+  peerGone: boolean;
+
+  /**
+   * Of an abstract name: inode number of the network namespace in which it is one.
+   *
+   * @generated from field: uint32 netns = 10;
+   */
+  netns: number;
+};
+
+/**
+ * Describes the message skep.v1.UnixConnect.
+ * Use `create(UnixConnectSchema)` to create a new message.
+ */
+export const UnixConnectSchema: GenMessage<UnixConnect> = /*@__PURE__*/
+  messageDesc(file_skep_v1_record, 17);
+
+/**
  * Loss says what is missing from the stream it appears in.
  *
  * @generated from message skep.v1.Loss
@@ -1401,7 +1515,7 @@ export type Loss = Message<"skep.v1.Loss"> & {
  * Use `create(LossSchema)` to create a new message.
  */
 export const LossSchema: GenMessage<Loss> = /*@__PURE__*/
-  messageDesc(file_skep_v1_record, 17);
+  messageDesc(file_skep_v1_record, 18);
 
 /**
  * Agent is a change in the agent itself.
@@ -1444,5 +1558,5 @@ export type Agent = Message<"skep.v1.Agent"> & {
  * Use `create(AgentSchema)` to create a new message.
  */
 export const AgentSchema: GenMessage<Agent> = /*@__PURE__*/
-  messageDesc(file_skep_v1_record, 18);
+  messageDesc(file_skep_v1_record, 19);
 
