@@ -5,6 +5,7 @@
  */
 #include "../dns/record.h"
 #include "../files/record.h"
+#include "../host/record.h"
 #include "../process/record.h"
 #include "../tcp/record.h"
 
@@ -46,3 +47,8 @@ EXPORT(struct, file_name);
 EXPORT(struct, file_filter);
 EXPORT(struct, file_prefix);
 EXPORT(struct, file_call);
+EXPORT(enum, host_call);
+EXPORT(enum, host_system_call);
+EXPORT(enum, host_flag);
+EXPORT(struct, host_ids);
+EXPORT(struct, host_head);

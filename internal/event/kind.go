@@ -27,6 +27,7 @@ const (
 	Agent
 	// Kinds are numbered in the agent's pinned state: new ones come last.
 	File
+	Host
 	// NumKinds is the number of kinds.
 	NumKinds int = iota
 )
@@ -37,7 +38,7 @@ type Counts = [NumKinds]uint64
 var kindNames = [NumKinds]string{
 	Fork: "fork", Exec: "exec", Exit: "exit", Oom: "oom",
 	Connect: "connect", Accept: "accept", Close: "close", Listen: "listen", Dns: "dns",
-	Loss: "loss", Agent: "agent", File: "file",
+	Loss: "loss", Agent: "agent", File: "file", Host: "host",
 }
 
 // String is the name of the kind, as in Record.kind.
@@ -99,6 +100,8 @@ func lookupKind(name string) (Kind, bool) {
 		return Agent, true
 	case "file":
 		return File, true
+	case "host":
+		return Host, true
 	}
 	return 0, false
 }

@@ -17,6 +17,7 @@ const (
 		int(unsafe.Sizeof(skepv1.Credentials{})) + int(unsafe.Sizeof(skepv1.Capabilities{})) + int(unsafe.Sizeof(skepv1.Namespaces{}))
 	dnsSize    = int(unsafe.Sizeof(skepv1.Dns{})) + 2*int(unsafe.Sizeof(skepv1.Endpoint{}))
 	fileSize   = int(unsafe.Sizeof(skepv1.FileOperation{}))
+	hostSize   = int(unsafe.Sizeof(skepv1.HostCall{}))
 	stringSize = int(unsafe.Sizeof(""))
 )
 
@@ -37,6 +38,8 @@ func Size(r *skepv1.Record) int {
 		size += dnsBytes(body.Dns)
 	case *skepv1.Record_File:
 		size += fileBytes(body.File)
+	case *skepv1.Record_Host:
+		size += hostBytes(body.Host)
 	case *skepv1.Record_Exit:
 		size += int(unsafe.Sizeof(skepv1.Exit{}))
 	default:
@@ -76,4 +79,13 @@ func dnsBytes(d *skepv1.Dns) int {
 
 func fileBytes(f *skepv1.FileOperation) int {
 	return fileSize + len(f.GetPath()) + len(f.GetNewPath()) + len(f.GetTarget()) + 64 // device, flags, mode, owner
+}
+
+func hostBytes(h *skepv1.HostCall) int {
+	size := hostSize + len(h.GetSource()) + len(h.GetPath()) + len(h.GetFstype()) + len(h.GetFlags()) + len(h.GetName()) +
+		len(h.GetIdsBefore()) + len(h.GetIdsAfter()) + stringSize*len(h.GetNamespaces())
+	if h.GetTarget() != nil {
+		size += int(unsafe.Sizeof(skepv1.Peer{})) + len(h.GetTarget().GetExe())
+	}
+	return size
 }
