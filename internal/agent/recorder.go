@@ -23,11 +23,11 @@ const (
 	wordRestart  = 192 // per record type: lost with kernel sides before this one
 	wordLosses   = 256 // per place and record type: losses that have been reported
 	wordMissed   = 384 // per program, in the order of kern.Kernel.Stats: runs reported as missed
-	wordPrograms = 448 // and the kernel's id of the program that they are of
+	wordPrograms = 512 // and the kernel's id of the program that they are of
 	endMissed    = wordPrograms
 )
 
-const layoutVersion = 1
+const layoutVersion = 2
 
 // layout makes agents with other words have a kernel side of their own.
 var layout = fmt.Sprint(layoutVersion, event.Kinds(), int(abi.LossPlaces), int(abi.EventTypes))

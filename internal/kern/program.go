@@ -22,6 +22,8 @@ type Program struct {
 	Name, Hook string
 
 	sensor  string
+	signal  string
+	rung    string
 	link    link.Link
 	program *ebpf.Program
 	pin     string
