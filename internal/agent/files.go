@@ -160,7 +160,7 @@ func (w *fileWatch) ladder() []kern.Signal {
 }
 
 func (a *Agent) allSignals() []kern.Signal {
-	return append(a.signals[:len(a.signals):len(a.signals)], a.files.ladder()...)
+	return slices.Concat(a.signals, a.files.ladder(), a.host.ladders())
 }
 
 func (a *Agent) applyFiles(now *config.Config) error { return a.files.set(now.Sensors.Files.Paths) }

@@ -22,6 +22,7 @@ import (
 	"github.com/skep-io/skep/internal/redact"
 	"github.com/skep-io/skep/internal/sensor/dns"
 	"github.com/skep-io/skep/internal/sensor/files"
+	"github.com/skep-io/skep/internal/sensor/host"
 	"github.com/skep-io/skep/internal/sensor/process"
 	"github.com/skep-io/skep/internal/sensor/tcp"
 	"github.com/skep-io/skep/internal/store"
@@ -122,6 +123,8 @@ func (s *sink) record(raw []byte) error {
 		return s.dns(raw)
 	case abi.EventFile:
 		return s.file(raw)
+	case abi.EventHost:
+		return s.host(raw)
 	default:
 		return fmt.Errorf("decode record: unknown type %d", typ)
 	}
@@ -247,6 +250,20 @@ func (s *sink) file(raw []byte) error {
 	}
 	p := s.processes.Process(e.Owner)
 	s.recorder.publish(event.File, e.Header.BootNS, p, &skepv1.Record{Body: &skepv1.Record_File{File: body}})
+	return nil
+}
+
+func (s *sink) host(raw []byte) error {
+	e, err := host.Decode(raw)
+	if err != nil {
+		return err
+	}
+	body := e.Body()
+	if e.Target.Tgid != 0 {
+		body.Target = peerOf(s.processes.Process(e.Target))
+	}
+	p := s.processes.Process(e.Owner)
+	s.recorder.publish(event.Host, e.Header.BootNS, p, &skepv1.Record{Body: &skepv1.Record_Host{Host: body}})
 	return nil
 }
 

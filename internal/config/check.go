@@ -51,6 +51,7 @@ func (d *decoder) check(c *Config) {
 		{"tables.exited_processes", between(c.Tables.ExitedProcesses, 0, 1<<20)},
 		{"sensors.dns.ports", serverPorts(c.Sensors.DNS.Ports)},
 		{"sensors.files.paths", watchedPaths(c.Sensors.Files.Paths)},
+		{"sensors.host.calls", hostCalls(c.Sensors.Host.Calls)},
 		{"containers.sockets", each(c.Containers.Sockets, socketPath)},
 		{"redact.names", atMost(len(c.Redact.Names), 256)},
 		{"redact.args", atMost(len(c.Redact.Args), 256)},
@@ -145,6 +146,20 @@ func watchedPaths(paths []string) error {
 			return fmt.Errorf("is there twice: %q", path)
 		}
 		seen[path] = true
+		return nil
+	})
+}
+
+func hostCalls(calls []string) error {
+	seen := map[string]bool{}
+	return each(calls, func(call string) error {
+		switch {
+		case !slices.Contains(HostCalls, call):
+			return fmt.Errorf("is unknown: %q; %s", call, strings.Replace(suggest(call, HostCalls), "the keys here are", "there are", 1))
+		case seen[call]:
+			return fmt.Errorf("is there twice: %q", call)
+		}
+		seen[call] = true
 		return nil
 	})
 }
