@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -156,6 +157,8 @@ func (v *sheet) advice(text string) {
 func (v *sheet) signal(s *skepv1.SignalStatus) {
 	mark, rung := v.screen.paint(green, "ok  "), s.GetRung()
 	switch {
+	case switchedOff(s):
+		mark, rung = v.screen.paint(dim, "off "), "not wanted"
 	case !s.GetAvailable():
 		mark, rung = v.screen.paint(loud, "none"), "no rung works here"
 	case len(s.GetLimits()) > 0 && !onBestRung(s):
@@ -171,6 +174,11 @@ func (v *sheet) signal(s *skepv1.SignalStatus) {
 		fmt.Fprintf(v, "        cannot: %s\n", event.Printable(l))
 	}
 	v.advice(s.GetAdvice())
+}
+
+// switchedOff tells of a signal that may be had here, and is not wanted.
+func switchedOff(s *skepv1.SignalStatus) bool {
+	return !s.GetAvailable() && slices.ContainsFunc(s.GetRungs(), func(r *skepv1.RungStatus) bool { return r.GetState() == "off" })
 }
 
 func onBestRung(s *skepv1.SignalStatus) bool {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Connection, Dns, Exec, Exit, FileOperation, Record as Rec } from '../api/skep/v1/record_pb';
+import type { Connection, Dns, Exec, Exit, FileOperation, HostCall, Record as Rec } from '../api/skep/v1/record_pb';
 import { bytes, count, endpoint, nanos } from './format';
 import { baseName, commandLine } from './text';
 
@@ -21,6 +21,8 @@ export function summary(r: Rec): string {
       return ofDns(r.body.value);
     case 'file':
       return ofFile(r.body.value);
+    case 'host':
+      return ofHost(r.body.value);
     case 'loss':
       return `${count(r.body.value.count)} ${r.body.value.lostKind} records lost: ${r.body.value.place} ${r.body.value.detail}`.trim();
     case 'agent':
@@ -68,6 +70,14 @@ function ofFile(f: FileOperation): string {
   return `${f.operation} ${f.path}${other && ` → ${other}`} ${details}`.trim() + end;
 }
 
+function ofHost(h: HostCall): string {
+  const what = [h.request, h.signalName, h.capability, h.programType, h.namespaces.join(','), h.requested, h.name, h.source].filter(Boolean).join(' ');
+  const target = h.target ? `${h.target.comm || baseName(h.target.exe)} ${h.target.pid}` : h.path || (h.targetPid && `${h.targetPid}`) || '';
+  const ids = h.idsBefore !== h.idsAfter ? `${h.idsBefore} → ${h.idsAfter}` : '';
+  const end = h.errorName ? ` failed: ${h.errorName}` : h.delivery && h.delivery !== 'delivered' ? ` [${h.delivery}]` : '';
+  return [h.call, what, target && `→ ${target}`, h.fstype, h.flags, ids].filter(Boolean).join(' ') + end;
+}
+
 /** Whether a record deserves the eye. */
 export function alarming(r: Rec): boolean {
   switch (r.body.case) {
@@ -75,6 +85,7 @@ export function alarming(r: Rec): boolean {
       return r.body.value.signal !== 0 || r.body.value.code !== 0;
     case 'connection':
     case 'file':
+    case 'host':
       return r.body.value.errorName !== '';
     case 'dns':
       return r.body.value.outcome === 'unanswered' || r.body.value.rcode === 'SERVFAIL';
