@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file skep/v1/record.proto.
  */
 export const file_skep_v1_record: GenFile = /*@__PURE__*/
-  fileDesc("ChRza2VwL3YxL3JlY29yZC5wcm90bxIHc2tlcC52MSKZBAoGUmVjb3JkEg8KB25vZGVfaWQYASABKAkSDwoHYm9vdF9pZBgCIAEoCRIMCgRraW5kGAMgASgJEgsKA3NlcRgEIAEoBBIoCgR0aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdib290X25zGAYgASgEEhEKCW5vZGVfbmFtZRgHIAEoCRIPCgdjbHVzdGVyGAggASgJEhEKCW5hbWVzcGFjZRgJIAEoCRILCgNwb2QYCiABKAkSIQoHcHJvY2VzcxgLIAEoCzIQLnNrZXAudjEuUHJvY2VzcxIdCgRmb3JrGBQgASgLMg0uc2tlcC52MS5Gb3JrSAASHQoEZXhlYxgVIAEoCzINLnNrZXAudjEuRXhlY0gAEh0KBGV4aXQYFiABKAsyDS5za2VwLnYxLkV4aXRIABIbCgNvb20YFyABKAsyDC5za2VwLnYxLk9vbUgAEikKCmNvbm5lY3Rpb24YGCABKAsyEy5za2VwLnYxLkNvbm5lY3Rpb25IABIdCgRsb3NzGBkgASgLMg0uc2tlcC52MS5Mb3NzSAASHwoFYWdlbnQYGiABKAsyDi5za2VwLnYxLkFnZW50SAASGwoDZG5zGBsgASgLMgwuc2tlcC52MS5EbnNIABImCgRmaWxlGBwgASgLMhYuc2tlcC52MS5GaWxlT3BlcmF0aW9uSABCBgoEYm9keSLTAQoHUHJvY2VzcxISCgpwcm9jZXNzX2lkGAEgASgJEg8KB2V4ZWNfaWQYAiABKAkSFgoOcGFyZW50X2V4ZWNfaWQYAyABKAkSCwoDcGlkGAQgASgNEgwKBHBwaWQYBSABKA0SDAoEY29tbRgGIAEoCRILCgNleGUYByABKAkSCwoDdWlkGAggASgNEiUKCWNvbnRhaW5lchgJIAEoCzISLnNrZXAudjEuQ29udGFpbmVyEhMKC3ByZWV4aXN0aW5nGAogASgIEgwKBHVuaXQYCyABKAkivgIKCUNvbnRhaW5lchIKCgJpZBgBIAEoCRIPCgdydW50aW1lGAIgASgJEgwKBG5hbWUYAyABKAkSDQoFaW1hZ2UYBCABKAkSLgoGbGFiZWxzGAUgAygLMh4uc2tlcC52MS5Db250YWluZXIuTGFiZWxzRW50cnkSNQoKcG9kX2xhYmVscxgGIAMoCzIhLnNrZXAudjEuQ29udGFpbmVyLlBvZExhYmVsc0VudHJ5Eg8KB3BvZF91aWQYByABKAkSCwoDcG9kGAggASgJEhEKCW5hbWVzcGFjZRgJIAEoCRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjAKDlBvZExhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiBgoERm9yayLiAwoERXhlYxIMCgRhcmdzGAEgAygJEhYKDmFyZ3NfdHJ1bmNhdGVkGAIgASgIEhAKCGFyZ3NfcmF3GAMgASgMEgsKA2N3ZBgEIAEoCRIbCgRmaWxlGAUgASgLMg0uc2tlcC52MS5GaWxlEg4KBnNjcmlwdBgGIAEoCRIQCghmaWxlbmFtZRgHIAEoCRINCgVtZW1mZBgIIAEoCBIQCgh1bmxpbmtlZBgJIAEoCBIOCgZzZXR1aWQYCiABKAgSDgoGc2V0Z2lkGAsgASgIEhEKCWZpbGVfY2FwcxgMIAEoCBIpCgtjcmVkZW50aWFscxgNIAEoCzIULnNrZXAudjEuQ3JlZGVudGlhbHMSKwoMY2FwYWJpbGl0aWVzGA4gASgLMhUuc2tlcC52MS5DYXBhYmlsaXRpZXMSJwoKbmFtZXNwYWNlcxgPIAEoCzITLnNrZXAudjEuTmFtZXNwYWNlcxIOCgZuc19waWQYECABKA0SGQoRZW50ZXJlZF9jb250YWluZXIYESABKAgSEQoJY2dyb3VwX2lkGBIgASgEEg4KBmNncm91cBgTIAEoCRIPCgdzZXNzaW9uGBQgASgNEgsKA3R0eRgVIAEoCRIVCg1hcmdzX3JlZGFjdGVkGBYgASgNImAKBEZpbGUSDAoEcGF0aBgBIAEoCRIOCgZkZXZpY2UYAiABKAkSDQoFaW5vZGUYAyABKAQSEwoLcGF0aF9zb3VyY2UYBCABKAkSFgoOcGF0aF90cnVuY2F0ZWQYBSABKAgikAEKC0NyZWRlbnRpYWxzEgsKA3VpZBgBIAEoDRILCgNnaWQYAiABKA0SDAoEZXVpZBgDIAEoDRIMCgRlZ2lkGAQgASgNEgwKBHN1aWQYBSABKA0SDAoEc2dpZBgGIAEoDRINCgVmc3VpZBgHIAEoDRINCgVmc2dpZBgIIAEoDRIRCglsb2dpbl91aWQYCSABKA0ibAoMQ2FwYWJpbGl0aWVzEhMKC2luaGVyaXRhYmxlGAEgASgJEhEKCXBlcm1pdHRlZBgCIAEoCRIRCgllZmZlY3RpdmUYAyABKAkSEAoIYm91bmRpbmcYBCABKAkSDwoHYW1iaWVudBgFIAEoCSJ5CgpOYW1lc3BhY2VzEg4KBmNncm91cBgBIAEoDRILCgNpcGMYAiABKA0SCwoDbW50GAMgASgNEgsKA25ldBgEIAEoDRILCgNwaWQYBSABKA0SDAoEdGltZRgGIAEoDRIMCgR1c2VyGAcgASgNEgsKA3V0cxgIIAEoDSKeAQoERXhpdBIMCgRjb2RlGAEgASgNEg4KBnNpZ25hbBgCIAEoDRITCgtzaWduYWxfbmFtZRgDIAEoCRITCgtjb3JlX2R1bXBlZBgEIAEoCBITCgtkdXJhdGlvbl9ucxgFIAEoBBIVCg1tYXhfcnNzX2J5dGVzGAYgASgEEg8KB3VzZXJfbnMYByABKAQSEQoJc3lzdGVtX25zGAggASgEImwKA09vbRIOCgZjZ3JvdXAYASABKAkSEQoJY2dyb3VwX2lkGAIgASgEEhMKC2xpbWl0X2J5dGVzGAMgASgEEhMKC3VzYWdlX2J5dGVzGAQgASgEEhgKEHZpY3RpbV9yc3NfYnl0ZXMYBSABKAQiKQoIRW5kcG9pbnQSDwoHYWRkcmVzcxgBIAEoCRIMCgRwb3J0GAIgASgNImkKBFBlZXISEgoKcHJvY2Vzc19pZBgBIAEoCRIPCgdleGVjX2lkGAIgASgJEgsKA3BpZBgDIAEoDRIMCgRjb21tGAQgASgJEgsKA2V4ZRgFIAEoCRIUCgxjb250YWluZXJfaWQYBiABKAki/wMKCkNvbm5lY3Rpb24SFAoMY29tbXVuaXR5X2lkGAEgASgJEiAKBWxvY2FsGAIgASgLMhEuc2tlcC52MS5FbmRwb2ludBIhCgZyZW1vdGUYAyABKAsyES5za2VwLnYxLkVuZHBvaW50Eg4KBmZhbWlseRgEIAEoCRIRCgl2NF9tYXBwZWQYBSABKAgSEQoJZGlyZWN0aW9uGAYgASgJEg0KBW5ldG5zGAcgASgNEhQKDG93bmVyX3NvdXJjZRgIIAEoCRINCgVlcnJvchgJIAEoDRISCgplcnJvcl9uYW1lGAogASgJEhsKBHBlZXIYCyABKAsyDS5za2VwLnYxLlBlZXISDwoHYmFja2xvZxgMIAEoDRITCgtyZW1vdGVfbmFtZRgNIAEoCRISCgpieXRlc19zZW50GBQgASgEEhYKDmJ5dGVzX3JlY2VpdmVkGBUgASgEEhUKDXNlZ21lbnRzX3NlbnQYFiABKA0SGQoRc2VnbWVudHNfcmVjZWl2ZWQYFyABKA0SDgoGcnR0X3VzGBggASgNEhIKCnJ0dF92YXJfdXMYGSABKA0SEwoLcmV0cmFuc21pdHMYGiABKA0SEwoLZHVyYXRpb25fbnMYGyABKAQSFAoMY2xvc2VfcmVhc29uGBwgASgJEhMKC3ByZWV4aXN0aW5nGB0gASgIIogECgNEbnMSDwoHb3V0Y29tZRgBIAEoCRIMCgRuYW1lGAIgASgJEgwKBHR5cGUYAyABKAkSDQoFY2xhc3MYBCABKAkSDQoFcmNvZGUYBSABKAkSIwoHYW5zd2VycxgGIAMoCzISLnNrZXAudjEuRG5zQW5zd2VyEhcKD2Fuc3dlcnNfb21pdHRlZBgHIAEoDRIRCgl1bmRlY29kZWQYCCABKAkSEgoKbGF0ZW5jeV9ucxgJIAEoBBIhCgZjbGllbnQYCiABKAsyES5za2VwLnYxLkVuZHBvaW50EiEKBnNlcnZlchgLIAEoCzIRLnNrZXAudjEuRW5kcG9pbnQSEAoIcHJvdG9jb2wYDCABKAkSFAoMY29tbXVuaXR5X2lkGA0gASgJEg0KBW5ldG5zGA4gASgNEgoKAmlkGA8gASgNEg4KBm9wY29kZRgQIAEoCRIZChFyZWN1cnNpb25fZGVzaXJlZBgRIAEoCBIbChNyZWN1cnNpb25fYXZhaWxhYmxlGBIgASgIEhUKDWF1dGhvcml0YXRpdmUYEyABKAgSFgoOYXV0aGVudGljX2RhdGEYFCABKAgSEQoJdHJ1bmNhdGVkGBUgASgIEhMKC3F1ZXJ5X2J5dGVzGBYgASgNEhQKDGFuc3dlcl9ieXRlcxgXIAEoDRITCgtyZXRyYW5zbWl0cxgYIAEoDSJCCglEbnNBbnN3ZXISDAoEbmFtZRgBIAEoCRIMCgR0eXBlGAIgASgJEgsKA3R0bBgDIAEoDRIMCgRkYXRhGAQgASgJIpMCCg1GaWxlT3BlcmF0aW9uEhEKCW9wZXJhdGlvbhgBIAEoCRIMCgRwYXRoGAIgASgJEhAKCG5ld19wYXRoGAMgASgJEg4KBnRhcmdldBgEIAEoCRIOCgZkZXZpY2UYBSABKAkSDQoFaW5vZGUYBiABKAQSDAoEdHlwZRgHIAEoCRINCgVmbGFncxgIIAEoCRIMCgRtb2RlGAkgASgJEg0KBW93bmVyGAogASgJEg0KBWVycm9yGAsgASgNEhIKCmVycm9yX25hbWUYDCABKAkSFgoOcmVzdWx0X3Vua25vd24YDSABKAgSEwoLcGF0aF9zb3VyY2UYDiABKAkSFgoOcGF0aF90cnVuY2F0ZWQYDyABKAgibAoETG9zcxIRCglsb3N0X2tpbmQYASABKAkSDQoFY291bnQYAiABKAQSDQoFcGxhY2UYAyABKAkSEQoJZmlyc3Rfc2VxGAQgASgEEhAKCGxhc3Rfc2VxGAUgASgEEg4KBmRldGFpbBgGIAEoCSJWCgVBZ2VudBINCgVldmVudBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEg8KB2RyYWluZWQYAyABKAQSDAoEbG9zdBgEIAEoBBIOCgZkZXRhaWwYBSABKAlCLFoqZ2l0aHViLmNvbS9za2VwLWlvL3NrZXAvYXBpL3NrZXAvdjE7c2tlcHYxYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChRza2VwL3YxL3JlY29yZC5wcm90bxIHc2tlcC52MSK8BAoGUmVjb3JkEg8KB25vZGVfaWQYASABKAkSDwoHYm9vdF9pZBgCIAEoCRIMCgRraW5kGAMgASgJEgsKA3NlcRgEIAEoBBIoCgR0aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdib290X25zGAYgASgEEhEKCW5vZGVfbmFtZRgHIAEoCRIPCgdjbHVzdGVyGAggASgJEhEKCW5hbWVzcGFjZRgJIAEoCRILCgNwb2QYCiABKAkSIQoHcHJvY2VzcxgLIAEoCzIQLnNrZXAudjEuUHJvY2VzcxIdCgRmb3JrGBQgASgLMg0uc2tlcC52MS5Gb3JrSAASHQoEZXhlYxgVIAEoCzINLnNrZXAudjEuRXhlY0gAEh0KBGV4aXQYFiABKAsyDS5za2VwLnYxLkV4aXRIABIbCgNvb20YFyABKAsyDC5za2VwLnYxLk9vbUgAEikKCmNvbm5lY3Rpb24YGCABKAsyEy5za2VwLnYxLkNvbm5lY3Rpb25IABIdCgRsb3NzGBkgASgLMg0uc2tlcC52MS5Mb3NzSAASHwoFYWdlbnQYGiABKAsyDi5za2VwLnYxLkFnZW50SAASGwoDZG5zGBsgASgLMgwuc2tlcC52MS5EbnNIABImCgRmaWxlGBwgASgLMhYuc2tlcC52MS5GaWxlT3BlcmF0aW9uSAASIQoEaG9zdBggIAEoCzIRLnNrZXAudjEuSG9zdENhbGxIAEIGCgRib2R5ItMBCgdQcm9jZXNzEhIKCnByb2Nlc3NfaWQYASABKAkSDwoHZXhlY19pZBgCIAEoCRIWCg5wYXJlbnRfZXhlY19pZBgDIAEoCRILCgNwaWQYBCABKA0SDAoEcHBpZBgFIAEoDRIMCgRjb21tGAYgASgJEgsKA2V4ZRgHIAEoCRILCgN1aWQYCCABKA0SJQoJY29udGFpbmVyGAkgASgLMhIuc2tlcC52MS5Db250YWluZXISEwoLcHJlZXhpc3RpbmcYCiABKAgSDAoEdW5pdBgLIAEoCSK+AgoJQ29udGFpbmVyEgoKAmlkGAEgASgJEg8KB3J1bnRpbWUYAiABKAkSDAoEbmFtZRgDIAEoCRINCgVpbWFnZRgEIAEoCRIuCgZsYWJlbHMYBSADKAsyHi5za2VwLnYxLkNvbnRhaW5lci5MYWJlbHNFbnRyeRI1Cgpwb2RfbGFiZWxzGAYgAygLMiEuc2tlcC52MS5Db250YWluZXIuUG9kTGFiZWxzRW50cnkSDwoHcG9kX3VpZBgHIAEoCRILCgNwb2QYCCABKAkSEQoJbmFtZXNwYWNlGAkgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaMAoOUG9kTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIGCgRGb3JrIuIDCgRFeGVjEgwKBGFyZ3MYASADKAkSFgoOYXJnc190cnVuY2F0ZWQYAiABKAgSEAoIYXJnc19yYXcYAyABKAwSCwoDY3dkGAQgASgJEhsKBGZpbGUYBSABKAsyDS5za2VwLnYxLkZpbGUSDgoGc2NyaXB0GAYgASgJEhAKCGZpbGVuYW1lGAcgASgJEg0KBW1lbWZkGAggASgIEhAKCHVubGlua2VkGAkgASgIEg4KBnNldHVpZBgKIAEoCBIOCgZzZXRnaWQYCyABKAgSEQoJZmlsZV9jYXBzGAwgASgIEikKC2NyZWRlbnRpYWxzGA0gASgLMhQuc2tlcC52MS5DcmVkZW50aWFscxIrCgxjYXBhYmlsaXRpZXMYDiABKAsyFS5za2VwLnYxLkNhcGFiaWxpdGllcxInCgpuYW1lc3BhY2VzGA8gASgLMhMuc2tlcC52MS5OYW1lc3BhY2VzEg4KBm5zX3BpZBgQIAEoDRIZChFlbnRlcmVkX2NvbnRhaW5lchgRIAEoCBIRCgljZ3JvdXBfaWQYEiABKAQSDgoGY2dyb3VwGBMgASgJEg8KB3Nlc3Npb24YFCABKA0SCwoDdHR5GBUgASgJEhUKDWFyZ3NfcmVkYWN0ZWQYFiABKA0iYAoERmlsZRIMCgRwYXRoGAEgASgJEg4KBmRldmljZRgCIAEoCRINCgVpbm9kZRgDIAEoBBITCgtwYXRoX3NvdXJjZRgEIAEoCRIWCg5wYXRoX3RydW5jYXRlZBgFIAEoCCKQAQoLQ3JlZGVudGlhbHMSCwoDdWlkGAEgASgNEgsKA2dpZBgCIAEoDRIMCgRldWlkGAMgASgNEgwKBGVnaWQYBCABKA0SDAoEc3VpZBgFIAEoDRIMCgRzZ2lkGAYgASgNEg0KBWZzdWlkGAcgASgNEg0KBWZzZ2lkGAggASgNEhEKCWxvZ2luX3VpZBgJIAEoDSJsCgxDYXBhYmlsaXRpZXMSEwoLaW5oZXJpdGFibGUYASABKAkSEQoJcGVybWl0dGVkGAIgASgJEhEKCWVmZmVjdGl2ZRgDIAEoCRIQCghib3VuZGluZxgEIAEoCRIPCgdhbWJpZW50GAUgASgJInkKCk5hbWVzcGFjZXMSDgoGY2dyb3VwGAEgASgNEgsKA2lwYxgCIAEoDRILCgNtbnQYAyABKA0SCwoDbmV0GAQgASgNEgsKA3BpZBgFIAEoDRIMCgR0aW1lGAYgASgNEgwKBHVzZXIYByABKA0SCwoDdXRzGAggASgNIp4BCgRFeGl0EgwKBGNvZGUYASABKA0SDgoGc2lnbmFsGAIgASgNEhMKC3NpZ25hbF9uYW1lGAMgASgJEhMKC2NvcmVfZHVtcGVkGAQgASgIEhMKC2R1cmF0aW9uX25zGAUgASgEEhUKDW1heF9yc3NfYnl0ZXMYBiABKAQSDwoHdXNlcl9ucxgHIAEoBBIRCglzeXN0ZW1fbnMYCCABKAQibAoDT29tEg4KBmNncm91cBgBIAEoCRIRCgljZ3JvdXBfaWQYAiABKAQSEwoLbGltaXRfYnl0ZXMYAyABKAQSEwoLdXNhZ2VfYnl0ZXMYBCABKAQSGAoQdmljdGltX3Jzc19ieXRlcxgFIAEoBCIpCghFbmRwb2ludBIPCgdhZGRyZXNzGAEgASgJEgwKBHBvcnQYAiABKA0iaQoEUGVlchISCgpwcm9jZXNzX2lkGAEgASgJEg8KB2V4ZWNfaWQYAiABKAkSCwoDcGlkGAMgASgNEgwKBGNvbW0YBCABKAkSCwoDZXhlGAUgASgJEhQKDGNvbnRhaW5lcl9pZBgGIAEoCSL/AwoKQ29ubmVjdGlvbhIUCgxjb21tdW5pdHlfaWQYASABKAkSIAoFbG9jYWwYAiABKAsyES5za2VwLnYxLkVuZHBvaW50EiEKBnJlbW90ZRgDIAEoCzIRLnNrZXAudjEuRW5kcG9pbnQSDgoGZmFtaWx5GAQgASgJEhEKCXY0X21hcHBlZBgFIAEoCBIRCglkaXJlY3Rpb24YBiABKAkSDQoFbmV0bnMYByABKA0SFAoMb3duZXJfc291cmNlGAggASgJEg0KBWVycm9yGAkgASgNEhIKCmVycm9yX25hbWUYCiABKAkSGwoEcGVlchgLIAEoCzINLnNrZXAudjEuUGVlchIPCgdiYWNrbG9nGAwgASgNEhMKC3JlbW90ZV9uYW1lGA0gASgJEhIKCmJ5dGVzX3NlbnQYFCABKAQSFgoOYnl0ZXNfcmVjZWl2ZWQYFSABKAQSFQoNc2VnbWVudHNfc2VudBgWIAEoDRIZChFzZWdtZW50c19yZWNlaXZlZBgXIAEoDRIOCgZydHRfdXMYGCABKA0SEgoKcnR0X3Zhcl91cxgZIAEoDRITCgtyZXRyYW5zbWl0cxgaIAEoDRITCgtkdXJhdGlvbl9ucxgbIAEoBBIUCgxjbG9zZV9yZWFzb24YHCABKAkSEwoLcHJlZXhpc3RpbmcYHSABKAgiiAQKA0RucxIPCgdvdXRjb21lGAEgASgJEgwKBG5hbWUYAiABKAkSDAoEdHlwZRgDIAEoCRINCgVjbGFzcxgEIAEoCRINCgVyY29kZRgFIAEoCRIjCgdhbnN3ZXJzGAYgAygLMhIuc2tlcC52MS5EbnNBbnN3ZXISFwoPYW5zd2Vyc19vbWl0dGVkGAcgASgNEhEKCXVuZGVjb2RlZBgIIAEoCRISCgpsYXRlbmN5X25zGAkgASgEEiEKBmNsaWVudBgKIAEoCzIRLnNrZXAudjEuRW5kcG9pbnQSIQoGc2VydmVyGAsgASgLMhEuc2tlcC52MS5FbmRwb2ludBIQCghwcm90b2NvbBgMIAEoCRIUCgxjb21tdW5pdHlfaWQYDSABKAkSDQoFbmV0bnMYDiABKA0SCgoCaWQYDyABKA0SDgoGb3Bjb2RlGBAgASgJEhkKEXJlY3Vyc2lvbl9kZXNpcmVkGBEgASgIEhsKE3JlY3Vyc2lvbl9hdmFpbGFibGUYEiABKAgSFQoNYXV0aG9yaXRhdGl2ZRgTIAEoCBIWCg5hdXRoZW50aWNfZGF0YRgUIAEoCBIRCgl0cnVuY2F0ZWQYFSABKAgSEwoLcXVlcnlfYnl0ZXMYFiABKA0SFAoMYW5zd2VyX2J5dGVzGBcgASgNEhMKC3JldHJhbnNtaXRzGBggASgNIkIKCURuc0Fuc3dlchIMCgRuYW1lGAEgASgJEgwKBHR5cGUYAiABKAkSCwoDdHRsGAMgASgNEgwKBGRhdGEYBCABKAkikwIKDUZpbGVPcGVyYXRpb24SEQoJb3BlcmF0aW9uGAEgASgJEgwKBHBhdGgYAiABKAkSEAoIbmV3X3BhdGgYAyABKAkSDgoGdGFyZ2V0GAQgASgJEg4KBmRldmljZRgFIAEoCRINCgVpbm9kZRgGIAEoBBIMCgR0eXBlGAcgASgJEg0KBWZsYWdzGAggASgJEgwKBG1vZGUYCSABKAkSDQoFb3duZXIYCiABKAkSDQoFZXJyb3IYCyABKA0SEgoKZXJyb3JfbmFtZRgMIAEoCRIWCg5yZXN1bHRfdW5rbm93bhgNIAEoCBITCgtwYXRoX3NvdXJjZRgOIAEoCRIWCg5wYXRoX3RydW5jYXRlZBgPIAEoCCJsCgRMb3NzEhEKCWxvc3Rfa2luZBgBIAEoCRINCgVjb3VudBgCIAEoBBINCgVwbGFjZRgDIAEoCRIRCglmaXJzdF9zZXEYBCABKAQSEAoIbGFzdF9zZXEYBSABKAQSDgoGZGV0YWlsGAYgASgJIlYKBUFnZW50Eg0KBWV2ZW50GAEgASgJEg8KB3ZlcnNpb24YAiABKAkSDwoHZHJhaW5lZBgDIAEoBBIMCgRsb3N0GAQgASgEEg4KBmRldGFpbBgFIAEoCSLXAwoISG9zdENhbGwSDAoEY2FsbBgBIAEoCRINCgVlcnJvchgCIAEoDRISCgplcnJvcl9uYW1lGAMgASgJEh0KBnRhcmdldBgEIAEoCzINLnNrZXAudjEuUGVlchISCgp0YXJnZXRfcGlkGAUgASgNEhkKEXRhcmdldF9waWRfbmVzdGVkGAYgASgIEg8KB3JlcXVlc3QYByABKAkSDgoGc2lnbmFsGAggASgNEhMKC3NpZ25hbF9uYW1lGAkgASgJEhAKCGRlbGl2ZXJ5GAogASgJEg4KBnNvdXJjZRgLIAEoCRIMCgRwYXRoGAwgASgJEg4KBmZzdHlwZRgNIAEoCRINCgVmbGFncxgOIAEoCRISCgpuYW1lc3BhY2VzGA8gAygJEhcKD25hbWVzcGFjZV9pbm9kZRgQIAEoDRIMCgRuYW1lGBEgASgJEhQKDHByb2dyYW1fdHlwZRgSIAEoCRIRCglyZXF1ZXN0ZWQYEyABKAkSEgoKaWRzX2JlZm9yZRgUIAEoCRIRCglpZHNfYWZ0ZXIYFSABKAkSEgoKY2FwYWJpbGl0eRgWIAEoCRIWCg51c2VyX25hbWVzcGFjZRgXIAEoDRIQCgh0ZXh0X2N1dBgYIAEoCEIsWipnaXRodWIuY29tL3NrZXAtaW8vc2tlcC9hcGkvc2tlcC92MTtza2VwdjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * Record is one thing that happened on one node.
@@ -41,7 +41,7 @@ export type Record = Message<"skep.v1.Record"> & {
   bootId: string;
 
   /**
-   * What happened: fork, exec, exit, oom, connect, accept, close, listen, dns, loss, agent, file.
+   * What happened: fork, exec, exit, oom, connect, accept, close, listen, dns, loss, agent, file, host.
    *
    * @generated from field: string kind = 3;
    */
@@ -160,6 +160,12 @@ export type Record = Message<"skep.v1.Record"> & {
      */
     value: FileOperation;
     case: "file";
+  } | {
+    /**
+     * @generated from field: skep.v1.HostCall host = 32;
+     */
+    value: HostCall;
+    case: "host";
   } | { case: undefined; value?: undefined };
 };
 
@@ -1445,4 +1451,175 @@ export type Agent = Message<"skep.v1.Agent"> & {
  */
 export const AgentSchema: GenMessage<Agent> = /*@__PURE__*/
   messageDesc(file_skep_v1_record, 18);
+
+/**
+ * HostCall is a call of a process that changes the host or another process, and how it ended.
+ *
+ * @generated from message skep.v1.HostCall
+ */
+export type HostCall = Message<"skep.v1.HostCall"> & {
+  /**
+   * ptrace; mount, umount, move_mount, pivot_root; setns, unshare; module_load, module_unload; bpf_load;
+   * setuid, setreuid, setresuid, setfsuid, setgid, setregid, setresgid, setfsgid; kill; memfd_create;
+   * capability.
+   *
+   * @generated from field: string call = 1;
+   */
+  call: string;
+
+  /**
+   * errno and its name such as EPERM; success has neither.
+   *
+   * @generated from field: uint32 error = 2;
+   */
+  error: number;
+
+  /**
+   * @generated from field: string error_name = 3;
+   */
+  errorName: string;
+
+  /**
+   * Ptrace: who is traced; of a PTRACE_TRACEME who traces. Kill: who gets the signal. Empty
+   * where it is not known.
+   *
+   * @generated from field: skep.v1.Peer target = 4;
+   */
+  target?: Peer | undefined;
+
+  /**
+   * Ptrace: the process or thread id as the caller gave it, and whether that is one of a pid
+   * namespace of its own.
+   *
+   * @generated from field: uint32 target_pid = 5;
+   */
+  targetPid: number;
+
+  /**
+   * @generated from field: bool target_pid_nested = 6;
+   */
+  targetPidNested: boolean;
+
+  /**
+   * Ptrace: PTRACE_TRACEME, PTRACE_ATTACH, PTRACE_SEIZE.
+   *
+   * @generated from field: string request = 7;
+   */
+  request: string;
+
+  /**
+   * Kill: number and name, such as SIGKILL, and what became of it: delivered, ignored, pending (one
+   * of its kind was already), overflow (not sent) or refused.
+   *
+   * @generated from field: uint32 signal = 8;
+   */
+  signal: number;
+
+  /**
+   * @generated from field: string signal_name = 9;
+   */
+  signalName: string;
+
+  /**
+   * @generated from field: string delivery = 10;
+   */
+  delivery: string;
+
+  /**
+   * Of a mount, as the process wrote it: what, where, filesystem type. Of a move_mount from and to;
+   * of a pivot_root the old root's new place and the new root.
+   *
+   * @generated from field: string source = 11;
+   */
+  source: string;
+
+  /**
+   * @generated from field: string path = 12;
+   */
+  path: string;
+
+  /**
+   * @generated from field: string fstype = 13;
+   */
+  fstype: string;
+
+  /**
+   * Of a mount, umount, move_mount and memfd_create, such as MS_BIND|MS_REC.
+   *
+   * @generated from field: string flags = 14;
+   */
+  flags: string;
+
+  /**
+   * Setns and unshare: mnt, net, pid, user, uts, ipc, cgroup, time; and setns: the inode number of the
+   * namespace, where one was given.
+   *
+   * @generated from field: repeated string namespaces = 15;
+   */
+  namespaces: string[];
+
+  /**
+   * @generated from field: uint32 namespace_inode = 16;
+   */
+  namespaceInode: number;
+
+  /**
+   * Of a module, a BPF program, a memfd. Of a module that was not loaded, its file.
+   *
+   * @generated from field: string name = 17;
+   */
+  name: string;
+
+  /**
+   * Of a BPF program, such as kprobe or cgroup_skb.
+   *
+   * @generated from field: string program_type = 18;
+   */
+  programType: string;
+
+  /**
+   * Setuid and its like: ids in the order of the call, separated by colons, as they were asked for (one
+   * that stays is empty); and real:effective:saved:filesystem ids before and after. Empty
+   * where they are not known.
+   *
+   * @generated from field: string requested = 19;
+   */
+  requested: string;
+
+  /**
+   * @generated from field: string ids_before = 20;
+   */
+  idsBefore: string;
+
+  /**
+   * @generated from field: string ids_after = 21;
+   */
+  idsAfter: string;
+
+  /**
+   * Capability: such as CAP_NET_ADMIN, and the inode number of the user namespace over which.
+   *
+   * @generated from field: string capability = 22;
+   */
+  capability: string;
+
+  /**
+   * @generated from field: uint32 user_namespace = 23;
+   */
+  userNamespace: number;
+
+  /**
+   * A text was longer than the 1,023 bytes that are recorded, or could not be read.
+   *
+   * @generated from field: bool text_cut = 24;
+   */
+  textCut: boolean;
+};
+
+/**
+ * Describes the message skep.v1.HostCall.
+ * Use `create(HostCallSchema)` to create a new message.
+ */
+export const HostCallSchema: GenMessage<HostCall> = /*@__PURE__*/
+  messageDesc(file_skep_v1_record, 19);
 
