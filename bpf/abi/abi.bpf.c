@@ -5,6 +5,7 @@
  */
 #include "../dns/record.h"
 #include "../files/record.h"
+#include "../host/record.h"
 #include "../process/record.h"
 #include "../tcp/record.h"
 #include "../udp/record.h"
@@ -55,3 +56,8 @@ EXPORT(struct, udp_flow);
 EXPORT(struct, udp_closed);
 EXPORT(enum, unix_flag);
 EXPORT(struct, unix_record);
+EXPORT(enum, host_call);
+EXPORT(enum, host_system_call);
+EXPORT(enum, host_flag);
+EXPORT(struct, host_ids);
+EXPORT(struct, host_head);

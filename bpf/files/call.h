@@ -2,12 +2,11 @@
 /* System calls: their arguments and, at their end, what these name. */
 #pragma once
 
+#include "registers.h"
 #include "text.h"
 
 /* By number, on this architecture. */
 const volatile struct file_call cfg_calls[FILE_CALLS];
-
-const volatile bool cfg_arm64 = false;
 
 /* A hook inside each operation notes what is watched: what succeeds without a note is not. */
 const volatile bool cfg_exact = false;
@@ -48,40 +47,9 @@ struct {
 	__type(value, struct file_prefix);
 } file_prefix_key SEC(".maps");
 
-#define TS_COMPAT 2 /* arch/x86/include/asm/thread_info.h */
-
-/* 32-bit system calls have other numbers. */
 static __always_inline bool compat_call(struct task_struct *task)
 {
-	return !cfg_arm64 && PEEK(task, thread_info.status) & TS_COMPAT;
-}
-
-static __always_inline __u32 call_number(struct pt_regs *regs)
-{
-	if (cfg_arm64)
-		return ((struct pt_regs___arm64 *)regs)->syscallno;
-	return ((struct pt_regs___x86 *)regs)->orig_ax;
-}
-
-/* Argument n, counted from 1. Registers keep them through the call, but arm64's first. */
-static __always_inline __u64 argument(struct pt_regs *regs, __u8 n)
-{
-	struct pt_regs___x86 *x86 = (void *)regs;
-	struct pt_regs___arm64 *arm64 = (void *)regs;
-
-	switch (n) {
-	case 1:
-		return cfg_arm64 ? arm64->orig_x0 : x86->di;
-	case 2:
-		return cfg_arm64 ? arm64->regs[1] : x86->si;
-	case 3:
-		return cfg_arm64 ? arm64->regs[2] : x86->dx;
-	case 4:
-		return cfg_arm64 ? arm64->regs[3] : x86->r10;
-	case 5:
-		return cfg_arm64 ? arm64->regs[4] : x86->r8;
-	}
-	return 0;
+	return is_compat(PEEK(task, thread_info.status));
 }
 
 #define O_ACCMODE 3

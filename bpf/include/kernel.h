@@ -64,8 +64,14 @@ struct cred {
 	struct user_namespace *user_ns;
 } CO_RE;
 
+struct proc_ns_operations {
+	int type; /* before 6.18 */
+} CO_RE;
+
 struct ns_common {
 	unsigned int inum;
+	const struct proc_ns_operations *ops;
+	__u32 ns_type; /* since 6.18 */
 } CO_RE;
 
 struct uts_namespace { struct ns_common ns; } CO_RE;
@@ -148,6 +154,7 @@ struct inode {
 	unsigned long i_ino;
 	unsigned int i_nlink;
 	struct super_block *i_sb;
+	void *i_private;
 } CO_RE;
 
 struct dentry {
@@ -204,7 +211,7 @@ struct pt_regs {
 } CO_RE;
 
 struct pt_regs___x86 {
-	unsigned long di, si, dx, cx, r10, r8, orig_ax;
+	unsigned long di, si, dx, cx, r10, r8, ax, orig_ax;
 } CO_RE;
 
 struct pt_regs___arm64 {
@@ -283,12 +290,21 @@ struct task_struct {
 	struct css_set *cgroups;
 	struct pid *thread_pid;
 	struct list_head thread_node;
+	struct list_head ptraced, ptrace_entry;
 	__u64 start_boottime;
 	__u64 utime, stime;
 	struct sched_entity se;
 	kuid_t loginuid;
 	__u64 self_exec_id;
 	char comm[16];
+} CO_RE;
+
+struct kernel_siginfo {
+	int si_code;
+} CO_RE;
+
+struct module {
+	char name[56];
 } CO_RE;
 
 struct linux_binprm {

@@ -86,6 +86,7 @@ const (
 	EventCgroupMkdir  EventType = 5
 	EventCgroupRmdir  EventType = 6
 	EventCgroupAttach EventType = 7
+	EventHost         EventType = 8
 	EventConnect      EventType = 16
 	EventAccept       EventType = 17
 	EventClose        EventType = 18
@@ -250,6 +251,95 @@ type ForkRecord struct {
 	Process Process
 	Comm    [16]byte
 }
+
+type HostCall uint32
+
+const (
+	HostNone         HostCall = 0
+	HostMount        HostCall = 1
+	HostUmount       HostCall = 2
+	HostMoveMount    HostCall = 3
+	HostPivotRoot    HostCall = 4
+	HostModuleLoad   HostCall = 5
+	HostModuleUnload HostCall = 6
+	HostBpfLoad      HostCall = 7
+	HostMemfdCreate  HostCall = 8
+	HostSetuid       HostCall = 9
+	HostSetreuid     HostCall = 10
+	HostSetresuid    HostCall = 11
+	HostSetfsuid     HostCall = 12
+	HostSetgid       HostCall = 13
+	HostSetregid     HostCall = 14
+	HostSetresgid    HostCall = 15
+	HostSetfsgid     HostCall = 16
+	HostPtrace       HostCall = 17
+	HostSetns        HostCall = 18
+	HostUnshare      HostCall = 19
+	HostKill         HostCall = 20
+	HostCapability   HostCall = 21
+	HostCalls        HostCall = 22
+)
+
+type HostFlag uint32
+
+const (
+	HostHasResult HostFlag = 1
+	HostHasBefore HostFlag = 2
+	HostCut       HostFlag = 4
+	HostNested    HostFlag = 8
+	HostRequested HostFlag = 16
+)
+
+type HostHead struct {
+	_         structs.HostLayout
+	Header    EventHeader
+	Owner     ExecID
+	Target    ExecID
+	Result    int64
+	Arguments [4]uint64
+	Before    HostIds
+	After     HostIds
+	Call      uint16
+	Flags     uint16
+	Length    [3]uint16
+	End       uint16
+	Pad       uint32
+}
+
+type HostIds struct {
+	_          structs.HostLayout
+	Real       uint32
+	Effective  uint32
+	Saved      uint32
+	Filesystem uint32
+}
+
+type HostSystemCall uint32
+
+const (
+	CallNone         HostSystemCall = 0
+	CallPtrace       HostSystemCall = 1
+	CallMount        HostSystemCall = 2
+	CallUmount       HostSystemCall = 3
+	CallMoveMount    HostSystemCall = 4
+	CallPivotRoot    HostSystemCall = 5
+	CallSetns        HostSystemCall = 6
+	CallUnshare      HostSystemCall = 7
+	CallInitModule   HostSystemCall = 8
+	CallFinitModule  HostSystemCall = 9
+	CallDeleteModule HostSystemCall = 10
+	CallBpf          HostSystemCall = 11
+	CallSetuid       HostSystemCall = 12
+	CallSetreuid     HostSystemCall = 13
+	CallSetresuid    HostSystemCall = 14
+	CallSetfsuid     HostSystemCall = 15
+	CallSetgid       HostSystemCall = 16
+	CallSetregid     HostSystemCall = 17
+	CallSetresgid    HostSystemCall = 18
+	CallSetfsgid     HostSystemCall = 19
+	CallMemfdCreate  HostSystemCall = 20
+	Calls            HostSystemCall = 21
+)
 
 type LossPlace uint32
 

@@ -28,6 +28,7 @@ import (
 	"github.com/skep-io/skep/internal/redact"
 	"github.com/skep-io/skep/internal/sensor/dns"
 	"github.com/skep-io/skep/internal/sensor/files"
+	"github.com/skep-io/skep/internal/sensor/host"
 	"github.com/skep-io/skep/internal/sensor/process"
 	"github.com/skep-io/skep/internal/sensor/tcp"
 	"github.com/skep-io/skep/internal/sensor/udp"
@@ -77,8 +78,9 @@ type Agent struct {
 	containers *container.Table
 	kernel     *kern.Kernel
 	reader     *kern.Reader
-	signals    signals // but those of the file sensor
+	signals    signals // but those of the file and host sensors, which come and go
 	files      *fileWatch
+	host       *hostWatch
 	attachedNS uint64 // boot time at which all programs were attached
 	places     *placer
 	secrets    *redact.Redactor
@@ -206,12 +208,14 @@ func (a *Agent) sensors() []kern.Sensor {
 	if a.options.Config.Sensors.Unix.Enabled {
 		sensors = append(sensors, unix.Sensor())
 	}
+	// Whole: a change of what is wanted of it does not make another kernel side.
+	sensors = append(sensors, host.Sensor())
 	return sensors
 }
 
 func (a *Agent) attach() error {
 	for _, s := range a.sensors() {
-		if s.Name == files.Sensor().Name {
+		if s.Name == files.Sensor().Name || s.Name == host.Sensor().Name {
 			continue
 		}
 		signals, err := a.kernel.Attach(s)
@@ -222,6 +226,10 @@ func (a *Agent) attach() error {
 	}
 	a.files = newFileWatch(a.kernel, a.logger)
 	if err := a.files.set(a.options.Config.Sensors.Files.Paths); err != nil {
+		return err
+	}
+	a.host = newHostWatch(a.kernel, a.logger)
+	if err := a.host.set(a.options.Config.Sensors.Host.Calls); err != nil {
 		return err
 	}
 	a.attachedNS = bootNS()

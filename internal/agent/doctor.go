@@ -15,6 +15,7 @@ import (
 	"github.com/skep-io/skep/internal/config"
 	"github.com/skep-io/skep/internal/identity/cgroup"
 	"github.com/skep-io/skep/internal/kern"
+	"github.com/skep-io/skep/internal/sensor/host"
 )
 
 // Doctor probes this host without an agent: it attaches every sensor privately and
@@ -46,13 +47,18 @@ func probeSignals(cfg config.Config, force map[string]string, logger *slog.Logge
 	}
 	defer a.kernel.Close()
 	for _, s := range a.sensors() {
+		if s.Name == host.Sensor().Name {
+			continue
+		}
 		signals, err := a.kernel.Attach(s)
 		a.signals.set(s.Name, signals)
 		if err != nil {
 			return a.signals.all(), err
 		}
 	}
-	return a.signals.all(), nil
+	a.host = newHostWatch(a.kernel, logger)
+	err := a.host.set(cfg.Sensors.Host.Calls)
+	return append(a.signals.all(), a.host.ladders()...), err
 }
 
 // doctor reports on the host and on the ladders as they were climbed.

@@ -193,6 +193,8 @@ func (w *fileWatch) ladder() []kern.Signal {
 	return w.signals
 }
 
-func (a *Agent) allSignals() []kern.Signal { return append(a.signals.all(), a.files.ladder()...) }
+func (a *Agent) allSignals() []kern.Signal {
+	return slices.Concat(a.signals.all(), a.files.ladder(), a.host.ladders())
+}
 
 func (a *Agent) applyFiles(now *config.Config) error { return a.files.set(now.Sensors.Files.Paths) }

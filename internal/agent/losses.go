@@ -17,6 +17,7 @@ var kinds = map[abi.EventType]event.Kind{
 	abi.EventConnect: event.Connect, abi.EventAccept: event.Accept, abi.EventClose: event.Close, abi.EventListen: event.Listen,
 	abi.EventDNS: event.Dns, abi.EventFile: event.File,
 	abi.EventUdp: event.Udp, abi.EventUnix: event.Unix,
+	abi.EventHost: event.Host,
 }
 
 // types is kinds the other way round; EventNone for a kind that is not on the rings.
@@ -71,7 +72,7 @@ func (s *sink) reportLosses() (gone, lifecycle uint64) {
 			}
 			gone += n
 			switch t := abi.EventType(typ); {
-			case t < abi.EventConnect:
+			case t <= abi.EventCgroupAttach:
 				lifecycle += n
 			// A socket that was not tracked is in no table that would have to be set right.
 			case place == int(abi.LossRingFull) && (t == abi.EventClose || t == abi.EventUnlisten):

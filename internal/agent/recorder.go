@@ -24,7 +24,7 @@ const (
 	wordRestart  = 192 // per record type: lost with kernel sides before this one
 	wordLosses   = 256 // per place and record type: losses that have been reported
 	wordMissed   = 384 // per program, in the order of kern.Kernel.Stats: runs reported as missed
-	wordPrograms = 448 // and the kernel's id of the program that they are of
+	wordPrograms = 512 // and the kernel's id of the program that they are of
 	endMissed    = wordPrograms
 )
 

@@ -22,7 +22,7 @@ type part struct {
 }
 
 // parts that read no events: nothing here touches what is attached or its reader, but the
-// file sensor, which comes and goes with its paths.
+// file and host sensors, which come and go with what is wanted of them.
 var parts = []part{
 	{"redact", func(to, from *config.Config) { to.Redact = from.Redact }, (*Agent).applyRedact},
 	{"log.level", func(to, from *config.Config) { to.Log.Level = from.Log.Level }, (*Agent).applyLogLevel},
@@ -30,6 +30,7 @@ var parts = []part{
 	{"ship", func(to, from *config.Config) { to.Ship = from.Ship }, (*Agent).applyShip},
 	{"sensors.files", func(to, from *config.Config) { to.Sensors.Files = from.Sensors.Files }, (*Agent).applyFiles},
 	{"limits", func(to, from *config.Config) { to.Limits = from.Limits }, (*Agent).applyLimits},
+	{"sensors.host", func(to, from *config.Config) { to.Sensors.Host = from.Sensors.Host }, (*Agent).applyHost},
 	{"history", func(to, from *config.Config) { to.History = from.History }, (*Agent).applyHistory},
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/skep-io/skep/internal/kern"
 	"github.com/skep-io/skep/internal/sensor/dns"
 	"github.com/skep-io/skep/internal/sensor/files"
+	"github.com/skep-io/skep/internal/sensor/host"
 	"github.com/skep-io/skep/internal/sensor/tcp"
 	"github.com/skep-io/skep/internal/sensor/udp"
 	"github.com/skep-io/skep/internal/sensor/unix"
@@ -41,6 +42,8 @@ type sheddable struct {
 var shedOrder = []sheddable{
 	{sensor: files.Sensor(), kinds: []event.Kind{event.File},
 		detach: func(a *Agent, why string) { a.files.pause(why) }, attach: func(a *Agent) error { return a.files.resume() }},
+	{sensor: host.Sensor(), kinds: []event.Kind{event.Host},
+		detach: func(a *Agent, why string) { a.host.pause(why) }, attach: func(a *Agent) error { return a.host.resume() }},
 	{sensor: dns.Sensor(), kinds: []event.Kind{event.Dns}, gone: (*Agent).dnsGone},
 	{sensor: unix.Sensor(), kinds: []event.Kind{event.Unix}},
 	// What it has counted is told as if it were idle from now.
@@ -68,8 +71,11 @@ func (s *sheddable) kindNames() []string {
 
 // ladder is the sensor's, as it was climbed.
 func (a *Agent) ladder(s *sheddable) []kern.Signal {
-	if s.sensor.Name == files.Sensor().Name {
+	switch s.sensor.Name {
+	case files.Sensor().Name:
 		return a.files.ladder()
+	case host.Sensor().Name:
+		return a.host.ladders()
 	}
 	return a.signals.of(s.sensor.Name)
 }

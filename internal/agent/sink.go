@@ -22,6 +22,7 @@ import (
 	"github.com/skep-io/skep/internal/redact"
 	"github.com/skep-io/skep/internal/sensor/dns"
 	"github.com/skep-io/skep/internal/sensor/files"
+	"github.com/skep-io/skep/internal/sensor/host"
 	"github.com/skep-io/skep/internal/sensor/process"
 	"github.com/skep-io/skep/internal/sensor/tcp"
 	"github.com/skep-io/skep/internal/sensor/udp"
@@ -157,6 +158,8 @@ func (s *sink) record(raw []byte) error {
 		return s.udp(raw)
 	case abi.EventUnix:
 		return s.unix(raw)
+	case abi.EventHost:
+		return s.host(raw)
 	default:
 		return fmt.Errorf("decode record: unknown type %d", typ)
 	}
@@ -302,6 +305,20 @@ func (s *sink) unix(raw []byte) error {
 	body := unix.Body(&r, s.processes.Process)
 	p := s.processes.Process(r.Owner)
 	s.recorder.publish(event.Unix, r.Header.BootNS, p, &skepv1.Record{Body: &skepv1.Record_Unix{Unix: body}})
+	return nil
+}
+
+func (s *sink) host(raw []byte) error {
+	e, err := host.Decode(raw)
+	if err != nil {
+		return err
+	}
+	body := e.Body()
+	if e.Target.Tgid != 0 {
+		body.Target = peerOf(s.processes.Process(e.Target))
+	}
+	p := s.processes.Process(e.Owner)
+	s.recorder.publish(event.Host, e.Header.BootNS, p, &skepv1.Record{Body: &skepv1.Record_Host{Host: body}})
 	return nil
 }
 

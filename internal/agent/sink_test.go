@@ -24,7 +24,7 @@ import (
 )
 
 // words is a state without a kernel.
-type words [512]uint64
+type words [1024]uint64
 
 func (w *words) Get(i int) uint64    { return w[i] }
 func (w *words) Set(i int, n uint64) { w[i] = n }

@@ -122,7 +122,7 @@ func kindColour(kind string) colour {
 		return magenta
 	case "dns":
 		return bold
-	case "file":
+	case "file", "host":
 		return yellow
 	case "oom", "loss":
 		return loud

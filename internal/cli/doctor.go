@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -158,6 +159,8 @@ func (v *sheet) signal(s *skepv1.SignalStatus) {
 	switch {
 	case isShed(s):
 		mark, rung = v.screen.paint(loud, "shed"), s.GetRungs()[0].GetReason()
+	case switchedOff(s):
+		mark, rung = v.screen.paint(dim, "off "), "not wanted"
 	case !s.GetAvailable():
 		mark, rung = v.screen.paint(loud, "none"), "no rung works here"
 	case len(s.GetLimits()) > 0 && !onBestRung(s):
@@ -178,6 +181,11 @@ func (v *sheet) signal(s *skepv1.SignalStatus) {
 // isShed tells of a signal whose sensor the agent has detached to keep its budget.
 func isShed(s *skepv1.SignalStatus) bool {
 	return !s.GetAvailable() && len(s.GetRungs()) > 0 && s.GetRungs()[0].GetState() == "shed"
+}
+
+// switchedOff tells of a signal that may be had here, and is not wanted.
+func switchedOff(s *skepv1.SignalStatus) bool {
+	return !s.GetAvailable() && slices.ContainsFunc(s.GetRungs(), func(r *skepv1.RungStatus) bool { return r.GetState() == "off" })
 }
 
 func onBestRung(s *skepv1.SignalStatus) bool {

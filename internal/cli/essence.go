@@ -44,6 +44,8 @@ func (e essence) record(dst []byte, r *skepv1.Record) []byte {
 		return e.file(dst, b.File)
 	case *skepv1.Record_Unix:
 		return e.unix(dst, b.Unix)
+	case *skepv1.Record_Host:
+		return e.host(dst, b.Host)
 	case *skepv1.Record_Loss:
 		return e.loss(dst, b.Loss)
 	case *skepv1.Record_Agent:

@@ -246,6 +246,8 @@ func sampleRecords() []*skepv1.Record {
 			r.Body = &skepv1.Record_Dns{Dns: b}
 		case *skepv1.FileOperation:
 			r.Body = &skepv1.Record_File{File: b}
+		case *skepv1.HostCall:
+			r.Body = &skepv1.Record_Host{Host: b}
 		case *skepv1.Loss:
 			r.Body = &skepv1.Record_Loss{Loss: b}
 		case *skepv1.Agent:
@@ -280,6 +282,12 @@ func sampleRecords() []*skepv1.Record {
 		with(record("file", curl), &skepv1.FileOperation{Operation: "rename", Path: "/etc/" + hostile, NewPath: "/etc/hosts", Flags: "RENAME_NOREPLACE"}),
 		with(record("file", web), &skepv1.FileOperation{Operation: "open", Path: "d/shadow", PathTruncated: true, Flags: "O_WRONLY|O_CREAT", Mode: "0644", Error: 13, ErrorName: "EACCES"}),
 		with(record("file", web), &skepv1.FileOperation{Operation: "symlink", Path: "/etc/s", Target: "../x", ResultUnknown: true}),
+		with(record("host", curl), &skepv1.HostCall{Call: "mount", Source: hostile, Path: "/mnt/" + hostile, Fstype: "tmpfs", Flags: "MS_NOSUID", Error: 1, ErrorName: "EPERM"}),
+		with(record("host", web), &skepv1.HostCall{Call: "kill", Signal: 15, SignalName: "SIGTERM", Delivery: "ignored", Target: &skepv1.Peer{Pid: 80, Comm: hostile}}),
+		with(record("host", web), &skepv1.HostCall{Call: "setresuid", Requested: "1::3", IdsBefore: "0:0:0:0", IdsAfter: "1:0:3:0"}),
+		with(record("host", web), &skepv1.HostCall{Call: "setns", Namespaces: []string{"net", "mnt"}, NamespaceInode: 4026531833}),
+		with(record("host", web), &skepv1.HostCall{Call: "bpf_load", ProgramType: "kprobe", Name: hostile, TextCut: true}),
+		with(record("host", web), &skepv1.HostCall{Call: "ptrace", Request: "PTRACE_ATTACH", TargetPid: 5, Error: 3, ErrorName: "ESRCH"}),
 		with(record("loss", nil), &skepv1.Loss{LostKind: "close", Count: 1234567, Place: "ring_full", FirstSeq: 5, LastSeq: 1234571}),
 		with(record("agent", nil), &skepv1.Agent{Event: "adopt", Version: "v0.1.0", Drained: 12, Lost: 3}),
 	}

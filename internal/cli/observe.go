@@ -74,6 +74,9 @@ const observeExample = `  # Everything, live
   # Which processes asked for a name, and what they got
   skep observe --kind dns --where 'dns.name == "example.org"'
 
+  # Who sends signals to whom, mounts, traces, enters namespaces
+  skep observe -f --kind host
+
   # Who changes what below /etc (files.paths of skep.yaml has it)
   skep observe -f --kind file --path /etc
 

@@ -252,7 +252,10 @@ func signalTable(signals []*skepv1.SignalStatus) *table {
 	t := &table{columns: []column{{title: "SIGNAL"}, {title: "INTENT"}, {title: "RUNG"}, {title: "LIMITS"}}}
 	for _, s := range signals {
 		rung := text(event.Printable(s.GetRung()))
-		if !s.GetAvailable() {
+		switch {
+		case switchedOff(s):
+			rung = painted(dim, "off")
+		case !s.GetAvailable():
 			rung = painted(red, "none")
 			if isShed(s) {
 				rung = painted(red, "shed")

@@ -140,7 +140,7 @@ func (s *summary) draw(rates, cost string) error {
 // ended is told by step, which asks the same agent.
 func (s *summary) watch(ctx context.Context) {
 	stream, err := s.client.Observe(ctx, &skepv1.ObserveRequest{Follow: true, MaxRate: summaryRate, Filter: &skepv1.Filter{
-		Kinds: []string{"exec", "connect", "accept", "listen", "dns", "file", "unix", "oom", "loss"}}})
+		Kinds: []string{"exec", "connect", "accept", "listen", "dns", "file", "unix", "host", "oom", "loss"}}})
 	if err != nil {
 		return
 	}

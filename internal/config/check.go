@@ -53,6 +53,7 @@ func (d *decoder) check(c *Config) {
 		{"sensors.files.paths", watchedPaths(c.Sensors.Files.Paths)},
 		{"limits.cpu", cpuLimit(c.Limits.CPU)},
 		{"limits.memory", memoryLimit(c.Limits.Memory)},
+		{"sensors.host.calls", hostCalls(c.Sensors.Host.Calls)},
 		{"containers.sockets", each(c.Containers.Sockets, socketPath)},
 		{"redact.names", atMost(len(c.Redact.Names), 256)},
 		{"redact.args", atMost(len(c.Redact.Args), 256)},
@@ -147,6 +148,20 @@ func watchedPaths(paths []string) error {
 			return fmt.Errorf("is there twice: %q", path)
 		}
 		seen[path] = true
+		return nil
+	})
+}
+
+func hostCalls(calls []string) error {
+	seen := map[string]bool{}
+	return each(calls, func(call string) error {
+		switch {
+		case !slices.Contains(HostCalls, call):
+			return fmt.Errorf("is unknown: %q; %s", call, strings.Replace(suggest(call, HostCalls), "the keys here are", "there are", 1))
+		case seen[call]:
+			return fmt.Errorf("is there twice: %q", call)
+		}
+		seen[call] = true
 		return nil
 	})
 }

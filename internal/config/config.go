@@ -103,6 +103,7 @@ type Sensors struct {
 	Files Files  `yaml:"files"`
 	UDP   Sensor `yaml:"udp"`
 	Unix  Sensor `yaml:"unix"`
+	Host  Host   `yaml:"host"`
 }
 
 // Sensor is one sensor's settings.
@@ -120,6 +121,16 @@ type DNS struct {
 type Files struct {
 	Paths []string `yaml:"paths"`
 }
+
+// Host is the settings of the sensor of calls that change the host: which groups of
+// calls it follows, of HostCalls. With none it is off.
+type Host struct {
+	Calls []string `yaml:"calls"`
+}
+
+// HostCalls are the groups of calls that Host.Calls takes; "auto" stands for those that are
+// rare, as far as they can be had at no cost to other calls.
+var HostCalls = []string{"auto", "ptrace", "mount", "setns", "unshare", "module", "bpf", "setuid", "kill", "memfd", "capability"}
 
 // Containers lists the runtime sockets to ask for names, images and labels, and the
 // storage directories of podman and CRI-O to read them from.
@@ -211,7 +222,8 @@ func Default() Config {
 		Store:   Store{Enabled: true, MaxBytes: 1 << 30, MaxAge: 7 * 24 * time.Hour},
 		Rings:   Rings{CriticalBytes: 4 << 20, TelemetryBytes: 4 << 20},
 		Tables:  Tables{Processes: 32768, Connections: 65536, ExitedProcesses: 4096},
-		Sensors: Sensors{TCP: Sensor{Enabled: true}, DNS: DNS{Enabled: true, Ports: []int{53}}, Files: Files{Paths: []string{}}, UDP: Sensor{Enabled: true}, Unix: Sensor{Enabled: true}},
+		Sensors: Sensors{TCP: Sensor{Enabled: true}, DNS: DNS{Enabled: true, Ports: []int{53}}, Files: Files{Paths: []string{}},
+			UDP: Sensor{Enabled: true}, Unix: Sensor{Enabled: true}, Host: Host{Calls: []string{"auto"}}},
 		Containers: Containers{Sockets: []string{
 			"/run/containerd/containerd.sock",
 			"/run/k3s/containerd/containerd.sock",

@@ -195,5 +195,5 @@ func BenchmarkFilter(b *testing.B) {
 func ExampleParseKind() {
 	_, err := ParseKind("exce")
 	fmt.Println(err)
-	// Output: unknown kind "exce": did you mean "exec"? the kinds are fork, exec, exit, oom, connect, accept, close, listen, dns, loss, agent, file, udp, unix
+	// Output: unknown kind "exce": did you mean "exec"? the kinds are fork, exec, exit, oom, connect, accept, close, listen, dns, loss, agent, file, udp, unix, host
 }

@@ -29,6 +29,7 @@ const (
 	File
 	Udp
 	Unix
+	Host
 	// NumKinds is the number of kinds.
 	NumKinds int = iota
 )
@@ -40,7 +41,7 @@ var kindNames = [NumKinds]string{
 	Fork: "fork", Exec: "exec", Exit: "exit", Oom: "oom",
 	Connect: "connect", Accept: "accept", Close: "close", Listen: "listen", Dns: "dns",
 	Loss: "loss", Agent: "agent", File: "file",
-	Udp: "udp", Unix: "unix",
+	Udp: "udp", Unix: "unix", Host: "host",
 }
 
 // String is the name of the kind, as in Record.kind.
@@ -106,6 +107,8 @@ func lookupKind(name string) (Kind, bool) {
 		return Udp, true
 	case "unix":
 		return Unix, true
+	case "host":
+		return Host, true
 	}
 	return 0, false
 }

@@ -17,7 +17,7 @@ func TestKindNames(t *testing.T) {
 			t.Errorf("kind %d has no name", k)
 		}
 	}
-	if len(Kinds()) != NumKinds || NumKinds != 14 {
+	if len(Kinds()) != NumKinds || NumKinds != 15 {
 		t.Errorf("%d kinds, NumKinds %d", len(Kinds()), NumKinds)
 	}
 	if got := Kind(200).String(); got != "kind(200)" {

@@ -18,6 +18,7 @@ const (
 	dnsSize    = int(unsafe.Sizeof(skepv1.Dns{})) + 2*int(unsafe.Sizeof(skepv1.Endpoint{}))
 	fileSize   = int(unsafe.Sizeof(skepv1.FileOperation{}))
 	unixSize   = int(unsafe.Sizeof(skepv1.UnixConnect{}))
+	hostSize   = int(unsafe.Sizeof(skepv1.HostCall{}))
 	stringSize = int(unsafe.Sizeof(""))
 )
 
@@ -40,6 +41,8 @@ func Size(r *skepv1.Record) int {
 		size += fileBytes(body.File)
 	case *skepv1.Record_Unix:
 		size += unixBytes(body.Unix)
+	case *skepv1.Record_Host:
+		size += hostBytes(body.Host)
 	case *skepv1.Record_Exit:
 		size += int(unsafe.Sizeof(skepv1.Exit{}))
 	default:
@@ -85,6 +88,15 @@ func unixBytes(u *skepv1.UnixConnect) int {
 	size := unixSize + len(u.GetPath())
 	if u.GetPeer() != nil {
 		size += int(unsafe.Sizeof(skepv1.Peer{})) + len(u.GetPeer().GetExe())
+	}
+	return size
+}
+
+func hostBytes(h *skepv1.HostCall) int {
+	size := hostSize + len(h.GetSource()) + len(h.GetPath()) + len(h.GetFstype()) + len(h.GetFlags()) + len(h.GetName()) +
+		len(h.GetIdsBefore()) + len(h.GetIdsAfter()) + stringSize*len(h.GetNamespaces())
+	if h.GetTarget() != nil {
+		size += int(unsafe.Sizeof(skepv1.Peer{})) + len(h.GetTarget().GetExe())
 	}
 	return size
 }

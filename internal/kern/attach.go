@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 )
 
@@ -22,6 +23,7 @@ const (
 	Unavailable RungState = "unavailable"
 	Skipped     RungState = "skipped"    // a better one is used
 	ForcedOff   RungState = "forced_off" // another one is forced
+	Off         RungState = "off"        // not wanted
 )
 
 // Signal is a ladder after it was climbed.
@@ -42,8 +44,11 @@ type RungReport struct {
 }
 
 // Attach climbs the ladders of a sensor that was given to [Open]. A signal that
-// cannot be had is reported, not an error, unless it is required.
+// cannot be had is reported, not an error, unless it is required. It is for one goroutine
+// at a time.
 func (k *Kernel) Attach(s Sensor) ([]Signal, error) {
+	k.types = btf.NewCache() // decoding the kernel's takes longer than most loads, and it is large
+	defer func() { k.types = nil }()
 	var signals []Signal
 	for _, ladder := range s.Ladders {
 		signal := k.climb(s, ladder)
@@ -95,7 +100,7 @@ func (k *Kernel) climb(s Sensor, ladder Ladder) Signal {
 // failure nothing of the rung is left.
 func (k *Kernel) attachRung(s Sensor, ladder Ladder, rung *Rung) (transient bool, err error) {
 	if programs := k.adoptRung(ladder, rung); programs != nil {
-		k.attached(s, programs)
+		k.attached(s, ladder, rung, programs)
 		return false, nil
 	}
 	programs, spec, err := k.load(s, rung.Programs, rung.Config)
@@ -121,7 +126,7 @@ func (k *Kernel) attachRung(s Sensor, ladder Ladder, rung *Rung) (transient bool
 		done = append(done, p)
 		transient = transient || (k.dir != "" && p.pin == "" && !p.iterates())
 	}
-	k.attached(s, done)
+	k.attached(s, ladder, rung, done)
 	return transient, nil
 }
 
@@ -190,11 +195,11 @@ func (k *Kernel) attach(rung *Rung, spec *ebpf.ProgramSpec, program *ebpf.Progra
 	return nil, fmt.Errorf("attach program type %s: %w", spec.Type, errors.ErrUnsupported)
 }
 
-func (k *Kernel) attached(s Sensor, programs []*Program) {
+func (k *Kernel) attached(s Sensor, ladder Ladder, rung *Rung, programs []*Program) {
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
 	for _, p := range programs {
-		p.sensor = s.Name
+		p.sensor, p.signal, p.rung = s.Name, ladder.Signal, rung.Name
 	}
 	k.programs = append(k.programs, programs...)
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/rlimit"
 
 	"github.com/skep-io/skep/bpf"
@@ -40,20 +41,22 @@ type Options struct {
 
 // Kernel is the live kernel side of one agent.
 type Kernel struct {
-	options  Options
-	dir      string // of pins; "" if private
-	specs    map[string]*ebpf.CollectionSpec
-	maps     map[string]*ebpf.Map
-	mutex    sync.Mutex // of what Add, Attach and Detach change while others look
-	programs []*Program
-	rescues  []Rescue
-	loose    map[string]bool // sensors that were added: nothing of theirs is pinned
-	presence presence
-	perCPU   []Losses // a buffer for ReadLosses
-	adopted  bool
-	outdated []string  // directories of links that Settle removes
-	mounted  bool      // the BPF filesystem, by this agent
-	broken   *Leftover // what was found under this ABI and could not be adopted
+	options   Options
+	dir       string // of pins; "" if private
+	specs     map[string]*ebpf.CollectionSpec
+	maps      map[string]*ebpf.Map
+	mutex     sync.Mutex // of what Add, Attach and Detach change while others look
+	programs  []*Program
+	rescues   []Rescue
+	loose     map[string]bool // sensors that were added: nothing of theirs is pinned
+	presence  presence
+	perCPU    []Losses // a buffer for ReadLosses
+	adopted   bool
+	outdated  []string   // directories of links that Settle removes
+	unpatched error      // why no program may patch the kernel's text, once that is known
+	types     *btf.Cache // the kernel's, during an Attach
+	mounted   bool       // the BPF filesystem, by this agent
+	broken    *Leftover  // what was found under this ABI and could not be adopted
 }
 
 // Open checks that this is the only agent, adopts or creates the maps of the

@@ -30,11 +30,18 @@ func (k *Kernel) load(s Sensor, names []string, config map[string]any) (map[stri
 			others = append(others, name)
 		}
 	}
+	if len(patching) > 0 && k.unpatched != nil {
+		return nil, nil, k.unpatched
+	}
 	loaded := map[string]*ebpf.Program{}
-	for _, wave := range [][]string{patching, others} {
+	for i, wave := range [][]string{patching, others} {
 		if err := k.loadWave(spec, wave, loaded); err != nil {
 			closeAll(loaded)
-			return nil, nil, fmt.Errorf("load: %w", err)
+			err = fmt.Errorf("load: %w", err)
+			if i == 0 && forbidden(err) {
+				k.unpatched = err
+			}
+			return nil, nil, err
 		}
 	}
 	return loaded, spec, nil
@@ -50,12 +57,7 @@ func (k *Kernel) loadWave(spec *ebpf.CollectionSpec, names []string, loaded map[
 	parts := make([]result, min(len(names), runtime.GOMAXPROCS(0)))
 	var group sync.WaitGroup
 	for n := range parts {
-		part := spec.Copy()
-		for name := range spec.Programs {
-			if i := slices.Index(names, name); i < 0 || i%len(parts) != n {
-				delete(part.Programs, name)
-			}
-		}
+		part := part(spec, func(name string) bool { i := slices.Index(names, name); return i >= 0 && i%len(parts) == n })
 		group.Go(func() { parts[n].programs, parts[n].err = k.loadPart(part) })
 	}
 	group.Wait()
@@ -70,13 +72,8 @@ func (k *Kernel) loadWave(spec *ebpf.CollectionSpec, names []string, loaded map[
 // specOf is the object with the named programs only, and with its constants set.
 func (k *Kernel) specOf(s Sensor, names []string, config map[string]any) (*ebpf.CollectionSpec, error) {
 	k.mutex.Lock()
-	spec := k.specs[s.Name].Copy()
+	spec := part(k.specs[s.Name], func(name string) bool { return slices.Contains(names, name) })
 	k.mutex.Unlock()
-	for name := range spec.Programs {
-		if !slices.Contains(names, name) {
-			delete(spec.Programs, name)
-		}
-	}
 	if len(spec.Programs) < len(names) {
 		return nil, fmt.Errorf("load %s: object %s has not all of these programs", strings.Join(names, ", "), s.Name)
 	}
@@ -95,9 +92,21 @@ func (k *Kernel) specOf(s Sensor, names []string, config map[string]any) (*ebpf.
 	return spec, nil
 }
 
+// part copies a spec with some of its programs: the code of all of them is much to copy.
+func part(spec *ebpf.CollectionSpec, wanted func(program string) bool) *ebpf.CollectionSpec {
+	some := *spec
+	some.Programs = map[string]*ebpf.ProgramSpec{}
+	for name, p := range spec.Programs {
+		if wanted(name) {
+			some.Programs[name] = p
+		}
+	}
+	return some.Copy()
+}
+
 // loadPart loads all programs of a spec. What of its maps is not shared are constants.
 func (k *Kernel) loadPart(spec *ebpf.CollectionSpec) (map[string]*ebpf.Program, error) {
-	collection, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: k.shared(spec)})
+	collection, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: k.shared(spec), Cache: k.types})
 	if err != nil {
 		return nil, err
 	}

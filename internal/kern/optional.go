@@ -4,6 +4,8 @@ package kern
 
 import (
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -45,21 +47,32 @@ func (k *Kernel) Add(s Sensor) error {
 	return nil
 }
 
-// Detach takes the programs of a sensor off, and their pins away. Its maps stay until the
-// agent ends, and it may be attached again.
+// Detach takes the programs of a sensor's rungs off, and their pins away, also those that an
+// earlier agent has left. Its maps stay until the agent ends, and it may be attached again.
 func (k *Kernel) Detach(s Sensor) {
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
-	var stay []*Program
-	for i := len(k.programs) - 1; i >= 0; i-- {
-		if p := k.programs[i]; p.sensor == s.Name {
-			p.remove()
+	for _, ladder := range s.Ladders {
+		for i := range ladder.Rungs {
+			k.detachRung(s, ladder, &ladder.Rungs[i])
 		}
 	}
-	for _, p := range k.programs {
-		if p.sensor != s.Name {
+}
+
+func (k *Kernel) detachRung(s Sensor, ladder Ladder, rung *Rung) {
+	var stay []*Program
+	for _, p := range slices.Backward(k.programs) {
+		if p.sensor == s.Name && p.signal == ladder.Signal && p.rung == rung.Name {
+			p.remove()
+		} else {
 			stay = append(stay, p)
 		}
 	}
+	slices.Reverse(stay)
 	k.programs = stay
+	if k.adopted && !k.loose[s.Name] {
+		if err := os.RemoveAll(k.linkDir(ladder, rung)); err != nil {
+			k.options.Logger.Warn("programs of an earlier agent not removed", "signal", ladder.Signal, "rung", rung.Name, "error", err)
+		}
+	}
 }

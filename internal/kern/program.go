@@ -23,6 +23,8 @@ type Program struct {
 	Name, Hook string
 
 	sensor  string
+	signal  string
+	rung    string
 	link    link.Link
 	program *ebpf.Program
 	pin     string

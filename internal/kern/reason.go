@@ -24,13 +24,20 @@ func verdict(log []string) string {
 	return ""
 }
 
+// forbidden tells of a refusal that is not the verifier's: the host forbids this kind of
+// program, whatever is in it.
+func forbidden(err error) bool {
+	var verifier *ebpf.VerifierError
+	return errors.Is(err, unix.EPERM) && (!errors.As(err, &verifier) || verdict(verifier.Log) == "")
+}
+
 // reason makes one line of an error for `skep doctor`.
 func reason(err error) string {
 	var verifier *ebpf.VerifierError
 	switch {
 	case errors.As(err, &verifier) && verdict(verifier.Log) != "":
 		return "the verifier refuses it: " + verdict(verifier.Log)
-	case errors.Is(err, unix.EPERM):
+	case forbidden(err):
 		return "the kernel refuses it with EPERM and no verifier log: the host forbids this kind of program (fentry and LSM patch the kernel's text, some " +
 			"iterators can write to maps), or a capability is missing"
 	case errors.Is(err, btf.ErrNotFound):

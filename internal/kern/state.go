@@ -11,7 +11,7 @@ import (
 )
 
 // stateWords is how many 64-bit words of [State] there are.
-const stateWords = 512
+const stateWords = 1024
 
 // State is a small array of 64-bit words that survives the agent's death: pinned,
 // and written through shared memory, so that a word is safe as soon as it is set. The

@@ -6,7 +6,7 @@ import "slices"
 
 // capabilities are the packages of the features. The sensors are one each.
 var capabilities = []string{
-	"internal/sensor/process", "internal/sensor/tcp", "internal/sensor/dns", "internal/sensor/files", "internal/flow", "internal/policy",
+	"internal/sensor/process", "internal/sensor/tcp", "internal/sensor/dns", "internal/sensor/files", "internal/sensor/host", "internal/flow", "internal/policy",
 	"internal/packet", "internal/profile", "internal/store",
 	"internal/sensor/udp", "internal/sensor/unix",
 }
@@ -131,7 +131,7 @@ var libraries = []rule{
 			"api/...",                                                                                        // generated
 			"internal/kern",                                                                                  // rings and mapped memory
 			"internal/sensor/process", "internal/sensor/tcp", "internal/sensor/dns", "internal/sensor/files", // records of the kernel are read in place
-			"internal/sensor/udp", "internal/sensor/unix", // and here
+			"internal/sensor/udp", "internal/sensor/unix", "internal/sensor/host", // and here
 			"internal/server", // SO_PEERPIDFD and the like
 			"internal/event",  // sizes, for the bound on memory
 		},

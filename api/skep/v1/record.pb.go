@@ -35,7 +35,7 @@ type Record struct {
 	NodeId string `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
 	// The kernel's boot UUID (/proc/sys/kernel/random/boot_id).
 	BootId string `protobuf:"bytes,2,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
-	// What happened: fork, exec, exit, oom, connect, accept, close, listen, dns, loss, agent, file, udp, unix.
+	// What happened: fork, exec, exit, oom, connect, accept, close, listen, dns, loss, agent, file, udp, unix, host.
 	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Counts up by one per (node_id, boot_id, kind); a gap is a loss, and a
 	// record of kind "loss" names it.
@@ -65,6 +65,7 @@ type Record struct {
 	//	*Record_Dns
 	//	*Record_File
 	//	*Record_Unix
+	//	*Record_Host
 	Body          isRecord_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -274,6 +275,15 @@ func (x *Record) GetUnix() *UnixConnect {
 	return nil
 }
 
+func (x *Record) GetHost() *HostCall {
+	if x != nil {
+		if x, ok := x.Body.(*Record_Host); ok {
+			return x.Host
+		}
+	}
+	return nil
+}
+
 type isRecord_Body interface {
 	isRecord_Body()
 }
@@ -319,6 +329,10 @@ type Record_Unix struct {
 	Unix *UnixConnect `protobuf:"bytes,29,opt,name=unix,proto3,oneof"`
 }
 
+type Record_Host struct {
+	Host *HostCall `protobuf:"bytes,32,opt,name=host,proto3,oneof"`
+}
+
 func (*Record_Fork) isRecord_Body() {}
 
 func (*Record_Exec) isRecord_Body() {}
@@ -338,6 +352,8 @@ func (*Record_Dns) isRecord_Body() {}
 func (*Record_File) isRecord_Body() {}
 
 func (*Record_Unix) isRecord_Body() {}
+
+func (*Record_Host) isRecord_Body() {}
 
 // Process identifies a process and says in short what it is.
 type Process struct {
@@ -2607,11 +2623,263 @@ func (x *Agent) GetDetail() string {
 	return ""
 }
 
+// HostCall is a call of a process that changes the host or another process, and how it ended.
+type HostCall struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// ptrace; mount, umount, move_mount, pivot_root; setns, unshare; module_load, module_unload; bpf_load;
+	// setuid, setreuid, setresuid, setfsuid, setgid, setregid, setresgid, setfsgid; kill; memfd_create;
+	// capability.
+	Call string `protobuf:"bytes,1,opt,name=call,proto3" json:"call,omitempty"`
+	// errno and its name such as EPERM; success has neither.
+	Error     uint32 `protobuf:"varint,2,opt,name=error,proto3" json:"error,omitempty"`
+	ErrorName string `protobuf:"bytes,3,opt,name=error_name,json=errorName,proto3" json:"error_name,omitempty"`
+	// Ptrace: who is traced; of a PTRACE_TRACEME who traces. Kill: who gets the signal. Empty
+	// where it is not known.
+	Target *Peer `protobuf:"bytes,4,opt,name=target,proto3" json:"target,omitempty"`
+	// Ptrace: the process or thread id as the caller gave it, and whether that is one of a pid
+	// namespace of its own.
+	TargetPid       uint32 `protobuf:"varint,5,opt,name=target_pid,json=targetPid,proto3" json:"target_pid,omitempty"`
+	TargetPidNested bool   `protobuf:"varint,6,opt,name=target_pid_nested,json=targetPidNested,proto3" json:"target_pid_nested,omitempty"`
+	// Ptrace: PTRACE_TRACEME, PTRACE_ATTACH, PTRACE_SEIZE.
+	Request string `protobuf:"bytes,7,opt,name=request,proto3" json:"request,omitempty"`
+	// Kill: number and name, such as SIGKILL, and what became of it: delivered, ignored, pending (one
+	// of its kind was already), overflow (not sent) or refused.
+	Signal     uint32 `protobuf:"varint,8,opt,name=signal,proto3" json:"signal,omitempty"`
+	SignalName string `protobuf:"bytes,9,opt,name=signal_name,json=signalName,proto3" json:"signal_name,omitempty"`
+	Delivery   string `protobuf:"bytes,10,opt,name=delivery,proto3" json:"delivery,omitempty"`
+	// Of a mount, as the process wrote it: what, where, filesystem type. Of a move_mount from and to;
+	// of a pivot_root the old root's new place and the new root.
+	Source string `protobuf:"bytes,11,opt,name=source,proto3" json:"source,omitempty"`
+	Path   string `protobuf:"bytes,12,opt,name=path,proto3" json:"path,omitempty"`
+	Fstype string `protobuf:"bytes,13,opt,name=fstype,proto3" json:"fstype,omitempty"`
+	// Of a mount, umount, move_mount and memfd_create, such as MS_BIND|MS_REC.
+	Flags string `protobuf:"bytes,14,opt,name=flags,proto3" json:"flags,omitempty"`
+	// Setns and unshare: mnt, net, pid, user, uts, ipc, cgroup, time; and setns: the inode number of the
+	// namespace, where one was given.
+	Namespaces     []string `protobuf:"bytes,15,rep,name=namespaces,proto3" json:"namespaces,omitempty"`
+	NamespaceInode uint32   `protobuf:"varint,16,opt,name=namespace_inode,json=namespaceInode,proto3" json:"namespace_inode,omitempty"`
+	// Of a module, a BPF program, a memfd. Of a module that was not loaded, its file.
+	Name string `protobuf:"bytes,17,opt,name=name,proto3" json:"name,omitempty"`
+	// Of a BPF program, such as kprobe or cgroup_skb.
+	ProgramType string `protobuf:"bytes,18,opt,name=program_type,json=programType,proto3" json:"program_type,omitempty"`
+	// Setuid and its like: ids in the order of the call, separated by colons, as they were asked for (one
+	// that stays is empty); and real:effective:saved:filesystem ids before and after. Empty
+	// where they are not known.
+	Requested string `protobuf:"bytes,19,opt,name=requested,proto3" json:"requested,omitempty"`
+	IdsBefore string `protobuf:"bytes,20,opt,name=ids_before,json=idsBefore,proto3" json:"ids_before,omitempty"`
+	IdsAfter  string `protobuf:"bytes,21,opt,name=ids_after,json=idsAfter,proto3" json:"ids_after,omitempty"`
+	// Capability: such as CAP_NET_ADMIN, and the inode number of the user namespace over which.
+	Capability    string `protobuf:"bytes,22,opt,name=capability,proto3" json:"capability,omitempty"`
+	UserNamespace uint32 `protobuf:"varint,23,opt,name=user_namespace,json=userNamespace,proto3" json:"user_namespace,omitempty"`
+	// A text was longer than the 1,023 bytes that are recorded, or could not be read.
+	TextCut       bool `protobuf:"varint,24,opt,name=text_cut,json=textCut,proto3" json:"text_cut,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostCall) Reset() {
+	*x = HostCall{}
+	mi := &file_skep_v1_record_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostCall) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostCall) ProtoMessage() {}
+
+func (x *HostCall) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_record_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostCall.ProtoReflect.Descriptor instead.
+func (*HostCall) Descriptor() ([]byte, []int) {
+	return file_skep_v1_record_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *HostCall) GetCall() string {
+	if x != nil {
+		return x.Call
+	}
+	return ""
+}
+
+func (x *HostCall) GetError() uint32 {
+	if x != nil {
+		return x.Error
+	}
+	return 0
+}
+
+func (x *HostCall) GetErrorName() string {
+	if x != nil {
+		return x.ErrorName
+	}
+	return ""
+}
+
+func (x *HostCall) GetTarget() *Peer {
+	if x != nil {
+		return x.Target
+	}
+	return nil
+}
+
+func (x *HostCall) GetTargetPid() uint32 {
+	if x != nil {
+		return x.TargetPid
+	}
+	return 0
+}
+
+func (x *HostCall) GetTargetPidNested() bool {
+	if x != nil {
+		return x.TargetPidNested
+	}
+	return false
+}
+
+func (x *HostCall) GetRequest() string {
+	if x != nil {
+		return x.Request
+	}
+	return ""
+}
+
+func (x *HostCall) GetSignal() uint32 {
+	if x != nil {
+		return x.Signal
+	}
+	return 0
+}
+
+func (x *HostCall) GetSignalName() string {
+	if x != nil {
+		return x.SignalName
+	}
+	return ""
+}
+
+func (x *HostCall) GetDelivery() string {
+	if x != nil {
+		return x.Delivery
+	}
+	return ""
+}
+
+func (x *HostCall) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *HostCall) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *HostCall) GetFstype() string {
+	if x != nil {
+		return x.Fstype
+	}
+	return ""
+}
+
+func (x *HostCall) GetFlags() string {
+	if x != nil {
+		return x.Flags
+	}
+	return ""
+}
+
+func (x *HostCall) GetNamespaces() []string {
+	if x != nil {
+		return x.Namespaces
+	}
+	return nil
+}
+
+func (x *HostCall) GetNamespaceInode() uint32 {
+	if x != nil {
+		return x.NamespaceInode
+	}
+	return 0
+}
+
+func (x *HostCall) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *HostCall) GetProgramType() string {
+	if x != nil {
+		return x.ProgramType
+	}
+	return ""
+}
+
+func (x *HostCall) GetRequested() string {
+	if x != nil {
+		return x.Requested
+	}
+	return ""
+}
+
+func (x *HostCall) GetIdsBefore() string {
+	if x != nil {
+		return x.IdsBefore
+	}
+	return ""
+}
+
+func (x *HostCall) GetIdsAfter() string {
+	if x != nil {
+		return x.IdsAfter
+	}
+	return ""
+}
+
+func (x *HostCall) GetCapability() string {
+	if x != nil {
+		return x.Capability
+	}
+	return ""
+}
+
+func (x *HostCall) GetUserNamespace() uint32 {
+	if x != nil {
+		return x.UserNamespace
+	}
+	return 0
+}
+
+func (x *HostCall) GetTextCut() bool {
+	if x != nil {
+		return x.TextCut
+	}
+	return false
+}
+
 var File_skep_v1_record_proto protoreflect.FileDescriptor
 
 const file_skep_v1_record_proto_rawDesc = "" +
 	"\n" +
-	"\x14skep/v1/record.proto\x12\askep.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd5\x05\n" +
+	"\x14skep/v1/record.proto\x12\askep.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfe\x05\n" +
 	"\x06Record\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x17\n" +
 	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x12\x12\n" +
@@ -2636,7 +2904,8 @@ const file_skep_v1_record_proto_rawDesc = "" +
 	"\x05agent\x18\x1a \x01(\v2\x0e.skep.v1.AgentH\x00R\x05agent\x12 \n" +
 	"\x03dns\x18\x1b \x01(\v2\f.skep.v1.DnsH\x00R\x03dns\x12,\n" +
 	"\x04file\x18\x1c \x01(\v2\x16.skep.v1.FileOperationH\x00R\x04file\x12*\n" +
-	"\x04unix\x18\x1d \x01(\v2\x14.skep.v1.UnixConnectH\x00R\x04unixB\x06\n" +
+	"\x04unix\x18\x1d \x01(\v2\x14.skep.v1.UnixConnectH\x00R\x04unix\x12'\n" +
+	"\x04host\x18  \x01(\v2\x11.skep.v1.HostCallH\x00R\x04hostB\x06\n" +
 	"\x04body\"\xad\x02\n" +
 	"\aProcess\x12\x1d\n" +
 	"\n" +
@@ -2872,7 +3141,41 @@ const file_skep_v1_record_proto_rawDesc = "" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x18\n" +
 	"\adrained\x18\x03 \x01(\x04R\adrained\x12\x12\n" +
 	"\x04lost\x18\x04 \x01(\x04R\x04lost\x12\x16\n" +
-	"\x06detail\x18\x05 \x01(\tR\x06detailB,Z*github.com/skep-io/skep/api/skep/v1;skepv1b\x06proto3"
+	"\x06detail\x18\x05 \x01(\tR\x06detail\"\xca\x05\n" +
+	"\bHostCall\x12\x12\n" +
+	"\x04call\x18\x01 \x01(\tR\x04call\x12\x14\n" +
+	"\x05error\x18\x02 \x01(\rR\x05error\x12\x1d\n" +
+	"\n" +
+	"error_name\x18\x03 \x01(\tR\terrorName\x12%\n" +
+	"\x06target\x18\x04 \x01(\v2\r.skep.v1.PeerR\x06target\x12\x1d\n" +
+	"\n" +
+	"target_pid\x18\x05 \x01(\rR\ttargetPid\x12*\n" +
+	"\x11target_pid_nested\x18\x06 \x01(\bR\x0ftargetPidNested\x12\x18\n" +
+	"\arequest\x18\a \x01(\tR\arequest\x12\x16\n" +
+	"\x06signal\x18\b \x01(\rR\x06signal\x12\x1f\n" +
+	"\vsignal_name\x18\t \x01(\tR\n" +
+	"signalName\x12\x1a\n" +
+	"\bdelivery\x18\n" +
+	" \x01(\tR\bdelivery\x12\x16\n" +
+	"\x06source\x18\v \x01(\tR\x06source\x12\x12\n" +
+	"\x04path\x18\f \x01(\tR\x04path\x12\x16\n" +
+	"\x06fstype\x18\r \x01(\tR\x06fstype\x12\x14\n" +
+	"\x05flags\x18\x0e \x01(\tR\x05flags\x12\x1e\n" +
+	"\n" +
+	"namespaces\x18\x0f \x03(\tR\n" +
+	"namespaces\x12'\n" +
+	"\x0fnamespace_inode\x18\x10 \x01(\rR\x0enamespaceInode\x12\x12\n" +
+	"\x04name\x18\x11 \x01(\tR\x04name\x12!\n" +
+	"\fprogram_type\x18\x12 \x01(\tR\vprogramType\x12\x1c\n" +
+	"\trequested\x18\x13 \x01(\tR\trequested\x12\x1d\n" +
+	"\n" +
+	"ids_before\x18\x14 \x01(\tR\tidsBefore\x12\x1b\n" +
+	"\tids_after\x18\x15 \x01(\tR\bidsAfter\x12\x1e\n" +
+	"\n" +
+	"capability\x18\x16 \x01(\tR\n" +
+	"capability\x12%\n" +
+	"\x0euser_namespace\x18\x17 \x01(\rR\ruserNamespace\x12\x19\n" +
+	"\btext_cut\x18\x18 \x01(\bR\atextCutB,Z*github.com/skep-io/skep/api/skep/v1;skepv1b\x06proto3"
 
 var (
 	file_skep_v1_record_proto_rawDescOnce sync.Once
@@ -2886,7 +3189,7 @@ func file_skep_v1_record_proto_rawDescGZIP() []byte {
 	return file_skep_v1_record_proto_rawDescData
 }
 
-var file_skep_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_skep_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_skep_v1_record_proto_goTypes = []any{
 	(*Record)(nil),                // 0: skep.v1.Record
 	(*Process)(nil),               // 1: skep.v1.Process
@@ -2908,12 +3211,13 @@ var file_skep_v1_record_proto_goTypes = []any{
 	(*UnixConnect)(nil),           // 17: skep.v1.UnixConnect
 	(*Loss)(nil),                  // 18: skep.v1.Loss
 	(*Agent)(nil),                 // 19: skep.v1.Agent
-	nil,                           // 20: skep.v1.Container.LabelsEntry
-	nil,                           // 21: skep.v1.Container.PodLabelsEntry
-	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
+	(*HostCall)(nil),              // 20: skep.v1.HostCall
+	nil,                           // 21: skep.v1.Container.LabelsEntry
+	nil,                           // 22: skep.v1.Container.PodLabelsEntry
+	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
 }
 var file_skep_v1_record_proto_depIdxs = []int32{
-	22, // 0: skep.v1.Record.time:type_name -> google.protobuf.Timestamp
+	23, // 0: skep.v1.Record.time:type_name -> google.protobuf.Timestamp
 	1,  // 1: skep.v1.Record.process:type_name -> skep.v1.Process
 	3,  // 2: skep.v1.Record.fork:type_name -> skep.v1.Fork
 	4,  // 3: skep.v1.Record.exec:type_name -> skep.v1.Exec
@@ -2925,25 +3229,27 @@ var file_skep_v1_record_proto_depIdxs = []int32{
 	14, // 9: skep.v1.Record.dns:type_name -> skep.v1.Dns
 	16, // 10: skep.v1.Record.file:type_name -> skep.v1.FileOperation
 	17, // 11: skep.v1.Record.unix:type_name -> skep.v1.UnixConnect
-	2,  // 12: skep.v1.Process.container:type_name -> skep.v1.Container
-	20, // 13: skep.v1.Container.labels:type_name -> skep.v1.Container.LabelsEntry
-	21, // 14: skep.v1.Container.pod_labels:type_name -> skep.v1.Container.PodLabelsEntry
-	5,  // 15: skep.v1.Exec.file:type_name -> skep.v1.File
-	6,  // 16: skep.v1.Exec.credentials:type_name -> skep.v1.Credentials
-	7,  // 17: skep.v1.Exec.capabilities:type_name -> skep.v1.Capabilities
-	8,  // 18: skep.v1.Exec.namespaces:type_name -> skep.v1.Namespaces
-	11, // 19: skep.v1.Connection.local:type_name -> skep.v1.Endpoint
-	11, // 20: skep.v1.Connection.remote:type_name -> skep.v1.Endpoint
-	12, // 21: skep.v1.Connection.peer:type_name -> skep.v1.Peer
-	15, // 22: skep.v1.Dns.answers:type_name -> skep.v1.DnsAnswer
-	11, // 23: skep.v1.Dns.client:type_name -> skep.v1.Endpoint
-	11, // 24: skep.v1.Dns.server:type_name -> skep.v1.Endpoint
-	12, // 25: skep.v1.UnixConnect.peer:type_name -> skep.v1.Peer
-	26, // [26:26] is the sub-list for method output_type
-	26, // [26:26] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	20, // 12: skep.v1.Record.host:type_name -> skep.v1.HostCall
+	2,  // 13: skep.v1.Process.container:type_name -> skep.v1.Container
+	21, // 14: skep.v1.Container.labels:type_name -> skep.v1.Container.LabelsEntry
+	22, // 15: skep.v1.Container.pod_labels:type_name -> skep.v1.Container.PodLabelsEntry
+	5,  // 16: skep.v1.Exec.file:type_name -> skep.v1.File
+	6,  // 17: skep.v1.Exec.credentials:type_name -> skep.v1.Credentials
+	7,  // 18: skep.v1.Exec.capabilities:type_name -> skep.v1.Capabilities
+	8,  // 19: skep.v1.Exec.namespaces:type_name -> skep.v1.Namespaces
+	11, // 20: skep.v1.Connection.local:type_name -> skep.v1.Endpoint
+	11, // 21: skep.v1.Connection.remote:type_name -> skep.v1.Endpoint
+	12, // 22: skep.v1.Connection.peer:type_name -> skep.v1.Peer
+	15, // 23: skep.v1.Dns.answers:type_name -> skep.v1.DnsAnswer
+	11, // 24: skep.v1.Dns.client:type_name -> skep.v1.Endpoint
+	11, // 25: skep.v1.Dns.server:type_name -> skep.v1.Endpoint
+	12, // 26: skep.v1.UnixConnect.peer:type_name -> skep.v1.Peer
+	12, // 27: skep.v1.HostCall.target:type_name -> skep.v1.Peer
+	28, // [28:28] is the sub-list for method output_type
+	28, // [28:28] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_skep_v1_record_proto_init() }
@@ -2962,6 +3268,7 @@ func file_skep_v1_record_proto_init() {
 		(*Record_Dns)(nil),
 		(*Record_File)(nil),
 		(*Record_Unix)(nil),
+		(*Record_Host)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2969,7 +3276,7 @@ func file_skep_v1_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_skep_v1_record_proto_rawDesc), len(file_skep_v1_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

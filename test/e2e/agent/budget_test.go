@@ -126,14 +126,14 @@ func TestBudget(t *testing.T) {
 	attached := h.linkIDs()
 	s := a.observe()
 	load := startRunner(t)
-	a.waitShed("files", "dns", "tcp")
+	a.waitShed("files", "host", "dns", "unix", "udp", "tcp")
 	within(t, skepdtest.Patience, "it is told", func() error {
-		if n := len(events(s.all(), "shed")); n != 3 {
+		if n := len(events(s.all(), "shed")); n != 6 {
 			return fmt.Errorf("%d records", n)
 		}
 		return nil
 	})
-	wantSensors(t, events(s.all(), "shed"), "files", "dns", "tcp")
+	wantSensors(t, events(s.all(), "shed"), "files", "host", "dns", "unix", "udp", "tcp")
 
 	// The kernel's word: of the links that were pinned, those of the process sensor are there.
 	left := h.linkIDs()
@@ -166,7 +166,7 @@ func TestBudget(t *testing.T) {
 		return nil
 	})
 	for _, signal := range a.status().Signals {
-		shed, stays := slices.Contains([]string{"file", "dns", "tcp", "traffic"}, signal.Signal), slices.Contains([]string{"fork", "exec", "exit"}, signal.Signal)
+		shed, stays := slices.Contains([]string{"file", "kill", "dns", "unix", "udp", "tcp", "traffic"}, signal.Signal), slices.Contains([]string{"fork", "exec", "exit"}, signal.Signal)
 		if shed && signal.Available || stays && !signal.Available {
 			t.Errorf("signal %s: available %v", signal.Signal, signal.Available)
 		}
@@ -191,12 +191,12 @@ func TestBudget(t *testing.T) {
 	}
 	a.waitShed()
 	within(t, skepdtest.Patience, "it is told", func() error {
-		if n := len(events(s.all(), "restore")); n != 3 {
+		if n := len(events(s.all(), "restore")); n != 6 {
 			return fmt.Errorf("%d records", n)
 		}
 		return nil
 	})
-	wantSensors(t, events(s.all(), "restore"), "tcp", "dns", "files")
+	wantSensors(t, events(s.all(), "restore"), "tcp", "udp", "unix", "dns", "host", "files")
 
 	of := func(kind string, port uint32) func(*skepv1.Record) bool {
 		return func(r *skepv1.Record) bool { return r.Kind == kind && r.GetConnection().GetLocal().GetPort() == port }
@@ -271,7 +271,7 @@ func TestKilledWhileShed(t *testing.T) {
 	a := h.start()
 	attached := h.linkIDs()
 	load := startRunner(t)
-	a.waitShed("dns", "tcp")
+	a.waitShed("host", "dns", "unix", "udp", "tcp")
 	load.end()
 	a.kill()
 	h.yaml = strings.Replace(h.yaml, tight, "", 1)
@@ -326,7 +326,7 @@ func TestLoadEnds(t *testing.T) {
 func TestMemoryLimit(t *testing.T) {
 	h := newPrivateHouse(t, "limits: {memory: 16MiB}")
 	a := h.start()
-	a.waitShed("dns", "tcp")
+	a.waitShed("host", "dns", "unix", "udp", "tcp")
 	within(t, skepdtest.Patience, "it is told", func() error {
 		if b := a.status().Budget; !b.Exhausted || b.MemoryBytes <= b.MemoryLimitBytes {
 			return fmt.Errorf("%v", b)

@@ -14,6 +14,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/kern"
+	"github.com/skep-io/skep/internal/sensor/host"
 	"github.com/skep-io/skep/test/e2e/skepdtest"
 )
 
@@ -47,6 +48,7 @@ func TestRungOfThisKernel(t *testing.T) {
 	if !report.Ok {
 		t.Errorf("the doctor says that the agent cannot run here: %v", report.Checks)
 	}
+	report.Signals = slices.DeleteFunc(report.Signals, ofHost)
 	for _, s := range report.Signals {
 		if s.Signal == "" || s.Rung == "" || !s.Available {
 			t.Errorf("signal %q has no rung: %v", s.Signal, s.Rungs)
@@ -119,6 +121,42 @@ func TestFileRung(t *testing.T) {
 	}
 	if len(file.Limits) == 0 && file.Rung != "" {
 		t.Error("it does not say what no rung can do")
+	}
+}
+
+func ofHost(s *skepv1.SignalStatus) bool { return slices.Contains(host.Groups(), s.Signal) }
+
+// wantHost are those of the host sensor, in the order of its groups.
+var wantHost = map[string]string{
+	"5.10": "ptrace=fexit_probe mount=fexit_probe setns=fexit_probe unshare=fexit_probe module=tp_btf_probe bpf=sys_exit setuid=fexit_probe " +
+		"kill=fexit_probe memfd=sys_exit capability=fexit_probe",
+	"6.1":  "ptrace=fexit mount=fexit setns=fexit unshare=fexit module=kretprobe bpf=kretprobe setuid=kretprobe kill=fexit memfd=kretprobe capability=fexit",
+	"6.12": allFexit, "6.12-nobpf": allFexit, "6.12-lockdown": allFexit, "7.2": allFexit,
+}
+
+const allFexit = "ptrace=fexit mount=fexit setns=fexit unshare=fexit module=fexit bpf=fexit setuid=fexit kill=fexit memfd=fexit capability=fexit"
+
+// TestHostRungs: of each group of calls the rung that is expected, if it is named; by
+// default none that other calls pay for.
+func TestHostRungs(t *testing.T) {
+	named := doctor(t, "--config", skepdtest.WriteConfig(t, "sensors: {host: {calls: ["+strings.Join(host.Groups(), ", ")+"]}}\n"))
+	kernel, used := os.Getenv("SKEP_KERNEL"), []string{}
+	for _, s := range named.Signals {
+		if ofHost(s) {
+			used = append(used, s.Signal+"="+s.Rung)
+		}
+	}
+	if got := strings.Join(used, " "); kernel != "" && got != wantHost[kernel] {
+		t.Errorf("on %s:\n%s, want\n%s", kernel, got, wantHost[kernel])
+	}
+	named.Signals = slices.DeleteFunc(named.Signals, func(s *skepv1.SignalStatus) bool { return !ofHost(s) || s.Rung == "" })
+	if kernel == "" {
+		checkUnknownKernel(t, named)
+	}
+	for _, s := range doctor(t).Signals {
+		if ofHost(s) && (host.IsTaxing(s.Rung) || s.Signal == "capability" && s.Rung != "") {
+			t.Errorf("%s uses the rung %s by default", s.Signal, s.Rung)
+		}
 	}
 }
 

@@ -32,8 +32,8 @@ describe('summary', () => {
     expect(summary(create(RecordSchema, {}))).toContain('record of the host');
   });
   it('of a UDP flow has its bytes', () => {
-    const r = create(RecordSchema, { kind: 'udp', body: { case: 'connection', value: { direction: 'outbound', local: { address: '10.0.0.1', port: 5 }, remote: { address: '10.0.0.2', port: 53 }, bytesSent: 512n, durationNs: 1000n } } });
-    expect(summary(r)).toBe('10.0.0.1:5 → 10.0.0.2:53  sent 512 B, received 0 B, so far, after 1 µs');
+    const r = create(RecordSchema, { kind: 'udp', body: { case: 'connection', value: { direction: 'outbound', local: { address: '10.0.0.1', port: 5 }, remote: { address: '10.0.0.2', port: 53 }, bytesSent: 512n, packetsSent: 3n, durationNs: 1000n } } });
+    expect(summary(r)).toBe('10.0.0.1:5 → 10.0.0.2:53  sent 512 B in 3, received 0 B in 0, so far after 1 µs');
   });
 });
 

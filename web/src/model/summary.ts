@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type Connection, type Dns, type Exec, type Exit, type FileOperation, type Record as Rec, RecordSchema, type UnixConnect } from '../api/skep/v1/record_pb';
+import { type Connection, type Dns, type Exec, type Exit, type FileOperation, type Record as Rec, RecordSchema, type UnixConnect, type HostCall } from '../api/skep/v1/record_pb';
 import { bytes, count, endpoint, nanos } from './format';
 import { type Fields, fields, type Value } from './json';
 import { baseName, commandLine } from './text';
@@ -28,6 +28,8 @@ function known(r: Rec): string {
       return ofFile(r.body.value);
     case 'unix':
       return ofUnix(r.body.value);
+    case 'host':
+      return ofHost(r.body.value);
     case 'loss':
       return `${count(r.body.value.count)} ${r.body.value.lostKind} records lost: ${r.body.value.place} ${r.body.value.detail}`.trim();
     case 'agent':
@@ -73,7 +75,7 @@ function ofConnection(kind: string, c: Connection): string {
     return `${ends}  sent ${bytes(c.bytesSent)} in ${c.packetsSent}, received ${bytes(c.bytesReceived)} in ${c.packetsReceived}, ${c.closeReason || 'so far'} after ${nanos(c.durationNs)}`;
   if (kind !== 'close') return ends;
   const retrans = c.retransmits ? `, ${c.retransmits} retransmits` : '';
-  return `${ends}  sent ${bytes(c.bytesSent)}, received ${bytes(c.bytesReceived)}${retrans}, ${c.closeReason || 'so far,'} after ${nanos(c.durationNs)}`;
+  return `${ends}  sent ${bytes(c.bytesSent)}, received ${bytes(c.bytesReceived)}${retrans}, ${c.closeReason} after ${nanos(c.durationNs)}`;
 }
 
 function ofDns(d: Dns): string {
@@ -95,6 +97,14 @@ function ofUnix(u: UnixConnect): string {
   return `→ ${u.pathUnknown ? '(name not known)' : u.path}${peer}` + (u.errorName ? ` failed: ${u.errorName}` : '');
 }
 
+function ofHost(h: HostCall): string {
+  const what = [h.request, h.signalName, h.capability, h.programType, h.namespaces.join(','), h.requested, h.name, h.source].filter(Boolean).join(' ');
+  const target = h.target ? `${h.target.comm || baseName(h.target.exe)} ${h.target.pid}` : h.path || (h.targetPid && `${h.targetPid}`) || '';
+  const ids = h.idsBefore !== h.idsAfter ? `${h.idsBefore} → ${h.idsAfter}` : '';
+  const end = h.errorName ? ` failed: ${h.errorName}` : h.delivery && h.delivery !== 'delivered' ? ` [${h.delivery}]` : '';
+  return [h.call, what, target && `→ ${target}`, h.fstype, h.flags, ids].filter(Boolean).join(' ') + end;
+}
+
 /** Whether a record deserves the eye. */
 export function alarming(r: Rec): boolean {
   switch (r.body.case) {
@@ -103,6 +113,7 @@ export function alarming(r: Rec): boolean {
     case 'connection':
     case 'file':
     case 'unix':
+    case 'host':
       return r.body.value.errorName !== '';
     case 'dns':
       return r.body.value.outcome === 'unanswered' || r.body.value.rcode === 'SERVFAIL';

@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file skep/v1/record.proto.
  */
 export const file_skep_v1_record: GenFile = /*@__PURE__*/
-  fileDesc("ChRza2VwL3YxL3JlY29yZC5wcm90bxIHc2tlcC52MSK/BAoGUmVjb3JkEg8KB25vZGVfaWQYASABKAkSDwoHYm9vdF9pZBgCIAEoCRIMCgRraW5kGAMgASgJEgsKA3NlcRgEIAEoBBIoCgR0aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdib290X25zGAYgASgEEhEKCW5vZGVfbmFtZRgHIAEoCRIPCgdjbHVzdGVyGAggASgJEhEKCW5hbWVzcGFjZRgJIAEoCRILCgNwb2QYCiABKAkSIQoHcHJvY2VzcxgLIAEoCzIQLnNrZXAudjEuUHJvY2VzcxIdCgRmb3JrGBQgASgLMg0uc2tlcC52MS5Gb3JrSAASHQoEZXhlYxgVIAEoCzINLnNrZXAudjEuRXhlY0gAEh0KBGV4aXQYFiABKAsyDS5za2VwLnYxLkV4aXRIABIbCgNvb20YFyABKAsyDC5za2VwLnYxLk9vbUgAEikKCmNvbm5lY3Rpb24YGCABKAsyEy5za2VwLnYxLkNvbm5lY3Rpb25IABIdCgRsb3NzGBkgASgLMg0uc2tlcC52MS5Mb3NzSAASHwoFYWdlbnQYGiABKAsyDi5za2VwLnYxLkFnZW50SAASGwoDZG5zGBsgASgLMgwuc2tlcC52MS5EbnNIABImCgRmaWxlGBwgASgLMhYuc2tlcC52MS5GaWxlT3BlcmF0aW9uSAASJAoEdW5peBgdIAEoCzIULnNrZXAudjEuVW5peENvbm5lY3RIAEIGCgRib2R5ItMBCgdQcm9jZXNzEhIKCnByb2Nlc3NfaWQYASABKAkSDwoHZXhlY19pZBgCIAEoCRIWCg5wYXJlbnRfZXhlY19pZBgDIAEoCRILCgNwaWQYBCABKA0SDAoEcHBpZBgFIAEoDRIMCgRjb21tGAYgASgJEgsKA2V4ZRgHIAEoCRILCgN1aWQYCCABKA0SJQoJY29udGFpbmVyGAkgASgLMhIuc2tlcC52MS5Db250YWluZXISEwoLcHJlZXhpc3RpbmcYCiABKAgSDAoEdW5pdBgLIAEoCSK+AgoJQ29udGFpbmVyEgoKAmlkGAEgASgJEg8KB3J1bnRpbWUYAiABKAkSDAoEbmFtZRgDIAEoCRINCgVpbWFnZRgEIAEoCRIuCgZsYWJlbHMYBSADKAsyHi5za2VwLnYxLkNvbnRhaW5lci5MYWJlbHNFbnRyeRI1Cgpwb2RfbGFiZWxzGAYgAygLMiEuc2tlcC52MS5Db250YWluZXIuUG9kTGFiZWxzRW50cnkSDwoHcG9kX3VpZBgHIAEoCRILCgNwb2QYCCABKAkSEQoJbmFtZXNwYWNlGAkgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaMAoOUG9kTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIGCgRGb3JrIuIDCgRFeGVjEgwKBGFyZ3MYASADKAkSFgoOYXJnc190cnVuY2F0ZWQYAiABKAgSEAoIYXJnc19yYXcYAyABKAwSCwoDY3dkGAQgASgJEhsKBGZpbGUYBSABKAsyDS5za2VwLnYxLkZpbGUSDgoGc2NyaXB0GAYgASgJEhAKCGZpbGVuYW1lGAcgASgJEg0KBW1lbWZkGAggASgIEhAKCHVubGlua2VkGAkgASgIEg4KBnNldHVpZBgKIAEoCBIOCgZzZXRnaWQYCyABKAgSEQoJZmlsZV9jYXBzGAwgASgIEikKC2NyZWRlbnRpYWxzGA0gASgLMhQuc2tlcC52MS5DcmVkZW50aWFscxIrCgxjYXBhYmlsaXRpZXMYDiABKAsyFS5za2VwLnYxLkNhcGFiaWxpdGllcxInCgpuYW1lc3BhY2VzGA8gASgLMhMuc2tlcC52MS5OYW1lc3BhY2VzEg4KBm5zX3BpZBgQIAEoDRIZChFlbnRlcmVkX2NvbnRhaW5lchgRIAEoCBIRCgljZ3JvdXBfaWQYEiABKAQSDgoGY2dyb3VwGBMgASgJEg8KB3Nlc3Npb24YFCABKA0SCwoDdHR5GBUgASgJEhUKDWFyZ3NfcmVkYWN0ZWQYFiABKA0iYAoERmlsZRIMCgRwYXRoGAEgASgJEg4KBmRldmljZRgCIAEoCRINCgVpbm9kZRgDIAEoBBITCgtwYXRoX3NvdXJjZRgEIAEoCRIWCg5wYXRoX3RydW5jYXRlZBgFIAEoCCKQAQoLQ3JlZGVudGlhbHMSCwoDdWlkGAEgASgNEgsKA2dpZBgCIAEoDRIMCgRldWlkGAMgASgNEgwKBGVnaWQYBCABKA0SDAoEc3VpZBgFIAEoDRIMCgRzZ2lkGAYgASgNEg0KBWZzdWlkGAcgASgNEg0KBWZzZ2lkGAggASgNEhEKCWxvZ2luX3VpZBgJIAEoDSJsCgxDYXBhYmlsaXRpZXMSEwoLaW5oZXJpdGFibGUYASABKAkSEQoJcGVybWl0dGVkGAIgASgJEhEKCWVmZmVjdGl2ZRgDIAEoCRIQCghib3VuZGluZxgEIAEoCRIPCgdhbWJpZW50GAUgASgJInkKCk5hbWVzcGFjZXMSDgoGY2dyb3VwGAEgASgNEgsKA2lwYxgCIAEoDRILCgNtbnQYAyABKA0SCwoDbmV0GAQgASgNEgsKA3BpZBgFIAEoDRIMCgR0aW1lGAYgASgNEgwKBHVzZXIYByABKA0SCwoDdXRzGAggASgNIp4BCgRFeGl0EgwKBGNvZGUYASABKA0SDgoGc2lnbmFsGAIgASgNEhMKC3NpZ25hbF9uYW1lGAMgASgJEhMKC2NvcmVfZHVtcGVkGAQgASgIEhMKC2R1cmF0aW9uX25zGAUgASgEEhUKDW1heF9yc3NfYnl0ZXMYBiABKAQSDwoHdXNlcl9ucxgHIAEoBBIRCglzeXN0ZW1fbnMYCCABKAQibAoDT29tEg4KBmNncm91cBgBIAEoCRIRCgljZ3JvdXBfaWQYAiABKAQSEwoLbGltaXRfYnl0ZXMYAyABKAQSEwoLdXNhZ2VfYnl0ZXMYBCABKAQSGAoQdmljdGltX3Jzc19ieXRlcxgFIAEoBCIpCghFbmRwb2ludBIPCgdhZGRyZXNzGAEgASgJEgwKBHBvcnQYAiABKA0iaQoEUGVlchISCgpwcm9jZXNzX2lkGAEgASgJEg8KB2V4ZWNfaWQYAiABKAkSCwoDcGlkGAMgASgNEgwKBGNvbW0YBCABKAkSCwoDZXhlGAUgASgJEhQKDGNvbnRhaW5lcl9pZBgGIAEoCSLSBAoKQ29ubmVjdGlvbhIUCgxjb21tdW5pdHlfaWQYASABKAkSIAoFbG9jYWwYAiABKAsyES5za2VwLnYxLkVuZHBvaW50EiEKBnJlbW90ZRgDIAEoCzIRLnNrZXAudjEuRW5kcG9pbnQSDgoGZmFtaWx5GAQgASgJEhEKCXY0X21hcHBlZBgFIAEoCBIRCglkaXJlY3Rpb24YBiABKAkSDQoFbmV0bnMYByABKA0SFAoMb3duZXJfc291cmNlGAggASgJEg0KBWVycm9yGAkgASgNEhIKCmVycm9yX25hbWUYCiABKAkSGwoEcGVlchgLIAEoCzINLnNrZXAudjEuUGVlchIPCgdiYWNrbG9nGAwgASgNEhMKC3JlbW90ZV9uYW1lGA0gASgJEhAKCHByb3RvY29sGA4gASgJEhIKCmJ5dGVzX3NlbnQYFCABKAQSFgoOYnl0ZXNfcmVjZWl2ZWQYFSABKAQSFQoNc2VnbWVudHNfc2VudBgWIAEoDRIZChFzZWdtZW50c19yZWNlaXZlZBgXIAEoDRIOCgZydHRfdXMYGCABKA0SEgoKcnR0X3Zhcl91cxgZIAEoDRITCgtyZXRyYW5zbWl0cxgaIAEoDRITCgtkdXJhdGlvbl9ucxgbIAEoBBIUCgxjbG9zZV9yZWFzb24YHCABKAkSEwoLcHJlZXhpc3RpbmcYHSABKAgSFAoMcGFja2V0c19zZW50GB4gASgEEhgKEHBhY2tldHNfcmVjZWl2ZWQYHyABKAQSDwoHaWRsZV9ucxggIAEoBCKIBAoDRG5zEg8KB291dGNvbWUYASABKAkSDAoEbmFtZRgCIAEoCRIMCgR0eXBlGAMgASgJEg0KBWNsYXNzGAQgASgJEg0KBXJjb2RlGAUgASgJEiMKB2Fuc3dlcnMYBiADKAsyEi5za2VwLnYxLkRuc0Fuc3dlchIXCg9hbnN3ZXJzX29taXR0ZWQYByABKA0SEQoJdW5kZWNvZGVkGAggASgJEhIKCmxhdGVuY3lfbnMYCSABKAQSIQoGY2xpZW50GAogASgLMhEuc2tlcC52MS5FbmRwb2ludBIhCgZzZXJ2ZXIYCyABKAsyES5za2VwLnYxLkVuZHBvaW50EhAKCHByb3RvY29sGAwgASgJEhQKDGNvbW11bml0eV9pZBgNIAEoCRINCgVuZXRucxgOIAEoDRIKCgJpZBgPIAEoDRIOCgZvcGNvZGUYECABKAkSGQoRcmVjdXJzaW9uX2Rlc2lyZWQYESABKAgSGwoTcmVjdXJzaW9uX2F2YWlsYWJsZRgSIAEoCBIVCg1hdXRob3JpdGF0aXZlGBMgASgIEhYKDmF1dGhlbnRpY19kYXRhGBQgASgIEhEKCXRydW5jYXRlZBgVIAEoCBITCgtxdWVyeV9ieXRlcxgWIAEoDRIUCgxhbnN3ZXJfYnl0ZXMYFyABKA0SEwoLcmV0cmFuc21pdHMYGCABKA0iQgoJRG5zQW5zd2VyEgwKBG5hbWUYASABKAkSDAoEdHlwZRgCIAEoCRILCgN0dGwYAyABKA0SDAoEZGF0YRgEIAEoCSKTAgoNRmlsZU9wZXJhdGlvbhIRCglvcGVyYXRpb24YASABKAkSDAoEcGF0aBgCIAEoCRIQCghuZXdfcGF0aBgDIAEoCRIOCgZ0YXJnZXQYBCABKAkSDgoGZGV2aWNlGAUgASgJEg0KBWlub2RlGAYgASgEEgwKBHR5cGUYByABKAkSDQoFZmxhZ3MYCCABKAkSDAoEbW9kZRgJIAEoCRINCgVvd25lchgKIAEoCRINCgVlcnJvchgLIAEoDRISCgplcnJvcl9uYW1lGAwgASgJEhYKDnJlc3VsdF91bmtub3duGA0gASgIEhMKC3BhdGhfc291cmNlGA4gASgJEhYKDnBhdGhfdHJ1bmNhdGVkGA8gASgIIsUBCgtVbml4Q29ubmVjdBIMCgRwYXRoGAEgASgJEhAKCGFic3RyYWN0GAIgASgIEhQKDHBhdGhfdW5rbm93bhgDIAEoCBIMCgR0eXBlGAQgASgJEg0KBWVycm9yGAUgASgNEhIKCmVycm9yX25hbWUYBiABKAkSGwoEcGVlchgHIAEoCzINLnNrZXAudjEuUGVlchIQCghwZWVyX3VpZBgIIAEoDRIRCglwZWVyX2dvbmUYCSABKAgSDQoFbmV0bnMYCiABKA0ibAoETG9zcxIRCglsb3N0X2tpbmQYASABKAkSDQoFY291bnQYAiABKAQSDQoFcGxhY2UYAyABKAkSEQoJZmlyc3Rfc2VxGAQgASgEEhAKCGxhc3Rfc2VxGAUgASgEEg4KBmRldGFpbBgGIAEoCSJWCgVBZ2VudBINCgVldmVudBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEg8KB2RyYWluZWQYAyABKAQSDAoEbG9zdBgEIAEoBBIOCgZkZXRhaWwYBSABKAlCLFoqZ2l0aHViLmNvbS9za2VwLWlvL3NrZXAvYXBpL3NrZXAvdjE7c2tlcHYxYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("ChRza2VwL3YxL3JlY29yZC5wcm90bxIHc2tlcC52MSLiBAoGUmVjb3JkEg8KB25vZGVfaWQYASABKAkSDwoHYm9vdF9pZBgCIAEoCRIMCgRraW5kGAMgASgJEgsKA3NlcRgEIAEoBBIoCgR0aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdib290X25zGAYgASgEEhEKCW5vZGVfbmFtZRgHIAEoCRIPCgdjbHVzdGVyGAggASgJEhEKCW5hbWVzcGFjZRgJIAEoCRILCgNwb2QYCiABKAkSIQoHcHJvY2VzcxgLIAEoCzIQLnNrZXAudjEuUHJvY2VzcxIdCgRmb3JrGBQgASgLMg0uc2tlcC52MS5Gb3JrSAASHQoEZXhlYxgVIAEoCzINLnNrZXAudjEuRXhlY0gAEh0KBGV4aXQYFiABKAsyDS5za2VwLnYxLkV4aXRIABIbCgNvb20YFyABKAsyDC5za2VwLnYxLk9vbUgAEikKCmNvbm5lY3Rpb24YGCABKAsyEy5za2VwLnYxLkNvbm5lY3Rpb25IABIdCgRsb3NzGBkgASgLMg0uc2tlcC52MS5Mb3NzSAASHwoFYWdlbnQYGiABKAsyDi5za2VwLnYxLkFnZW50SAASGwoDZG5zGBsgASgLMgwuc2tlcC52MS5EbnNIABImCgRmaWxlGBwgASgLMhYuc2tlcC52MS5GaWxlT3BlcmF0aW9uSAASJAoEdW5peBgdIAEoCzIULnNrZXAudjEuVW5peENvbm5lY3RIABIhCgRob3N0GCAgASgLMhEuc2tlcC52MS5Ib3N0Q2FsbEgAQgYKBGJvZHki0wEKB1Byb2Nlc3MSEgoKcHJvY2Vzc19pZBgBIAEoCRIPCgdleGVjX2lkGAIgASgJEhYKDnBhcmVudF9leGVjX2lkGAMgASgJEgsKA3BpZBgEIAEoDRIMCgRwcGlkGAUgASgNEgwKBGNvbW0YBiABKAkSCwoDZXhlGAcgASgJEgsKA3VpZBgIIAEoDRIlCgljb250YWluZXIYCSABKAsyEi5za2VwLnYxLkNvbnRhaW5lchITCgtwcmVleGlzdGluZxgKIAEoCBIMCgR1bml0GAsgASgJIr4CCglDb250YWluZXISCgoCaWQYASABKAkSDwoHcnVudGltZRgCIAEoCRIMCgRuYW1lGAMgASgJEg0KBWltYWdlGAQgASgJEi4KBmxhYmVscxgFIAMoCzIeLnNrZXAudjEuQ29udGFpbmVyLkxhYmVsc0VudHJ5EjUKCnBvZF9sYWJlbHMYBiADKAsyIS5za2VwLnYxLkNvbnRhaW5lci5Qb2RMYWJlbHNFbnRyeRIPCgdwb2RfdWlkGAcgASgJEgsKA3BvZBgIIAEoCRIRCgluYW1lc3BhY2UYCSABKAkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARowCg5Qb2RMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIgYKBEZvcmsi4gMKBEV4ZWMSDAoEYXJncxgBIAMoCRIWCg5hcmdzX3RydW5jYXRlZBgCIAEoCBIQCghhcmdzX3JhdxgDIAEoDBILCgNjd2QYBCABKAkSGwoEZmlsZRgFIAEoCzINLnNrZXAudjEuRmlsZRIOCgZzY3JpcHQYBiABKAkSEAoIZmlsZW5hbWUYByABKAkSDQoFbWVtZmQYCCABKAgSEAoIdW5saW5rZWQYCSABKAgSDgoGc2V0dWlkGAogASgIEg4KBnNldGdpZBgLIAEoCBIRCglmaWxlX2NhcHMYDCABKAgSKQoLY3JlZGVudGlhbHMYDSABKAsyFC5za2VwLnYxLkNyZWRlbnRpYWxzEisKDGNhcGFiaWxpdGllcxgOIAEoCzIVLnNrZXAudjEuQ2FwYWJpbGl0aWVzEicKCm5hbWVzcGFjZXMYDyABKAsyEy5za2VwLnYxLk5hbWVzcGFjZXMSDgoGbnNfcGlkGBAgASgNEhkKEWVudGVyZWRfY29udGFpbmVyGBEgASgIEhEKCWNncm91cF9pZBgSIAEoBBIOCgZjZ3JvdXAYEyABKAkSDwoHc2Vzc2lvbhgUIAEoDRILCgN0dHkYFSABKAkSFQoNYXJnc19yZWRhY3RlZBgWIAEoDSJgCgRGaWxlEgwKBHBhdGgYASABKAkSDgoGZGV2aWNlGAIgASgJEg0KBWlub2RlGAMgASgEEhMKC3BhdGhfc291cmNlGAQgASgJEhYKDnBhdGhfdHJ1bmNhdGVkGAUgASgIIpABCgtDcmVkZW50aWFscxILCgN1aWQYASABKA0SCwoDZ2lkGAIgASgNEgwKBGV1aWQYAyABKA0SDAoEZWdpZBgEIAEoDRIMCgRzdWlkGAUgASgNEgwKBHNnaWQYBiABKA0SDQoFZnN1aWQYByABKA0SDQoFZnNnaWQYCCABKA0SEQoJbG9naW5fdWlkGAkgASgNImwKDENhcGFiaWxpdGllcxITCgtpbmhlcml0YWJsZRgBIAEoCRIRCglwZXJtaXR0ZWQYAiABKAkSEQoJZWZmZWN0aXZlGAMgASgJEhAKCGJvdW5kaW5nGAQgASgJEg8KB2FtYmllbnQYBSABKAkieQoKTmFtZXNwYWNlcxIOCgZjZ3JvdXAYASABKA0SCwoDaXBjGAIgASgNEgsKA21udBgDIAEoDRILCgNuZXQYBCABKA0SCwoDcGlkGAUgASgNEgwKBHRpbWUYBiABKA0SDAoEdXNlchgHIAEoDRILCgN1dHMYCCABKA0ingEKBEV4aXQSDAoEY29kZRgBIAEoDRIOCgZzaWduYWwYAiABKA0SEwoLc2lnbmFsX25hbWUYAyABKAkSEwoLY29yZV9kdW1wZWQYBCABKAgSEwoLZHVyYXRpb25fbnMYBSABKAQSFQoNbWF4X3Jzc19ieXRlcxgGIAEoBBIPCgd1c2VyX25zGAcgASgEEhEKCXN5c3RlbV9ucxgIIAEoBCJsCgNPb20SDgoGY2dyb3VwGAEgASgJEhEKCWNncm91cF9pZBgCIAEoBBITCgtsaW1pdF9ieXRlcxgDIAEoBBITCgt1c2FnZV9ieXRlcxgEIAEoBBIYChB2aWN0aW1fcnNzX2J5dGVzGAUgASgEIikKCEVuZHBvaW50Eg8KB2FkZHJlc3MYASABKAkSDAoEcG9ydBgCIAEoDSJpCgRQZWVyEhIKCnByb2Nlc3NfaWQYASABKAkSDwoHZXhlY19pZBgCIAEoCRILCgNwaWQYAyABKA0SDAoEY29tbRgEIAEoCRILCgNleGUYBSABKAkSFAoMY29udGFpbmVyX2lkGAYgASgJItIECgpDb25uZWN0aW9uEhQKDGNvbW11bml0eV9pZBgBIAEoCRIgCgVsb2NhbBgCIAEoCzIRLnNrZXAudjEuRW5kcG9pbnQSIQoGcmVtb3RlGAMgASgLMhEuc2tlcC52MS5FbmRwb2ludBIOCgZmYW1pbHkYBCABKAkSEQoJdjRfbWFwcGVkGAUgASgIEhEKCWRpcmVjdGlvbhgGIAEoCRINCgVuZXRucxgHIAEoDRIUCgxvd25lcl9zb3VyY2UYCCABKAkSDQoFZXJyb3IYCSABKA0SEgoKZXJyb3JfbmFtZRgKIAEoCRIbCgRwZWVyGAsgASgLMg0uc2tlcC52MS5QZWVyEg8KB2JhY2tsb2cYDCABKA0SEwoLcmVtb3RlX25hbWUYDSABKAkSEAoIcHJvdG9jb2wYDiABKAkSEgoKYnl0ZXNfc2VudBgUIAEoBBIWCg5ieXRlc19yZWNlaXZlZBgVIAEoBBIVCg1zZWdtZW50c19zZW50GBYgASgNEhkKEXNlZ21lbnRzX3JlY2VpdmVkGBcgASgNEg4KBnJ0dF91cxgYIAEoDRISCgpydHRfdmFyX3VzGBkgASgNEhMKC3JldHJhbnNtaXRzGBogASgNEhMKC2R1cmF0aW9uX25zGBsgASgEEhQKDGNsb3NlX3JlYXNvbhgcIAEoCRITCgtwcmVleGlzdGluZxgdIAEoCBIUCgxwYWNrZXRzX3NlbnQYHiABKAQSGAoQcGFja2V0c19yZWNlaXZlZBgfIAEoBBIPCgdpZGxlX25zGCAgASgEIogECgNEbnMSDwoHb3V0Y29tZRgBIAEoCRIMCgRuYW1lGAIgASgJEgwKBHR5cGUYAyABKAkSDQoFY2xhc3MYBCABKAkSDQoFcmNvZGUYBSABKAkSIwoHYW5zd2VycxgGIAMoCzISLnNrZXAudjEuRG5zQW5zd2VyEhcKD2Fuc3dlcnNfb21pdHRlZBgHIAEoDRIRCgl1bmRlY29kZWQYCCABKAkSEgoKbGF0ZW5jeV9ucxgJIAEoBBIhCgZjbGllbnQYCiABKAsyES5za2VwLnYxLkVuZHBvaW50EiEKBnNlcnZlchgLIAEoCzIRLnNrZXAudjEuRW5kcG9pbnQSEAoIcHJvdG9jb2wYDCABKAkSFAoMY29tbXVuaXR5X2lkGA0gASgJEg0KBW5ldG5zGA4gASgNEgoKAmlkGA8gASgNEg4KBm9wY29kZRgQIAEoCRIZChFyZWN1cnNpb25fZGVzaXJlZBgRIAEoCBIbChNyZWN1cnNpb25fYXZhaWxhYmxlGBIgASgIEhUKDWF1dGhvcml0YXRpdmUYEyABKAgSFgoOYXV0aGVudGljX2RhdGEYFCABKAgSEQoJdHJ1bmNhdGVkGBUgASgIEhMKC3F1ZXJ5X2J5dGVzGBYgASgNEhQKDGFuc3dlcl9ieXRlcxgXIAEoDRITCgtyZXRyYW5zbWl0cxgYIAEoDSJCCglEbnNBbnN3ZXISDAoEbmFtZRgBIAEoCRIMCgR0eXBlGAIgASgJEgsKA3R0bBgDIAEoDRIMCgRkYXRhGAQgASgJIpMCCg1GaWxlT3BlcmF0aW9uEhEKCW9wZXJhdGlvbhgBIAEoCRIMCgRwYXRoGAIgASgJEhAKCG5ld19wYXRoGAMgASgJEg4KBnRhcmdldBgEIAEoCRIOCgZkZXZpY2UYBSABKAkSDQoFaW5vZGUYBiABKAQSDAoEdHlwZRgHIAEoCRINCgVmbGFncxgIIAEoCRIMCgRtb2RlGAkgASgJEg0KBW93bmVyGAogASgJEg0KBWVycm9yGAsgASgNEhIKCmVycm9yX25hbWUYDCABKAkSFgoOcmVzdWx0X3Vua25vd24YDSABKAgSEwoLcGF0aF9zb3VyY2UYDiABKAkSFgoOcGF0aF90cnVuY2F0ZWQYDyABKAgixQEKC1VuaXhDb25uZWN0EgwKBHBhdGgYASABKAkSEAoIYWJzdHJhY3QYAiABKAgSFAoMcGF0aF91bmtub3duGAMgASgIEgwKBHR5cGUYBCABKAkSDQoFZXJyb3IYBSABKA0SEgoKZXJyb3JfbmFtZRgGIAEoCRIbCgRwZWVyGAcgASgLMg0uc2tlcC52MS5QZWVyEhAKCHBlZXJfdWlkGAggASgNEhEKCXBlZXJfZ29uZRgJIAEoCBINCgVuZXRucxgKIAEoDSJsCgRMb3NzEhEKCWxvc3Rfa2luZBgBIAEoCRINCgVjb3VudBgCIAEoBBINCgVwbGFjZRgDIAEoCRIRCglmaXJzdF9zZXEYBCABKAQSEAoIbGFzdF9zZXEYBSABKAQSDgoGZGV0YWlsGAYgASgJIlYKBUFnZW50Eg0KBWV2ZW50GAEgASgJEg8KB3ZlcnNpb24YAiABKAkSDwoHZHJhaW5lZBgDIAEoBBIMCgRsb3N0GAQgASgEEg4KBmRldGFpbBgFIAEoCSLXAwoISG9zdENhbGwSDAoEY2FsbBgBIAEoCRINCgVlcnJvchgCIAEoDRISCgplcnJvcl9uYW1lGAMgASgJEh0KBnRhcmdldBgEIAEoCzINLnNrZXAudjEuUGVlchISCgp0YXJnZXRfcGlkGAUgASgNEhkKEXRhcmdldF9waWRfbmVzdGVkGAYgASgIEg8KB3JlcXVlc3QYByABKAkSDgoGc2lnbmFsGAggASgNEhMKC3NpZ25hbF9uYW1lGAkgASgJEhAKCGRlbGl2ZXJ5GAogASgJEg4KBnNvdXJjZRgLIAEoCRIMCgRwYXRoGAwgASgJEg4KBmZzdHlwZRgNIAEoCRINCgVmbGFncxgOIAEoCRISCgpuYW1lc3BhY2VzGA8gAygJEhcKD25hbWVzcGFjZV9pbm9kZRgQIAEoDRIMCgRuYW1lGBEgASgJEhQKDHByb2dyYW1fdHlwZRgSIAEoCRIRCglyZXF1ZXN0ZWQYEyABKAkSEgoKaWRzX2JlZm9yZRgUIAEoCRIRCglpZHNfYWZ0ZXIYFSABKAkSEgoKY2FwYWJpbGl0eRgWIAEoCRIWCg51c2VyX25hbWVzcGFjZRgXIAEoDRIQCgh0ZXh0X2N1dBgYIAEoCEIsWipnaXRodWIuY29tL3NrZXAtaW8vc2tlcC9hcGkvc2tlcC92MTtza2VwdjFiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * Record is one thing that happened on one node.
@@ -41,7 +41,7 @@ export type Record = Message<"skep.v1.Record"> & {
   bootId: string;
 
   /**
-   * What happened: fork, exec, exit, oom, connect, accept, close, listen, dns, loss, agent, file, udp, unix.
+   * What happened: fork, exec, exit, oom, connect, accept, close, listen, dns, loss, agent, file, udp, unix, host.
    *
    * @generated from field: string kind = 3;
    */
@@ -166,6 +166,12 @@ export type Record = Message<"skep.v1.Record"> & {
      */
     value: UnixConnect;
     case: "unix";
+  } | {
+    /**
+     * @generated from field: skep.v1.HostCall host = 32;
+     */
+    value: HostCall;
+    case: "host";
   } | { case: undefined; value?: undefined };
 };
 
@@ -1559,4 +1565,175 @@ export type Agent = Message<"skep.v1.Agent"> & {
  */
 export const AgentSchema: GenMessage<Agent> = /*@__PURE__*/
   messageDesc(file_skep_v1_record, 19);
+
+/**
+ * HostCall is a call of a process that changes the host or another process, and how it ended.
+ *
+ * @generated from message skep.v1.HostCall
+ */
+export type HostCall = Message<"skep.v1.HostCall"> & {
+  /**
+   * ptrace; mount, umount, move_mount, pivot_root; setns, unshare; module_load, module_unload; bpf_load;
+   * setuid, setreuid, setresuid, setfsuid, setgid, setregid, setresgid, setfsgid; kill; memfd_create;
+   * capability.
+   *
+   * @generated from field: string call = 1;
+   */
+  call: string;
+
+  /**
+   * errno and its name such as EPERM; success has neither.
+   *
+   * @generated from field: uint32 error = 2;
+   */
+  error: number;
+
+  /**
+   * @generated from field: string error_name = 3;
+   */
+  errorName: string;
+
+  /**
+   * Ptrace: who is traced; of a PTRACE_TRACEME who traces. Kill: who gets the signal. Empty
+   * where it is not known.
+   *
+   * @generated from field: skep.v1.Peer target = 4;
+   */
+  target?: Peer | undefined;
+
+  /**
+   * Ptrace: the process or thread id as the caller gave it, and whether that is one of a pid
+   * namespace of its own.
+   *
+   * @generated from field: uint32 target_pid = 5;
+   */
+  targetPid: number;
+
+  /**
+   * @generated from field: bool target_pid_nested = 6;
+   */
+  targetPidNested: boolean;
+
+  /**
+   * Ptrace: PTRACE_TRACEME, PTRACE_ATTACH, PTRACE_SEIZE.
+   *
+   * @generated from field: string request = 7;
+   */
+  request: string;
+
+  /**
+   * Kill: number and name, such as SIGKILL, and what became of it: delivered, ignored, pending (one
+   * of its kind was already), overflow (not sent) or refused.
+   *
+   * @generated from field: uint32 signal = 8;
+   */
+  signal: number;
+
+  /**
+   * @generated from field: string signal_name = 9;
+   */
+  signalName: string;
+
+  /**
+   * @generated from field: string delivery = 10;
+   */
+  delivery: string;
+
+  /**
+   * Of a mount, as the process wrote it: what, where, filesystem type. Of a move_mount from and to;
+   * of a pivot_root the old root's new place and the new root.
+   *
+   * @generated from field: string source = 11;
+   */
+  source: string;
+
+  /**
+   * @generated from field: string path = 12;
+   */
+  path: string;
+
+  /**
+   * @generated from field: string fstype = 13;
+   */
+  fstype: string;
+
+  /**
+   * Of a mount, umount, move_mount and memfd_create, such as MS_BIND|MS_REC.
+   *
+   * @generated from field: string flags = 14;
+   */
+  flags: string;
+
+  /**
+   * Setns and unshare: mnt, net, pid, user, uts, ipc, cgroup, time; and setns: the inode number of the
+   * namespace, where one was given.
+   *
+   * @generated from field: repeated string namespaces = 15;
+   */
+  namespaces: string[];
+
+  /**
+   * @generated from field: uint32 namespace_inode = 16;
+   */
+  namespaceInode: number;
+
+  /**
+   * Of a module, a BPF program, a memfd. Of a module that was not loaded, its file.
+   *
+   * @generated from field: string name = 17;
+   */
+  name: string;
+
+  /**
+   * Of a BPF program, such as kprobe or cgroup_skb.
+   *
+   * @generated from field: string program_type = 18;
+   */
+  programType: string;
+
+  /**
+   * Setuid and its like: ids in the order of the call, separated by colons, as they were asked for (one
+   * that stays is empty); and real:effective:saved:filesystem ids before and after. Empty
+   * where they are not known.
+   *
+   * @generated from field: string requested = 19;
+   */
+  requested: string;
+
+  /**
+   * @generated from field: string ids_before = 20;
+   */
+  idsBefore: string;
+
+  /**
+   * @generated from field: string ids_after = 21;
+   */
+  idsAfter: string;
+
+  /**
+   * Capability: such as CAP_NET_ADMIN, and the inode number of the user namespace over which.
+   *
+   * @generated from field: string capability = 22;
+   */
+  capability: string;
+
+  /**
+   * @generated from field: uint32 user_namespace = 23;
+   */
+  userNamespace: number;
+
+  /**
+   * A text was longer than the 1,023 bytes that are recorded, or could not be read.
+   *
+   * @generated from field: bool text_cut = 24;
+   */
+  textCut: boolean;
+};
+
+/**
+ * Describes the message skep.v1.HostCall.
+ * Use `create(HostCallSchema)` to create a new message.
+ */
+export const HostCallSchema: GenMessage<HostCall> = /*@__PURE__*/
+  messageDesc(file_skep_v1_record, 20);
 
