@@ -128,6 +128,9 @@ func (s *sink) reportStore(end bool) {
 		return
 	}
 	for _, gap := range s.store.Gaps() {
+		if kind, err := event.ParseKind(gap.Kind); err == nil {
+			s.gaps[kind].Add(gap.Last - gap.First + 1)
+		}
 		s.recorder.publish(event.Loss, bootNS(), nil, &skepv1.Record{Body: &skepv1.Record_Loss{Loss: &skepv1.Loss{
 			LostKind: gap.Kind, Count: gap.Last - gap.First + 1, Place: "store", FirstSeq: gap.First, LastSeq: gap.Last,
 			Detail: "not in the disk log: an agent before this one ended without writing them, or did not keep one",
