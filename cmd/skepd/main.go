@@ -51,6 +51,7 @@ type flags struct {
 	config, socket, dataDir string
 	private, ephemeral      bool
 	noShip                  bool
+	scratch                 string
 	readyFD                 int
 	webUID                  uint32 // 0: none
 	force                   map[string]string
@@ -134,13 +135,24 @@ wrong usage.`,
 	f.add(c)
 	c.Flags().BoolVar(&f.private, "private", false, "pin nothing: nothing is left when the agent ends, however it ends")
 	c.Flags().BoolVar(&f.ephemeral, "ephemeral", false, "take the pinned programs away at a clean stop")
+	c.Flags().StringVar(&f.scratch, "scratch", "", "directory to remove with all that is in it when a private agent ends")
+	if err := c.Flags().MarkHidden("scratch"); err != nil {
+		panic(err) // the flag was added one line above
+	}
 	c.Flags().BoolVar(&f.noShip, "no-ship", false, "send nothing on and listen on no port for other hosts, whatever the configuration says")
 	c.Flags().IntVar(&f.readyFD, "ready-fd", -1, "write one byte to this file descriptor once the agent answers")
 	c.Flags().Uint32Var(&f.webUID, "web-uid", 0, "user id of skep serve, which gets role view")
 	return c
 }
 
-func (f *flags) run(ctx context.Context, reload <-chan struct{}) error {
+func (f *flags) run(ctx context.Context, reload <-chan struct{}) (err error) {
+	if f.scratch != "" {
+		if !f.private {
+			return errors.New("use --scratch: it is for private agents; add --private")
+		}
+		// skep removes it too, unless it is killed, and this agent ends with it.
+		defer func() { err = errors.Join(err, os.RemoveAll(f.scratch)) }()
+	}
 	if err := checkReadyFD(f.readyFD); err != nil {
 		return err
 	}
