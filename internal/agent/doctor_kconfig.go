@@ -71,6 +71,10 @@ func readKernelConfig(path string) (map[string]string, error) {
 			return nil, fmt.Errorf("read %s: %w", path, err)
 		}
 	}
+	return parseKernelConfig(text)
+}
+
+func parseKernelConfig(text io.Reader) (map[string]string, error) {
 	set := map[string]string{}
 	lines := bufio.NewScanner(io.LimitReader(text, maxKernelConfig))
 	for lines.Scan() {
