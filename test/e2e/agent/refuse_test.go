@@ -49,6 +49,8 @@ func TestRefusals(t *testing.T) {
 		{"relative socket", func(h *house) *exec.Cmd { return h.command("run", "--socket", "skep.sock") }, []string{"skep.sock", "relative"}},
 		{"no BTF", func(h *house) *exec.Cmd { return as(h.command("run"), "hide /sys/kernel/btf") },
 			[]string{"BTF", "/sys/kernel/btf/vmlinux", "CONFIG_DEBUG_INFO_BTF=y"}},
+		{"no cgroups", func(h *house) *exec.Cmd { return as(h.command("run"), "no-cgroups") },
+			[]string{"skepd: choose cgroup hierarchy: no cgroup filesystem is mounted"}},
 		{"no BPF filesystem", func(h *house) *exec.Cmd {
 			h.yaml = "bpffs: /sys/fs/bpf/skep-agent-test-none\n"
 			return as(h.command("run"), "no-bpffs")
