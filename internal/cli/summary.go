@@ -118,7 +118,7 @@ func common(k *skepv1.KindStatus, signals []*skepv1.SignalStatus) bool {
 	switch k.GetKind() {
 	case "loss", "agent":
 		return false
-	case "file", "dns":
+	case "file", "dns", "udp", "unix":
 		return k.GetReceived() > 0 || slices.ContainsFunc(signals, func(s *skepv1.SignalStatus) bool { return s.GetSignal() == k.GetKind() })
 	case "oom":
 		return k.GetReceived() > 0
