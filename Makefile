@@ -16,8 +16,9 @@ RUNNER      := bin/skep-test
 
 ##@ Use
 .PHONY: run build
-run: build ## Build, start the agent and the page, and show what happens; Ctrl-C stops both
-	$(SUDO) bin/skep up
+# ARGS are those of skep up: make run ARGS='--listen 127.0.0.1:8080'
+run: build ## Build, start the agent and the page, and show what happens; Ctrl-C stops both (ARGS: of skep up)
+	$(SUDO) bin/skep up $(ARGS)
 
 build: ## Build bin/skepd and bin/skep; needs nothing but Go
 	$(GO_BUILD) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/skepd ./cmd/skep

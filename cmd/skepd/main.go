@@ -29,19 +29,31 @@ func main() {
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, reload, stop := signals(context.Background())
 	defer stop()
-	if err := command(reload).ExecuteContext(ctx); err != nil {
+	running := false
+	root := command(reload)
+	root.PersistentPreRun = func(*cobra.Command, []string) { running = true }
+	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "skepd:", err)
-		os.Exit(1)
+		if !running { // cobra refused the arguments
+			os.Exit(exitUsage)
+		}
+		os.Exit(exitFailed)
 	}
 }
+
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
 
 // flags are those of every subcommand that reads the configuration.
 type flags struct {
 	config, socket, dataDir string
 	private, ephemeral      bool
 	noShip                  bool
+	scratch                 string
 	readyFD                 int
-	webUID                  int
+	webUID                  uint32 // 0: none
 	force                   map[string]string
 }
 
@@ -73,6 +85,19 @@ func (f *flags) load() (config.Config, error) {
 	if err != nil {
 		return cfg, err
 	}
+	return f.over(cfg), nil
+}
+
+// path is where the configuration is looked for.
+func (f *flags) path() string {
+	if f.config != "" {
+		return f.config
+	}
+	return config.DefaultPath
+}
+
+// over puts what the command line says over a configuration.
+func (f *flags) over(cfg config.Config) config.Config {
 	if f.socket != "" {
 		cfg.Socket = f.socket
 	}
@@ -83,9 +108,9 @@ func (f *flags) load() (config.Config, error) {
 		cfg.Ship, cfg.Listen = nil, config.Listen{}
 	}
 	if f.webUID > 0 {
-		cfg.Roles.WebUser = strconv.Itoa(f.webUID)
+		cfg.Roles.WebUser = strconv.FormatUint(uint64(f.webUID), 10)
 	}
-	return cfg, nil
+	return cfg
 }
 
 func runCommand(reload <-chan struct{}) *cobra.Command {
@@ -102,20 +127,32 @@ without a record lost; what cannot is named in the log and stays as it was.
 The BPF programs are pinned and go on when the agent ends: the next one takes
 over and reads what happened meanwhile. "skepd remove" takes them away.
 
-Exit status: 0 after a clean stop, 1 if the agent could not start or go on.`,
+Exit status: 0 after a clean stop, 1 if the agent could not start or go on, 2 for
+wrong usage.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c.Context(), reload) },
 	}
 	f.add(c)
 	c.Flags().BoolVar(&f.private, "private", false, "pin nothing: nothing is left when the agent ends, however it ends")
 	c.Flags().BoolVar(&f.ephemeral, "ephemeral", false, "take the pinned programs away at a clean stop")
+	c.Flags().StringVar(&f.scratch, "scratch", "", "directory to remove with all that is in it when a private agent ends")
+	if err := c.Flags().MarkHidden("scratch"); err != nil {
+		panic(err) // the flag was added one line above
+	}
 	c.Flags().BoolVar(&f.noShip, "no-ship", false, "send nothing on and listen on no port for other hosts, whatever the configuration says")
 	c.Flags().IntVar(&f.readyFD, "ready-fd", -1, "write one byte to this file descriptor once the agent answers")
-	c.Flags().IntVar(&f.webUID, "web-uid", 0, "user id of skep serve, which gets role view")
+	c.Flags().Uint32Var(&f.webUID, "web-uid", 0, "user id of skep serve, which gets role view")
 	return c
 }
 
-func (f *flags) run(ctx context.Context, reload <-chan struct{}) error {
+func (f *flags) run(ctx context.Context, reload <-chan struct{}) (err error) {
+	if f.scratch != "" {
+		if !f.private {
+			return errors.New("use --scratch: it is for private agents; add --private")
+		}
+		// skep removes it too, unless it is killed, and this agent ends with it.
+		defer func() { err = errors.Join(err, os.RemoveAll(f.scratch)) }()
+	}
 	if err := checkReadyFD(f.readyFD); err != nil {
 		return err
 	}
@@ -126,7 +163,7 @@ func (f *flags) run(ctx context.Context, reload <-chan struct{}) error {
 	}
 	level, tail := new(slog.LevelVar), &agent.Tail{}
 	err = agent.Run(ctx, agent.Options{
-		Config: cfg, Version: version.String(), Private: f.private, Ephemeral: f.ephemeral, Force: f.force,
+		Config: cfg, ConfigPath: f.path(), Version: version.String(), Private: f.private, Ephemeral: f.ephemeral, Force: f.force,
 		Load: f.load, Reload: reload, Ready: f.ready, Level: level, Tail: tail,
 		// The tail first: nobody may read the other one.
 		Logger: logger(cfg.Log, level, io.MultiWriter(tail, os.Stderr)),
@@ -148,11 +185,12 @@ func doctorCommand() *cobra.Command {
 			if info, err := os.Stdout.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
 				return errors.New("doctor: writes protobuf, not for a terminal; run skep doctor")
 			}
-			cfg, err := f.load()
-			if err != nil {
-				return err
+			cfg, fault := f.load()
+			if fault != nil { // what is wrong with it is a part of the report
+				cfg = f.over(config.Default())
 			}
-			out, err := proto.Marshal(agent.Doctor(cfg, f.force, logger(cfg.Log, new(slog.LevelVar), os.Stderr)))
+			found := agent.Configured{Config: cfg, Path: f.path(), Err: fault}
+			out, err := proto.Marshal(agent.Doctor(found, f.force, logger(cfg.Log, new(slog.LevelVar), os.Stderr)))
 			if err != nil {
 				return fmt.Errorf("encode report: %w", err)
 			}

@@ -46,6 +46,8 @@ const (
 // Options are what the command line adds to the configuration.
 type Options struct {
 	Config config.Config
+	// ConfigPath is the file that it was read from, which need not be there.
+	ConfigPath string
 	// Version is shown in status and in the agent's records.
 	Version string
 	// Private makes an agent that pins nothing and leaves nothing.
@@ -145,7 +147,7 @@ func (a *Agent) openRedact() error {
 func (a *Agent) openCgroups() error {
 	var err error
 	if a.hierarchy, err = cgroup.ChooseLive(); err != nil {
-		return fmt.Errorf("choose cgroup hierarchy: %w", err)
+		return err // says what it was
 	}
 	a.index = cgroup.NewIndex(a.hierarchy)
 	a.containers = container.NewTable(a.index, container.Options{

@@ -32,7 +32,7 @@ func (a *Agent) openServer() error {
 		Usage:       &usage{&a.sink.recorder.tallies, identity.View{Table: a.processes, Clock: a.clock}, a.flows, a.traffic},
 		CatchUp:     a.reader.CatchUp,
 		Status:      a.status,
-		Doctor:      func() *skepv1.GetDoctorResponse { return doctor(a.allSignals(), a.hierarchy, a.options.Config.BPFFS) },
+		Doctor:      a.doctor,
 		Diagnostics: a.diagnostics,
 		Logger:      a.logger,
 		Audit:       a.audit,

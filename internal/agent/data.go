@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/skep-io/skep/internal/config"
 	"github.com/skep-io/skep/internal/identity/cgroup"
 	"github.com/skep-io/skep/internal/identity/container"
 	"github.com/skep-io/skep/internal/kern"
@@ -25,11 +26,7 @@ func (a *Agent) openData() error {
 	if a.node, err = loadNode(cfg.DataDir, cfg.NodeName); err != nil {
 		return err
 	}
-	path := cfg.Audit.Path
-	if path == "" {
-		path = filepath.Join(cfg.DataDir, "audit.log")
-	}
-	if a.audit, err = server.OpenAudit(path); err != nil {
+	if a.audit, err = server.OpenAudit(auditPath(*cfg)); err != nil {
 		return fmt.Errorf("open audit log: %w; set audit.path in skep.yaml to a writable place", err)
 	}
 	return nil
@@ -41,7 +38,23 @@ func (a *Agent) tokenKey() ([]byte, error) {
 		rand.Read(key) // never fails (crypto/rand since Go 1.24)
 		return key, nil
 	}
-	return server.LoadTokenKey(filepath.Join(a.options.Config.DataDir, "token.key"))
+	return server.LoadTokenKey(tokenKeyPath(a.options.Config))
+}
+
+func tokenKeyPath(cfg config.Config) string { return filepath.Join(cfg.DataDir, "token.key") }
+
+func auditPath(cfg config.Config) string {
+	if cfg.Audit.Path != "" {
+		return cfg.Audit.Path
+	}
+	return filepath.Join(cfg.DataDir, "audit.log")
+}
+
+func storeDir(cfg config.Config) string {
+	if cfg.Store.Dir != "" {
+		return cfg.Store.Dir
+	}
+	return filepath.Join(cfg.DataDir, "store")
 }
 
 // runtimeSockets tells what each configured path is: one of the usual places, a directory,

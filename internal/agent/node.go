@@ -36,16 +36,23 @@ func loadNode(dataDir, name string) (identity.Node, error) {
 	return node, err
 }
 
+func nodeIDPath(dataDir string) string { return filepath.Join(dataDir, "node_id") }
+
 func nodeID(dataDir string) (string, error) {
-	path := filepath.Join(dataDir, "node_id")
-	text, err := os.ReadFile(path)
+	id, err := readNodeID(dataDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		id := uuid.NewString()
-		if err := durable.WriteWhole(path, 0o600, strings.NewReader(id+"\n")); err != nil {
+		if err := durable.WriteWhole(nodeIDPath(dataDir), 0o600, strings.NewReader(id+"\n")); err != nil {
 			return "", fmt.Errorf("keep node id: %w; the data directory must be writable and have room", err)
 		}
 		return id, nil
 	}
+	return id, err
+}
+
+func readNodeID(dataDir string) (string, error) {
+	path := nodeIDPath(dataDir)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return "", fmt.Errorf("read node id: %w", err)
 	}

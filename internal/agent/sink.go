@@ -68,6 +68,7 @@ type sink struct {
 	store       *store.Store // nil without a disk log
 	toldStore   event.Counts // losses of it that are in the stream
 	toldStoreAt time.Time
+	gaps        [event.NumKinds]atomic.Uint64 // records of earlier agents that it lacks
 
 	malformedBy   error  // what the last one's fault was
 	toldMalformed uint64 // how many of them are in the stream

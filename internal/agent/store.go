@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -28,17 +27,13 @@ func (a *Agent) openStore() error {
 	if !cfg.Enabled || a.options.Private {
 		return nil
 	}
-	dir := cfg.Dir
-	if dir == "" {
-		dir = filepath.Join(a.options.Config.DataDir, "store")
-	}
 	numbered := map[string]uint64{}
 	for _, kind := range event.Kinds() {
 		numbered[kind.String()] = a.sink.recorder.seq(kind)
 	}
 	var err error
 	a.store, err = store.New(store.Options{
-		Dir: dir, MaxBytes: int64(cfg.MaxBytes), MaxAge: cfg.MaxAge, Log: a.log, Close: closeLog,
+		Dir: storeDir(a.options.Config), MaxBytes: int64(cfg.MaxBytes), MaxAge: cfg.MaxAge, Log: a.log, Close: closeLog,
 		Processes: a.snapshot, BootID: a.node.BootID, Numbered: numbered, Begun: a.sink.recorder.begun(), Logger: a.logger,
 	})
 	if err != nil {
@@ -133,6 +128,9 @@ func (s *sink) reportStore(end bool) {
 		return
 	}
 	for _, gap := range s.store.Gaps() {
+		if kind, err := event.ParseKind(gap.Kind); err == nil {
+			s.gaps[kind].Add(gap.Last - gap.First + 1)
+		}
 		s.recorder.publish(event.Loss, bootNS(), nil, &skepv1.Record{Body: &skepv1.Record_Loss{Loss: &skepv1.Loss{
 			LostKind: gap.Kind, Count: gap.Last - gap.First + 1, Place: "store", FirstSeq: gap.First, LastSeq: gap.Last,
 			Detail: "not in the disk log: an agent before this one ended without writing them, or did not keep one",

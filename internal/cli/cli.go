@@ -95,6 +95,7 @@ func (a *app) root() *cobra.Command {
 	}
 	root.SetOut(a.out)
 	root.SetErr(a.err)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.socket, "socket", defaultSocket(), "unix socket of the agent (or $"+socketEnv+")")
 	flags.DurationVar(&a.timeout, "timeout", 10*time.Second, "give up on an answer of the agent after this long; streams are not limited")

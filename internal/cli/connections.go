@@ -77,6 +77,9 @@ func (a *app) listConnections(ctx context.Context, c *client, req *skepv1.ListCo
 	if err != nil {
 		return err
 	}
+	if err := a.warnUndecided(got.GetUndecided(), len(got.GetConnections())); err != nil {
+		return err
+	}
 	if output == "json" {
 		return printJSON(a, got.GetConnections()...)
 	}

@@ -20,9 +20,10 @@ import (
 	"github.com/skep-io/skep/internal/event"
 )
 
-const doctorLong = `Check whether the agent can run on this host and how well: kernel, configuration
-and capabilities, and for every signal the rung of its ladder of hooks that is
-used, why not a higher one, what the lower one cannot do, and what to change.
+const doctorLong = `Check whether the agent can run on this host and how well: kernel, configuration,
+capabilities, data directory and socket, and for every signal the rung of its
+ladder of hooks that is used, why not a higher one, what the lower one cannot do,
+and what to change.
 
 A running agent is asked. Without one, "skepd doctor" makes the same probes
 now; as another user than root it can say less.

@@ -11,6 +11,7 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/skep-io/skep/internal/event"
 )
@@ -40,6 +41,21 @@ func fail(code int, format string, args ...any) error {
 }
 
 func usage(format string, args ...any) error { return fail(exitUsage, format, args...) }
+
+// flagError says what a flag takes, where pflag would name the function of Go that refused.
+func flagError(err error) error {
+	var bad *pflag.InvalidValueError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	takes := map[string]string{
+		"uint32": "a whole number from 0 to 4294967295", "int": "a whole number", "duration": "a duration such as 90s or 5m", "bool": "true or false",
+	}[bad.GetFlag().Value.Type()]
+	if takes == "" {
+		return err
+	}
+	return usage("--%s %q: must be %s", bad.GetFlag().Name, bad.GetValue(), takes)
+}
 
 // errQuiet fails a command that has already told why on its output.
 var errQuiet = errors.New("")

@@ -135,7 +135,7 @@ func (a *app) exportLines(ctx context.Context, c *client, req *skepv1.ExportRequ
 		return err
 	}
 	defer stream.Close()
-	return copyRecords(stream, bufio.NewWriterSize(a.out, 64<<10), jsonPrinter{a}, 0)
+	return a.copyRecords(stream, bufio.NewWriterSize(a.out, 64<<10), jsonPrinter{a}, 0)
 }
 
 func (a *app) exportParquet(ctx context.Context, c *client, req *skepv1.ExportRequest) error {
@@ -151,6 +151,9 @@ func (a *app) exportParquet(ctx context.Context, c *client, req *skepv1.ExportRe
 		}
 		records = stream.Msg().GetRecords()
 		a.warnMissing(stream.Msg().GetMissing())
+		if err := a.warnUndecided(stream.Msg().GetUndecided(), int(records)); err != nil {
+			return err
+		}
 	}
 	if err := stream.Err(); err != nil {
 		return err

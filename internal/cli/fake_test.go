@@ -59,6 +59,9 @@ func (f *fakeAgent) Observe(ctx context.Context, req *skepv1.ObserveRequest, s *
 	if n, err := strconv.Atoi(where); err == nil {
 		return flood(s, n)
 	}
+	if where == "costly" {
+		return s.Send(&skepv1.ObserveResponse{Undecided: &skepv1.Undecided{Count: 6216, Reason: "too many steps\x1b[31m"}})
+	}
 	if err := s.Send(&skepv1.ObserveResponse{Records: sampleRecords(), SampledOut: 1234}); err != nil || !req.GetFollow() {
 		return err
 	}
@@ -104,6 +107,10 @@ func (f *fakeAgent) ListProcesses(ctx context.Context, req *skepv1.ListProcesses
 	}
 	all := sampleProcesses()
 	out := &skepv1.ListProcessesResponse{Total: uint64(len(all))}
+	if req.GetFilter().GetWhere() == "costly" {
+		out.Undecided = &skepv1.Undecided{Count: 3, Reason: "too many steps"}
+		return out, nil
+	}
 	if req.GetAt() != nil {
 		out.Missing = []string{"exit-1.parquet: torn\x1b[31m"}
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
 )
 
 func TestFormatDuration(t *testing.T) {
@@ -74,5 +76,14 @@ func TestClock(t *testing.T) {
 		if got := c.format(w.sec, w.nsec); got != w.want {
 			t.Errorf("%s, want %s", got, w.want)
 		}
+	}
+}
+
+// A working directory whose front is missing does not look like a relative one.
+func TestDirectory(t *testing.T) {
+	whole := &skepv1.ProcessInfo{Cwd: "/srv", Exec: &skepv1.Exec{}}
+	cut := &skepv1.ProcessInfo{Cwd: "a/b", Exec: &skepv1.Exec{CwdTruncated: true}}
+	if a, b := directory(screen{utf8: true}, whole), directory(screen{utf8: true}, cut); a != "/srv" || b != "…/a/b" {
+		t.Errorf("got %q and %q", a, b)
 	}
 }

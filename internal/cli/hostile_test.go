@@ -95,6 +95,6 @@ func FuzzStatus(f *testing.F) {
 		a := &app{err: io.Discard}
 		checkPrintable(t, "status", a.statusPage(&s))
 		checkPrintable(t, "doctor", doctorPage(a.screen, &d))
-		checkPrintable(t, "up", rateLine(nil, &s, time.Second))
+		checkPrintable(t, "up", strings.Join(rateParts(nil, &s, time.Second), "  "))
 	})
 }

@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"syscall"
 	"time"
 
 	"connectrpc.com/connect"
@@ -56,8 +58,12 @@ Where records were lost a line says how many, of which kind, and where. What
 --max-rate leaves out is counted, in compact and table on a line of its own
 and in json on the standard error.
 
+A record on which --where comes to no result (it takes too many steps, or an index
+is out of range) is left out; how many, and why, is told on the standard error.
+
 Exit status: 0 when the past was shown, or on Ctrl-C, or when the reader of a
-pipe has gone; 3 when the agent ends first. Others as in "skep --help".`
+pipe has gone; 1 when nothing was shown and --where came to no result; 3 when
+the agent ends first. Others as in "skep --help".`
 
 const observeExample = `  # Everything, live
   skep observe -f
@@ -166,7 +172,7 @@ func (a *app) observe(ctx context.Context, c *client, req *skepv1.ObserveRequest
 	if err := a.heading(p.header(nil)); err != nil {
 		return err
 	}
-	if err := copyRecords(stream, w, p, limit); err != nil {
+	if err := a.copyRecords(stream, w, p, limit); err != nil {
 		return endOfStream(ctx, err)
 	}
 	if limit > 0 {
@@ -183,10 +189,16 @@ func endOfStream(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	if connect.CodeOf(err) == connect.CodeUnavailable {
+	if connect.CodeOf(err) == connect.CodeUnavailable || brokenOff(err) {
 		return fail(exitNoAgent, "the agent went away: %w", err)
 	}
 	return err
+}
+
+// brokenOff says whether the connection ended in the middle of what the agent said, as it
+// does when the agent is killed.
+func brokenOff(err error) bool {
+	return !connect.IsWireError(err) && (errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE))
 }
 
 // printer renders the messages of a stream.
@@ -211,8 +223,16 @@ func (a *app) newPrinter(output string) printer {
 }
 
 // copyRecords writes what comes and flushes whenever nothing more is waiting:
-// full buffers under load, no delay without.
-func copyRecords(stream *connect.ServerStreamForClient[skepv1.ObserveResponse], w *bufio.Writer, p printer, limit int) error {
+// full buffers under load, no delay without. It fails quietly if there is nothing, only
+// because the filter could not decide.
+func (a *app) copyRecords(stream *connect.ServerStreamForClient[skepv1.ObserveResponse], w *bufio.Writer, p printer, limit int) (err error) {
+	u := undecided{app: a}
+	shown := false
+	defer func() {
+		if u.end(); err == nil && !shown && u.said {
+			err = errQuiet
+		}
+	}()
 	messages := make(chan *skepv1.ObserveResponse, 16)
 	stop := make(chan struct{})
 	defer close(stop)
@@ -230,7 +250,9 @@ func copyRecords(stream *connect.ServerStreamForClient[skepv1.ObserveResponse], 
 			return stream.Err()
 		}
 		buf = buf[:0]
+		u.add(m.GetUndecided())
 		for _, r := range m.GetRecords() {
+			shown = true
 			buf = p.record(buf, r)
 			if limit--; limit == 0 {
 				_, err := w.Write(buf)

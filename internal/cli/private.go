@@ -33,7 +33,7 @@ func (a *app) startPrivate(ctx context.Context) (*privateAgent, error) {
 	}
 	socket := filepath.Join(dir, "skep.sock")
 	fmt.Fprintf(a.err, "skep: no agent at %s; starting a private one for this command\n", a.socket)
-	c, err := startAgent(ctx, "--private", "--no-ship", "--socket", socket, "--data-dir", filepath.Join(dir, "data"))
+	c, err := startAgent(ctx, "--private", "--no-ship", "--socket", socket, "--data-dir", filepath.Join(dir, "data"), "--scratch", dir)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}

@@ -69,7 +69,7 @@ func (v *sheet) process(i *skepv1.ProcessInfo) {
 	v.line("Process", title)
 	v.line("Command", processCommand(i))
 	v.hostile("Executable", p.GetExe())
-	v.hostile("Directory", i.GetCwd())
+	v.hostile("Directory", directory(v.screen, i))
 	v.line("User", v.users.of(p)+" ("+strconv.FormatUint(uint64(p.GetUid()), 10)+")")
 	v.line("Started", v.moment(i.GetStarted()))
 	v.exit(i)
@@ -171,4 +171,12 @@ func (v *sheet) connections(a *app, conns []*skepv1.ConnectionInfo) {
 	}
 	v.section("Connections")
 	v.Write(a.connectionTable(conns, v.now).render(nil, v.screen, a.width()))
+}
+
+// directory is the working directory; one whose front is missing does not look relative.
+func directory(s screen, i *skepv1.ProcessInfo) string {
+	if i.GetExec().GetCwdTruncated() {
+		return s.glyph("…/", ".../") + i.GetCwd()
+	}
+	return i.GetCwd()
 }

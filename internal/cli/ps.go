@@ -127,6 +127,9 @@ func (a *app) listProcesses(ctx context.Context, c *client, req *skepv1.ListProc
 		return err
 	}
 	a.warnMissing(got.GetMissing())
+	if err := a.warnUndecided(got.GetUndecided(), len(got.GetProcesses())); err != nil {
+		return err
+	}
 	rows := inOrder(got.GetProcesses())
 	if f.output == "json" {
 		return printJSON(a, rows...)

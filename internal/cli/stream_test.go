@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -80,6 +81,66 @@ func TestFollowFlushesAndEndsQuietly(t *testing.T) {
 		if err := cmd.Wait(); err != nil || stderr.Len() > 0 {
 			t.Errorf("%v: %v, %q", sig, err, stderr)
 		}
+	}
+}
+
+// TestAgentIsKilled: a connection that breaks off is an agent that is no more.
+func TestAgentIsKilled(t *testing.T) {
+	dir, err := os.MkdirTemp("", "skep-cli-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	stop, err := serveFake(filepath.Join(dir, "agent"), &fakeAgent{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	front, err := net.Listen("unix", filepath.Join(dir, "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer front.Close()
+	conns := make(chan net.Conn, 16)
+	go func() {
+		for {
+			conn, err := front.Accept()
+			if err != nil {
+				return
+			}
+			agent, err := net.Dial("unix", filepath.Join(dir, "agent"))
+			if err != nil {
+				conn.Close()
+				return
+			}
+			conns <- conn
+			go io.Copy(agent, conn)
+			go io.Copy(conn, agent)
+		}
+	}()
+	cmd := exec.Command("skep", "observe", "-f", "--socket", filepath.Join(dir, "s"))
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	defer timer.Stop()
+	lines := bufio.NewScanner(out)
+	for lines.Scan() && !strings.Contains(lines.Text(), "live[200]") {
+	}
+	for len(conns) > 0 {
+		(<-conns).Close() // without a last word
+	}
+	for lines.Scan() {
+	}
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != exitNoAgent || !strings.HasPrefix(stderr.String(), "skep: the agent went away") {
+		t.Errorf("exit code %d, %q", code, stderr.String())
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -65,22 +66,22 @@ func (s *summary) step(ctx context.Context) error {
 		return fmt.Errorf("ask the agent for its status: %w", err)
 	}
 	at := time.Now()
-	rates := rateLine(s.before, now, at.Sub(s.at))
+	rates := rateParts(s.before, now, at.Sub(s.at))
 	first := s.before == nil
 	s.before, s.at = now, at
 	cost := fmt.Sprintf("lost %s, agent %s CPU, %s", formatCount(lost(now)),
 		formatShare(now.GetAgentCpuShare()+now.GetProgramsCpuShare()), formatBytes(now.GetMemory().GetResidentBytes()+now.GetMemory().GetKernelMapsBytes()))
 	if s.screen.terminal {
-		return s.draw(rates, cost)
+		return s.draw(append(packed(rates, s.width()), cost))
 	}
 	if first {
 		return nil
 	}
-	return s.print(at.Format(time.TimeOnly) + "  " + rates + "; " + cost + "\n")
+	return s.print(at.Format(time.TimeOnly) + "  " + strings.Join(rates, "  ") + "; " + cost + "\n")
 }
 
-// rateLine is what was received a second since the last look, per kind.
-func rateLine(before, now *skepv1.GetStatusResponse, elapsed time.Duration) string {
+// rateParts are what was received a second since the last look, per kind.
+func rateParts(before, now *skepv1.GetStatusResponse, elapsed time.Duration) []string {
 	old := map[string]uint64{}
 	for _, k := range before.GetKinds() {
 		old[k.GetKind()] = k.GetReceived()
@@ -91,19 +92,34 @@ func rateLine(before, now *skepv1.GetStatusResponse, elapsed time.Duration) stri
 		if before != nil && elapsed > 0 && k.GetReceived() >= old[k.GetKind()] {
 			rate = float64(k.GetReceived()-old[k.GetKind()]) / elapsed.Seconds()
 		}
-		if common(k) {
+		if common(k, now.GetSignals()) {
 			parts = append(parts, event.Printable(k.GetKind())+" "+formatRate(rate))
 		}
 	}
-	return strings.Join(parts, "  ")
+	return parts
+}
+
+// packed puts parts into as few lines as they fit into.
+func packed(parts []string, width int) (lines []string) {
+	for _, p := range parts {
+		last := len(lines) - 1
+		if last < 0 || len(lines[last])+len("  ")+len(p) > width {
+			lines = append(lines, p)
+		} else {
+			lines[last] += "  " + p
+		}
+	}
+	return lines
 }
 
 // common leaves out what is not activity of the host, and the rare oom until
-// there was one.
-func common(k *skepv1.KindStatus) bool {
+// there was one, and what a sensor that is off cannot see.
+func common(k *skepv1.KindStatus, signals []*skepv1.SignalStatus) bool {
 	switch k.GetKind() {
 	case "loss", "agent":
 		return false
+	case "file", "dns", "udp", "unix":
+		return k.GetReceived() > 0 || slices.ContainsFunc(signals, func(s *skepv1.SignalStatus) bool { return s.GetSignal() == k.GetKind() })
 	case "oom":
 		return k.GetReceived() > 0
 	}
@@ -119,9 +135,16 @@ func lost(s *skepv1.GetStatusResponse) (n uint64) {
 
 // draw writes over what was drawn before: cursor up, then each line cleared
 // to its end.
-func (s *summary) draw(rates, cost string) error {
+func (s *summary) draw(head []string) error {
 	width := s.width()
-	lines := []string{s.screen.paint(bold, s.screen.fit(rates, width)), s.screen.paint(dim, s.screen.fit(cost, width))}
+	var lines []string
+	for i, line := range head {
+		style := bold
+		if i == len(head)-1 {
+			style = dim
+		}
+		lines = append(lines, s.screen.paint(style, s.screen.fit(line, width)))
+	}
 	s.mu.Lock()
 	lines = append(lines, s.recent...)
 	s.mu.Unlock()
@@ -132,6 +155,7 @@ func (s *summary) draw(rates, cost string) error {
 	for _, l := range lines {
 		out.WriteString("\r\x1b[2K" + l + "\n")
 	}
+	out.WriteString("\x1b[J") // what was there of more lines
 	s.drawn = len(lines)
 	return s.print(out.String())
 }

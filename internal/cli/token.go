@@ -4,6 +4,8 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -40,7 +42,7 @@ const tokenExample = `  # A link to the page of "skep serve", for eight hours
   skep token --ttl 15m`
 
 func (a *app) tokenCmd() *cobra.Command {
-	var role, listen string
+	var role, listen, output string
 	var ttl time.Duration
 	var url bool
 	cmd := &cobra.Command{
@@ -50,11 +52,19 @@ func (a *app) tokenCmd() *cobra.Command {
 		Long:        tokenLong,
 		Example:     tokenExample,
 		Args:        cobra.NoArgs,
-		PreRunE:     func(*cobra.Command, []string) error { return checkToken(role, ttl) },
+		PreRunE: func(*cobra.Command, []string) error {
+			if url && output == "json" {
+				return usage("--url and -o json exclude each other")
+			}
+			return errors.Join(checkToken(role, ttl), checkOutput(output, "text", "json"))
+		},
 		RunE: a.withRunningAgent(func(ctx context.Context, a *app, c *client, _ []string) error {
 			got, err := c.CreateToken(ctx, &skepv1.CreateTokenRequest{Role: roles[role], Ttl: durationpb.New(ttl)})
 			if err != nil {
 				return err
+			}
+			if output == "json" {
+				return printJSON(a, got)
 			}
 			fmt.Fprintf(a.err, "skep: role %s, expires %s\n", roleName(got.GetRole()), got.GetExpires().AsTime().Local().Format(time.RFC3339))
 			line := got.GetToken()
@@ -64,6 +74,7 @@ func (a *app) tokenCmd() *cobra.Command {
 			return a.print(line + "\n")
 		}),
 	}
+	outputFlag(cmd, &output, "text", "text", "json")
 	flags := cmd.Flags()
 	flags.StringVar(&role, "role", "view", "role of the token: view, operate or admin; at most your own")
 	flags.DurationVar(&ttl, "ttl", 8*time.Hour, "lifetime, at most 24h")
@@ -111,14 +122,24 @@ func (a *app) whoamiCmd() *cobra.Command {
 }
 
 func (a *app) versionCmd() *cobra.Command {
-	return &cobra.Command{
+	var output string
+	cmd := &cobra.Command{
 		Use:         "version",
 		Annotations: asksMany,
 		Short:       "Show the versions of skep and of the agent",
 		Long:        "Show the version of this program and, where an agent answers, of the agent.\n\nExit status: 0, also when no agent answers here; with -H as in \"skep --help\".",
-		Example:     "  skep version",
+		Example:     "  skep version\n  skep version -o json",
 		Args:        cobra.NoArgs,
+		PreRunE: func(*cobra.Command, []string) error {
+			if output == "json" && len(a.hosts) > 0 {
+				return usage("-o json is of this host: ask others for their status")
+			}
+			return checkOutput(output, "text", "json")
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if output == "json" {
+				return a.versionJSON(cmd.Context())
+			}
 			if len(a.hosts) == 0 {
 				return a.print("skep  " + a.version + "\nskepd " + a.agentVersion(cmd.Context()) + "\n")
 			}
@@ -128,6 +149,18 @@ func (a *app) versionCmd() *cobra.Command {
 			return a.askHosts(cmd.Context(), args, showAgentVersion)
 		},
 	}
+	outputFlag(cmd, &output, "text", "text", "json")
+	return cmd
+}
+
+// versionJSON leaves skepd out where no agent says its version.
+func (a *app) versionJSON(ctx context.Context) error {
+	versions := struct {
+		Skep  string `json:"skep"`
+		Skepd string `json:"skepd,omitempty"`
+	}{Skep: a.version}
+	versions.Skepd, _ = a.askVersion(ctx)
+	return json.NewEncoder(a.out).Encode(versions)
 }
 
 // showAgentVersion is a question.
@@ -140,14 +173,19 @@ func showAgentVersion(ctx context.Context, a *app, c *client, _ []string) error 
 }
 
 func (a *app) agentVersion(ctx context.Context) string {
+	version, err := a.askVersion(ctx)
+	if err != nil {
+		return "(" + message(err) + ")"
+	}
+	return event.Printable(version)
+}
+
+func (a *app) askVersion(ctx context.Context) (string, error) {
 	if probe(ctx, a.socket) != nil {
-		return "(no agent answers at " + a.socket + ")"
+		return "", errors.New("no agent answers at " + a.socket)
 	}
 	c := newClient(a.socket, a.timeout)
 	defer c.close()
 	s, err := c.GetStatus(ctx, &skepv1.GetStatusRequest{})
-	if err != nil {
-		return "(" + message(err) + ")"
-	}
-	return event.Printable(s.GetVersion())
+	return s.GetVersion(), err
 }

@@ -17,6 +17,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/event"
 )
 
 // running is a "skep up" with a fake agent and the real page.
@@ -290,5 +293,27 @@ func TestUnusedUID(t *testing.T) {
 	}
 	if uid, err := unusedUID(path); err != nil || uid != 64000 {
 		t.Errorf("%d, %v", uid, err)
+	}
+}
+
+// TestRatesFit: every rate is there at 80 columns, and none of a sensor that is off.
+func TestRatesFit(t *testing.T) {
+	now := &skepv1.GetStatusResponse{Signals: []*skepv1.SignalStatus{{Signal: "exec"}, {Signal: "dns"}}}
+	for _, k := range event.Kinds() {
+		now.Kinds = append(now.Kinds, &skepv1.KindStatus{Kind: k.String()})
+	}
+	lines := packed(rateParts(nil, now, time.Second), 80)
+	text := strings.Join(lines, "\n")
+	for _, line := range lines {
+		if len(line) > 80 {
+			t.Errorf("%q has %d columns", line, len(line))
+		}
+	}
+	if !strings.Contains(text, "exec 0/s") || !strings.Contains(text, "dns 0/s") || strings.Contains(text, "file ") {
+		t.Errorf("%q: want exec and dns, and no file", text)
+	}
+	now.Signals = append(now.Signals, &skepv1.SignalStatus{Signal: "file"})
+	if text := strings.Join(rateParts(nil, now, time.Second), "  "); !strings.Contains(text, "file 0/s") {
+		t.Errorf("the file sensor is on: %q", text)
 	}
 }

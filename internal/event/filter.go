@@ -28,7 +28,7 @@ type Filter struct {
 	kinds      KindSet
 	anyKind    bool
 	predicates []predicate
-	failures   atomic.Uint64
+	failures   failures
 }
 
 // Compile checks a filter and makes it ready to match. A nil filter matches
@@ -95,7 +95,30 @@ func (f *Filter) OnlyKinds() bool { return len(f.predicates) == 0 }
 
 // Failures is the number of records on which the where expression failed
 // (such as an index out of range); they did not match.
-func (f *Filter) Failures() uint64 { return f.failures.Load() }
+func (f *Filter) Failures() uint64 { return f.failures.count.Load() }
+
+// Undecided is what an answer says of the failures beyond those that have been told, or nil.
+func (f *Filter) Undecided(told uint64) *skepv1.Undecided {
+	n := f.Failures()
+	if n == told {
+		return nil
+	}
+	return &skepv1.Undecided{Count: n - told, Reason: *f.failures.first.Load()}
+}
+
+// failures are those of a where expression.
+type failures struct {
+	count atomic.Uint64
+	first atomic.Pointer[string]
+}
+
+func (f *failures) add(err error) {
+	if f.first.Load() == nil {
+		reason := whereFailure(err)
+		f.first.CompareAndSwap(nil, &reason)
+	}
+	f.count.Add(1) // last: who has seen it finds the reason
+}
 
 // Match says whether the record is wanted. A loss answers to the kinds only: a reader
 // who asks for one process must still learn that its records may be among the lost

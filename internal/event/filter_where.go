@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"sync/atomic"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/interpreter"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 )
@@ -25,7 +25,7 @@ const (
 // matchWhere compiles a CEL expression over the fields of a record. The
 // environment is made for each expression and dropped with it: it takes some
 // milliseconds, and an agent without expressions does not pay its memory.
-func matchWhere(source string, failures *atomic.Uint64) (predicate, error) {
+func matchWhere(source string, failures *failures) (predicate, error) {
 	if source == "" {
 		return nil, nil
 	}
@@ -40,11 +40,20 @@ func matchWhere(source string, failures *atomic.Uint64) (predicate, error) {
 	return func(r *skepv1.Record) bool {
 		out, _, err := program.Eval(activation{fields, r})
 		if err != nil {
-			failures.Add(1)
+			failures.add(err)
 			return false
 		}
 		return out == types.True
 	}, nil
+}
+
+// whereFailure says why an expression came to no result.
+func whereFailure(err error) string {
+	var limit interpreter.EvalCancelledError
+	if errors.As(err, &limit) && limit.Cause == interpreter.CostLimitExceeded {
+		return fmt.Sprintf("it takes more than the %d steps that it may for one record", maxWhereCost)
+	}
+	return Printable(err.Error())
 }
 
 func compileWhere(source string, fields *recordFields) (cel.Program, error) {

@@ -157,6 +157,12 @@ func TestWhereFailuresAreCounted(t *testing.T) {
 	if f.Failures() != 2 {
 		t.Errorf("%d failures, want 2", f.Failures())
 	}
+	if u := f.Undecided(1); u.GetCount() != 1 || !strings.Contains(u.GetReason(), "index out of bounds: 7") {
+		t.Errorf("of two failures, one of which was told, it says %v", u)
+	}
+	if u := f.Undecided(2); u != nil {
+		t.Errorf("all is told, and it says %v", u)
+	}
 	if or := where(t, `exec.args[7] == "x" || true`); !or.Match(execRecord(1)) || or.Failures() != 0 {
 		t.Error("CEL's || must absorb the failure of one side")
 	}
@@ -173,6 +179,9 @@ func TestWhereCostIsBounded(t *testing.T) {
 	start := time.Now()
 	if f.Match(execRecord(1)) || f.Failures() != 1 {
 		t.Error("it ran to its end")
+	}
+	if u := f.Undecided(0); u.GetCount() != 1 || !strings.Contains(u.GetReason(), "more than the 20000 steps") {
+		t.Errorf("it says %v", u)
 	}
 	if took := time.Since(start); took > time.Second {
 		t.Errorf("it was stopped after %v", took)

@@ -254,7 +254,7 @@ func FillFromProc(id abi.ExecID, body *skepv1.Exec) {
 		body.File.Path, body.File.PathSource, body.Memfd = found.File.Path, found.File.PathSource, found.Memfd
 	}
 	if body.Cwd == "" {
-		body.Cwd = found.Cwd
+		body.Cwd, body.CwdTruncated = found.Cwd, found.CwdTruncated
 	}
 	if body.NsPid == 0 {
 		body.NsPid, body.Namespaces.Pid = found.NsPid, found.Namespaces.GetPid()

@@ -12,46 +12,89 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Capabilities that the agent cannot do without, by bit number (capability.h).
-var needed = []struct {
+// capability is one by bit number (capability.h), with what it is for.
+type capability struct {
 	bit  uint
 	name string
 	why  string
-}{
+}
+
+// Capabilities that the agent cannot do without.
+var needed = []capability{
 	{unix.CAP_SYS_ADMIN, "CAP_SYS_ADMIN", "iterating and pinning kernel objects"},
 	{unix.CAP_BPF, "CAP_BPF", "loading programs"},
 	{unix.CAP_PERFMON, "CAP_PERFMON", "tracing programs"},
 	{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN", "socket programs"},
 }
 
-// Preflight says in one sentence what keeps the agent from running here, or nil.
-func Preflight() error {
-	if os.Geteuid() != 0 {
-		return fmt.Errorf("start agent: needs root, runs as uid %d; run it with sudo or as a system service", os.Geteuid())
-	}
-	if missing, err := MissingCapabilities(); err != nil {
-		return err
-	} else if len(missing) > 0 {
-		return fmt.Errorf("start agent: root without %s; give the container or unit these capabilities", strings.Join(missing, ", "))
-	}
-	if err := checkPIDNamespace("/proc/self/ns/pid"); err != nil {
-		return err
-	}
-	return CheckBTF()
+// Capabilities that it gets along without, with what is lost then.
+var useful = []capability{
+	{unix.CAP_SYS_PTRACE, "CAP_SYS_PTRACE", "without it executables, directories and namespaces of processes that were there before the agent are not read"},
+	{unix.CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH", "without it /proc of other users' processes may stay closed, and a cgroup that is not known yet is looked for by a walk"},
+	{unix.CAP_SYS_NICE, "CAP_SYS_NICE", "without it the thread that empties the rings has no precedence, and more records may be lost on a busy host"},
 }
 
-// initialPIDNamespace is PROC_PID_INIT_INO of the kernel.
-const initialPIDNamespace = 0xeffffffc
+// Preflight says in one sentence what keeps the agent from running here, or nil.
+func Preflight() error {
+	for _, check := range []func() error{CheckRights, CheckPIDNamespace, CheckBTF} {
+		if err := check(); err != nil {
+			return fmt.Errorf("start agent: %w", err)
+		}
+	}
+	return nil
+}
 
-// checkPIDNamespace: in another pid namespace than the initial one the kernel shows only
-// that one's processes, and the agent would take all others for gone.
+// CheckRights says what this process may not do that the agent must, or nil. What is behind
+// the semicolon is what to do about it.
+func CheckRights() error {
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("needs root, runs as uid %d; run it with sudo or as a system service", os.Geteuid())
+	}
+	if err := checkUserNamespace("/proc/self/ns/user"); err != nil {
+		return err
+	}
+	missing, err := lacking(needed)
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("root without %s; give the container or unit these capabilities", strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+// The inodes of the initial namespaces: PROC_USER_INIT_INO and PROC_PID_INIT_INO of the kernel.
+const (
+	initialUserNamespace = 0xeffffffd
+	initialPIDNamespace  = 0xeffffffc
+)
+
+// checkUserNamespace: root of another user namespace than the initial one has all
+// capabilities there, and the kernel asks for those of the initial one.
+func checkUserNamespace(path string) error {
+	var stat unix.Stat_t
+	if err := unix.Stat(path, &stat); err != nil {
+		return fmt.Errorf("look at own user namespace: %w; mount /proc", err)
+	}
+	if stat.Ino != initialUserNamespace {
+		return errors.New("root of a user namespace only, which may not load BPF programs; run it as root of the host, " +
+			"or in a container without a user namespace (podman as root, docker --userns=host, hostUsers: true)")
+	}
+	return nil
+}
+
+// CheckPIDNamespace says what keeps the agent from seeing all processes, or nil: in another
+// pid namespace than the initial one the kernel shows only that one's, and the agent would
+// take all others for gone.
+func CheckPIDNamespace() error { return checkPIDNamespace("/proc/self/ns/pid") }
+
 func checkPIDNamespace(path string) error {
 	var stat unix.Stat_t
 	if err := unix.Stat(path, &stat); err != nil {
 		return fmt.Errorf("look at own pid namespace: %w; mount /proc", err)
 	}
 	if stat.Ino != initialPIDNamespace {
-		return errors.New("start agent: not in the host's pid namespace, whose processes it would not see; " +
+		return errors.New("not in the host's pid namespace, whose processes it would not see; " +
 			"run it on the host, or in a container with hostPID (--pid=host)")
 	}
 	return nil
@@ -72,14 +115,17 @@ func CheckBTF() error {
 	return nil
 }
 
-// MissingCapabilities lists the needed capabilities that this process lacks, with their use.
-func MissingCapabilities() ([]string, error) {
+// MissingUseful lists the capabilities that this process lacks and the agent gets along
+// without, with what that costs.
+func MissingUseful() ([]string, error) { return lacking(useful) }
+
+func lacking(wanted []capability) ([]string, error) {
 	effective, err := effectiveCapabilities()
 	if err != nil {
 		return nil, err
 	}
 	var missing []string
-	for _, c := range needed {
+	for _, c := range wanted {
 		if effective&(1<<c.bit) == 0 {
 			missing = append(missing, c.name+" ("+c.why+")")
 		}

@@ -16,3 +16,12 @@ func TestCheckPIDNamespace(t *testing.T) {
 		t.Error("no /proc: no error")
 	}
 }
+
+func TestCheckUserNamespace(t *testing.T) {
+	if err := checkUserNamespace("/proc/self/status"); err == nil || !strings.Contains(err.Error(), "user namespace") {
+		t.Errorf("another namespace: %v", err)
+	}
+	if err := checkUserNamespace("/proc/self/nonexistent"); err == nil {
+		t.Error("no /proc: no error")
+	}
+}

@@ -18,7 +18,7 @@ func needRoot(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root: it loads BPF programs")
 	}
-	if missing, err := MissingCapabilities(); err != nil || len(missing) > 0 {
+	if missing, err := lacking(needed); err != nil || len(missing) > 0 {
 		t.Skipf("needs capabilities: %s %v", strings.Join(missing, ", "), err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -45,4 +46,27 @@ func (codec) Unmarshal(b []byte, m any) error {
 		return fmt.Errorf("unmarshal %T: not a protobuf message", m)
 	}
 	return proto.Unmarshal(b, msg)
+}
+
+// jsonCodec is Connect's codec of JSON, by its name as a content type has it, with the field
+// names of the records: node_id and not nodeId. It reads both.
+type jsonCodec string
+
+func (c jsonCodec) Name() string { return string(c) }
+
+func (jsonCodec) Marshal(m any) ([]byte, error) {
+	msg, ok := m.(proto.Message)
+	if !ok {
+		return nil, fmt.Errorf("marshal %T: not a protobuf message", m)
+	}
+	return protojson.MarshalOptions{UseProtoNames: true}.Marshal(msg)
+}
+
+func (jsonCodec) Unmarshal(b []byte, m any) error {
+	msg, ok := m.(proto.Message)
+	if !ok {
+		return fmt.Errorf("unmarshal %T: not a protobuf message", m)
+	}
+	// What a newer client says beside is ignored, as in binary.
+	return protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(b, msg)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/event"
 )
 
 // collector turns a status into metrics: each number of it is one. Ids that are
@@ -111,8 +112,38 @@ func (s samples) events(st *skepv1.GetStatusResponse) {
 		s.add(metricEventRate, k.GetRate(), k.GetKind())
 	}
 	s.add(metricRedacted, float64(st.GetArgsRedacted()))
+	s.noLosses(st)
 	for _, l := range st.GetLosses() {
 		s.add(metricLost, float64(l.GetCount()), l.GetPlace(), l.GetKind())
+	}
+}
+
+// noLosses makes a series of every loss that can be foreseen: an increase shows only from a
+// value that was there before.
+func (s samples) noLosses(st *skepv1.GetStatusResponse) {
+	for _, k := range st.GetKinds() {
+		switch kind := k.GetKind(); kind {
+		case event.Loss.String(), event.Agent.String(): // of user space
+		default:
+			for _, place := range []string{"ring_full", "table_full", "untracked", "restart"} {
+				s.add(metricLost, 0, place, kind)
+			}
+		}
+		if st.GetStore() != nil {
+			s.add(metricLost, 0, "store", k.GetKind())
+		}
+		for _, o := range st.GetOutputs() {
+			s.add(metricLost, 0, "ship:"+o.GetName(), k.GetKind())
+		}
+	}
+	for _, fixed := range [][2]string{
+		{"malformed", "unknown"}, {"undecoded", event.Dns.String()}, {"connections_full", "connection"},
+		{"cgroups_full", "cgroup"}, {"containers_full", "cgroup"}, {"resolver_full", "container"},
+	} {
+		s.add(metricLost, 0, fixed[0], fixed[1])
+	}
+	for _, p := range st.GetPrograms() {
+		s.add(metricLost, 0, "program_missed", p.GetName())
 	}
 }
 

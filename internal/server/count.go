@@ -45,7 +45,9 @@ func (s *Server) CountRecords(ctx context.Context, req *skepv1.CountRecordsReque
 	if err := s.count(ctx, req, filter, steps); err != nil {
 		return nil, finished(ctx, err)
 	}
-	return steps.response(), nil
+	res := steps.response()
+	res.Undecided = filter.Undecided(0)
+	return res, nil
 }
 
 // count adds what is on disk, and behind that what is in memory.

@@ -40,6 +40,17 @@ func TestProtocols(t *testing.T) {
 	if body, _ := io.ReadAll(res.Body); string(body) != `{"ok":true}` {
 		t.Errorf("curl would see %s", body)
 	}
+	a.status = func() *skepv1.GetStatusResponse { return &skepv1.GetStatusResponse{NodeId: "node-1"} }
+	for _, kind := range []string{"application/json", "application/json; charset=utf-8"} {
+		res, err = httpClient(a.socket, true).Post("http://skep/skep.v1.AgentService/GetStatus", kind, strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		if body, _ := io.ReadAll(res.Body); !strings.Contains(string(body), `"node_id":`) || strings.Contains(string(body), "nodeId") {
+			t.Errorf("%s: curl would not see the names of the records: %s", kind, body)
+		}
+	}
 }
 
 // A handler that is reached by any other way than Listen knows no peer.

@@ -4,6 +4,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -52,7 +53,7 @@ func TestListenOnWhatIsThere(t *testing.T) {
 	os.Mkdir(at("dir"), 0o755)
 	os.Symlink(at("live"), at("link"))
 	for name, want := range map[string]string{
-		"live":                   "another agent is listening at " + at("live"),
+		"live":                   fmt.Sprintf("process %d (", os.Getpid()),
 		"file":                   "there is something else at this path (a file)",
 		"dir":                    "(a directory)",
 		"link":                   "(a symbolic link)",
@@ -69,6 +70,12 @@ func TestListenOnWhatIsThere(t *testing.T) {
 		if errors.Is(err, ErrTaken) != (name == "live") {
 			t.Errorf("%.20s: ErrTaken is wrong for %v", name, err)
 		}
+		if checked := CheckSocket(at(name)); name != "file/below" && (checked == nil || !strings.Contains(err.Error(), checked.Error())) {
+			t.Errorf("%.20s: CheckSocket says %v, Listen %v", name, checked, err)
+		}
+	}
+	if _, err := listenAt("skep.sock"); err == nil || !strings.Contains(err.Error(), "relative") {
+		t.Errorf("a relative path: %v", err)
 	}
 	if b, err := os.ReadFile(at("file")); string(b) != "precious" {
 		t.Errorf("the file was touched: %q, %v", b, err)

@@ -104,15 +104,20 @@ func TestMetricNamesAndHostileLabels(t *testing.T) {
 		return &skepv1.GetStatusResponse{
 			Version: "1\"\n\xff", Kinds: []*skepv1.KindStatus{{Kind: "exec", Received: 12}},
 			Losses:   []*skepv1.LossCount{{Place: "ring_full", Kind: "exec", Count: 3}},
-			Programs: []*skepv1.ProgramStatus{twin(1), twin(3)},
-			Memory:   &skepv1.MemoryStatus{Maps: []*skepv1.MapStatus{{Name: "m", Type: "hash", Bytes: 1}, {Name: "m", Type: "hash", Bytes: 2}}},
-			Signals:  []*skepv1.SignalStatus{{Signal: "exec", Intent: "see", Rung: "tp_btf", Available: true}},
+			Programs: []*skepv1.ProgramStatus{twin(1), twin(3)}, Store: &skepv1.StoreStatus{}, Outputs: []*skepv1.OutputStatus{{Name: "siem"}},
+			Memory:  &skepv1.MemoryStatus{Maps: []*skepv1.MapStatus{{Name: "m", Type: "hash", Bytes: 1}, {Name: "m", Type: "hash", Bytes: 2}}},
+			Signals: []*skepv1.SignalStatus{{Signal: "exec", Intent: "see", Rung: "tp_btf", Available: true}},
 		}
 	}
 	text := scrape(t, a)
 	for _, want := range []string{
 		`skep_events_total{kind="exec"} 12`,
 		`skep_events_lost_total{kind="exec",place="ring_full"} 3`,
+		`skep_events_lost_total{kind="exec",place="restart"} 0`,
+		`skep_events_lost_total{kind="exec",place="store"} 0`,
+		`skep_events_lost_total{kind="exec",place="ship:siem"} 0`,
+		`skep_events_lost_total{kind="unknown",place="malformed"} 0`,
+		`skep_events_lost_total{kind="sched_exec",place="program_missed"} 0`,
 		`skep_program_runs_total{hook="tp_btf/sched_process_exec",program="sched_exec"} 4`,
 		`skep_program_run_seconds_total{hook="tp_btf/sched_process_exec",program="sched_exec"} 4`,
 		`skep_program_run_duration_seconds{hook="tp_btf/sched_process_exec",program="sched_exec"} 2e-07`,

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -48,7 +49,7 @@ func (s *Server) Observe(ctx context.Context, req *skepv1.ObserveRequest, stream
 	defer func() { s.filterFailures.Add(filter.Failures()) }()
 
 	o := &observation{
-		node: s.deps.Node, kinds: filter.Kinds(), cursor: s.deps.Log.Subscribe(opts), send: stream.Send,
+		node: s.deps.Node, kinds: filter.Kinds(), filter: filter, cursor: s.deps.Log.Subscribe(opts), stream: stream.Send,
 		buf: make([]*skepv1.Record, maxBatchRecords),
 	}
 	defer func() { o.cursor.Close() }()
@@ -109,8 +110,11 @@ type observation struct {
 	node   Node
 	kinds  event.KindSet // whose losses are told
 	cursor *event.Cursor
-	send   func(*skepv1.ObserveResponse) error
+	filter *event.Filter
+	stream func(*skepv1.ObserveResponse) error
 	buf    []*skepv1.Record
+	// of the filter's failures, told already
+	undecided uint64
 	// of the disk log, not sent yet
 	batch      []*skepv1.Record
 	batchBytes int
@@ -146,7 +150,7 @@ func (o *observation) follow(ctx context.Context) error {
 
 // next waits for records; those that were lost before them come first.
 func (o *observation) next(ctx context.Context) ([]*skepv1.Record, error) {
-	n, lost, err := o.cursor.Next(ctx, o.buf)
+	n, lost, err := o.wait(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -154,6 +158,38 @@ func (o *observation) next(ctx context.Context) ([]*skepv1.Record, error) {
 		return o.buf[:n], nil
 	}
 	return append(o.losses(lost), o.buf[:n]...), nil
+}
+
+// tellUndecided is after how long it is told that a filter cannot decide, where nothing
+// matches that could tell it.
+const tellUndecided = time.Second
+
+// wait is Next of the cursor. Nothing that matches may come while the filter fails.
+func (o *observation) wait(ctx context.Context) (int, event.Counts, error) {
+	if o.filter.Spec().GetWhere() == "" {
+		return o.cursor.Next(ctx, o.buf)
+	}
+	for {
+		soon, cancel := context.WithTimeout(ctx, tellUndecided)
+		n, lost, err := o.cursor.Next(soon, o.buf)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return n, lost, err
+		}
+		if o.filter.Failures() > o.undecided {
+			if err := o.send(&skepv1.ObserveResponse{}); err != nil {
+				return 0, event.Counts{}, err
+			}
+		}
+	}
+}
+
+// send adds what the filter could not decide since the last message.
+func (o *observation) send(m *skepv1.ObserveResponse) error {
+	if m.Undecided = o.filter.Undecided(o.undecided); m.Undecided != nil {
+		o.undecided += m.Undecided.Count
+	}
+	return o.stream(m)
 }
 
 // losses are the records that say what this subscriber lost. They are in its

@@ -14,6 +14,7 @@ import (
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
@@ -315,5 +316,28 @@ func TestSubscribersAreInTheStatus(t *testing.T) {
 	})
 	if sub.GetFilter() != `{"pids":[7]}` || sub.GetWho()[:5] != "root " || sub.GetSince() == nil {
 		t.Errorf("%v", sub)
+	}
+}
+
+// TestUndecided: what an expression could not decide is told, in the past and while it is
+// followed, although nothing matches.
+func TestUndecided(t *testing.T) {
+	a := startAgent(t)
+	a.fill(event.Exec, 0, 10)
+	filter := &skepv1.Filter{Where: `[1, 2][int(process.pid) + 7] == 1`}
+	s := observe(t, a, &skepv1.ObserveRequest{Since: durationpb.New(time.Hour), Filter: filter, Follow: true})
+	for _, live := range []bool{true, false} {
+		if !s.Receive() || s.Msg().GetLive() != live || len(s.Msg().GetRecords()) != 0 {
+			t.Fatalf("got %v, %v", s.Msg(), s.Err())
+		}
+		if u := s.Msg().GetUndecided(); u.GetCount() != 10 || !strings.Contains(u.GetReason(), "index out of bounds") {
+			t.Errorf("live: %t: ten records could not be decided, and it says %v", !live, u)
+		}
+		a.fill(event.Exec, 10, 20)
+	}
+	counts, err := client(a.socket).CountRecords(t.Context(), &skepv1.CountRecordsRequest{
+		Filter: filter, From: timestamppb.New(time.Now().Add(-time.Hour)), Step: durationpb.New(time.Hour)})
+	if err != nil || counts.GetUndecided().GetCount() < 10 {
+		t.Errorf("counted: %v, %v", counts, err)
 	}
 }

@@ -203,9 +203,10 @@ func (s *Server) Export(ctx context.Context, req *skepv1.ExportRequest, stream *
 		defer control.SetWriteDeadline(time.Time{})
 		return stream.Send(m)
 	}}
+	defer func() { s.filterFailures.Add(filter.Failures()) }()
 	missing, err := past.Export(ctx, w.from, w.until, filter, out, func(n uint64) { out.records = n })
 	if err == nil {
-		err = out.flush(missing)
+		err = out.flush(missing, filter.Undecided(0))
 	}
 	return finished(ctx, err)
 }
@@ -229,17 +230,17 @@ func (e *exportStream) Write(p []byte) (int, error) {
 	if len(e.buf) < exportChunk {
 		return len(p), nil
 	}
-	return len(p), e.flush(nil)
+	return len(p), e.flush(nil, nil)
 }
 
-func (e *exportStream) flush(missing []string) error {
+func (e *exportStream) flush(missing []string, undecided *skepv1.Undecided) error {
 	for len(e.buf) > maxBatchBytes {
 		if err := e.send(&skepv1.ExportResponse{Data: e.buf[:maxBatchBytes], Records: e.records}); err != nil {
 			return err
 		}
 		e.buf = e.buf[maxBatchBytes:]
 	}
-	err := e.send(&skepv1.ExportResponse{Data: e.buf, Records: e.records, Missing: missing})
+	err := e.send(&skepv1.ExportResponse{Data: e.buf, Records: e.records, Missing: missing, Undecided: undecided})
 	e.buf = nil
 	return err
 }
@@ -281,5 +282,7 @@ func (s *Server) processesAt(ctx context.Context, req *skepv1.ListProcessesReque
 			res.Processes = append(res.Processes, p)
 		}
 	}
+	res.Undecided = filter.Undecided(0)
+	s.filterFailures.Add(filter.Failures())
 	return res, nil
 }

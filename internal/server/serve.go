@@ -32,6 +32,8 @@ func (s *Server) Handler() http.Handler {
 		connect.WithRequestGate(s.gate),
 		connect.WithInterceptors(watch{}),
 		connect.WithCodec(codec{}),
+		connect.WithCodec(jsonCodec("json")),
+		connect.WithCodec(jsonCodec("json; charset=utf-8")),
 		connect.WithReadMaxBytes(maxRequestBytes),
 		// The other end is on this machine: compressing would only cost.
 		connect.WithCompression("gzip", nil, nil),

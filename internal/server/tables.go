@@ -43,6 +43,8 @@ func (s *Server) ListProcesses(ctx context.Context, req *skepv1.ListProcessesReq
 			res.Processes = append(res.Processes, p)
 		}
 	}
+	res.Undecided = processes.Undecided(0)
+	s.filterFailures.Add(processes.Failures())
 	return res, nil
 }
 
@@ -79,6 +81,8 @@ func (s *Server) ListConnections(ctx context.Context, req *skepv1.ListConnection
 			res.Connections = append(res.Connections, c)
 		}
 	}
+	res.Undecided = filter.Undecided(0)
+	s.filterFailures.Add(filter.Failures())
 	slices.SortStableFunc(res.Connections, func(a, b *skepv1.ConnectionInfo) int {
 		return cmp.Or(cmp.Compare(b.GetOpened().GetSeconds(), a.GetOpened().GetSeconds()),
 			cmp.Compare(b.GetOpened().GetNanos(), a.GetOpened().GetNanos()))

@@ -118,6 +118,15 @@ func LoadTokenKey(path string) ([]byte, error) {
 	return key, nil
 }
 
+// CheckTokenKey says whether LoadTokenKey would take the file that is there, or make one.
+func CheckTokenKey(path string) error {
+	_, err := readTokenKey(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("load token key: %w", err)
+	}
+	return nil
+}
+
 func readTokenKey(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -313,7 +313,9 @@ type ObserveResponse struct {
 	// Matching records left out by max_rate since the previous message.
 	SampledOut uint64 `protobuf:"varint,2,opt,name=sampled_out,json=sampledOut,proto3" json:"sampled_out,omitempty"`
 	// True in the first message that follows the past: now it is live.
-	Live          bool `protobuf:"varint,3,opt,name=live,proto3" json:"live,omitempty"`
+	Live bool `protobuf:"varint,3,opt,name=live,proto3" json:"live,omitempty"`
+	// Since the previous message; absent: none.
+	Undecided     *Undecided `protobuf:"bytes,4,opt,name=undecided,proto3" json:"undecided,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -369,6 +371,68 @@ func (x *ObserveResponse) GetLive() bool {
 	return false
 }
 
+func (x *ObserveResponse) GetUndecided() *Undecided {
+	if x != nil {
+		return x.Undecided
+	}
+	return nil
+}
+
+// Undecided says on how many records, each time one was looked at, Filter.where came to no
+// result. They are not in the answer, whether they would have matched or not.
+type Undecided struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Count uint64                 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	// Of the first one.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Undecided) Reset() {
+	*x = Undecided{}
+	mi := &file_skep_v1_agent_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Undecided) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Undecided) ProtoMessage() {}
+
+func (x *Undecided) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_agent_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Undecided.ProtoReflect.Descriptor instead.
+func (*Undecided) Descriptor() ([]byte, []int) {
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Undecided) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Undecided) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 type CountRecordsRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Filter *Filter                `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
@@ -383,7 +447,7 @@ type CountRecordsRequest struct {
 
 func (x *CountRecordsRequest) Reset() {
 	*x = CountRecordsRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[3]
+	mi := &file_skep_v1_agent_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -395,7 +459,7 @@ func (x *CountRecordsRequest) String() string {
 func (*CountRecordsRequest) ProtoMessage() {}
 
 func (x *CountRecordsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[3]
+	mi := &file_skep_v1_agent_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -408,7 +472,7 @@ func (x *CountRecordsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountRecordsRequest.ProtoReflect.Descriptor instead.
 func (*CountRecordsRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{3}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *CountRecordsRequest) GetFilter() *Filter {
@@ -452,14 +516,15 @@ type CountRecordsResponse struct {
 	// True if counting took too long: steps before complete_from have too few.
 	Stopped bool `protobuf:"varint,4,opt,name=stopped,proto3" json:"stopped,omitempty"`
 	// Files of the disk log that could not be read, and why; their records are missing.
-	Missing       []string `protobuf:"bytes,5,rep,name=missing,proto3" json:"missing,omitempty"`
+	Missing       []string   `protobuf:"bytes,5,rep,name=missing,proto3" json:"missing,omitempty"`
+	Undecided     *Undecided `protobuf:"bytes,6,opt,name=undecided,proto3" json:"undecided,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CountRecordsResponse) Reset() {
 	*x = CountRecordsResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[4]
+	mi := &file_skep_v1_agent_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -471,7 +536,7 @@ func (x *CountRecordsResponse) String() string {
 func (*CountRecordsResponse) ProtoMessage() {}
 
 func (x *CountRecordsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[4]
+	mi := &file_skep_v1_agent_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -484,7 +549,7 @@ func (x *CountRecordsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountRecordsResponse.ProtoReflect.Descriptor instead.
 func (*CountRecordsResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{4}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CountRecordsResponse) GetKinds() []*KindCounts {
@@ -522,6 +587,13 @@ func (x *CountRecordsResponse) GetMissing() []string {
 	return nil
 }
 
+func (x *CountRecordsResponse) GetUndecided() *Undecided {
+	if x != nil {
+		return x.Undecided
+	}
+	return nil
+}
+
 type KindCounts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Kind  string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
@@ -533,7 +605,7 @@ type KindCounts struct {
 
 func (x *KindCounts) Reset() {
 	*x = KindCounts{}
-	mi := &file_skep_v1_agent_proto_msgTypes[5]
+	mi := &file_skep_v1_agent_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -545,7 +617,7 @@ func (x *KindCounts) String() string {
 func (*KindCounts) ProtoMessage() {}
 
 func (x *KindCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[5]
+	mi := &file_skep_v1_agent_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -558,7 +630,7 @@ func (x *KindCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KindCounts.ProtoReflect.Descriptor instead.
 func (*KindCounts) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{5}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *KindCounts) GetKind() string {
@@ -583,7 +655,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[6]
+	mi := &file_skep_v1_agent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -595,7 +667,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[6]
+	mi := &file_skep_v1_agent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -608,7 +680,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{6}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{7}
 }
 
 type GetStatusResponse struct {
@@ -647,7 +719,7 @@ type GetStatusResponse struct {
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[7]
+	mi := &file_skep_v1_agent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -659,7 +731,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[7]
+	mi := &file_skep_v1_agent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -672,7 +744,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{7}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetStatusResponse) GetVersion() string {
@@ -849,7 +921,7 @@ type BudgetStatus struct {
 
 func (x *BudgetStatus) Reset() {
 	*x = BudgetStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[8]
+	mi := &file_skep_v1_agent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -861,7 +933,7 @@ func (x *BudgetStatus) String() string {
 func (*BudgetStatus) ProtoMessage() {}
 
 func (x *BudgetStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[8]
+	mi := &file_skep_v1_agent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -874,7 +946,7 @@ func (x *BudgetStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BudgetStatus.ProtoReflect.Descriptor instead.
 func (*BudgetStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{8}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *BudgetStatus) GetCpuLimit() float64 {
@@ -936,7 +1008,7 @@ type SensorBudget struct {
 
 func (x *SensorBudget) Reset() {
 	*x = SensorBudget{}
-	mi := &file_skep_v1_agent_proto_msgTypes[9]
+	mi := &file_skep_v1_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -948,7 +1020,7 @@ func (x *SensorBudget) String() string {
 func (*SensorBudget) ProtoMessage() {}
 
 func (x *SensorBudget) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[9]
+	mi := &file_skep_v1_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -961,7 +1033,7 @@ func (x *SensorBudget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SensorBudget.ProtoReflect.Descriptor instead.
 func (*SensorBudget) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{9}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SensorBudget) GetSensor() string {
@@ -1032,7 +1104,7 @@ type StoreStatus struct {
 
 func (x *StoreStatus) Reset() {
 	*x = StoreStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[10]
+	mi := &file_skep_v1_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1044,7 +1116,7 @@ func (x *StoreStatus) String() string {
 func (*StoreStatus) ProtoMessage() {}
 
 func (x *StoreStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[10]
+	mi := &file_skep_v1_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1057,7 +1129,7 @@ func (x *StoreStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoreStatus.ProtoReflect.Descriptor instead.
 func (*StoreStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{10}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *StoreStatus) GetDirectory() string {
@@ -1151,7 +1223,7 @@ type KindStatus struct {
 
 func (x *KindStatus) Reset() {
 	*x = KindStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[11]
+	mi := &file_skep_v1_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1163,7 +1235,7 @@ func (x *KindStatus) String() string {
 func (*KindStatus) ProtoMessage() {}
 
 func (x *KindStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[11]
+	mi := &file_skep_v1_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1176,7 +1248,7 @@ func (x *KindStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KindStatus.ProtoReflect.Descriptor instead.
 func (*KindStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{11}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *KindStatus) GetKind() string {
@@ -1219,7 +1291,7 @@ type LossCount struct {
 
 func (x *LossCount) Reset() {
 	*x = LossCount{}
-	mi := &file_skep_v1_agent_proto_msgTypes[12]
+	mi := &file_skep_v1_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1231,7 +1303,7 @@ func (x *LossCount) String() string {
 func (*LossCount) ProtoMessage() {}
 
 func (x *LossCount) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[12]
+	mi := &file_skep_v1_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1244,7 +1316,7 @@ func (x *LossCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LossCount.ProtoReflect.Descriptor instead.
 func (*LossCount) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{12}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *LossCount) GetPlace() string {
@@ -1282,7 +1354,7 @@ type Subscriber struct {
 
 func (x *Subscriber) Reset() {
 	*x = Subscriber{}
-	mi := &file_skep_v1_agent_proto_msgTypes[13]
+	mi := &file_skep_v1_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1294,7 +1366,7 @@ func (x *Subscriber) String() string {
 func (*Subscriber) ProtoMessage() {}
 
 func (x *Subscriber) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[13]
+	mi := &file_skep_v1_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1307,7 +1379,7 @@ func (x *Subscriber) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscriber.ProtoReflect.Descriptor instead.
 func (*Subscriber) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{13}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Subscriber) GetId() uint64 {
@@ -1372,7 +1444,7 @@ type OutputStatus struct {
 
 func (x *OutputStatus) Reset() {
 	*x = OutputStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[14]
+	mi := &file_skep_v1_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1384,7 +1456,7 @@ func (x *OutputStatus) String() string {
 func (*OutputStatus) ProtoMessage() {}
 
 func (x *OutputStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[14]
+	mi := &file_skep_v1_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1397,7 +1469,7 @@ func (x *OutputStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputStatus.ProtoReflect.Descriptor instead.
 func (*OutputStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{14}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *OutputStatus) GetName() string {
@@ -1459,7 +1531,7 @@ type TableStatus struct {
 
 func (x *TableStatus) Reset() {
 	*x = TableStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[15]
+	mi := &file_skep_v1_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1471,7 +1543,7 @@ func (x *TableStatus) String() string {
 func (*TableStatus) ProtoMessage() {}
 
 func (x *TableStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[15]
+	mi := &file_skep_v1_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1484,7 +1556,7 @@ func (x *TableStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableStatus.ProtoReflect.Descriptor instead.
 func (*TableStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{15}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TableStatus) GetEntries() uint64 {
@@ -1514,7 +1586,7 @@ type MemoryStatus struct {
 
 func (x *MemoryStatus) Reset() {
 	*x = MemoryStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[16]
+	mi := &file_skep_v1_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1526,7 +1598,7 @@ func (x *MemoryStatus) String() string {
 func (*MemoryStatus) ProtoMessage() {}
 
 func (x *MemoryStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[16]
+	mi := &file_skep_v1_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1539,7 +1611,7 @@ func (x *MemoryStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemoryStatus.ProtoReflect.Descriptor instead.
 func (*MemoryStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{16}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *MemoryStatus) GetResidentBytes() uint64 {
@@ -1575,7 +1647,7 @@ type MapStatus struct {
 
 func (x *MapStatus) Reset() {
 	*x = MapStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[17]
+	mi := &file_skep_v1_agent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1587,7 +1659,7 @@ func (x *MapStatus) String() string {
 func (*MapStatus) ProtoMessage() {}
 
 func (x *MapStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[17]
+	mi := &file_skep_v1_agent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1600,7 +1672,7 @@ func (x *MapStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapStatus.ProtoReflect.Descriptor instead.
 func (*MapStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{17}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *MapStatus) GetName() string {
@@ -1652,7 +1724,7 @@ type ProgramStatus struct {
 
 func (x *ProgramStatus) Reset() {
 	*x = ProgramStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[18]
+	mi := &file_skep_v1_agent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1664,7 +1736,7 @@ func (x *ProgramStatus) String() string {
 func (*ProgramStatus) ProtoMessage() {}
 
 func (x *ProgramStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[18]
+	mi := &file_skep_v1_agent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1677,7 +1749,7 @@ func (x *ProgramStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgramStatus.ProtoReflect.Descriptor instead.
 func (*ProgramStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{18}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ProgramStatus) GetName() string {
@@ -1769,7 +1841,7 @@ type SignalStatus struct {
 
 func (x *SignalStatus) Reset() {
 	*x = SignalStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[19]
+	mi := &file_skep_v1_agent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1781,7 +1853,7 @@ func (x *SignalStatus) String() string {
 func (*SignalStatus) ProtoMessage() {}
 
 func (x *SignalStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[19]
+	mi := &file_skep_v1_agent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1794,7 +1866,7 @@ func (x *SignalStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalStatus.ProtoReflect.Descriptor instead.
 func (*SignalStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{19}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SignalStatus) GetSignal() string {
@@ -1858,7 +1930,7 @@ type RungStatus struct {
 
 func (x *RungStatus) Reset() {
 	*x = RungStatus{}
-	mi := &file_skep_v1_agent_proto_msgTypes[20]
+	mi := &file_skep_v1_agent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1870,7 +1942,7 @@ func (x *RungStatus) String() string {
 func (*RungStatus) ProtoMessage() {}
 
 func (x *RungStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[20]
+	mi := &file_skep_v1_agent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1883,7 +1955,7 @@ func (x *RungStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RungStatus.ProtoReflect.Descriptor instead.
 func (*RungStatus) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{20}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RungStatus) GetName() string {
@@ -1915,7 +1987,7 @@ type GetDoctorRequest struct {
 
 func (x *GetDoctorRequest) Reset() {
 	*x = GetDoctorRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[21]
+	mi := &file_skep_v1_agent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1927,7 +1999,7 @@ func (x *GetDoctorRequest) String() string {
 func (*GetDoctorRequest) ProtoMessage() {}
 
 func (x *GetDoctorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[21]
+	mi := &file_skep_v1_agent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1940,7 +2012,7 @@ func (x *GetDoctorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDoctorRequest.ProtoReflect.Descriptor instead.
 func (*GetDoctorRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{21}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{22}
 }
 
 type GetDoctorResponse struct {
@@ -1957,7 +2029,7 @@ type GetDoctorResponse struct {
 
 func (x *GetDoctorResponse) Reset() {
 	*x = GetDoctorResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[22]
+	mi := &file_skep_v1_agent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1969,7 +2041,7 @@ func (x *GetDoctorResponse) String() string {
 func (*GetDoctorResponse) ProtoMessage() {}
 
 func (x *GetDoctorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[22]
+	mi := &file_skep_v1_agent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1982,7 +2054,7 @@ func (x *GetDoctorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDoctorResponse.ProtoReflect.Descriptor instead.
 func (*GetDoctorResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{22}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetDoctorResponse) GetKernelRelease() string {
@@ -2033,7 +2105,7 @@ type Check struct {
 
 func (x *Check) Reset() {
 	*x = Check{}
-	mi := &file_skep_v1_agent_proto_msgTypes[23]
+	mi := &file_skep_v1_agent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2045,7 +2117,7 @@ func (x *Check) String() string {
 func (*Check) ProtoMessage() {}
 
 func (x *Check) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[23]
+	mi := &file_skep_v1_agent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2058,7 +2130,7 @@ func (x *Check) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Check.ProtoReflect.Descriptor instead.
 func (*Check) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{23}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Check) GetName() string {
@@ -2102,7 +2174,7 @@ type ListProcessesRequest struct {
 
 func (x *ListProcessesRequest) Reset() {
 	*x = ListProcessesRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[24]
+	mi := &file_skep_v1_agent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2114,7 +2186,7 @@ func (x *ListProcessesRequest) String() string {
 func (*ListProcessesRequest) ProtoMessage() {}
 
 func (x *ListProcessesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[24]
+	mi := &file_skep_v1_agent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2127,7 +2199,7 @@ func (x *ListProcessesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProcessesRequest.ProtoReflect.Descriptor instead.
 func (*ListProcessesRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{24}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListProcessesRequest) GetFilter() *Filter {
@@ -2157,14 +2229,15 @@ type ListProcessesResponse struct {
 	// Of the whole table, before the filter.
 	Total uint64 `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
 	// Of a table of the past: the files of the disk log that could not be read for it, and why.
-	Missing       []string `protobuf:"bytes,3,rep,name=missing,proto3" json:"missing,omitempty"`
+	Missing       []string   `protobuf:"bytes,3,rep,name=missing,proto3" json:"missing,omitempty"`
+	Undecided     *Undecided `protobuf:"bytes,4,opt,name=undecided,proto3" json:"undecided,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListProcessesResponse) Reset() {
 	*x = ListProcessesResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[25]
+	mi := &file_skep_v1_agent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2176,7 +2249,7 @@ func (x *ListProcessesResponse) String() string {
 func (*ListProcessesResponse) ProtoMessage() {}
 
 func (x *ListProcessesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[25]
+	mi := &file_skep_v1_agent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2189,7 +2262,7 @@ func (x *ListProcessesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProcessesResponse.ProtoReflect.Descriptor instead.
 func (*ListProcessesResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{25}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListProcessesResponse) GetProcesses() []*ProcessInfo {
@@ -2213,6 +2286,13 @@ func (x *ListProcessesResponse) GetMissing() []string {
 	return nil
 }
 
+func (x *ListProcessesResponse) GetUndecided() *Undecided {
+	if x != nil {
+		return x.Undecided
+	}
+	return nil
+}
+
 type ProcessInfo struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Process       *Process               `protobuf:"bytes,1,opt,name=process,proto3" json:"process,omitempty"`
@@ -2232,7 +2312,7 @@ type ProcessInfo struct {
 
 func (x *ProcessInfo) Reset() {
 	*x = ProcessInfo{}
-	mi := &file_skep_v1_agent_proto_msgTypes[26]
+	mi := &file_skep_v1_agent_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2244,7 +2324,7 @@ func (x *ProcessInfo) String() string {
 func (*ProcessInfo) ProtoMessage() {}
 
 func (x *ProcessInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[26]
+	mi := &file_skep_v1_agent_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2257,7 +2337,7 @@ func (x *ProcessInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcessInfo.ProtoReflect.Descriptor instead.
 func (*ProcessInfo) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{26}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ProcessInfo) GetProcess() *Process {
@@ -2334,7 +2414,7 @@ type GetProcessRequest struct {
 
 func (x *GetProcessRequest) Reset() {
 	*x = GetProcessRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[27]
+	mi := &file_skep_v1_agent_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2346,7 +2426,7 @@ func (x *GetProcessRequest) String() string {
 func (*GetProcessRequest) ProtoMessage() {}
 
 func (x *GetProcessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[27]
+	mi := &file_skep_v1_agent_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2359,7 +2439,7 @@ func (x *GetProcessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProcessRequest.ProtoReflect.Descriptor instead.
 func (*GetProcessRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{27}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GetProcessRequest) GetId() string {
@@ -2389,7 +2469,7 @@ type GetProcessResponse struct {
 
 func (x *GetProcessResponse) Reset() {
 	*x = GetProcessResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[28]
+	mi := &file_skep_v1_agent_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2401,7 +2481,7 @@ func (x *GetProcessResponse) String() string {
 func (*GetProcessResponse) ProtoMessage() {}
 
 func (x *GetProcessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[28]
+	mi := &file_skep_v1_agent_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2414,7 +2494,7 @@ func (x *GetProcessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProcessResponse.ProtoReflect.Descriptor instead.
 func (*GetProcessResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{28}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *GetProcessResponse) GetProcess() *ProcessInfo {
@@ -2458,7 +2538,7 @@ type ListConnectionsRequest struct {
 
 func (x *ListConnectionsRequest) Reset() {
 	*x = ListConnectionsRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[29]
+	mi := &file_skep_v1_agent_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2470,7 +2550,7 @@ func (x *ListConnectionsRequest) String() string {
 func (*ListConnectionsRequest) ProtoMessage() {}
 
 func (x *ListConnectionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[29]
+	mi := &file_skep_v1_agent_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2483,7 +2563,7 @@ func (x *ListConnectionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConnectionsRequest.ProtoReflect.Descriptor instead.
 func (*ListConnectionsRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{29}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListConnectionsRequest) GetFilter() *Filter {
@@ -2511,13 +2591,14 @@ type ListConnectionsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Connections   []*ConnectionInfo      `protobuf:"bytes,1,rep,name=connections,proto3" json:"connections,omitempty"`
 	Total         uint64                 `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
+	Undecided     *Undecided             `protobuf:"bytes,3,opt,name=undecided,proto3" json:"undecided,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListConnectionsResponse) Reset() {
 	*x = ListConnectionsResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[30]
+	mi := &file_skep_v1_agent_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2529,7 +2610,7 @@ func (x *ListConnectionsResponse) String() string {
 func (*ListConnectionsResponse) ProtoMessage() {}
 
 func (x *ListConnectionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[30]
+	mi := &file_skep_v1_agent_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2542,7 +2623,7 @@ func (x *ListConnectionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListConnectionsResponse.ProtoReflect.Descriptor instead.
 func (*ListConnectionsResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{30}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListConnectionsResponse) GetConnections() []*ConnectionInfo {
@@ -2557,6 +2638,13 @@ func (x *ListConnectionsResponse) GetTotal() uint64 {
 		return x.Total
 	}
 	return 0
+}
+
+func (x *ListConnectionsResponse) GetUndecided() *Undecided {
+	if x != nil {
+		return x.Undecided
+	}
+	return nil
 }
 
 type ConnectionInfo struct {
@@ -2577,7 +2665,7 @@ type ConnectionInfo struct {
 
 func (x *ConnectionInfo) Reset() {
 	*x = ConnectionInfo{}
-	mi := &file_skep_v1_agent_proto_msgTypes[31]
+	mi := &file_skep_v1_agent_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2589,7 +2677,7 @@ func (x *ConnectionInfo) String() string {
 func (*ConnectionInfo) ProtoMessage() {}
 
 func (x *ConnectionInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[31]
+	mi := &file_skep_v1_agent_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2602,7 +2690,7 @@ func (x *ConnectionInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectionInfo.ProtoReflect.Descriptor instead.
 func (*ConnectionInfo) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{31}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ConnectionInfo) GetProcess() *Process {
@@ -2665,7 +2753,7 @@ type TopRequest struct {
 
 func (x *TopRequest) Reset() {
 	*x = TopRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[32]
+	mi := &file_skep_v1_agent_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2677,7 +2765,7 @@ func (x *TopRequest) String() string {
 func (*TopRequest) ProtoMessage() {}
 
 func (x *TopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[32]
+	mi := &file_skep_v1_agent_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2690,7 +2778,7 @@ func (x *TopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TopRequest.ProtoReflect.Descriptor instead.
 func (*TopRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{32}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *TopRequest) GetFilter() *Filter {
@@ -2746,7 +2834,7 @@ type TopResponse struct {
 
 func (x *TopResponse) Reset() {
 	*x = TopResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[33]
+	mi := &file_skep_v1_agent_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2758,7 +2846,7 @@ func (x *TopResponse) String() string {
 func (*TopResponse) ProtoMessage() {}
 
 func (x *TopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[33]
+	mi := &file_skep_v1_agent_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2771,7 +2859,7 @@ func (x *TopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TopResponse.ProtoReflect.Descriptor instead.
 func (*TopResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{33}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *TopResponse) GetTime() *timestamppb.Timestamp {
@@ -2838,7 +2926,7 @@ type TopRow struct {
 
 func (x *TopRow) Reset() {
 	*x = TopRow{}
-	mi := &file_skep_v1_agent_proto_msgTypes[34]
+	mi := &file_skep_v1_agent_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2850,7 +2938,7 @@ func (x *TopRow) String() string {
 func (*TopRow) ProtoMessage() {}
 
 func (x *TopRow) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[34]
+	mi := &file_skep_v1_agent_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2863,7 +2951,7 @@ func (x *TopRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TopRow.ProtoReflect.Descriptor instead.
 func (*TopRow) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{34}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *TopRow) GetProcess() *Process {
@@ -2930,7 +3018,7 @@ type GetDiagnosticsRequest struct {
 
 func (x *GetDiagnosticsRequest) Reset() {
 	*x = GetDiagnosticsRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[35]
+	mi := &file_skep_v1_agent_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2942,7 +3030,7 @@ func (x *GetDiagnosticsRequest) String() string {
 func (*GetDiagnosticsRequest) ProtoMessage() {}
 
 func (x *GetDiagnosticsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[35]
+	mi := &file_skep_v1_agent_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2955,7 +3043,7 @@ func (x *GetDiagnosticsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDiagnosticsRequest.ProtoReflect.Descriptor instead.
 func (*GetDiagnosticsRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{35}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{36}
 }
 
 type GetDiagnosticsResponse struct {
@@ -2973,7 +3061,7 @@ type GetDiagnosticsResponse struct {
 
 func (x *GetDiagnosticsResponse) Reset() {
 	*x = GetDiagnosticsResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[36]
+	mi := &file_skep_v1_agent_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2985,7 +3073,7 @@ func (x *GetDiagnosticsResponse) String() string {
 func (*GetDiagnosticsResponse) ProtoMessage() {}
 
 func (x *GetDiagnosticsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[36]
+	mi := &file_skep_v1_agent_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2998,7 +3086,7 @@ func (x *GetDiagnosticsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDiagnosticsResponse.ProtoReflect.Descriptor instead.
 func (*GetDiagnosticsResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{36}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *GetDiagnosticsResponse) GetConfig() string {
@@ -3037,7 +3125,7 @@ type GetIdentityRequest struct {
 
 func (x *GetIdentityRequest) Reset() {
 	*x = GetIdentityRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[37]
+	mi := &file_skep_v1_agent_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3049,7 +3137,7 @@ func (x *GetIdentityRequest) String() string {
 func (*GetIdentityRequest) ProtoMessage() {}
 
 func (x *GetIdentityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[37]
+	mi := &file_skep_v1_agent_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3062,7 +3150,7 @@ func (x *GetIdentityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetIdentityRequest.ProtoReflect.Descriptor instead.
 func (*GetIdentityRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{37}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{38}
 }
 
 type GetIdentityResponse struct {
@@ -3078,7 +3166,7 @@ type GetIdentityResponse struct {
 
 func (x *GetIdentityResponse) Reset() {
 	*x = GetIdentityResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[38]
+	mi := &file_skep_v1_agent_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3090,7 +3178,7 @@ func (x *GetIdentityResponse) String() string {
 func (*GetIdentityResponse) ProtoMessage() {}
 
 func (x *GetIdentityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[38]
+	mi := &file_skep_v1_agent_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3103,7 +3191,7 @@ func (x *GetIdentityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetIdentityResponse.ProtoReflect.Descriptor instead.
 func (*GetIdentityResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{38}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GetIdentityResponse) GetUid() uint32 {
@@ -3153,7 +3241,7 @@ type CreateTokenRequest struct {
 
 func (x *CreateTokenRequest) Reset() {
 	*x = CreateTokenRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[39]
+	mi := &file_skep_v1_agent_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3165,7 +3253,7 @@ func (x *CreateTokenRequest) String() string {
 func (*CreateTokenRequest) ProtoMessage() {}
 
 func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[39]
+	mi := &file_skep_v1_agent_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3178,7 +3266,7 @@ func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{39}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *CreateTokenRequest) GetRole() Role {
@@ -3206,7 +3294,7 @@ type CreateTokenResponse struct {
 
 func (x *CreateTokenResponse) Reset() {
 	*x = CreateTokenResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[40]
+	mi := &file_skep_v1_agent_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3218,7 +3306,7 @@ func (x *CreateTokenResponse) String() string {
 func (*CreateTokenResponse) ProtoMessage() {}
 
 func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[40]
+	mi := &file_skep_v1_agent_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3231,7 +3319,7 @@ func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{40}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *CreateTokenResponse) GetToken() string {
@@ -3267,7 +3355,7 @@ type ExportRequest struct {
 
 func (x *ExportRequest) Reset() {
 	*x = ExportRequest{}
-	mi := &file_skep_v1_agent_proto_msgTypes[41]
+	mi := &file_skep_v1_agent_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3279,7 +3367,7 @@ func (x *ExportRequest) String() string {
 func (*ExportRequest) ProtoMessage() {}
 
 func (x *ExportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[41]
+	mi := &file_skep_v1_agent_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3292,7 +3380,7 @@ func (x *ExportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportRequest.ProtoReflect.Descriptor instead.
 func (*ExportRequest) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{41}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ExportRequest) GetFilter() *Filter {
@@ -3323,14 +3411,16 @@ type ExportResponse struct {
 	// Records in the file so far.
 	Records uint64 `protobuf:"varint,2,opt,name=records,proto3" json:"records,omitempty"`
 	// Files of the disk log that could not be read, and why; their records are missing.
-	Missing       []string `protobuf:"bytes,3,rep,name=missing,proto3" json:"missing,omitempty"`
+	Missing []string `protobuf:"bytes,3,rep,name=missing,proto3" json:"missing,omitempty"`
+	// In the last message.
+	Undecided     *Undecided `protobuf:"bytes,4,opt,name=undecided,proto3" json:"undecided,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExportResponse) Reset() {
 	*x = ExportResponse{}
-	mi := &file_skep_v1_agent_proto_msgTypes[42]
+	mi := &file_skep_v1_agent_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3342,7 +3432,7 @@ func (x *ExportResponse) String() string {
 func (*ExportResponse) ProtoMessage() {}
 
 func (x *ExportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_skep_v1_agent_proto_msgTypes[42]
+	mi := &file_skep_v1_agent_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3355,7 +3445,7 @@ func (x *ExportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportResponse.ProtoReflect.Descriptor instead.
 func (*ExportResponse) Descriptor() ([]byte, []int) {
-	return file_skep_v1_agent_proto_rawDescGZIP(), []int{42}
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ExportResponse) GetData() []byte {
@@ -3375,6 +3465,13 @@ func (x *ExportResponse) GetRecords() uint64 {
 func (x *ExportResponse) GetMissing() []string {
 	if x != nil {
 		return x.Missing
+	}
+	return nil
+}
+
+func (x *ExportResponse) GetUndecided() *Undecided {
+	if x != nil {
+		return x.Undecided
 	}
 	return nil
 }
@@ -3406,23 +3503,28 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\x06follow\x18\x04 \x01(\bR\x06follow\x12\x19\n" +
 	"\bmax_rate\x18\x05 \x01(\rR\amaxRate\x12.\n" +
 	"\x04from\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
-	"\x05until\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"q\n" +
+	"\x05until\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xa3\x01\n" +
 	"\x0fObserveResponse\x12)\n" +
 	"\arecords\x18\x01 \x03(\v2\x0f.skep.v1.RecordR\arecords\x12\x1f\n" +
 	"\vsampled_out\x18\x02 \x01(\x04R\n" +
 	"sampledOut\x12\x12\n" +
-	"\x04live\x18\x03 \x01(\bR\x04live\"\xcf\x01\n" +
+	"\x04live\x18\x03 \x01(\bR\x04live\x120\n" +
+	"\tundecided\x18\x04 \x01(\v2\x12.skep.v1.UndecidedR\tundecided\"9\n" +
+	"\tUndecided\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\x04R\x05count\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xcf\x01\n" +
 	"\x13CountRecordsRequest\x12'\n" +
 	"\x06filter\x18\x01 \x01(\v2\x0f.skep.v1.FilterR\x06filter\x12.\n" +
 	"\x04from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
 	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12-\n" +
-	"\x04step\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x04step\"\xca\x01\n" +
+	"\x04step\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x04step\"\xfc\x01\n" +
 	"\x14CountRecordsResponse\x12)\n" +
 	"\x05kinds\x18\x01 \x03(\v2\x13.skep.v1.KindCountsR\x05kinds\x12\x12\n" +
 	"\x04lost\x18\x02 \x03(\x04R\x04lost\x12?\n" +
 	"\rcomplete_from\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\fcompleteFrom\x12\x18\n" +
 	"\astopped\x18\x04 \x01(\bR\astopped\x12\x18\n" +
-	"\amissing\x18\x05 \x03(\tR\amissing\"8\n" +
+	"\amissing\x18\x05 \x03(\tR\amissing\x120\n" +
+	"\tundecided\x18\x06 \x01(\v2\x12.skep.v1.UndecidedR\tundecided\"8\n" +
 	"\n" +
 	"KindCounts\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x16\n" +
@@ -3562,11 +3664,12 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\x14ListProcessesRequest\x12'\n" +
 	"\x06filter\x18\x01 \x01(\v2\x0f.skep.v1.FilterR\x06filter\x12\x16\n" +
 	"\x06exited\x18\x02 \x01(\bR\x06exited\x12*\n" +
-	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"{\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xad\x01\n" +
 	"\x15ListProcessesResponse\x122\n" +
 	"\tprocesses\x18\x01 \x03(\v2\x14.skep.v1.ProcessInfoR\tprocesses\x12\x14\n" +
 	"\x05total\x18\x02 \x01(\x04R\x05total\x12\x18\n" +
-	"\amissing\x18\x03 \x03(\tR\amissing\"\xd8\x02\n" +
+	"\amissing\x18\x03 \x03(\tR\amissing\x120\n" +
+	"\tundecided\x18\x04 \x01(\v2\x12.skep.v1.UndecidedR\tundecided\"\xd8\x02\n" +
 	"\vProcessInfo\x12*\n" +
 	"\aprocess\x18\x01 \x01(\v2\x10.skep.v1.ProcessR\aprocess\x124\n" +
 	"\astarted\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x12\x12\n" +
@@ -3588,10 +3691,11 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\x16ListConnectionsRequest\x12'\n" +
 	"\x06filter\x18\x01 \x01(\v2\x0f.skep.v1.FilterR\x06filter\x12\x16\n" +
 	"\x06closed\x18\x02 \x01(\bR\x06closed\x12\x14\n" +
-	"\x05limit\x18\x03 \x01(\rR\x05limit\"j\n" +
+	"\x05limit\x18\x03 \x01(\rR\x05limit\"\x9c\x01\n" +
 	"\x17ListConnectionsResponse\x129\n" +
 	"\vconnections\x18\x01 \x03(\v2\x17.skep.v1.ConnectionInfoR\vconnections\x12\x14\n" +
-	"\x05total\x18\x02 \x01(\x04R\x05total\"\xa5\x02\n" +
+	"\x05total\x18\x02 \x01(\x04R\x05total\x120\n" +
+	"\tundecided\x18\x03 \x01(\v2\x12.skep.v1.UndecidedR\tundecided\"\xa5\x02\n" +
 	"\x0eConnectionInfo\x12*\n" +
 	"\aprocess\x18\x01 \x01(\v2\x10.skep.v1.ProcessR\aprocess\x123\n" +
 	"\n" +
@@ -3648,11 +3752,12 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\rExportRequest\x12'\n" +
 	"\x06filter\x18\x01 \x01(\v2\x0f.skep.v1.FilterR\x06filter\x12.\n" +
 	"\x04from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
-	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"X\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\x8a\x01\n" +
 	"\x0eExportResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\x12\x18\n" +
 	"\arecords\x18\x02 \x01(\x04R\arecords\x12\x18\n" +
-	"\amissing\x18\x03 \x03(\tR\amissing*M\n" +
+	"\amissing\x18\x03 \x03(\tR\amissing\x120\n" +
+	"\tundecided\x18\x04 \x01(\v2\x12.skep.v1.UndecidedR\tundecided*M\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tROLE_VIEW\x10\x01\x12\x10\n" +
@@ -3687,160 +3792,166 @@ func file_skep_v1_agent_proto_rawDescGZIP() []byte {
 }
 
 var file_skep_v1_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_skep_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 43)
+var file_skep_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
 var file_skep_v1_agent_proto_goTypes = []any{
 	(Role)(0),                       // 0: skep.v1.Role
 	(*Filter)(nil),                  // 1: skep.v1.Filter
 	(*ObserveRequest)(nil),          // 2: skep.v1.ObserveRequest
 	(*ObserveResponse)(nil),         // 3: skep.v1.ObserveResponse
-	(*CountRecordsRequest)(nil),     // 4: skep.v1.CountRecordsRequest
-	(*CountRecordsResponse)(nil),    // 5: skep.v1.CountRecordsResponse
-	(*KindCounts)(nil),              // 6: skep.v1.KindCounts
-	(*GetStatusRequest)(nil),        // 7: skep.v1.GetStatusRequest
-	(*GetStatusResponse)(nil),       // 8: skep.v1.GetStatusResponse
-	(*BudgetStatus)(nil),            // 9: skep.v1.BudgetStatus
-	(*SensorBudget)(nil),            // 10: skep.v1.SensorBudget
-	(*StoreStatus)(nil),             // 11: skep.v1.StoreStatus
-	(*KindStatus)(nil),              // 12: skep.v1.KindStatus
-	(*LossCount)(nil),               // 13: skep.v1.LossCount
-	(*Subscriber)(nil),              // 14: skep.v1.Subscriber
-	(*OutputStatus)(nil),            // 15: skep.v1.OutputStatus
-	(*TableStatus)(nil),             // 16: skep.v1.TableStatus
-	(*MemoryStatus)(nil),            // 17: skep.v1.MemoryStatus
-	(*MapStatus)(nil),               // 18: skep.v1.MapStatus
-	(*ProgramStatus)(nil),           // 19: skep.v1.ProgramStatus
-	(*SignalStatus)(nil),            // 20: skep.v1.SignalStatus
-	(*RungStatus)(nil),              // 21: skep.v1.RungStatus
-	(*GetDoctorRequest)(nil),        // 22: skep.v1.GetDoctorRequest
-	(*GetDoctorResponse)(nil),       // 23: skep.v1.GetDoctorResponse
-	(*Check)(nil),                   // 24: skep.v1.Check
-	(*ListProcessesRequest)(nil),    // 25: skep.v1.ListProcessesRequest
-	(*ListProcessesResponse)(nil),   // 26: skep.v1.ListProcessesResponse
-	(*ProcessInfo)(nil),             // 27: skep.v1.ProcessInfo
-	(*GetProcessRequest)(nil),       // 28: skep.v1.GetProcessRequest
-	(*GetProcessResponse)(nil),      // 29: skep.v1.GetProcessResponse
-	(*ListConnectionsRequest)(nil),  // 30: skep.v1.ListConnectionsRequest
-	(*ListConnectionsResponse)(nil), // 31: skep.v1.ListConnectionsResponse
-	(*ConnectionInfo)(nil),          // 32: skep.v1.ConnectionInfo
-	(*TopRequest)(nil),              // 33: skep.v1.TopRequest
-	(*TopResponse)(nil),             // 34: skep.v1.TopResponse
-	(*TopRow)(nil),                  // 35: skep.v1.TopRow
-	(*GetDiagnosticsRequest)(nil),   // 36: skep.v1.GetDiagnosticsRequest
-	(*GetDiagnosticsResponse)(nil),  // 37: skep.v1.GetDiagnosticsResponse
-	(*GetIdentityRequest)(nil),      // 38: skep.v1.GetIdentityRequest
-	(*GetIdentityResponse)(nil),     // 39: skep.v1.GetIdentityResponse
-	(*CreateTokenRequest)(nil),      // 40: skep.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),     // 41: skep.v1.CreateTokenResponse
-	(*ExportRequest)(nil),           // 42: skep.v1.ExportRequest
-	(*ExportResponse)(nil),          // 43: skep.v1.ExportResponse
-	(*durationpb.Duration)(nil),     // 44: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),   // 45: google.protobuf.Timestamp
-	(*Record)(nil),                  // 46: skep.v1.Record
-	(*Process)(nil),                 // 47: skep.v1.Process
-	(*Exit)(nil),                    // 48: skep.v1.Exit
-	(*Exec)(nil),                    // 49: skep.v1.Exec
-	(*Connection)(nil),              // 50: skep.v1.Connection
+	(*Undecided)(nil),               // 4: skep.v1.Undecided
+	(*CountRecordsRequest)(nil),     // 5: skep.v1.CountRecordsRequest
+	(*CountRecordsResponse)(nil),    // 6: skep.v1.CountRecordsResponse
+	(*KindCounts)(nil),              // 7: skep.v1.KindCounts
+	(*GetStatusRequest)(nil),        // 8: skep.v1.GetStatusRequest
+	(*GetStatusResponse)(nil),       // 9: skep.v1.GetStatusResponse
+	(*BudgetStatus)(nil),            // 10: skep.v1.BudgetStatus
+	(*SensorBudget)(nil),            // 11: skep.v1.SensorBudget
+	(*StoreStatus)(nil),             // 12: skep.v1.StoreStatus
+	(*KindStatus)(nil),              // 13: skep.v1.KindStatus
+	(*LossCount)(nil),               // 14: skep.v1.LossCount
+	(*Subscriber)(nil),              // 15: skep.v1.Subscriber
+	(*OutputStatus)(nil),            // 16: skep.v1.OutputStatus
+	(*TableStatus)(nil),             // 17: skep.v1.TableStatus
+	(*MemoryStatus)(nil),            // 18: skep.v1.MemoryStatus
+	(*MapStatus)(nil),               // 19: skep.v1.MapStatus
+	(*ProgramStatus)(nil),           // 20: skep.v1.ProgramStatus
+	(*SignalStatus)(nil),            // 21: skep.v1.SignalStatus
+	(*RungStatus)(nil),              // 22: skep.v1.RungStatus
+	(*GetDoctorRequest)(nil),        // 23: skep.v1.GetDoctorRequest
+	(*GetDoctorResponse)(nil),       // 24: skep.v1.GetDoctorResponse
+	(*Check)(nil),                   // 25: skep.v1.Check
+	(*ListProcessesRequest)(nil),    // 26: skep.v1.ListProcessesRequest
+	(*ListProcessesResponse)(nil),   // 27: skep.v1.ListProcessesResponse
+	(*ProcessInfo)(nil),             // 28: skep.v1.ProcessInfo
+	(*GetProcessRequest)(nil),       // 29: skep.v1.GetProcessRequest
+	(*GetProcessResponse)(nil),      // 30: skep.v1.GetProcessResponse
+	(*ListConnectionsRequest)(nil),  // 31: skep.v1.ListConnectionsRequest
+	(*ListConnectionsResponse)(nil), // 32: skep.v1.ListConnectionsResponse
+	(*ConnectionInfo)(nil),          // 33: skep.v1.ConnectionInfo
+	(*TopRequest)(nil),              // 34: skep.v1.TopRequest
+	(*TopResponse)(nil),             // 35: skep.v1.TopResponse
+	(*TopRow)(nil),                  // 36: skep.v1.TopRow
+	(*GetDiagnosticsRequest)(nil),   // 37: skep.v1.GetDiagnosticsRequest
+	(*GetDiagnosticsResponse)(nil),  // 38: skep.v1.GetDiagnosticsResponse
+	(*GetIdentityRequest)(nil),      // 39: skep.v1.GetIdentityRequest
+	(*GetIdentityResponse)(nil),     // 40: skep.v1.GetIdentityResponse
+	(*CreateTokenRequest)(nil),      // 41: skep.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),     // 42: skep.v1.CreateTokenResponse
+	(*ExportRequest)(nil),           // 43: skep.v1.ExportRequest
+	(*ExportResponse)(nil),          // 44: skep.v1.ExportResponse
+	(*durationpb.Duration)(nil),     // 45: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),   // 46: google.protobuf.Timestamp
+	(*Record)(nil),                  // 47: skep.v1.Record
+	(*Process)(nil),                 // 48: skep.v1.Process
+	(*Exit)(nil),                    // 49: skep.v1.Exit
+	(*Exec)(nil),                    // 50: skep.v1.Exec
+	(*Connection)(nil),              // 51: skep.v1.Connection
 }
 var file_skep_v1_agent_proto_depIdxs = []int32{
 	1,  // 0: skep.v1.ObserveRequest.filter:type_name -> skep.v1.Filter
-	44, // 1: skep.v1.ObserveRequest.since:type_name -> google.protobuf.Duration
-	45, // 2: skep.v1.ObserveRequest.from:type_name -> google.protobuf.Timestamp
-	45, // 3: skep.v1.ObserveRequest.until:type_name -> google.protobuf.Timestamp
-	46, // 4: skep.v1.ObserveResponse.records:type_name -> skep.v1.Record
-	1,  // 5: skep.v1.CountRecordsRequest.filter:type_name -> skep.v1.Filter
-	45, // 6: skep.v1.CountRecordsRequest.from:type_name -> google.protobuf.Timestamp
-	45, // 7: skep.v1.CountRecordsRequest.until:type_name -> google.protobuf.Timestamp
-	44, // 8: skep.v1.CountRecordsRequest.step:type_name -> google.protobuf.Duration
-	6,  // 9: skep.v1.CountRecordsResponse.kinds:type_name -> skep.v1.KindCounts
-	45, // 10: skep.v1.CountRecordsResponse.complete_from:type_name -> google.protobuf.Timestamp
-	45, // 11: skep.v1.GetStatusResponse.started:type_name -> google.protobuf.Timestamp
-	44, // 12: skep.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
-	12, // 13: skep.v1.GetStatusResponse.kinds:type_name -> skep.v1.KindStatus
-	13, // 14: skep.v1.GetStatusResponse.losses:type_name -> skep.v1.LossCount
-	14, // 15: skep.v1.GetStatusResponse.subscribers:type_name -> skep.v1.Subscriber
-	16, // 16: skep.v1.GetStatusResponse.processes:type_name -> skep.v1.TableStatus
-	16, // 17: skep.v1.GetStatusResponse.connections:type_name -> skep.v1.TableStatus
-	16, // 18: skep.v1.GetStatusResponse.containers:type_name -> skep.v1.TableStatus
-	17, // 19: skep.v1.GetStatusResponse.memory:type_name -> skep.v1.MemoryStatus
-	19, // 20: skep.v1.GetStatusResponse.programs:type_name -> skep.v1.ProgramStatus
-	44, // 21: skep.v1.GetStatusResponse.agent_cpu:type_name -> google.protobuf.Duration
-	20, // 22: skep.v1.GetStatusResponse.signals:type_name -> skep.v1.SignalStatus
-	11, // 23: skep.v1.GetStatusResponse.store:type_name -> skep.v1.StoreStatus
-	15, // 24: skep.v1.GetStatusResponse.outputs:type_name -> skep.v1.OutputStatus
-	9,  // 25: skep.v1.GetStatusResponse.budget:type_name -> skep.v1.BudgetStatus
-	10, // 26: skep.v1.BudgetStatus.sensors:type_name -> skep.v1.SensorBudget
-	45, // 27: skep.v1.SensorBudget.since:type_name -> google.protobuf.Timestamp
-	44, // 28: skep.v1.StoreStatus.max_age:type_name -> google.protobuf.Duration
-	45, // 29: skep.v1.StoreStatus.oldest:type_name -> google.protobuf.Timestamp
-	45, // 30: skep.v1.Subscriber.since:type_name -> google.protobuf.Timestamp
-	18, // 31: skep.v1.MemoryStatus.maps:type_name -> skep.v1.MapStatus
-	21, // 32: skep.v1.SignalStatus.rungs:type_name -> skep.v1.RungStatus
-	24, // 33: skep.v1.GetDoctorResponse.checks:type_name -> skep.v1.Check
-	20, // 34: skep.v1.GetDoctorResponse.signals:type_name -> skep.v1.SignalStatus
-	1,  // 35: skep.v1.ListProcessesRequest.filter:type_name -> skep.v1.Filter
-	45, // 36: skep.v1.ListProcessesRequest.at:type_name -> google.protobuf.Timestamp
-	27, // 37: skep.v1.ListProcessesResponse.processes:type_name -> skep.v1.ProcessInfo
-	47, // 38: skep.v1.ProcessInfo.process:type_name -> skep.v1.Process
-	45, // 39: skep.v1.ProcessInfo.started:type_name -> google.protobuf.Timestamp
-	45, // 40: skep.v1.ProcessInfo.exited:type_name -> google.protobuf.Timestamp
-	48, // 41: skep.v1.ProcessInfo.exit:type_name -> skep.v1.Exit
-	49, // 42: skep.v1.ProcessInfo.exec:type_name -> skep.v1.Exec
-	27, // 43: skep.v1.GetProcessResponse.process:type_name -> skep.v1.ProcessInfo
-	27, // 44: skep.v1.GetProcessResponse.ancestors:type_name -> skep.v1.ProcessInfo
-	27, // 45: skep.v1.GetProcessResponse.children:type_name -> skep.v1.ProcessInfo
-	32, // 46: skep.v1.GetProcessResponse.connections:type_name -> skep.v1.ConnectionInfo
-	1,  // 47: skep.v1.ListConnectionsRequest.filter:type_name -> skep.v1.Filter
-	32, // 48: skep.v1.ListConnectionsResponse.connections:type_name -> skep.v1.ConnectionInfo
-	47, // 49: skep.v1.ConnectionInfo.process:type_name -> skep.v1.Process
-	50, // 50: skep.v1.ConnectionInfo.connection:type_name -> skep.v1.Connection
-	45, // 51: skep.v1.ConnectionInfo.opened:type_name -> google.protobuf.Timestamp
-	45, // 52: skep.v1.ConnectionInfo.closed:type_name -> google.protobuf.Timestamp
-	45, // 53: skep.v1.ConnectionInfo.counted:type_name -> google.protobuf.Timestamp
-	1,  // 54: skep.v1.TopRequest.filter:type_name -> skep.v1.Filter
-	44, // 55: skep.v1.TopRequest.interval:type_name -> google.protobuf.Duration
-	45, // 56: skep.v1.TopResponse.time:type_name -> google.protobuf.Timestamp
-	44, // 57: skep.v1.TopResponse.measured:type_name -> google.protobuf.Duration
-	35, // 58: skep.v1.TopResponse.rows:type_name -> skep.v1.TopRow
-	35, // 59: skep.v1.TopResponse.total:type_name -> skep.v1.TopRow
-	47, // 60: skep.v1.TopRow.process:type_name -> skep.v1.Process
-	0,  // 61: skep.v1.GetIdentityResponse.role:type_name -> skep.v1.Role
-	45, // 62: skep.v1.GetIdentityResponse.expires:type_name -> google.protobuf.Timestamp
-	0,  // 63: skep.v1.CreateTokenRequest.role:type_name -> skep.v1.Role
-	44, // 64: skep.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
-	0,  // 65: skep.v1.CreateTokenResponse.role:type_name -> skep.v1.Role
-	45, // 66: skep.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
-	1,  // 67: skep.v1.ExportRequest.filter:type_name -> skep.v1.Filter
-	45, // 68: skep.v1.ExportRequest.from:type_name -> google.protobuf.Timestamp
-	45, // 69: skep.v1.ExportRequest.until:type_name -> google.protobuf.Timestamp
-	7,  // 70: skep.v1.AgentService.GetStatus:input_type -> skep.v1.GetStatusRequest
-	22, // 71: skep.v1.AgentService.GetDoctor:input_type -> skep.v1.GetDoctorRequest
-	2,  // 72: skep.v1.AgentService.Observe:input_type -> skep.v1.ObserveRequest
-	4,  // 73: skep.v1.AgentService.CountRecords:input_type -> skep.v1.CountRecordsRequest
-	25, // 74: skep.v1.AgentService.ListProcesses:input_type -> skep.v1.ListProcessesRequest
-	28, // 75: skep.v1.AgentService.GetProcess:input_type -> skep.v1.GetProcessRequest
-	30, // 76: skep.v1.AgentService.ListConnections:input_type -> skep.v1.ListConnectionsRequest
-	33, // 77: skep.v1.AgentService.Top:input_type -> skep.v1.TopRequest
-	42, // 78: skep.v1.AgentService.Export:input_type -> skep.v1.ExportRequest
-	36, // 79: skep.v1.AgentService.GetDiagnostics:input_type -> skep.v1.GetDiagnosticsRequest
-	38, // 80: skep.v1.AgentService.GetIdentity:input_type -> skep.v1.GetIdentityRequest
-	40, // 81: skep.v1.AgentService.CreateToken:input_type -> skep.v1.CreateTokenRequest
-	8,  // 82: skep.v1.AgentService.GetStatus:output_type -> skep.v1.GetStatusResponse
-	23, // 83: skep.v1.AgentService.GetDoctor:output_type -> skep.v1.GetDoctorResponse
-	3,  // 84: skep.v1.AgentService.Observe:output_type -> skep.v1.ObserveResponse
-	5,  // 85: skep.v1.AgentService.CountRecords:output_type -> skep.v1.CountRecordsResponse
-	26, // 86: skep.v1.AgentService.ListProcesses:output_type -> skep.v1.ListProcessesResponse
-	29, // 87: skep.v1.AgentService.GetProcess:output_type -> skep.v1.GetProcessResponse
-	31, // 88: skep.v1.AgentService.ListConnections:output_type -> skep.v1.ListConnectionsResponse
-	34, // 89: skep.v1.AgentService.Top:output_type -> skep.v1.TopResponse
-	43, // 90: skep.v1.AgentService.Export:output_type -> skep.v1.ExportResponse
-	37, // 91: skep.v1.AgentService.GetDiagnostics:output_type -> skep.v1.GetDiagnosticsResponse
-	39, // 92: skep.v1.AgentService.GetIdentity:output_type -> skep.v1.GetIdentityResponse
-	41, // 93: skep.v1.AgentService.CreateToken:output_type -> skep.v1.CreateTokenResponse
-	82, // [82:94] is the sub-list for method output_type
-	70, // [70:82] is the sub-list for method input_type
-	70, // [70:70] is the sub-list for extension type_name
-	70, // [70:70] is the sub-list for extension extendee
-	0,  // [0:70] is the sub-list for field type_name
+	45, // 1: skep.v1.ObserveRequest.since:type_name -> google.protobuf.Duration
+	46, // 2: skep.v1.ObserveRequest.from:type_name -> google.protobuf.Timestamp
+	46, // 3: skep.v1.ObserveRequest.until:type_name -> google.protobuf.Timestamp
+	47, // 4: skep.v1.ObserveResponse.records:type_name -> skep.v1.Record
+	4,  // 5: skep.v1.ObserveResponse.undecided:type_name -> skep.v1.Undecided
+	1,  // 6: skep.v1.CountRecordsRequest.filter:type_name -> skep.v1.Filter
+	46, // 7: skep.v1.CountRecordsRequest.from:type_name -> google.protobuf.Timestamp
+	46, // 8: skep.v1.CountRecordsRequest.until:type_name -> google.protobuf.Timestamp
+	45, // 9: skep.v1.CountRecordsRequest.step:type_name -> google.protobuf.Duration
+	7,  // 10: skep.v1.CountRecordsResponse.kinds:type_name -> skep.v1.KindCounts
+	46, // 11: skep.v1.CountRecordsResponse.complete_from:type_name -> google.protobuf.Timestamp
+	4,  // 12: skep.v1.CountRecordsResponse.undecided:type_name -> skep.v1.Undecided
+	46, // 13: skep.v1.GetStatusResponse.started:type_name -> google.protobuf.Timestamp
+	45, // 14: skep.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
+	13, // 15: skep.v1.GetStatusResponse.kinds:type_name -> skep.v1.KindStatus
+	14, // 16: skep.v1.GetStatusResponse.losses:type_name -> skep.v1.LossCount
+	15, // 17: skep.v1.GetStatusResponse.subscribers:type_name -> skep.v1.Subscriber
+	17, // 18: skep.v1.GetStatusResponse.processes:type_name -> skep.v1.TableStatus
+	17, // 19: skep.v1.GetStatusResponse.connections:type_name -> skep.v1.TableStatus
+	17, // 20: skep.v1.GetStatusResponse.containers:type_name -> skep.v1.TableStatus
+	18, // 21: skep.v1.GetStatusResponse.memory:type_name -> skep.v1.MemoryStatus
+	20, // 22: skep.v1.GetStatusResponse.programs:type_name -> skep.v1.ProgramStatus
+	45, // 23: skep.v1.GetStatusResponse.agent_cpu:type_name -> google.protobuf.Duration
+	21, // 24: skep.v1.GetStatusResponse.signals:type_name -> skep.v1.SignalStatus
+	12, // 25: skep.v1.GetStatusResponse.store:type_name -> skep.v1.StoreStatus
+	16, // 26: skep.v1.GetStatusResponse.outputs:type_name -> skep.v1.OutputStatus
+	10, // 27: skep.v1.GetStatusResponse.budget:type_name -> skep.v1.BudgetStatus
+	11, // 28: skep.v1.BudgetStatus.sensors:type_name -> skep.v1.SensorBudget
+	46, // 29: skep.v1.SensorBudget.since:type_name -> google.protobuf.Timestamp
+	45, // 30: skep.v1.StoreStatus.max_age:type_name -> google.protobuf.Duration
+	46, // 31: skep.v1.StoreStatus.oldest:type_name -> google.protobuf.Timestamp
+	46, // 32: skep.v1.Subscriber.since:type_name -> google.protobuf.Timestamp
+	19, // 33: skep.v1.MemoryStatus.maps:type_name -> skep.v1.MapStatus
+	22, // 34: skep.v1.SignalStatus.rungs:type_name -> skep.v1.RungStatus
+	25, // 35: skep.v1.GetDoctorResponse.checks:type_name -> skep.v1.Check
+	21, // 36: skep.v1.GetDoctorResponse.signals:type_name -> skep.v1.SignalStatus
+	1,  // 37: skep.v1.ListProcessesRequest.filter:type_name -> skep.v1.Filter
+	46, // 38: skep.v1.ListProcessesRequest.at:type_name -> google.protobuf.Timestamp
+	28, // 39: skep.v1.ListProcessesResponse.processes:type_name -> skep.v1.ProcessInfo
+	4,  // 40: skep.v1.ListProcessesResponse.undecided:type_name -> skep.v1.Undecided
+	48, // 41: skep.v1.ProcessInfo.process:type_name -> skep.v1.Process
+	46, // 42: skep.v1.ProcessInfo.started:type_name -> google.protobuf.Timestamp
+	46, // 43: skep.v1.ProcessInfo.exited:type_name -> google.protobuf.Timestamp
+	49, // 44: skep.v1.ProcessInfo.exit:type_name -> skep.v1.Exit
+	50, // 45: skep.v1.ProcessInfo.exec:type_name -> skep.v1.Exec
+	28, // 46: skep.v1.GetProcessResponse.process:type_name -> skep.v1.ProcessInfo
+	28, // 47: skep.v1.GetProcessResponse.ancestors:type_name -> skep.v1.ProcessInfo
+	28, // 48: skep.v1.GetProcessResponse.children:type_name -> skep.v1.ProcessInfo
+	33, // 49: skep.v1.GetProcessResponse.connections:type_name -> skep.v1.ConnectionInfo
+	1,  // 50: skep.v1.ListConnectionsRequest.filter:type_name -> skep.v1.Filter
+	33, // 51: skep.v1.ListConnectionsResponse.connections:type_name -> skep.v1.ConnectionInfo
+	4,  // 52: skep.v1.ListConnectionsResponse.undecided:type_name -> skep.v1.Undecided
+	48, // 53: skep.v1.ConnectionInfo.process:type_name -> skep.v1.Process
+	51, // 54: skep.v1.ConnectionInfo.connection:type_name -> skep.v1.Connection
+	46, // 55: skep.v1.ConnectionInfo.opened:type_name -> google.protobuf.Timestamp
+	46, // 56: skep.v1.ConnectionInfo.closed:type_name -> google.protobuf.Timestamp
+	46, // 57: skep.v1.ConnectionInfo.counted:type_name -> google.protobuf.Timestamp
+	1,  // 58: skep.v1.TopRequest.filter:type_name -> skep.v1.Filter
+	45, // 59: skep.v1.TopRequest.interval:type_name -> google.protobuf.Duration
+	46, // 60: skep.v1.TopResponse.time:type_name -> google.protobuf.Timestamp
+	45, // 61: skep.v1.TopResponse.measured:type_name -> google.protobuf.Duration
+	36, // 62: skep.v1.TopResponse.rows:type_name -> skep.v1.TopRow
+	36, // 63: skep.v1.TopResponse.total:type_name -> skep.v1.TopRow
+	48, // 64: skep.v1.TopRow.process:type_name -> skep.v1.Process
+	0,  // 65: skep.v1.GetIdentityResponse.role:type_name -> skep.v1.Role
+	46, // 66: skep.v1.GetIdentityResponse.expires:type_name -> google.protobuf.Timestamp
+	0,  // 67: skep.v1.CreateTokenRequest.role:type_name -> skep.v1.Role
+	45, // 68: skep.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
+	0,  // 69: skep.v1.CreateTokenResponse.role:type_name -> skep.v1.Role
+	46, // 70: skep.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
+	1,  // 71: skep.v1.ExportRequest.filter:type_name -> skep.v1.Filter
+	46, // 72: skep.v1.ExportRequest.from:type_name -> google.protobuf.Timestamp
+	46, // 73: skep.v1.ExportRequest.until:type_name -> google.protobuf.Timestamp
+	4,  // 74: skep.v1.ExportResponse.undecided:type_name -> skep.v1.Undecided
+	8,  // 75: skep.v1.AgentService.GetStatus:input_type -> skep.v1.GetStatusRequest
+	23, // 76: skep.v1.AgentService.GetDoctor:input_type -> skep.v1.GetDoctorRequest
+	2,  // 77: skep.v1.AgentService.Observe:input_type -> skep.v1.ObserveRequest
+	5,  // 78: skep.v1.AgentService.CountRecords:input_type -> skep.v1.CountRecordsRequest
+	26, // 79: skep.v1.AgentService.ListProcesses:input_type -> skep.v1.ListProcessesRequest
+	29, // 80: skep.v1.AgentService.GetProcess:input_type -> skep.v1.GetProcessRequest
+	31, // 81: skep.v1.AgentService.ListConnections:input_type -> skep.v1.ListConnectionsRequest
+	34, // 82: skep.v1.AgentService.Top:input_type -> skep.v1.TopRequest
+	43, // 83: skep.v1.AgentService.Export:input_type -> skep.v1.ExportRequest
+	37, // 84: skep.v1.AgentService.GetDiagnostics:input_type -> skep.v1.GetDiagnosticsRequest
+	39, // 85: skep.v1.AgentService.GetIdentity:input_type -> skep.v1.GetIdentityRequest
+	41, // 86: skep.v1.AgentService.CreateToken:input_type -> skep.v1.CreateTokenRequest
+	9,  // 87: skep.v1.AgentService.GetStatus:output_type -> skep.v1.GetStatusResponse
+	24, // 88: skep.v1.AgentService.GetDoctor:output_type -> skep.v1.GetDoctorResponse
+	3,  // 89: skep.v1.AgentService.Observe:output_type -> skep.v1.ObserveResponse
+	6,  // 90: skep.v1.AgentService.CountRecords:output_type -> skep.v1.CountRecordsResponse
+	27, // 91: skep.v1.AgentService.ListProcesses:output_type -> skep.v1.ListProcessesResponse
+	30, // 92: skep.v1.AgentService.GetProcess:output_type -> skep.v1.GetProcessResponse
+	32, // 93: skep.v1.AgentService.ListConnections:output_type -> skep.v1.ListConnectionsResponse
+	35, // 94: skep.v1.AgentService.Top:output_type -> skep.v1.TopResponse
+	44, // 95: skep.v1.AgentService.Export:output_type -> skep.v1.ExportResponse
+	38, // 96: skep.v1.AgentService.GetDiagnostics:output_type -> skep.v1.GetDiagnosticsResponse
+	40, // 97: skep.v1.AgentService.GetIdentity:output_type -> skep.v1.GetIdentityResponse
+	42, // 98: skep.v1.AgentService.CreateToken:output_type -> skep.v1.CreateTokenResponse
+	87, // [87:99] is the sub-list for method output_type
+	75, // [75:87] is the sub-list for method input_type
+	75, // [75:75] is the sub-list for extension type_name
+	75, // [75:75] is the sub-list for extension extendee
+	0,  // [0:75] is the sub-list for field type_name
 }
 
 func init() { file_skep_v1_agent_proto_init() }
@@ -3855,7 +3966,7 @@ func file_skep_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_skep_v1_agent_proto_rawDesc), len(file_skep_v1_agent_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   43,
+			NumMessages:   44,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -678,7 +678,9 @@ type Exec struct {
 	Session uint32 `protobuf:"varint,20,opt,name=session,proto3" json:"session,omitempty"`
 	Tty     string `protobuf:"bytes,21,opt,name=tty,proto3" json:"tty,omitempty"`
 	// Arguments in which a secret was replaced by "[redacted]", before the record was made.
-	ArgsRedacted  uint32 `protobuf:"varint,22,opt,name=args_redacted,json=argsRedacted,proto3" json:"args_redacted,omitempty"`
+	ArgsRedacted uint32 `protobuf:"varint,22,opt,name=args_redacted,json=argsRedacted,proto3" json:"args_redacted,omitempty"`
+	// The front of cwd is missing: it was too deep or too long.
+	CwdTruncated  bool `protobuf:"varint,23,opt,name=cwd_truncated,json=cwdTruncated,proto3" json:"cwd_truncated,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -865,6 +867,13 @@ func (x *Exec) GetArgsRedacted() uint32 {
 		return x.ArgsRedacted
 	}
 	return 0
+}
+
+func (x *Exec) GetCwdTruncated() bool {
+	if x != nil {
+		return x.CwdTruncated
+	}
+	return false
 }
 
 // File is an executable file, named twice: by path and by object.
@@ -2462,7 +2471,8 @@ type Loss struct {
 	// Kind of the lost records, and how many.
 	LostKind string `protobuf:"bytes,1,opt,name=lost_kind,json=lostKind,proto3" json:"lost_kind,omitempty"`
 	Count    uint64 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
-	// Where: ring_full, table_full, untracked, subscriber, restart, program_missed, malformed, undecoded, store, ship:NAME.
+	// Where: ring_full, table_full, untracked, subscriber, restart, program_missed, malformed, undecoded, store, ship:NAME,
+	// connections_full, cgroups_full, containers_full, resolver_full.
 	Place string `protobuf:"bytes,3,opt,name=place,proto3" json:"place,omitempty"`
 	// Lost sequence numbers, inclusive; both 0 where they are not known.
 	FirstSeq      uint64 `protobuf:"varint,4,opt,name=first_seq,json=firstSeq,proto3" json:"first_seq,omitempty"`
@@ -2938,7 +2948,7 @@ const file_skep_v1_record_proto_rawDesc = "" +
 	"\x0ePodLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x06\n" +
-	"\x04Fork\"\xb6\x05\n" +
+	"\x04Fork\"\xdb\x05\n" +
 	"\x04Exec\x12\x12\n" +
 	"\x04args\x18\x01 \x03(\tR\x04args\x12%\n" +
 	"\x0eargs_truncated\x18\x02 \x01(\bR\rargsTruncated\x12\x19\n" +
@@ -2964,7 +2974,8 @@ const file_skep_v1_record_proto_rawDesc = "" +
 	"\x06cgroup\x18\x13 \x01(\tR\x06cgroup\x12\x18\n" +
 	"\asession\x18\x14 \x01(\rR\asession\x12\x10\n" +
 	"\x03tty\x18\x15 \x01(\tR\x03tty\x12#\n" +
-	"\rargs_redacted\x18\x16 \x01(\rR\fargsRedacted\"\x90\x01\n" +
+	"\rargs_redacted\x18\x16 \x01(\rR\fargsRedacted\x12#\n" +
+	"\rcwd_truncated\x18\x17 \x01(\bR\fcwdTruncated\"\x90\x01\n" +
 	"\x04File\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x14\n" +

@@ -662,6 +662,18 @@ func (m *Exec) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.CwdTruncated {
+		i--
+		if m.CwdTruncated {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xb8
+	}
 	if m.ArgsRedacted != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.ArgsRedacted))
 		i--
@@ -2918,6 +2930,9 @@ func (m *Exec) SizeVT() (n int) {
 	}
 	if m.ArgsRedacted != 0 {
 		n += 2 + protohelpers.SizeOfVarint(uint64(m.ArgsRedacted))
+	}
+	if m.CwdTruncated {
+		n += 3
 	}
 	n += len(m.unknownFields)
 	return n

@@ -96,6 +96,16 @@ func TestDecodeExecFlags(t *testing.T) {
 	}
 }
 
+// TestTruncatedCwd: what lost its front says so, and what did not does not.
+func TestTruncatedCwd(t *testing.T) {
+	for flags, want := range map[uint16]bool{walk.Truncated: true, walk.Complete: false} {
+		e, err := DecodeExec(execRecord(abi.ExecHead{CwdPathFlags: flags}, "", "", "", "leaf\x00mid\x00"), nil)
+		if err != nil || e.Body.CwdTruncated != want || strings.HasPrefix(e.Body.Cwd, "/") == want {
+			t.Errorf("flags %d: %v %v", flags, e.Body, err)
+		}
+	}
+}
+
 // TestMemfd: the name alone makes none.
 func TestMemfd(t *testing.T) {
 	for flags, want := range map[uint16]bool{walk.Unreachable | walk.Pseudo: true, walk.Complete: false, walk.Unreachable: false} {

@@ -57,7 +57,7 @@ func DecodeExec(raw []byte, secrets *redact.Redactor) (*Exec, error) {
 	flags := abi.ExecFlag(r.Flags)
 	setFlags(body, flags)
 	body.Filename = valid(cString(texts[1]))
-	body.Cwd = walk.Join(texts[3], r.CwdPathFlags)
+	body.Cwd, body.CwdTruncated = walk.Join(texts[3], r.CwdPathFlags), r.CwdPathFlags&walk.Truncated != 0
 	body.NsPid, body.Session, body.Tty = r.NSPid, r.Session, terminal(r.TTY[:])
 	body.CgroupId = r.Process.CgroupID
 	clean, redacted := secrets.Args(texts[0])

@@ -17,7 +17,7 @@ import (
 )
 
 // verbEnv makes the test binary do something to itself and then become another program:
-// "drop N..." takes capabilities from the bounding set, "hide DIR" and "no-bpffs" change
+// "drop N..." takes capabilities from the bounding set, "hide DIR", "no-bpffs" and "no-cgroups" change
 // the mounts that it sees.
 const verbEnv = "SKEP_AGENT_TEST_VERB"
 
@@ -40,6 +40,8 @@ func become(verb []string) error {
 		err = hide(verb[1])
 	case "no-bpffs":
 		err = withoutBPFFS()
+	case "no-cgroups":
+		err = withoutCgroups()
 	}
 	if err != nil {
 		return err
@@ -76,6 +78,14 @@ func hide(dir string) error {
 		return err
 	}
 	return unix.Mount("none", dir, "tmpfs", 0, "")
+}
+
+// withoutCgroups leaves no cgroup file system.
+func withoutCgroups() error {
+	if err := ownMounts(); err != nil {
+		return err
+	}
+	return unix.Unmount("/sys/fs/cgroup", unix.MNT_DETACH)
 }
 
 // withoutBPFFS leaves no /sys/fs/bpf to mount at, but the cgroups where they are.

@@ -51,6 +51,23 @@ func TestPrivate(t *testing.T) {
 	c.stop()
 }
 
+// TestScratch: what skep has made for a private agent goes with it, also if skep was killed
+// and so cannot remove it. (The kernel then sends the agent a SIGTERM.)
+func TestScratch(t *testing.T) {
+	h := newPrivateHouse(t)
+	scratch := filepath.Join(h.dir, "scratch")
+	if err := os.MkdirAll(filepath.Join(scratch, "data"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	h.socket = filepath.Join(scratch, "skep.sock")
+	a := h.start("--scratch", scratch)
+	a.status()
+	a.stop()
+	if _, err := os.Lstat(scratch); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is still there: %v", scratch, err)
+	}
+}
+
 // TestEphemeral: a clean stop takes everything away, also after it took over from one
 // that stays.
 func TestEphemeral(t *testing.T) {

@@ -3,6 +3,7 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -44,8 +45,12 @@ func TestRefusals(t *testing.T) {
 		{"no CAP_PERFMON", capability(unix.CAP_PERFMON), []string{"without CAP_PERFMON", "give"}},
 		{"no CAP_NET_ADMIN", capability(unix.CAP_NET_ADMIN), []string{"without CAP_NET_ADMIN", "give"}},
 		{"no CAP_SYS_ADMIN", capability(unix.CAP_SYS_ADMIN), []string{"without CAP_SYS_ADMIN", "give"}},
+		{"root of a user namespace", inUserNamespace("run"), []string{"user namespace", "root of the host"}},
+		{"relative socket", func(h *house) *exec.Cmd { return h.command("run", "--socket", "skep.sock") }, []string{"skep.sock", "relative"}},
 		{"no BTF", func(h *house) *exec.Cmd { return as(h.command("run"), "hide /sys/kernel/btf") },
 			[]string{"BTF", "/sys/kernel/btf/vmlinux", "CONFIG_DEBUG_INFO_BTF=y"}},
+		{"no cgroups", func(h *house) *exec.Cmd { return as(h.command("run"), "no-cgroups") },
+			[]string{"skepd: choose cgroup hierarchy: no cgroup filesystem is mounted"}},
 		{"no BPF filesystem", func(h *house) *exec.Cmd {
 			h.yaml = "bpffs: /sys/fs/bpf/skep-agent-test-none\n"
 			return as(h.command("run"), "no-bpffs")
@@ -129,7 +134,7 @@ func TestSecondAgent(t *testing.T) {
 	h := newHouse(t)
 	a := h.start("--ephemeral")
 	links := h.linkIDs()
-	refused(t, h.command("run"), "another agent is listening", h.socket, "stop it first")
+	refused(t, h.command("run"), fmt.Sprintf("process %d (skepd) is listening", a.command.Process.Pid), h.socket, "stop it first")
 	other := *h
 	other.socket = filepath.Join(h.dir, "other.sock")
 	refused(t, other.command("run"), "another skep agent is running on this host", "bpftool link show id", "stop it first")
@@ -214,14 +219,24 @@ func TestAuditDiskFills(t *testing.T) {
 	a.stop()
 }
 
-// TestDoctorWithoutBTF: the probe says what is missing too.
-func TestDoctorWithoutBTF(t *testing.T) {
-	h := newPrivateHouse(t)
-	out, err := as(h.command("doctor"), "hide /sys/kernel/btf").Output()
-	if err != nil {
-		t.Fatal(err)
+// inUserNamespace makes a command that runs as root of a user namespace only.
+func inUserNamespace(verb string) func(*house) *exec.Cmd {
+	return func(h *house) *exec.Cmd {
+		c := h.command(verb)
+		all := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1000}}
+		c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: all, GidMappings: all}
+		return c
 	}
-	if !strings.Contains(string(out), "CONFIG_DEBUG_INFO_BTF") {
-		t.Errorf("doctor does not say what is missing: %q", out)
+}
+
+// TestWrongUsage: arguments that mean nothing are told apart from an agent that cannot run.
+func TestWrongUsage(t *testing.T) {
+	h := newPrivateHouse(t)
+	for _, args := range [][]string{{"--web-uid", "-5"}, {"--nonsense"}, {"too", "many"}} {
+		err := h.command("run", args...).Run()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != 2 {
+			t.Errorf("skepd run %q ended with %v, want exit status 2", args, err)
+		}
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/skep-io/skep/test/e2e/skepdtest"
 )
 
 // told is what the tests read of a record.
@@ -131,6 +133,37 @@ func TestLookBack(t *testing.T) {
 	if out := h.skep("status"); !strings.Contains(out, "Disk log") {
 		t.Errorf("status does not speak of the disk log:\n%s", out)
 	}
+}
+
+// TestGapIsCounted: what an earlier agent did not store is told, and counted like any loss.
+func TestGapIsCounted(t *testing.T) {
+	h := newHouse(t, "store: {enabled: true}")
+	run := func(store string, from, to int) {
+		h.yaml = strings.NewReplacer("{enabled: true}", store, "{enabled: false}", store).Replace(h.yaml)
+		a := h.start()
+		mark(t, from, to)
+		a.stop()
+	}
+	run("{enabled: true}", 0, 20)
+	run("{enabled: false}", 20, 50)
+	h.yaml = strings.Replace(h.yaml, "{enabled: false}", "{enabled: true}", 1)
+	a := h.start()
+	within(t, skepdtest.Patience, "what was not stored is counted", func() error {
+		if n := lossOf(a.status(), "store", "exec"); n < 30 {
+			return fmt.Errorf("%d execs, want 30 or more", n)
+		}
+		return nil
+	})
+	counted := uint64(0)
+	for _, r := range tellings(t, h.skep("observe", "--since", "1h", "--kind", "loss", "-o", "json")) {
+		if r.Loss.Place == "store" && r.Loss.LostKind == "exec" {
+			counted += r.Loss.Count
+		}
+	}
+	if n := lossOf(a.status(), "store", "exec"); n != counted {
+		t.Errorf("%d are counted, %d told", n, counted)
+	}
+	a.stop()
 }
 
 // livePids are the processes that /proc shows, without those that have ended and are not

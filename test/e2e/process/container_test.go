@@ -25,18 +25,19 @@ func TestContainerd(t *testing.T) {
 	a := skepdtest.Start(t, "--config", skepdtest.WriteConfig(t, fmt.Sprintf("containers:\n  sockets: [%q]\n", c.Socket)))
 	s := a.Observe(t, nil)
 	name := containers.UniqueName("skep-e2e")
+	// 603, as other packages' tests may run at once, and sleep for 600 s.
 	// The init's first image ends in its first millisecond, by an exec: as an entrypoint script does.
-	made := c.Run(t, name, "--label", "app=shop", "exec", "/probe", "seq", "/probe", "exit", "0", "--", "/probe", "sleep", "600")
+	made := c.Run(t, name, "--label", "app=shop", "exec", "/probe", "seq", "/probe", "exit", "0", "--", "/probe", "sleep", "603")
 	for _, first := range [][]string{
-		{"exec", "/probe", "seq", "/probe", "exit", "0", "--", "/probe", "sleep", "600"},
-		{"seq", "/probe", "exit", "0", "--", "/probe", "sleep", "600"},
+		{"exec", "/probe", "seq", "/probe", "exit", "0", "--", "/probe", "sleep", "603"},
+		{"seq", "/probe", "exit", "0", "--", "/probe", "sleep", "603"},
 	} {
 		r := s.WaitFor(t, fmt.Sprint(first), probe(first...))
 		equal(t, "pid of init", r.Process.Pid, uint32(made.PID))
 		checkInside(t, r, name, false)
 		equal(t, "ns_pid of init", r.GetExec().NsPid, 1)
 	}
-	for _, child := range [][]string{{"exit", "0"}, {"sleep", "600"}} {
+	for _, child := range [][]string{{"exit", "0"}, {"sleep", "603"}} {
 		r := s.WaitFor(t, fmt.Sprint(child), probe(child...))
 		checkInside(t, r, name, false)
 		equal(t, "ppid", r.Process.Ppid, uint32(made.PID))

@@ -103,7 +103,7 @@ func testPaths(t *testing.T, s *scene) {
 	for name, make := range map[string]func(*testing.T, *scene, string) *exec.Cmd{
 		"cwd": inDirectory, "relative": relative, "symlink": symlink, "bind mount": bindMount,
 		"bound file": boundFile, "chroot": inChroot, "overlay": inOverlay, "58 deep": deep(58), "70 deep": deep(70),
-		"long": longPath, "not UTF-8": oddName,
+		"long": longPath, "long directory": longDirectory, "not UTF-8": oddName,
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(s.dir, "paths", name)
@@ -118,6 +118,13 @@ func testPaths(t *testing.T, s *scene) {
 				}
 				said.Exe = e.File.Path
 			}
+			if e.CwdTruncated {
+				if !strings.HasSuffix(said.Cwd, "/"+e.Cwd) || strings.HasPrefix(e.Cwd, "/") {
+					t.Errorf("directory %q is not the end of %q", e.Cwd, said.Cwd)
+				}
+				said.Cwd = e.Cwd
+			}
+			equal(t, "directory truncated", e.CwdTruncated, name == "long directory")
 			equal(t, "truncated", e.File.PathTruncated, name == "70 deep" || name == "long")
 			said.Exe, said.Cwd = strings.ToValidUTF8(said.Exe, "\uFFFD"), strings.ToValidUTF8(said.Cwd, "\uFFFD")
 			said.check(t, r)
@@ -220,6 +227,14 @@ func longPath(t *testing.T, s *scene, dir string) *exec.Cmd {
 	c := s.helper("truth")
 	c.Path = dir + "/self"
 	must(t, os.Link(s.self, c.Path))
+	return c
+}
+
+func longDirectory(t *testing.T, s *scene, dir string) *exec.Cmd {
+	dir += strings.Repeat("/"+strings.Repeat("l", 255), 10)
+	must(t, os.MkdirAll(dir, 0o755))
+	c := s.helper("truth")
+	c.Dir = dir
 	return c
 }
 

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file skep/v1/agent.proto.
  */
 export const file_skep_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChNza2VwL3YxL2FnZW50LnByb3RvEgdza2VwLnYxIrcBCgZGaWx0ZXISDQoFa2luZHMYASADKAkSDAoEcGlkcxgCIAMoDRIMCgRleGVzGAMgAygJEg0KBWNvbW1zGAQgAygJEgwKBHVpZHMYBSADKA0SEgoKY29udGFpbmVycxgGIAMoCRIVCg1hbmNlc3Rvcl9leGVzGAcgAygJEg0KBWFkZHJzGAggAygJEg0KBXBvcnRzGAkgAygNEg0KBXdoZXJlGAogASgJEg0KBXBhdGhzGAsgAygJIuABCg5PYnNlcnZlUmVxdWVzdBIfCgZmaWx0ZXIYASABKAsyDy5za2VwLnYxLkZpbHRlchIMCgRsYXN0GAIgASgNEigKBXNpbmNlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg4KBmZvbGxvdxgEIAEoCBIQCghtYXhfcmF0ZRgFIAEoDRIoCgRmcm9tGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiVgoPT2JzZXJ2ZVJlc3BvbnNlEiAKB3JlY29yZHMYASADKAsyDy5za2VwLnYxLlJlY29yZBITCgtzYW1wbGVkX291dBgCIAEoBBIMCgRsaXZlGAMgASgIIrQBChNDb3VudFJlY29yZHNSZXF1ZXN0Eh8KBmZpbHRlchgBIAEoCzIPLnNrZXAudjEuRmlsdGVyEigKBGZyb20YAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBXVudGlsGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgRzdGVwGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIp0BChRDb3VudFJlY29yZHNSZXNwb25zZRIiCgVraW5kcxgBIAMoCzITLnNrZXAudjEuS2luZENvdW50cxIMCgRsb3N0GAIgAygEEjEKDWNvbXBsZXRlX2Zyb20YAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3N0b3BwZWQYBCABKAgSDwoHbWlzc2luZxgFIAMoCSIqCgpLaW5kQ291bnRzEgwKBGtpbmQYASABKAkSDgoGY291bnRzGAIgAygEIhIKEEdldFN0YXR1c1JlcXVlc3QiiAYKEUdldFN0YXR1c1Jlc3BvbnNlEg8KB3ZlcnNpb24YASABKAkSDwoHbm9kZV9pZBgCIAEoCRIPCgdib290X2lkGAMgASgJEhEKCW5vZGVfbmFtZRgEIAEoCRIrCgdzdGFydGVkGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgZ1cHRpbWUYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SIgoFa2luZHMYByADKAsyEy5za2VwLnYxLktpbmRTdGF0dXMSIgoGbG9zc2VzGAggAygLMhIuc2tlcC52MS5Mb3NzQ291bnQSKAoLc3Vic2NyaWJlcnMYCSADKAsyEy5za2VwLnYxLlN1YnNjcmliZXISJwoJcHJvY2Vzc2VzGAogASgLMhQuc2tlcC52MS5UYWJsZVN0YXR1cxIpCgtjb25uZWN0aW9ucxgLIAEoCzIULnNrZXAudjEuVGFibGVTdGF0dXMSKAoKY29udGFpbmVycxgMIAEoCzIULnNrZXAudjEuVGFibGVTdGF0dXMSJQoGbWVtb3J5GA0gASgLMhUuc2tlcC52MS5NZW1vcnlTdGF0dXMSKAoIcHJvZ3JhbXMYDiADKAsyFi5za2VwLnYxLlByb2dyYW1TdGF0dXMSLAoJYWdlbnRfY3B1GA8gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhcKD2FnZW50X2NwdV9zaGFyZRgQIAEoARIaChJwcm9ncmFtc19jcHVfc2hhcmUYESABKAESJgoHc2lnbmFscxgSIAMoCzIVLnNrZXAudjEuU2lnbmFsU3RhdHVzEiMKBXN0b3JlGBMgASgLMhQuc2tlcC52MS5TdG9yZVN0YXR1cxIVCg1hcmdzX3JlZGFjdGVkGCggASgEEiYKB291dHB1dHMYKSADKAsyFS5za2VwLnYxLk91dHB1dFN0YXR1cxIlCgZidWRnZXQYKiABKAsyFS5za2VwLnYxLkJ1ZGdldFN0YXR1cyKbAQoMQnVkZ2V0U3RhdHVzEhEKCWNwdV9saW1pdBgBIAEoARIaChJtZW1vcnlfbGltaXRfYnl0ZXMYAiABKAQSCwoDY3B1GAMgASgBEhQKDG1lbW9yeV9ieXRlcxgEIAEoBBIRCglleGhhdXN0ZWQYBSABKAgSJgoHc2Vuc29ycxgGIAMoCzIVLnNrZXAudjEuU2Vuc29yQnVkZ2V0IoUBCgxTZW5zb3JCdWRnZXQSDgoGc2Vuc29yGAEgASgJEg0KBWtpbmRzGAIgAygJEgwKBHNoZWQYAyABKAgSKQoFc2luY2UYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgFIAEoCRINCgV0aW1lcxgGIAEoBCKVAgoLU3RvcmVTdGF0dXMSEQoJZGlyZWN0b3J5GAEgASgJEg0KBWJ5dGVzGAIgASgEEhEKCW1heF9ieXRlcxgDIAEoBBIqCgdtYXhfYWdlGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEioKBm9sZGVzdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIc2VnbWVudHMYBiABKA0SDAoEbG9ncxgHIAEoDRIPCgdmYWlsaW5nGAggASgJEhgKEGRhbWFnZWRfc2VnbWVudHMYCSABKA0SFQoNZGFtYWdlZF9ieXRlcxgKIAEoBBIXCg9kYW1hZ2VkX3JlY29yZHMYCyABKAQiSAoKS2luZFN0YXR1cxIMCgRraW5kGAEgASgJEhAKCHJlY2VpdmVkGAIgASgEEgwKBGxvc3QYAyABKAQSDAoEcmF0ZRgEIAEoASI3CglMb3NzQ291bnQSDQoFcGxhY2UYASABKAkSDAoEa2luZBgCIAEoCRINCgVjb3VudBgDIAEoBCKBAQoKU3Vic2NyaWJlchIKCgJpZBgBIAEoBBILCgN3aG8YAiABKAkSKQoFc2luY2UYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWRlbGl2ZXJlZBgEIAEoBBIMCgRsb3N0GAUgASgEEg4KBmZpbHRlchgGIAEoCSKBAQoMT3V0cHV0U3RhdHVzEgwKBG5hbWUYASABKAkSDAoEdHlwZRgCIAEoCRIOCgZ0YXJnZXQYAyABKAkSEQoJZGVsaXZlcmVkGAQgASgEEgwKBGxvc3QYBSABKAQSEAoIZmFpbHVyZXMYBiABKAQSEgoKbGFzdF9lcnJvchgHIAEoCSIwCgtUYWJsZVN0YXR1cxIPCgdlbnRyaWVzGAEgASgEEhAKCGNhcGFjaXR5GAIgASgEImMKDE1lbW9yeVN0YXR1cxIWCg5yZXNpZGVudF9ieXRlcxgBIAEoBBIZChFrZXJuZWxfbWFwc19ieXRlcxgCIAEoBBIgCgRtYXBzGAMgAygLMhIuc2tlcC52MS5NYXBTdGF0dXMiSwoJTWFwU3RhdHVzEgwKBG5hbWUYASABKAkSDAoEdHlwZRgCIAEoCRINCgVieXRlcxgDIAEoBBITCgttYXhfZW50cmllcxgEIAEoDSLAAQoNUHJvZ3JhbVN0YXR1cxIMCgRuYW1lGAEgASgJEgwKBGhvb2sYAiABKAkSCgoCaWQYAyABKA0SDAoEcnVucxgEIAEoBBITCgtydW5fdGltZV9ucxgFIAEoBBIOCgZtaXNzZWQYBiABKAQSFwoPcnVuc19wZXJfc2Vjb25kGAcgASgBEhIKCm5zX3Blcl9ydW4YCCABKAESEQoJY3B1X3NoYXJlGAkgASgBEhQKDGluc3RydWN0aW9ucxgKIAEoDSKTAQoMU2lnbmFsU3RhdHVzEg4KBnNpZ25hbBgBIAEoCRIOCgZpbnRlbnQYAiABKAkSDAoEcnVuZxgDIAEoCRIRCglhdmFpbGFibGUYBCABKAgSIgoFcnVuZ3MYBSADKAsyEy5za2VwLnYxLlJ1bmdTdGF0dXMSDgoGbGltaXRzGAYgAygJEg4KBmFkdmljZRgHIAEoCSI5CgpSdW5nU3RhdHVzEgwKBG5hbWUYASABKAkSDQoFc3RhdGUYAiABKAkSDgoGcmVhc29uGAMgASgJIhIKEEdldERvY3RvclJlcXVlc3QilQEKEUdldERvY3RvclJlc3BvbnNlEhYKDmtlcm5lbF9yZWxlYXNlGAEgASgJEhQKDGFyY2hpdGVjdHVyZRgCIAEoCRIKCgJvaxgDIAEoCBIeCgZjaGVja3MYBCADKAsyDi5za2VwLnYxLkNoZWNrEiYKB3NpZ25hbHMYBSADKAsyFS5za2VwLnYxLlNpZ25hbFN0YXR1cyJFCgVDaGVjaxIMCgRuYW1lGAEgASgJEg4KBnJlc3VsdBgCIAEoCRIOCgZkZXRhaWwYAyABKAkSDgoGYWR2aWNlGAQgASgJIm8KFExpc3RQcm9jZXNzZXNSZXF1ZXN0Eh8KBmZpbHRlchgBIAEoCzIPLnNrZXAudjEuRmlsdGVyEg4KBmV4aXRlZBgCIAEoCBImCgJhdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiYAoVTGlzdFByb2Nlc3Nlc1Jlc3BvbnNlEicKCXByb2Nlc3NlcxgBIAMoCzIULnNrZXAudjEuUHJvY2Vzc0luZm8SDQoFdG90YWwYAiABKAQSDwoHbWlzc2luZxgDIAMoCSKLAgoLUHJvY2Vzc0luZm8SIQoHcHJvY2VzcxgBIAEoCzIQLnNrZXAudjEuUHJvY2VzcxIrCgdzdGFydGVkGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRhcmdzGAMgAygJEhYKDmFyZ3NfdHJ1bmNhdGVkGAQgASgIEgsKA2N3ZBgFIAEoCRITCgtjb25uZWN0aW9ucxgGIAEoDRIqCgZleGl0ZWQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhsKBGV4aXQYCCABKAsyDS5za2VwLnYxLkV4aXQSGwoEZXhlYxgJIAEoCzINLnNrZXAudjEuRXhlYyIsChFHZXRQcm9jZXNzUmVxdWVzdBIKCgJpZBgBIAEoCRILCgNwaWQYAiABKA0iugEKEkdldFByb2Nlc3NSZXNwb25zZRIlCgdwcm9jZXNzGAEgASgLMhQuc2tlcC52MS5Qcm9jZXNzSW5mbxInCglhbmNlc3RvcnMYAiADKAsyFC5za2VwLnYxLlByb2Nlc3NJbmZvEiYKCGNoaWxkcmVuGAMgAygLMhQuc2tlcC52MS5Qcm9jZXNzSW5mbxIsCgtjb25uZWN0aW9ucxgEIAMoCzIXLnNrZXAudjEuQ29ubmVjdGlvbkluZm8iWAoWTGlzdENvbm5lY3Rpb25zUmVxdWVzdBIfCgZmaWx0ZXIYASABKAsyDy5za2VwLnYxLkZpbHRlchIOCgZjbG9zZWQYAiABKAgSDQoFbGltaXQYAyABKA0iVgoXTGlzdENvbm5lY3Rpb25zUmVzcG9uc2USLAoLY29ubmVjdGlvbnMYASADKAsyFy5za2VwLnYxLkNvbm5lY3Rpb25JbmZvEg0KBXRvdGFsGAIgASgEIvABCg5Db25uZWN0aW9uSW5mbxIhCgdwcm9jZXNzGAEgASgLMhAuc2tlcC52MS5Qcm9jZXNzEicKCmNvbm5lY3Rpb24YAiABKAsyEy5za2VwLnYxLkNvbm5lY3Rpb24SDQoFc3RhdGUYAyABKAkSKgoGb3BlbmVkGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIqCgZjbG9zZWQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB2NvdW50ZWQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIoQBCgpUb3BSZXF1ZXN0Eh8KBmZpbHRlchgBIAEoCzIPLnNrZXAudjEuRmlsdGVyEisKCGludGVydmFsGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEgoKAmJ5GAMgASgJEg0KBWdyb3VwGAQgASgJEg0KBWxpbWl0GAUgASgNIsgBCgtUb3BSZXNwb25zZRIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCghtZWFzdXJlZBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIdCgRyb3dzGAMgAygLMg8uc2tlcC52MS5Ub3BSb3cSHgoFdG90YWwYBCABKAsyDy5za2VwLnYxLlRvcFJvdxIQCghtYXRjaGluZxgFIAEoBBIRCgl1bmNvdW50ZWQYBiABKAQirgEKBlRvcFJvdxIhCgdwcm9jZXNzGAEgASgLMhAuc2tlcC52MS5Qcm9jZXNzEhEKCXByb2Nlc3NlcxgCIAEoDRIOCgZldmVudHMYAyABKAESEwoLY29ubmVjdGlvbnMYBCABKA0SEAoIY29ubmVjdHMYBSABKAESEgoKYnl0ZXNfc2VudBgGIAEoARIWCg5ieXRlc19yZWNlaXZlZBgHIAEoARILCgNjcHUYCCABKAEiFwoVR2V0RGlhZ25vc3RpY3NSZXF1ZXN0ImEKFkdldERpYWdub3N0aWNzUmVzcG9uc2USDgoGY29uZmlnGAEgASgJEgsKA2xvZxgCIAEoCRINCgVidWlsZBgDIAEoCRIbChNrZXJuZWxfY29tbWFuZF9saW5lGAQgASgJIhQKEkdldElkZW50aXR5UmVxdWVzdCKMAQoTR2V0SWRlbnRpdHlSZXNwb25zZRILCgN1aWQYASABKA0SDAoEdXNlchgCIAEoCRIbCgRyb2xlGAMgASgOMg0uc2tlcC52MS5Sb2xlEhAKCGJ5X3Rva2VuGAQgASgIEisKB2V4cGlyZXMYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlkKEkNyZWF0ZVRva2VuUmVxdWVzdBIbCgRyb2xlGAEgASgOMg0uc2tlcC52MS5Sb2xlEiYKA3R0bBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJuChNDcmVhdGVUb2tlblJlc3BvbnNlEg0KBXRva2VuGAEgASgJEhsKBHJvbGUYAiABKA4yDS5za2VwLnYxLlJvbGUSKwoHZXhwaXJlcxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAihQEKDUV4cG9ydFJlcXVlc3QSHwoGZmlsdGVyGAEgASgLMg8uc2tlcC52MS5GaWx0ZXISKAoEZnJvbRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIkAKDkV4cG9ydFJlc3BvbnNlEgwKBGRhdGEYASABKAwSDwoHcmVjb3JkcxgCIAEoBBIPCgdtaXNzaW5nGAMgAygJKk0KBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg0KCVJPTEVfVklFVxABEhAKDFJPTEVfT1BFUkFURRACEg4KClJPTEVfQURNSU4QAzLoBgoMQWdlbnRTZXJ2aWNlEkIKCUdldFN0YXR1cxIZLnNrZXAudjEuR2V0U3RhdHVzUmVxdWVzdBoaLnNrZXAudjEuR2V0U3RhdHVzUmVzcG9uc2USQgoJR2V0RG9jdG9yEhkuc2tlcC52MS5HZXREb2N0b3JSZXF1ZXN0Ghouc2tlcC52MS5HZXREb2N0b3JSZXNwb25zZRI+CgdPYnNlcnZlEhcuc2tlcC52MS5PYnNlcnZlUmVxdWVzdBoYLnNrZXAudjEuT2JzZXJ2ZVJlc3BvbnNlMAESSwoMQ291bnRSZWNvcmRzEhwuc2tlcC52MS5Db3VudFJlY29yZHNSZXF1ZXN0Gh0uc2tlcC52MS5Db3VudFJlY29yZHNSZXNwb25zZRJOCg1MaXN0UHJvY2Vzc2VzEh0uc2tlcC52MS5MaXN0UHJvY2Vzc2VzUmVxdWVzdBoeLnNrZXAudjEuTGlzdFByb2Nlc3Nlc1Jlc3BvbnNlEkUKCkdldFByb2Nlc3MSGi5za2VwLnYxLkdldFByb2Nlc3NSZXF1ZXN0Ghsuc2tlcC52MS5HZXRQcm9jZXNzUmVzcG9uc2USVAoPTGlzdENvbm5lY3Rpb25zEh8uc2tlcC52MS5MaXN0Q29ubmVjdGlvbnNSZXF1ZXN0GiAuc2tlcC52MS5MaXN0Q29ubmVjdGlvbnNSZXNwb25zZRIyCgNUb3ASEy5za2VwLnYxLlRvcFJlcXVlc3QaFC5za2VwLnYxLlRvcFJlc3BvbnNlMAESOwoGRXhwb3J0EhYuc2tlcC52MS5FeHBvcnRSZXF1ZXN0Ghcuc2tlcC52MS5FeHBvcnRSZXNwb25zZTABElEKDkdldERpYWdub3N0aWNzEh4uc2tlcC52MS5HZXREaWFnbm9zdGljc1JlcXVlc3QaHy5za2VwLnYxLkdldERpYWdub3N0aWNzUmVzcG9uc2USSAoLR2V0SWRlbnRpdHkSGy5za2VwLnYxLkdldElkZW50aXR5UmVxdWVzdBocLnNrZXAudjEuR2V0SWRlbnRpdHlSZXNwb25zZRJICgtDcmVhdGVUb2tlbhIbLnNrZXAudjEuQ3JlYXRlVG9rZW5SZXF1ZXN0Ghwuc2tlcC52MS5DcmVhdGVUb2tlblJlc3BvbnNlQixaKmdpdGh1Yi5jb20vc2tlcC1pby9za2VwL2FwaS9za2VwL3YxO3NrZXB2MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_skep_v1_record]);
+  fileDesc("ChNza2VwL3YxL2FnZW50LnByb3RvEgdza2VwLnYxIrcBCgZGaWx0ZXISDQoFa2luZHMYASADKAkSDAoEcGlkcxgCIAMoDRIMCgRleGVzGAMgAygJEg0KBWNvbW1zGAQgAygJEgwKBHVpZHMYBSADKA0SEgoKY29udGFpbmVycxgGIAMoCRIVCg1hbmNlc3Rvcl9leGVzGAcgAygJEg0KBWFkZHJzGAggAygJEg0KBXBvcnRzGAkgAygNEg0KBXdoZXJlGAogASgJEg0KBXBhdGhzGAsgAygJIuABCg5PYnNlcnZlUmVxdWVzdBIfCgZmaWx0ZXIYASABKAsyDy5za2VwLnYxLkZpbHRlchIMCgRsYXN0GAIgASgNEigKBXNpbmNlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg4KBmZvbGxvdxgEIAEoCBIQCghtYXhfcmF0ZRgFIAEoDRIoCgRmcm9tGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAifQoPT2JzZXJ2ZVJlc3BvbnNlEiAKB3JlY29yZHMYASADKAsyDy5za2VwLnYxLlJlY29yZBITCgtzYW1wbGVkX291dBgCIAEoBBIMCgRsaXZlGAMgASgIEiUKCXVuZGVjaWRlZBgEIAEoCzISLnNrZXAudjEuVW5kZWNpZGVkIioKCVVuZGVjaWRlZBINCgVjb3VudBgBIAEoBBIOCgZyZWFzb24YAiABKAkitAEKE0NvdW50UmVjb3Jkc1JlcXVlc3QSHwoGZmlsdGVyGAEgASgLMg8uc2tlcC52MS5GaWx0ZXISKAoEZnJvbRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEicKBHN0ZXAYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ixAEKFENvdW50UmVjb3Jkc1Jlc3BvbnNlEiIKBWtpbmRzGAEgAygLMhMuc2tlcC52MS5LaW5kQ291bnRzEgwKBGxvc3QYAiADKAQSMQoNY29tcGxldGVfZnJvbRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHc3RvcHBlZBgEIAEoCBIPCgdtaXNzaW5nGAUgAygJEiUKCXVuZGVjaWRlZBgGIAEoCzISLnNrZXAudjEuVW5kZWNpZGVkIioKCktpbmRDb3VudHMSDAoEa2luZBgBIAEoCRIOCgZjb3VudHMYAiADKAQiEgoQR2V0U3RhdHVzUmVxdWVzdCKIBgoRR2V0U3RhdHVzUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRIPCgdub2RlX2lkGAIgASgJEg8KB2Jvb3RfaWQYAyABKAkSEQoJbm9kZV9uYW1lGAQgASgJEisKB3N0YXJ0ZWQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEikKBnVwdGltZRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIiCgVraW5kcxgHIAMoCzITLnNrZXAudjEuS2luZFN0YXR1cxIiCgZsb3NzZXMYCCADKAsyEi5za2VwLnYxLkxvc3NDb3VudBIoCgtzdWJzY3JpYmVycxgJIAMoCzITLnNrZXAudjEuU3Vic2NyaWJlchInCglwcm9jZXNzZXMYCiABKAsyFC5za2VwLnYxLlRhYmxlU3RhdHVzEikKC2Nvbm5lY3Rpb25zGAsgASgLMhQuc2tlcC52MS5UYWJsZVN0YXR1cxIoCgpjb250YWluZXJzGAwgASgLMhQuc2tlcC52MS5UYWJsZVN0YXR1cxIlCgZtZW1vcnkYDSABKAsyFS5za2VwLnYxLk1lbW9yeVN0YXR1cxIoCghwcm9ncmFtcxgOIAMoCzIWLnNrZXAudjEuUHJvZ3JhbVN0YXR1cxIsCglhZ2VudF9jcHUYDyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFwoPYWdlbnRfY3B1X3NoYXJlGBAgASgBEhoKEnByb2dyYW1zX2NwdV9zaGFyZRgRIAEoARImCgdzaWduYWxzGBIgAygLMhUuc2tlcC52MS5TaWduYWxTdGF0dXMSIwoFc3RvcmUYEyABKAsyFC5za2VwLnYxLlN0b3JlU3RhdHVzEhUKDWFyZ3NfcmVkYWN0ZWQYKCABKAQSJgoHb3V0cHV0cxgpIAMoCzIVLnNrZXAudjEuT3V0cHV0U3RhdHVzEiUKBmJ1ZGdldBgqIAEoCzIVLnNrZXAudjEuQnVkZ2V0U3RhdHVzIpsBCgxCdWRnZXRTdGF0dXMSEQoJY3B1X2xpbWl0GAEgASgBEhoKEm1lbW9yeV9saW1pdF9ieXRlcxgCIAEoBBILCgNjcHUYAyABKAESFAoMbWVtb3J5X2J5dGVzGAQgASgEEhEKCWV4aGF1c3RlZBgFIAEoCBImCgdzZW5zb3JzGAYgAygLMhUuc2tlcC52MS5TZW5zb3JCdWRnZXQihQEKDFNlbnNvckJ1ZGdldBIOCgZzZW5zb3IYASABKAkSDQoFa2luZHMYAiADKAkSDAoEc2hlZBgDIAEoCBIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcmVhc29uGAUgASgJEg0KBXRpbWVzGAYgASgEIpUCCgtTdG9yZVN0YXR1cxIRCglkaXJlY3RvcnkYASABKAkSDQoFYnl0ZXMYAiABKAQSEQoJbWF4X2J5dGVzGAMgASgEEioKB21heF9hZ2UYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoGb2xkZXN0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghzZWdtZW50cxgGIAEoDRIMCgRsb2dzGAcgASgNEg8KB2ZhaWxpbmcYCCABKAkSGAoQZGFtYWdlZF9zZWdtZW50cxgJIAEoDRIVCg1kYW1hZ2VkX2J5dGVzGAogASgEEhcKD2RhbWFnZWRfcmVjb3JkcxgLIAEoBCJICgpLaW5kU3RhdHVzEgwKBGtpbmQYASABKAkSEAoIcmVjZWl2ZWQYAiABKAQSDAoEbG9zdBgDIAEoBBIMCgRyYXRlGAQgASgBIjcKCUxvc3NDb3VudBINCgVwbGFjZRgBIAEoCRIMCgRraW5kGAIgASgJEg0KBWNvdW50GAMgASgEIoEBCgpTdWJzY3JpYmVyEgoKAmlkGAEgASgEEgsKA3dobxgCIAEoCRIpCgVzaW5jZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEQoJZGVsaXZlcmVkGAQgASgEEgwKBGxvc3QYBSABKAQSDgoGZmlsdGVyGAYgASgJIoEBCgxPdXRwdXRTdGF0dXMSDAoEbmFtZRgBIAEoCRIMCgR0eXBlGAIgASgJEg4KBnRhcmdldBgDIAEoCRIRCglkZWxpdmVyZWQYBCABKAQSDAoEbG9zdBgFIAEoBBIQCghmYWlsdXJlcxgGIAEoBBISCgpsYXN0X2Vycm9yGAcgASgJIjAKC1RhYmxlU3RhdHVzEg8KB2VudHJpZXMYASABKAQSEAoIY2FwYWNpdHkYAiABKAQiYwoMTWVtb3J5U3RhdHVzEhYKDnJlc2lkZW50X2J5dGVzGAEgASgEEhkKEWtlcm5lbF9tYXBzX2J5dGVzGAIgASgEEiAKBG1hcHMYAyADKAsyEi5za2VwLnYxLk1hcFN0YXR1cyJLCglNYXBTdGF0dXMSDAoEbmFtZRgBIAEoCRIMCgR0eXBlGAIgASgJEg0KBWJ5dGVzGAMgASgEEhMKC21heF9lbnRyaWVzGAQgASgNIsABCg1Qcm9ncmFtU3RhdHVzEgwKBG5hbWUYASABKAkSDAoEaG9vaxgCIAEoCRIKCgJpZBgDIAEoDRIMCgRydW5zGAQgASgEEhMKC3J1bl90aW1lX25zGAUgASgEEg4KBm1pc3NlZBgGIAEoBBIXCg9ydW5zX3Blcl9zZWNvbmQYByABKAESEgoKbnNfcGVyX3J1bhgIIAEoARIRCgljcHVfc2hhcmUYCSABKAESFAoMaW5zdHJ1Y3Rpb25zGAogASgNIpMBCgxTaWduYWxTdGF0dXMSDgoGc2lnbmFsGAEgASgJEg4KBmludGVudBgCIAEoCRIMCgRydW5nGAMgASgJEhEKCWF2YWlsYWJsZRgEIAEoCBIiCgVydW5ncxgFIAMoCzITLnNrZXAudjEuUnVuZ1N0YXR1cxIOCgZsaW1pdHMYBiADKAkSDgoGYWR2aWNlGAcgASgJIjkKClJ1bmdTdGF0dXMSDAoEbmFtZRgBIAEoCRINCgVzdGF0ZRgCIAEoCRIOCgZyZWFzb24YAyABKAkiEgoQR2V0RG9jdG9yUmVxdWVzdCKVAQoRR2V0RG9jdG9yUmVzcG9uc2USFgoOa2VybmVsX3JlbGVhc2UYASABKAkSFAoMYXJjaGl0ZWN0dXJlGAIgASgJEgoKAm9rGAMgASgIEh4KBmNoZWNrcxgEIAMoCzIOLnNrZXAudjEuQ2hlY2sSJgoHc2lnbmFscxgFIAMoCzIVLnNrZXAudjEuU2lnbmFsU3RhdHVzIkUKBUNoZWNrEgwKBG5hbWUYASABKAkSDgoGcmVzdWx0GAIgASgJEg4KBmRldGFpbBgDIAEoCRIOCgZhZHZpY2UYBCABKAkibwoUTGlzdFByb2Nlc3Nlc1JlcXVlc3QSHwoGZmlsdGVyGAEgASgLMg8uc2tlcC52MS5GaWx0ZXISDgoGZXhpdGVkGAIgASgIEiYKAmF0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKHAQoVTGlzdFByb2Nlc3Nlc1Jlc3BvbnNlEicKCXByb2Nlc3NlcxgBIAMoCzIULnNrZXAudjEuUHJvY2Vzc0luZm8SDQoFdG90YWwYAiABKAQSDwoHbWlzc2luZxgDIAMoCRIlCgl1bmRlY2lkZWQYBCABKAsyEi5za2VwLnYxLlVuZGVjaWRlZCKLAgoLUHJvY2Vzc0luZm8SIQoHcHJvY2VzcxgBIAEoCzIQLnNrZXAudjEuUHJvY2VzcxIrCgdzdGFydGVkGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRhcmdzGAMgAygJEhYKDmFyZ3NfdHJ1bmNhdGVkGAQgASgIEgsKA2N3ZBgFIAEoCRITCgtjb25uZWN0aW9ucxgGIAEoDRIqCgZleGl0ZWQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhsKBGV4aXQYCCABKAsyDS5za2VwLnYxLkV4aXQSGwoEZXhlYxgJIAEoCzINLnNrZXAudjEuRXhlYyIsChFHZXRQcm9jZXNzUmVxdWVzdBIKCgJpZBgBIAEoCRILCgNwaWQYAiABKA0iugEKEkdldFByb2Nlc3NSZXNwb25zZRIlCgdwcm9jZXNzGAEgASgLMhQuc2tlcC52MS5Qcm9jZXNzSW5mbxInCglhbmNlc3RvcnMYAiADKAsyFC5za2VwLnYxLlByb2Nlc3NJbmZvEiYKCGNoaWxkcmVuGAMgAygLMhQuc2tlcC52MS5Qcm9jZXNzSW5mbxIsCgtjb25uZWN0aW9ucxgEIAMoCzIXLnNrZXAudjEuQ29ubmVjdGlvbkluZm8iWAoWTGlzdENvbm5lY3Rpb25zUmVxdWVzdBIfCgZmaWx0ZXIYASABKAsyDy5za2VwLnYxLkZpbHRlchIOCgZjbG9zZWQYAiABKAgSDQoFbGltaXQYAyABKA0ifQoXTGlzdENvbm5lY3Rpb25zUmVzcG9uc2USLAoLY29ubmVjdGlvbnMYASADKAsyFy5za2VwLnYxLkNvbm5lY3Rpb25JbmZvEg0KBXRvdGFsGAIgASgEEiUKCXVuZGVjaWRlZBgDIAEoCzISLnNrZXAudjEuVW5kZWNpZGVkIvABCg5Db25uZWN0aW9uSW5mbxIhCgdwcm9jZXNzGAEgASgLMhAuc2tlcC52MS5Qcm9jZXNzEicKCmNvbm5lY3Rpb24YAiABKAsyEy5za2VwLnYxLkNvbm5lY3Rpb24SDQoFc3RhdGUYAyABKAkSKgoGb3BlbmVkGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIqCgZjbG9zZWQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKB2NvdW50ZWQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIoQBCgpUb3BSZXF1ZXN0Eh8KBmZpbHRlchgBIAEoCzIPLnNrZXAudjEuRmlsdGVyEisKCGludGVydmFsGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEgoKAmJ5GAMgASgJEg0KBWdyb3VwGAQgASgJEg0KBWxpbWl0GAUgASgNIsgBCgtUb3BSZXNwb25zZRIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCghtZWFzdXJlZBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIdCgRyb3dzGAMgAygLMg8uc2tlcC52MS5Ub3BSb3cSHgoFdG90YWwYBCABKAsyDy5za2VwLnYxLlRvcFJvdxIQCghtYXRjaGluZxgFIAEoBBIRCgl1bmNvdW50ZWQYBiABKAQirgEKBlRvcFJvdxIhCgdwcm9jZXNzGAEgASgLMhAuc2tlcC52MS5Qcm9jZXNzEhEKCXByb2Nlc3NlcxgCIAEoDRIOCgZldmVudHMYAyABKAESEwoLY29ubmVjdGlvbnMYBCABKA0SEAoIY29ubmVjdHMYBSABKAESEgoKYnl0ZXNfc2VudBgGIAEoARIWCg5ieXRlc19yZWNlaXZlZBgHIAEoARILCgNjcHUYCCABKAEiFwoVR2V0RGlhZ25vc3RpY3NSZXF1ZXN0ImEKFkdldERpYWdub3N0aWNzUmVzcG9uc2USDgoGY29uZmlnGAEgASgJEgsKA2xvZxgCIAEoCRINCgVidWlsZBgDIAEoCRIbChNrZXJuZWxfY29tbWFuZF9saW5lGAQgASgJIhQKEkdldElkZW50aXR5UmVxdWVzdCKMAQoTR2V0SWRlbnRpdHlSZXNwb25zZRILCgN1aWQYASABKA0SDAoEdXNlchgCIAEoCRIbCgRyb2xlGAMgASgOMg0uc2tlcC52MS5Sb2xlEhAKCGJ5X3Rva2VuGAQgASgIEisKB2V4cGlyZXMYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlkKEkNyZWF0ZVRva2VuUmVxdWVzdBIbCgRyb2xlGAEgASgOMg0uc2tlcC52MS5Sb2xlEiYKA3R0bBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJuChNDcmVhdGVUb2tlblJlc3BvbnNlEg0KBXRva2VuGAEgASgJEhsKBHJvbGUYAiABKA4yDS5za2VwLnYxLlJvbGUSKwoHZXhwaXJlcxgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAihQEKDUV4cG9ydFJlcXVlc3QSHwoGZmlsdGVyGAEgASgLMg8uc2tlcC52MS5GaWx0ZXISKAoEZnJvbRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKQoFdW50aWwYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wImcKDkV4cG9ydFJlc3BvbnNlEgwKBGRhdGEYASABKAwSDwoHcmVjb3JkcxgCIAEoBBIPCgdtaXNzaW5nGAMgAygJEiUKCXVuZGVjaWRlZBgEIAEoCzISLnNrZXAudjEuVW5kZWNpZGVkKk0KBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg0KCVJPTEVfVklFVxABEhAKDFJPTEVfT1BFUkFURRACEg4KClJPTEVfQURNSU4QAzLoBgoMQWdlbnRTZXJ2aWNlEkIKCUdldFN0YXR1cxIZLnNrZXAudjEuR2V0U3RhdHVzUmVxdWVzdBoaLnNrZXAudjEuR2V0U3RhdHVzUmVzcG9uc2USQgoJR2V0RG9jdG9yEhkuc2tlcC52MS5HZXREb2N0b3JSZXF1ZXN0Ghouc2tlcC52MS5HZXREb2N0b3JSZXNwb25zZRI+CgdPYnNlcnZlEhcuc2tlcC52MS5PYnNlcnZlUmVxdWVzdBoYLnNrZXAudjEuT2JzZXJ2ZVJlc3BvbnNlMAESSwoMQ291bnRSZWNvcmRzEhwuc2tlcC52MS5Db3VudFJlY29yZHNSZXF1ZXN0Gh0uc2tlcC52MS5Db3VudFJlY29yZHNSZXNwb25zZRJOCg1MaXN0UHJvY2Vzc2VzEh0uc2tlcC52MS5MaXN0UHJvY2Vzc2VzUmVxdWVzdBoeLnNrZXAudjEuTGlzdFByb2Nlc3Nlc1Jlc3BvbnNlEkUKCkdldFByb2Nlc3MSGi5za2VwLnYxLkdldFByb2Nlc3NSZXF1ZXN0Ghsuc2tlcC52MS5HZXRQcm9jZXNzUmVzcG9uc2USVAoPTGlzdENvbm5lY3Rpb25zEh8uc2tlcC52MS5MaXN0Q29ubmVjdGlvbnNSZXF1ZXN0GiAuc2tlcC52MS5MaXN0Q29ubmVjdGlvbnNSZXNwb25zZRIyCgNUb3ASEy5za2VwLnYxLlRvcFJlcXVlc3QaFC5za2VwLnYxLlRvcFJlc3BvbnNlMAESOwoGRXhwb3J0EhYuc2tlcC52MS5FeHBvcnRSZXF1ZXN0Ghcuc2tlcC52MS5FeHBvcnRSZXNwb25zZTABElEKDkdldERpYWdub3N0aWNzEh4uc2tlcC52MS5HZXREaWFnbm9zdGljc1JlcXVlc3QaHy5za2VwLnYxLkdldERpYWdub3N0aWNzUmVzcG9uc2USSAoLR2V0SWRlbnRpdHkSGy5za2VwLnYxLkdldElkZW50aXR5UmVxdWVzdBocLnNrZXAudjEuR2V0SWRlbnRpdHlSZXNwb25zZRJICgtDcmVhdGVUb2tlbhIbLnNrZXAudjEuQ3JlYXRlVG9rZW5SZXF1ZXN0Ghwuc2tlcC52MS5DcmVhdGVUb2tlblJlc3BvbnNlQixaKmdpdGh1Yi5jb20vc2tlcC1pby9za2VwL2FwaS9za2VwL3YxO3NrZXB2MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_skep_v1_record]);
 
 /**
  * Filter selects records; fields are ANDed, values within a field are ORed.
@@ -182,6 +182,13 @@ export type ObserveResponse = Message<"skep.v1.ObserveResponse"> & {
    * @generated from field: bool live = 3;
    */
   live: boolean;
+
+  /**
+   * Since the previous message; absent: none.
+   *
+   * @generated from field: skep.v1.Undecided undecided = 4;
+   */
+  undecided?: Undecided | undefined;
 };
 
 /**
@@ -190,6 +197,33 @@ export type ObserveResponse = Message<"skep.v1.ObserveResponse"> & {
  */
 export const ObserveResponseSchema: GenMessage<ObserveResponse> = /*@__PURE__*/
   messageDesc(file_skep_v1_agent, 2);
+
+/**
+ * Undecided says on how many records, each time one was looked at, Filter.where came to no
+ * result. They are not in the answer, whether they would have matched or not.
+ *
+ * @generated from message skep.v1.Undecided
+ */
+export type Undecided = Message<"skep.v1.Undecided"> & {
+  /**
+   * @generated from field: uint64 count = 1;
+   */
+  count: bigint;
+
+  /**
+   * Of the first one.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message skep.v1.Undecided.
+ * Use `create(UndecidedSchema)` to create a new message.
+ */
+export const UndecidedSchema: GenMessage<Undecided> = /*@__PURE__*/
+  messageDesc(file_skep_v1_agent, 3);
 
 /**
  * @generated from message skep.v1.CountRecordsRequest
@@ -225,7 +259,7 @@ export type CountRecordsRequest = Message<"skep.v1.CountRecordsRequest"> & {
  * Use `create(CountRecordsRequestSchema)` to create a new message.
  */
 export const CountRecordsRequestSchema: GenMessage<CountRecordsRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 3);
+  messageDesc(file_skep_v1_agent, 4);
 
 /**
  * @generated from message skep.v1.CountRecordsResponse
@@ -267,6 +301,11 @@ export type CountRecordsResponse = Message<"skep.v1.CountRecordsResponse"> & {
    * @generated from field: repeated string missing = 5;
    */
   missing: string[];
+
+  /**
+   * @generated from field: skep.v1.Undecided undecided = 6;
+   */
+  undecided?: Undecided | undefined;
 };
 
 /**
@@ -274,7 +313,7 @@ export type CountRecordsResponse = Message<"skep.v1.CountRecordsResponse"> & {
  * Use `create(CountRecordsResponseSchema)` to create a new message.
  */
 export const CountRecordsResponseSchema: GenMessage<CountRecordsResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 4);
+  messageDesc(file_skep_v1_agent, 5);
 
 /**
  * @generated from message skep.v1.KindCounts
@@ -298,7 +337,7 @@ export type KindCounts = Message<"skep.v1.KindCounts"> & {
  * Use `create(KindCountsSchema)` to create a new message.
  */
 export const KindCountsSchema: GenMessage<KindCounts> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 5);
+  messageDesc(file_skep_v1_agent, 6);
 
 /**
  * @generated from message skep.v1.GetStatusRequest
@@ -311,7 +350,7 @@ export type GetStatusRequest = Message<"skep.v1.GetStatusRequest"> & {
  * Use `create(GetStatusRequestSchema)` to create a new message.
  */
 export const GetStatusRequestSchema: GenMessage<GetStatusRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 6);
+  messageDesc(file_skep_v1_agent, 7);
 
 /**
  * @generated from message skep.v1.GetStatusResponse
@@ -445,7 +484,7 @@ export type GetStatusResponse = Message<"skep.v1.GetStatusResponse"> & {
  * Use `create(GetStatusResponseSchema)` to create a new message.
  */
 export const GetStatusResponseSchema: GenMessage<GetStatusResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 7);
+  messageDesc(file_skep_v1_agent, 8);
 
 /**
  * BudgetStatus is how the agent stands to its limits.
@@ -498,7 +537,7 @@ export type BudgetStatus = Message<"skep.v1.BudgetStatus"> & {
  * Use `create(BudgetStatusSchema)` to create a new message.
  */
 export const BudgetStatusSchema: GenMessage<BudgetStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 8);
+  messageDesc(file_skep_v1_agent, 9);
 
 /**
  * @generated from message skep.v1.SensorBudget
@@ -546,7 +585,7 @@ export type SensorBudget = Message<"skep.v1.SensorBudget"> & {
  * Use `create(SensorBudgetSchema)` to create a new message.
  */
 export const SensorBudgetSchema: GenMessage<SensorBudget> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 9);
+  messageDesc(file_skep_v1_agent, 10);
 
 /**
  * StoreStatus is how the disk log is.
@@ -627,7 +666,7 @@ export type StoreStatus = Message<"skep.v1.StoreStatus"> & {
  * Use `create(StoreStatusSchema)` to create a new message.
  */
 export const StoreStatusSchema: GenMessage<StoreStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 10);
+  messageDesc(file_skep_v1_agent, 11);
 
 /**
  * @generated from message skep.v1.KindStatus
@@ -663,7 +702,7 @@ export type KindStatus = Message<"skep.v1.KindStatus"> & {
  * Use `create(KindStatusSchema)` to create a new message.
  */
 export const KindStatusSchema: GenMessage<KindStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 11);
+  messageDesc(file_skep_v1_agent, 12);
 
 /**
  * @generated from message skep.v1.LossCount
@@ -692,7 +731,7 @@ export type LossCount = Message<"skep.v1.LossCount"> & {
  * Use `create(LossCountSchema)` to create a new message.
  */
 export const LossCountSchema: GenMessage<LossCount> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 12);
+  messageDesc(file_skep_v1_agent, 13);
 
 /**
  * @generated from message skep.v1.Subscriber
@@ -734,7 +773,7 @@ export type Subscriber = Message<"skep.v1.Subscriber"> & {
  * Use `create(SubscriberSchema)` to create a new message.
  */
 export const SubscriberSchema: GenMessage<Subscriber> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 13);
+  messageDesc(file_skep_v1_agent, 14);
 
 /**
  * OutputStatus is one entry of "ship" in the configuration.
@@ -791,7 +830,7 @@ export type OutputStatus = Message<"skep.v1.OutputStatus"> & {
  * Use `create(OutputStatusSchema)` to create a new message.
  */
 export const OutputStatusSchema: GenMessage<OutputStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 14);
+  messageDesc(file_skep_v1_agent, 15);
 
 /**
  * @generated from message skep.v1.TableStatus
@@ -813,7 +852,7 @@ export type TableStatus = Message<"skep.v1.TableStatus"> & {
  * Use `create(TableStatusSchema)` to create a new message.
  */
 export const TableStatusSchema: GenMessage<TableStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 15);
+  messageDesc(file_skep_v1_agent, 16);
 
 /**
  * @generated from message skep.v1.MemoryStatus
@@ -843,7 +882,7 @@ export type MemoryStatus = Message<"skep.v1.MemoryStatus"> & {
  * Use `create(MemoryStatusSchema)` to create a new message.
  */
 export const MemoryStatusSchema: GenMessage<MemoryStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 16);
+  messageDesc(file_skep_v1_agent, 17);
 
 /**
  * @generated from message skep.v1.MapStatus
@@ -875,7 +914,7 @@ export type MapStatus = Message<"skep.v1.MapStatus"> & {
  * Use `create(MapStatusSchema)` to create a new message.
  */
 export const MapStatusSchema: GenMessage<MapStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 17);
+  messageDesc(file_skep_v1_agent, 18);
 
 /**
  * @generated from message skep.v1.ProgramStatus
@@ -943,7 +982,7 @@ export type ProgramStatus = Message<"skep.v1.ProgramStatus"> & {
  * Use `create(ProgramStatusSchema)` to create a new message.
  */
 export const ProgramStatusSchema: GenMessage<ProgramStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 18);
+  messageDesc(file_skep_v1_agent, 19);
 
 /**
  * SignalStatus is one signal and the rung of its ladder that serves it.
@@ -998,7 +1037,7 @@ export type SignalStatus = Message<"skep.v1.SignalStatus"> & {
  * Use `create(SignalStatusSchema)` to create a new message.
  */
 export const SignalStatusSchema: GenMessage<SignalStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 19);
+  messageDesc(file_skep_v1_agent, 20);
 
 /**
  * @generated from message skep.v1.RungStatus
@@ -1027,7 +1066,7 @@ export type RungStatus = Message<"skep.v1.RungStatus"> & {
  * Use `create(RungStatusSchema)` to create a new message.
  */
 export const RungStatusSchema: GenMessage<RungStatus> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 20);
+  messageDesc(file_skep_v1_agent, 21);
 
 /**
  * @generated from message skep.v1.GetDoctorRequest
@@ -1040,7 +1079,7 @@ export type GetDoctorRequest = Message<"skep.v1.GetDoctorRequest"> & {
  * Use `create(GetDoctorRequestSchema)` to create a new message.
  */
 export const GetDoctorRequestSchema: GenMessage<GetDoctorRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 21);
+  messageDesc(file_skep_v1_agent, 22);
 
 /**
  * @generated from message skep.v1.GetDoctorResponse
@@ -1079,7 +1118,7 @@ export type GetDoctorResponse = Message<"skep.v1.GetDoctorResponse"> & {
  * Use `create(GetDoctorResponseSchema)` to create a new message.
  */
 export const GetDoctorResponseSchema: GenMessage<GetDoctorResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 22);
+  messageDesc(file_skep_v1_agent, 23);
 
 /**
  * @generated from message skep.v1.Check
@@ -1113,7 +1152,7 @@ export type Check = Message<"skep.v1.Check"> & {
  * Use `create(CheckSchema)` to create a new message.
  */
 export const CheckSchema: GenMessage<Check> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 23);
+  messageDesc(file_skep_v1_agent, 24);
 
 /**
  * @generated from message skep.v1.ListProcessesRequest
@@ -1144,7 +1183,7 @@ export type ListProcessesRequest = Message<"skep.v1.ListProcessesRequest"> & {
  * Use `create(ListProcessesRequestSchema)` to create a new message.
  */
 export const ListProcessesRequestSchema: GenMessage<ListProcessesRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 24);
+  messageDesc(file_skep_v1_agent, 25);
 
 /**
  * @generated from message skep.v1.ListProcessesResponse
@@ -1168,6 +1207,11 @@ export type ListProcessesResponse = Message<"skep.v1.ListProcessesResponse"> & {
    * @generated from field: repeated string missing = 3;
    */
   missing: string[];
+
+  /**
+   * @generated from field: skep.v1.Undecided undecided = 4;
+   */
+  undecided?: Undecided | undefined;
 };
 
 /**
@@ -1175,7 +1219,7 @@ export type ListProcessesResponse = Message<"skep.v1.ListProcessesResponse"> & {
  * Use `create(ListProcessesResponseSchema)` to create a new message.
  */
 export const ListProcessesResponseSchema: GenMessage<ListProcessesResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 25);
+  messageDesc(file_skep_v1_agent, 26);
 
 /**
  * @generated from message skep.v1.ProcessInfo
@@ -1236,7 +1280,7 @@ export type ProcessInfo = Message<"skep.v1.ProcessInfo"> & {
  * Use `create(ProcessInfoSchema)` to create a new message.
  */
 export const ProcessInfoSchema: GenMessage<ProcessInfo> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 26);
+  messageDesc(file_skep_v1_agent, 27);
 
 /**
  * @generated from message skep.v1.GetProcessRequest
@@ -1260,7 +1304,7 @@ export type GetProcessRequest = Message<"skep.v1.GetProcessRequest"> & {
  * Use `create(GetProcessRequestSchema)` to create a new message.
  */
 export const GetProcessRequestSchema: GenMessage<GetProcessRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 27);
+  messageDesc(file_skep_v1_agent, 28);
 
 /**
  * @generated from message skep.v1.GetProcessResponse
@@ -1294,7 +1338,7 @@ export type GetProcessResponse = Message<"skep.v1.GetProcessResponse"> & {
  * Use `create(GetProcessResponseSchema)` to create a new message.
  */
 export const GetProcessResponseSchema: GenMessage<GetProcessResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 28);
+  messageDesc(file_skep_v1_agent, 29);
 
 /**
  * @generated from message skep.v1.ListConnectionsRequest
@@ -1325,7 +1369,7 @@ export type ListConnectionsRequest = Message<"skep.v1.ListConnectionsRequest"> &
  * Use `create(ListConnectionsRequestSchema)` to create a new message.
  */
 export const ListConnectionsRequestSchema: GenMessage<ListConnectionsRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 29);
+  messageDesc(file_skep_v1_agent, 30);
 
 /**
  * @generated from message skep.v1.ListConnectionsResponse
@@ -1340,6 +1384,11 @@ export type ListConnectionsResponse = Message<"skep.v1.ListConnectionsResponse">
    * @generated from field: uint64 total = 2;
    */
   total: bigint;
+
+  /**
+   * @generated from field: skep.v1.Undecided undecided = 3;
+   */
+  undecided?: Undecided | undefined;
 };
 
 /**
@@ -1347,7 +1396,7 @@ export type ListConnectionsResponse = Message<"skep.v1.ListConnectionsResponse">
  * Use `create(ListConnectionsResponseSchema)` to create a new message.
  */
 export const ListConnectionsResponseSchema: GenMessage<ListConnectionsResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 30);
+  messageDesc(file_skep_v1_agent, 31);
 
 /**
  * @generated from message skep.v1.ConnectionInfo
@@ -1395,7 +1444,7 @@ export type ConnectionInfo = Message<"skep.v1.ConnectionInfo"> & {
  * Use `create(ConnectionInfoSchema)` to create a new message.
  */
 export const ConnectionInfoSchema: GenMessage<ConnectionInfo> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 31);
+  messageDesc(file_skep_v1_agent, 32);
 
 /**
  * @generated from message skep.v1.TopRequest
@@ -1442,7 +1491,7 @@ export type TopRequest = Message<"skep.v1.TopRequest"> & {
  * Use `create(TopRequestSchema)` to create a new message.
  */
 export const TopRequestSchema: GenMessage<TopRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 32);
+  messageDesc(file_skep_v1_agent, 33);
 
 /**
  * TopResponse is one measurement. Rates are of a second of it.
@@ -1492,7 +1541,7 @@ export type TopResponse = Message<"skep.v1.TopResponse"> & {
  * Use `create(TopResponseSchema)` to create a new message.
  */
 export const TopResponseSchema: GenMessage<TopResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 33);
+  messageDesc(file_skep_v1_agent, 34);
 
 /**
  * @generated from message skep.v1.TopRow
@@ -1556,7 +1605,7 @@ export type TopRow = Message<"skep.v1.TopRow"> & {
  * Use `create(TopRowSchema)` to create a new message.
  */
 export const TopRowSchema: GenMessage<TopRow> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 34);
+  messageDesc(file_skep_v1_agent, 35);
 
 /**
  * @generated from message skep.v1.GetDiagnosticsRequest
@@ -1569,7 +1618,7 @@ export type GetDiagnosticsRequest = Message<"skep.v1.GetDiagnosticsRequest"> & {
  * Use `create(GetDiagnosticsRequestSchema)` to create a new message.
  */
 export const GetDiagnosticsRequestSchema: GenMessage<GetDiagnosticsRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 35);
+  messageDesc(file_skep_v1_agent, 36);
 
 /**
  * @generated from message skep.v1.GetDiagnosticsResponse
@@ -1607,7 +1656,7 @@ export type GetDiagnosticsResponse = Message<"skep.v1.GetDiagnosticsResponse"> &
  * Use `create(GetDiagnosticsResponseSchema)` to create a new message.
  */
 export const GetDiagnosticsResponseSchema: GenMessage<GetDiagnosticsResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 36);
+  messageDesc(file_skep_v1_agent, 37);
 
 /**
  * @generated from message skep.v1.GetIdentityRequest
@@ -1620,7 +1669,7 @@ export type GetIdentityRequest = Message<"skep.v1.GetIdentityRequest"> & {
  * Use `create(GetIdentityRequestSchema)` to create a new message.
  */
 export const GetIdentityRequestSchema: GenMessage<GetIdentityRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 37);
+  messageDesc(file_skep_v1_agent, 38);
 
 /**
  * @generated from message skep.v1.GetIdentityResponse
@@ -1657,7 +1706,7 @@ export type GetIdentityResponse = Message<"skep.v1.GetIdentityResponse"> & {
  * Use `create(GetIdentityResponseSchema)` to create a new message.
  */
 export const GetIdentityResponseSchema: GenMessage<GetIdentityResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 38);
+  messageDesc(file_skep_v1_agent, 39);
 
 /**
  * @generated from message skep.v1.CreateTokenRequest
@@ -1683,7 +1732,7 @@ export type CreateTokenRequest = Message<"skep.v1.CreateTokenRequest"> & {
  * Use `create(CreateTokenRequestSchema)` to create a new message.
  */
 export const CreateTokenRequestSchema: GenMessage<CreateTokenRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 39);
+  messageDesc(file_skep_v1_agent, 40);
 
 /**
  * @generated from message skep.v1.CreateTokenResponse
@@ -1710,7 +1759,7 @@ export type CreateTokenResponse = Message<"skep.v1.CreateTokenResponse"> & {
  * Use `create(CreateTokenResponseSchema)` to create a new message.
  */
 export const CreateTokenResponseSchema: GenMessage<CreateTokenResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 40);
+  messageDesc(file_skep_v1_agent, 41);
 
 /**
  * @generated from message skep.v1.ExportRequest
@@ -1739,7 +1788,7 @@ export type ExportRequest = Message<"skep.v1.ExportRequest"> & {
  * Use `create(ExportRequestSchema)` to create a new message.
  */
 export const ExportRequestSchema: GenMessage<ExportRequest> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 41);
+  messageDesc(file_skep_v1_agent, 42);
 
 /**
  * @generated from message skep.v1.ExportResponse
@@ -1765,6 +1814,13 @@ export type ExportResponse = Message<"skep.v1.ExportResponse"> & {
    * @generated from field: repeated string missing = 3;
    */
   missing: string[];
+
+  /**
+   * In the last message.
+   *
+   * @generated from field: skep.v1.Undecided undecided = 4;
+   */
+  undecided?: Undecided | undefined;
 };
 
 /**
@@ -1772,7 +1828,7 @@ export type ExportResponse = Message<"skep.v1.ExportResponse"> & {
  * Use `create(ExportResponseSchema)` to create a new message.
  */
 export const ExportResponseSchema: GenMessage<ExportResponse> = /*@__PURE__*/
-  messageDesc(file_skep_v1_agent, 42);
+  messageDesc(file_skep_v1_agent, 43);
 
 /**
  * @generated from enum skep.v1.Role
