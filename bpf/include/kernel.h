@@ -373,6 +373,7 @@ struct inet_sock {
 
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
+	void *icsk_ulp_data;
 } CO_RE;
 
 struct tcp_sock {
@@ -382,6 +383,17 @@ struct tcp_sock {
 	__u32 segs_out, segs_in;
 	__u32 srtt_us, mdev_us;
 	__u32 total_retrans;
+	bool is_mptcp; /* CONFIG_MPTCP */
+} CO_RE;
+
+struct mptcp_sock {
+	struct inet_connection_sock sk;
+	struct sock *first; /* its first subflow */
+} CO_RE;
+
+/* What a subflow keeps of its MPTCP socket. */
+struct mptcp_subflow_context {
+	struct sock *conn;
 } CO_RE;
 
 /* Since 6.10 inet_csk_accept takes this instead of three arguments. */

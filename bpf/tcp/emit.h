@@ -2,7 +2,7 @@
 /* Records of sockets: what is counted at their end, and the way into the ring. */
 #pragma once
 
-#include "socket.h"
+#include "mptcp.h"
 
 /* Errors as in asm-generic/errno.h, the same on x86 and arm64. */
 #define EPIPE 32
@@ -69,8 +69,11 @@ static __always_inline enum tcp_reason close_reason(struct tcp_socket *s, struct
 	default:
 		return TCP_REASON_ERROR;
 	}
-	/* Its listener has ended. Nothing else does that to a connection in its queue without an error. */
-	if (waits(s))
+	/*
+	 * Its listener has ended. Nothing else does that to a connection in its queue without an
+	 * error, but MPTCP; and not every rung sees it taken from there.
+	 */
+	if (waits(s) && !(s->flags & TCP_SUBFLOW))
 		return TCP_REASON_UNACCEPTED;
 	/* Straight to CLOSE, with RST: close(2) over unread data, SO_LINGER 0, disconnect. */
 	if (old == ESTABLISHED || old == CLOSE_WAIT || old == FIN_WAIT1)

@@ -16,6 +16,17 @@ static __always_inline void on_syn_sent(struct tcp_socket *s, struct sock *sk)
 		s->opened_ns = asked;
 	set_owner(s, TCP_SOURCE_CONNECT);
 	read_ends(s, sk);
+	tie(s, sk);
+}
+
+/* Children look for the listener here if they are not copies of it. */
+static __always_inline void note_listener(const struct tcp_socket *s)
+{
+	struct listener_key key = {s->ends.netns, s->ends.local_port};
+	struct listener last = {s->owner, s->id};
+
+	if (bpf_map_update_elem(&tcp_listeners, &key, &last, BPF_ANY))
+		count_loss(LOSS_TABLE_FULL, EVENT_LISTEN);
 }
 
 static __always_inline void on_listen(struct tcp_socket *s, struct sock *sk)
@@ -23,13 +34,9 @@ static __always_inline void on_listen(struct tcp_socket *s, struct sock *sk)
 	begin(s, TCP_LISTENER);
 	set_owner(s, TCP_SOURCE_LISTEN);
 	read_ends(s, sk);
-	if (!has_storage(sk)) {
-		struct listener_key key = {s->ends.netns, s->ends.local_port};
-		struct listener last = {s->owner, s->id};
-
-		if (bpf_map_update_elem(&tcp_listeners, &key, &last, BPF_ANY))
-			count_loss(LOSS_TABLE_FULL, EVENT_LISTEN);
-	}
+	if (!has_storage(sk))
+		note_listener(s);
+	tie(s, sk);
 	emit_open(EVENT_LISTEN, s, 0, sk->sk_max_ack_backlog);
 }
 
@@ -69,6 +76,7 @@ static __always_inline void on_established(struct tcp_socket *s, struct sock *sk
 	read_ends(s, sk);
 	s->established_ns = bpf_ktime_get_boot_ns();
 	if (!(s->flags & TCP_PASSIVE)) {
+		tie(s, sk);
 		emit_open(EVENT_CONNECT, s, 0, 0);
 		return;
 	}
@@ -76,6 +84,7 @@ static __always_inline void on_established(struct tcp_socket *s, struct sock *sk
 	full_barrier(s);
 	if (s->accept == TCP_ACCEPT_TAKEN)
 		tell_accept(s);
+	tie(s, sk);
 }
 
 /*
@@ -140,22 +149,22 @@ static __always_inline void on_close(struct tcp_socket *s, struct sock *sk, int 
 	if (old == LISTEN) {
 		s->flags |= TCP_LISTENER;
 		emit_open(EVENT_UNLISTEN, s, 0, 0);
-		if (!has_storage(sk)) {
-			struct listener_key key = {s->ends.netns, s->ends.local_port};
-			struct listener *last = bpf_map_lookup_elem(&tcp_listeners, &key);
+		struct listener_key key = {s->ends.netns, s->ends.local_port};
+		struct listener *last = bpf_map_lookup_elem(&tcp_listeners, &key);
 
-			if (last && last->id == s->id)
-				bpf_map_delete_elem(&tcp_listeners, &key);
-		}
+		if (last && last->id == s->id)
+			bpf_map_delete_elem(&tcp_listeners, &key);
 	} else if (s->established_ns || (s->flags & TCP_PREEXISTING && old != SYN_SENT)) {
+		take_claim(s, sk);
 		on_local_close(s, sk);
 		/* Reset before its acceptor did anything, if that is known by its struct socket only. */
-		if (untold(s) && (s->accept == TCP_ACCEPT_TAKEN || has_file(sk)))
+		if (untold(s) && (s->accept == TCP_ACCEPT_TAKEN || has_file(sk) || (s->flags & TCP_SUBFLOW && shut(old))))
 			tell_accept(s);
 		emit_close(s, sk, old, close_reason(s, sk, old));
 	} else if (!(s->flags & TCP_PASSIVE)) {
 		on_connect_failed(s, sk);
 	}
+	untie(s, sk);
 	if (!(s->flags & TCP_PENDING)) /* else the end of connect(2) tells more */
 		forget_socket(sk);
 }

@@ -38,7 +38,8 @@ enum tcp_flag {
 	TCP_CLOSED_PEER = 32,
 	TCP_PREEXISTING = 64,   /* was there before its first event */
 	TCP_FAILED = 128,       /* this connect failed; error 0: why is not known */
-	TCP_FLAGS = 256,
+	TCP_SUBFLOW = 256,      /* carries MPTCP, alone or with others */
+	TCP_FLAGS = 512,
 };
 
 /* How far the accept of a passive end has come. */

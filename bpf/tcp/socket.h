@@ -38,7 +38,8 @@ struct {
 /*
  * By the socket's address, from its first event to CLOSE: of all sockets where there
  * is no storage, else of those whose storage the kernel refuses. It is charged to the
- * socket (net.core.optmem_max), and the socket's process may have used that up.
+ * socket (net.core.optmem_max), and the socket's process may have used that up. Of MPTCP
+ * sockets always: see mptcp.h.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -121,6 +122,12 @@ static __always_inline struct tcp_socket *find_socket(void *sk)
 	return bpf_map_lookup_elem(&tcp_sockets_hash, &key);
 }
 
+static __always_inline struct tcp_socket *add_hashed(__u64 key, const struct tcp_socket *initial)
+{
+	bpf_map_update_elem(&tcp_sockets_hash, &key, initial, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&tcp_sockets_hash, &key);
+}
+
 /*
  * Makes the entry of a socket that has none. It is there as a whole or not at all, and
  * where another CPU was faster the entry is that one's.
@@ -133,10 +140,7 @@ static __always_inline struct tcp_socket *add_socket(void *sk, const struct tcp_
 		if (s)
 			return s;
 	}
-	__u64 key = address(sk);
-
-	bpf_map_update_elem(&tcp_sockets_hash, &key, initial, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&tcp_sockets_hash, &key);
+	return add_hashed(address(sk), initial);
 }
 
 static const struct tcp_socket empty;
@@ -164,12 +168,14 @@ static __always_inline void forget_socket(void *sk)
 }
 
 /* Other families have protocols of the same number. */
-static __always_inline bool is_tcp(struct sock *sk)
+static __always_inline bool is_inet(struct sock *sk, __u16 protocol)
 {
 	__u16 family = sk->__sk_common.skc_family;
 
-	return sk->sk_protocol == IPPROTO_TCP && (family == AF_INET || family == AF_INET6);
+	return (family == AF_INET || family == AF_INET6) && sk->sk_protocol == protocol;
 }
+
+static __always_inline bool is_tcp(struct sock *sk) { return is_inet(sk, IPPROTO_TCP); }
 
 /*
  * The lock's owner is a process; a softirq that meets it leaves its work to
@@ -279,4 +285,12 @@ static __always_inline void read_ends(struct tcp_socket *s, struct sock *sk)
 	}
 	map_v4(s->ends.local, c->skc_rcv_saddr);
 	map_v4(s->ends.remote, c->skc_daddr);
+}
+
+/* A socket whose first event this is, and that is not new: what can still be known of it. */
+static __always_inline void meet(struct tcp_socket *s, struct sock *sk)
+{
+	begin(s, TCP_PREEXISTING);
+	read_ends(s, sk);
+	s->state = sk->__sk_common.skc_state;
 }

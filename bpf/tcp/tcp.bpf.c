@@ -7,7 +7,7 @@
  * on the socket where its own process acts: at SYN_SENT and LISTEN, in accept(2),
  * and failing that at the first I/O or close.
  */
-#include "life.h"
+#include "iterate.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -33,14 +33,6 @@ static __always_inline __u32 event_of(int old, int new)
 	return EVENT_NONE;
 }
 
-/* A socket whose first event this is, and that is not new: what can still be known of it. */
-static __always_inline void meet(struct tcp_socket *s, struct sock *sk)
-{
-	begin(s, TCP_PREEXISTING);
-	read_ends(s, sk);
-	s->state = sk->__sk_common.skc_state;
-}
-
 static __always_inline void count_rescue(void)
 {
 	__u32 zero = 0;
@@ -62,7 +54,11 @@ static __always_inline int on_state(struct sock *sk, int old, int new, bool resc
 	if (!s) {
 		struct tcp_socket fresh = {};
 
-		if (new != SYN_SENT && new != LISTEN && new != SYN_RECV && new != ESTABLISHED)
+		struct tcp_socket *scanned = entry_of_first(sk);
+
+		if (scanned)
+			fresh = *scanned;
+		else if (new != SYN_SENT && new != LISTEN && new != SYN_RECV && new != ESTABLISHED)
 			meet(&fresh, sk);
 		s = add_socket(sk, &fresh);
 		if (!s) {
@@ -134,7 +130,7 @@ int sent(__u64 *ctx)
 {
 	struct sock *sk = (struct sock *)ctx[0];
 
-	if (!is_tcp(sk) || kernel_thread(current_task()))
+	if ((!is_tcp(sk) && !is_mptcp(sk)) || kernel_thread(current_task()))
 		return 0;
 	struct tcp_socket *s = find_socket(sk);
 
@@ -148,7 +144,7 @@ static __always_inline int on_getpeername(struct bpf_sock_addr *ctx)
 {
 	struct bpf_sock *sk = ctx->sk;
 
-	if (!sk || ctx->protocol != IPPROTO_TCP)
+	if (!sk || (ctx->protocol != IPPROTO_TCP && ctx->protocol != IPPROTO_MPTCP))
 		return 1;
 	struct tcp_socket *s = find_socket(sk);
 
@@ -193,7 +189,7 @@ int accept_exit(__u64 *ctx)
 	struct tcp_socket *s = find_socket(sk);
 
 	if (s)
-		claim(s, TCP_SOURCE_ACCEPT);
+		claim(entry_of_claim(s, sk), TCP_SOURCE_ACCEPT);
 	return 0;
 }
 
@@ -290,147 +286,4 @@ SEC("fexit/tcp_v6_connect")
 int connect6_exit(__u64 *ctx)
 {
 	return on_connect_exit((struct sock *)ctx[0], ctx[3]);
-}
-
-struct bpf_iter__task_file {
-	struct bpf_iter_meta *meta;
-	struct task_struct *task;
-	__u32 fd;
-	struct file *file;
-} CO_RE;
-
-struct bpf_iter_meta {
-	struct seq_file *seq;
-} CO_RE;
-
-static __always_inline struct sock *tcp_of(struct file *file)
-{
-	struct socket *socket = file ? bpf_sock_from_file(file) : 0;
-	struct sock *sk = socket ? socket->sk : 0;
-
-	return sk && is_tcp(sk) ? sk : 0;
-}
-
-/*
- * One pass over all descriptors. A socket that is not known belongs to the first
- * holder met, that with the lowest pid; every socket is written out, also those
- * that an earlier agent's programs have stamped.
- */
-SEC("iter/task_file")
-int existing_sockets(struct bpf_iter__task_file *ctx)
-{
-	struct task_struct *task = ctx->task;
-	struct sock *sk = tcp_of(ctx->file);
-
-	if (!task || !sk)
-		return 0;
-	__u8 now = sk->__sk_common.skc_state;
-
-	if (now == CLOSE)
-		return 0;
-	struct tcp_record r = {};
-	struct tcp_socket *s = find_socket(sk);
-
-	if (!s) {
-		meet(&r.socket, sk);
-		if (now == LISTEN)
-			r.socket.flags |= TCP_LISTENER;
-		find_exec_id(&r.socket.owner, task);
-		r.socket.source = TCP_SOURCE_SCAN;
-		s = add_socket(sk, &r.socket);
-		if (!s) {
-			count_loss(LOSS_TABLE_FULL, EVENT_ESTABLISHED);
-			return 0;
-		}
-	}
-	if (!s->id) /* a program is just making it: its record comes */
-		return 0;
-	event_header(&r.header, now == LISTEN ? EVENT_LISTEN : now == SYN_SENT ? EVENT_CONNECT : EVENT_ESTABLISHED, TCP_OPEN_BYTES);
-	r.socket = *s;
-	r.backlog = now == LISTEN ? sk->sk_max_ack_backlog : 0;
-	bpf_seq_write(ctx->meta->seq, &r, TCP_OPEN_BYTES);
-	return 0;
-}
-
-struct bpf_iter__bpf_sk_storage_map {
-	struct bpf_iter_meta *meta;
-	struct sock *sk;
-	void *value;
-} CO_RE;
-
-struct bpf_iter__bpf_map_elem {
-	struct bpf_iter_meta *meta;
-	void *key, *value;
-} CO_RE;
-
-static __always_inline void write_count(struct seq_file *out, struct tcp_view v, const struct tcp_socket *s, struct sock *sk, struct tcp_sock *tp)
-{
-	struct tcp_count c = {.id = s->id};
-
-	if (!c.id || v.state == CLOSE)
-		return;
-	if (v.state != LISTEN)
-		count_traffic(&c.traffic, v, sk, tp, s->flags);
-	bpf_seq_write(out, &c, sizeof(c));
-}
-
-/*
- * What each open socket has carried so far, of those with storage: in all network
- * namespaces, and also those that no descriptor leads to. Not locked: see tcp_view.
- */
-SEC("iter/bpf_sk_storage_map")
-int count_stored(struct bpf_iter__bpf_sk_storage_map *ctx)
-{
-	struct sock *sk = ctx->sk;
-	struct tcp_socket *s = ctx->value;
-
-	if (!sk || !s)
-		return 0;
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-	struct tcp_view v = {.typed = true, .moving = true, .state = sk->__sk_common.skc_state};
-
-	if (tp)
-		write_count(ctx->meta->seq, v, s, sk, tp);
-	return 0;
-}
-
-/*
- * The same of those in the hash. The entry's key is all that leads to the socket, which
- * may be gone (its memory stays that of a socket for as long as this runs) and its
- * place taken: that shows in the ends. A listener's port may have been chosen late.
- */
-SEC("iter/bpf_map_elem")
-int count_hashed(struct bpf_iter__bpf_map_elem *ctx)
-{
-	__u64 *key = ctx->key;
-	struct tcp_socket *s = ctx->value;
-
-	if (!key || !s)
-		return 0;
-	struct sock *sk = (struct sock *)*key;
-	struct tcp_view v = {.moving = true, .state = READ(false, sk, __sk_common.skc_state)};
-
-	if (READ(false, sk, __sk_common.skc_dport) != bpf_htons(s->ends.remote_port))
-		return 0;
-	if (v.state != LISTEN && READ(false, sk, __sk_common.skc_num) != s->ends.local_port)
-		return 0;
-	write_count(ctx->meta->seq, v, s, sk, (struct tcp_sock *)sk);
-	return 0;
-}
-
-/* The same of those that a descriptor leads to, for kernels that refuse iterators over maps. */
-SEC("iter/task_file")
-int count_files(struct bpf_iter__task_file *ctx)
-{
-	struct sock *sk = tcp_of(ctx->file);
-
-	if (!sk)
-		return 0;
-	struct tcp_socket *s = find_socket(sk);
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-	struct tcp_view v = {.typed = true, .moving = true, .state = sk->__sk_common.skc_state};
-
-	if (s && tp)
-		write_count(ctx->meta->seq, v, s, sk, tp);
-	return 0;
 }

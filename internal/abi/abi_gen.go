@@ -430,7 +430,8 @@ const (
 	TcpClosedPeer  TcpFlag = 32
 	TcpPreexisting TcpFlag = 64
 	TcpFailed      TcpFlag = 128
-	TcpFlags       TcpFlag = 256
+	TcpSubflow     TcpFlag = 256
+	TcpFlags       TcpFlag = 512
 )
 
 type TcpReason uint32

@@ -53,6 +53,7 @@ func (a *Agent) scanSockets() error {
 		a.logger.Info("sockets older than the agent are known at their next use only", "reason", err)
 		return nil
 	}
+	defer a.flows.Seeded()
 	return tcp.DecodeScan(raw, func(e tcp.Event) { a.flows.Seed(&e, a.processes.Process) })
 }
 

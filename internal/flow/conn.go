@@ -20,6 +20,7 @@ type conn struct {
 	other   *conn           // the socket at the other end, on this host
 
 	announced bool // its accept has made a record
+	inbound   bool // found once: the listener that tells may be gone tomorrow
 
 	// Made once and shared by all records of the connection.
 	community     string
@@ -36,6 +37,7 @@ type conn struct {
 
 func newConn(e *abi.TcpRecord) *conn {
 	c := &conn{socket: e.Socket, pair: pairOf(&e.Socket.Ends)}
+	c.inbound = c.is(abi.TcpPassive)
 	ends := &[2]skepv1.Endpoint{}
 	c.local = endpoint(&ends[0], &c.pair.local)
 	if c.is(abi.TcpListener) {
@@ -53,12 +55,23 @@ func endpoint(to *skepv1.Endpoint, e *End) *skepv1.Endpoint {
 	return to
 }
 
+func (c *conn) direction() string {
+	switch {
+	case c.is(abi.TcpListener):
+		return "listen"
+	case c.inbound:
+		return "inbound"
+	}
+	return "outbound"
+}
+
 func (c *conn) is(flag abi.TcpFlag) bool { return c.socket.Flags&uint16(flag) != 0 }
 
-// fill writes what is known of the connection, but its peer and direction.
+// fill writes what is known of the connection.
 func (c *conn) fill(to *skepv1.Connection) {
 	to.Protocol = "tcp"
 	to.CommunityId, to.Local, to.Remote, to.RemoteName = c.community, c.local, c.remote, c.remoteName
+	to.Direction, to.Peer = c.direction(), c.peer()
 	to.Family, to.V4Mapped = c.family()
 	to.Netns = c.socket.Ends.Netns
 	to.OwnerSource = sourceNames[abi.TcpSource(c.socket.Source)%abi.TcpSources]

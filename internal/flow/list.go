@@ -108,16 +108,25 @@ func (t *Table) infos(all []*conn, traffic Traffic) []*skepv1.ConnectionInfo {
 
 func (t *Table) info(c *conn, traffic Traffic) *skepv1.ConnectionInfo {
 	connection := &skepv1.Connection{}
-	t.describe(connection, c)
+	c.fill(connection)
 	countedNS := c.count(connection, traffic)
 	return &skepv1.ConnectionInfo{
 		Process:    c.process,
 		Connection: connection,
 		State:      c.state(),
-		Opened:     stamp(t.options.Wall, c.socket.OpenedNS),
+		Opened:     stamp(t.options.Wall, c.openedNS()),
 		Closed:     stamp(t.options.Wall, c.closedNS),
 		Counted:    stamp(t.options.Wall, countedNS),
 	}
+}
+
+// openedNS is 0 for a socket that is older than the kernel side, which knows when it met
+// it and not since when it is there.
+func (c *conn) openedNS() uint64 {
+	if c.is(abi.TcpPreexisting) {
+		return 0
+	}
+	return c.socket.OpenedNS
 }
 
 // count writes what the connection has carried, and returns when that was; 0 where it is

@@ -85,12 +85,30 @@ func (t *Table) Apply(e *abi.TcpRecord, resolve Resolve) *skepv1.Record {
 
 // Seed takes a socket that was found by a scan: it is entered, and makes no record.
 // All seeds come before the first event, though the programs were attached before
-// the scan: a socket in both is known by its id.
+// the scan: a socket in both is known by its id. [Table.Seeded] ends them.
 func (t *Table) Seed(e *abi.TcpRecord, resolve Resolve) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.open[e.Socket.ID] == nil {
 		t.link(t.enter(e, resolve))
+	}
+}
+
+// Seeded says that all seeds have come. With all listeners known, the direction of each
+// connection that is older than the agent follows from whether somebody listens where it
+// ends; it then stays, whatever becomes of the listener.
+func (t *Table) Seeded() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range t.open {
+		t.orient(c)
+	}
+}
+
+// orient finds the direction of a connection that the kernel side was too late to see made.
+func (t *Table) orient(c *conn) {
+	if c.is(abi.TcpPreexisting) && !c.is(abi.TcpListener) && c.socket.State != stateSynSent {
+		c.inbound = t.listeners[c.port()] > 0
 	}
 }
 
@@ -160,6 +178,7 @@ func owner(e *abi.TcpRecord, resolve Resolve) *skepv1.Process {
 func (t *Table) newConn(e *abi.TcpRecord, resolve Resolve) *conn {
 	c := newConn(e)
 	c.process = owner(e, resolve)
+	t.orient(c)
 	if t.options.Name != nil && c.remote != nil && !c.is(abi.TcpPassive) {
 		c.remoteName = t.options.Name(c.socket.Ends.Netns, c.pair.remote.Addr(), c.process.GetProcessId(), e.Header.BootNS)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -122,6 +123,10 @@ func TestOpenTraffic(t *testing.T) {
 	traffic := Traffic{AtNS: 2000, Of: map[uint64]abi.TcpTraffic{1: carried, 2: carried, 4: carried, 5: carried, 99: carried}}
 	got := map[uint64]*skepv1.ConnectionInfo{}
 	for _, info := range append(table.List(true, traffic), table.Of("p8", traffic)...) {
+		if info.Opened == nil {
+			got[4] = info
+			continue
+		}
 		got[uint64(info.Opened.GetNanos())-900] = info
 	}
 	if c := got[2].Connection; c.BytesSent != 10 || c.BytesReceived != 20 || c.SegmentsSent != 3 || c.SegmentsReceived != 4 ||
@@ -260,10 +265,16 @@ func TestSeed(t *testing.T) {
 	table.Seed(event(abi.EventEstablished, 2, 7, server, client, old), resolve)
 	table.Seed(event(abi.EventEstablished, 2, 8, server, client, old), resolve)
 	table.Seed(event(abi.EventListen, 1, 7, server, "", abi.TcpPreexisting|abi.TcpListener), resolve)
+	table.Seeded()
 	list := table.Of("p7", Traffic{})
 	wantStates(t, list, "ESTABLISHED", "LISTEN")
 	if c := list[0].Connection; c.Direction != "inbound" || !c.Preexisting {
 		t.Errorf("seeded connection: %v", c)
+	}
+	for _, info := range list {
+		if info.Opened != nil {
+			t.Errorf("the scan's time counts as that of the socket: %v", info)
+		}
 	}
 	if got := table.Of("p8", Traffic{}); len(got) != 0 {
 		t.Errorf("second holder owns %v", got)
@@ -272,6 +283,39 @@ func TestSeed(t *testing.T) {
 	table.Seed(event(abi.EventEstablished, 3, 9, server, "10.0.0.9:1", abi.TcpPassive), resolve)
 	if r := table.Apply(event(abi.EventAccept, 3, 9, server, "10.0.0.9:1", abi.TcpPassive), resolve); r == nil {
 		t.Error("accept of a seeded socket makes no record")
+	}
+}
+
+// A connection that is older than the agent keeps the direction that its listener gave it,
+// in the table and in its record, though the listener ends before it or after it.
+func TestDirectionStays(t *testing.T) {
+	table := newTable()
+	for id, remote := range map[uint64]string{2: client, 3: "10.0.0.9:1"} {
+		table.Seed(event(abi.EventEstablished, id, 7, server, remote, abi.TcpPreexisting), resolve)
+	}
+	table.Seed(event(abi.EventEstablished, 4, 8, client, server, abi.TcpPreexisting), resolve)
+	table.Seed(event(abi.EventListen, 1, 7, server, "", abi.TcpPreexisting|abi.TcpListener), resolve)
+	table.Seeded()
+	close := func(id uint64, local, remote, want string) {
+		t.Helper()
+		r := table.Apply(event(abi.EventClose, id, 7, local, remote, abi.TcpPreexisting), resolve)
+		if got := r.GetConnection().Direction; got != want {
+			t.Errorf("close of %d is %s, want %s", id, got, want)
+		}
+	}
+	close(2, server, client, "inbound")
+	table.Apply(event(abi.EventUnlisten, 1, 7, server, "", abi.TcpPreexisting|abi.TcpListener), resolve)
+	close(3, server, "10.0.0.9:1", "inbound")
+	// One that starts to listen on a port makes nothing inbound that was not.
+	table.Apply(event(abi.EventListen, 5, 8, client, "", abi.TcpListener), resolve)
+	close(4, client, server, "outbound")
+	var got []string
+	for _, info := range table.List(true, Traffic{}) {
+		got = append(got, fmt.Sprint(info.State, " ", info.Connection.Local.Port, " ", info.Connection.Direction))
+	}
+	slices.Sort(got)
+	if want := []string{"CLOSED 5000 outbound", "CLOSED 80 inbound", "CLOSED 80 inbound", "LISTEN 5000 listen"}; !slices.Equal(got, want) {
+		t.Errorf("listed: %v, want %v", got, want)
 	}
 }
 

@@ -124,6 +124,8 @@ func workload(args []string) {
 		report, err = execWorkload(args[1], args[2])
 	case "syscall":
 		report, err = syscallWorkload(args[1])
+	case "datagram":
+		report, err = datagramWorkload(args[1])
 	case "tcp":
 		report, err = tcpWorkload(args[1])
 	case "open":

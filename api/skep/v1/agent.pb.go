@@ -2652,7 +2652,8 @@ type ConnectionInfo struct {
 	Process    *Process               `protobuf:"bytes,1,opt,name=process,proto3" json:"process,omitempty"`
 	Connection *Connection            `protobuf:"bytes,2,opt,name=connection,proto3" json:"connection,omitempty"`
 	// SYN_SENT, ESTABLISHED, LISTEN, CLOSED, FAILED.
-	State  string                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	State string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	// Absent where the socket is older than the agent's kernel side: nobody knows.
 	Opened *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=opened,proto3" json:"opened,omitempty"`
 	Closed *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=closed,proto3" json:"closed,omitempty"`
 	// When the kernel was asked what the connection has carried: bytes_sent to duration_ns

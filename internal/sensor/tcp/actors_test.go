@@ -39,7 +39,7 @@ func init() {
 		"serve": serve, "accept": acceptOne, "client": client, "finish": finish, "receive": receiveFD,
 		"fail": fail, "endings": endings, "old": old, "many": many, "nonblocking": nonblocking, "hand": hand, "transfer": transfer,
 		"elsewhere": elsewhere, "inflight": inflight, "several": several,
-		"stuffed": stuffed, "exchange": exchange, "listeners": listeners, "crowd": crowd,
+		"paths": paths, "stuffed": stuffed, "exchange": exchange, "listeners": listeners, "crowd": crowd,
 	}
 }
 
@@ -121,9 +121,12 @@ func begin(role string, args []string, fds ...int) (wait func()) {
 	}
 }
 
+// multipath before the name of a family means MPTCP, which is what Go's net.Listen asks for.
+const multipath = "mptcp-"
+
 // address of a family on the loopback interface: ipv4, ipv6, or mapped.
 func address(family string, port int) (domain int, sa unix.Sockaddr) {
-	switch family {
+	switch strings.TrimPrefix(family, multipath) {
 	case "ipv4":
 		return unix.AF_INET, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}
 	case "ipv6":
@@ -138,12 +141,21 @@ func socket(domain, flags int) int {
 	return must(unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|flags, 0))
 }
 
+func socketOf(family string) int {
+	domain, _ := address(family, 0)
+	protocol := unix.IPPROTO_TCP
+	if strings.HasPrefix(family, multipath) {
+		protocol = unix.IPPROTO_MPTCP
+	}
+	return must(unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, protocol))
+}
+
 func listen(family string, backlog int) (fd, port int) {
-	domain, sa := address(family, 0)
-	if family == "mapped" {
+	_, sa := address(family, 0)
+	if strings.HasSuffix(family, "mapped") {
 		sa = &unix.SockaddrInet6{} // ::, for both
 	}
-	fd = socket(domain, 0)
+	fd = socketOf(family)
 	check1(unix.Bind(fd, sa))
 	check1(unix.Listen(fd, backlog))
 	return fd, localPort(fd)
@@ -160,8 +172,8 @@ func localPort(fd int) int {
 }
 
 func connect(family string, port int) int {
-	domain, sa := address(family, port)
-	fd := socket(domain, 0)
+	_, sa := address(family, port)
+	fd := socketOf(family)
 	check1(unix.Connect(fd, sa))
 	return fd
 }

@@ -11,13 +11,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// serve FAMILY HOW ORDER: listens; a worker accepts; a client connects, and its child closes.
+// serve FAMILY HOW ORDER [FAMILY]: listens; a worker accepts; a client, of another family if
+// there is one, connects, and its child closes.
 func serve(args []string) {
 	family, how, order := args[0], args[1], args[2]
 	l, port := listen(family, 5)
 	say("master", os.Getpid())
 	say("port", port)
 	worker := begin("accept", []string{how, order}, l)
+	if len(args) > 3 {
+		family = args[3]
+	}
 	c := begin("client", []string{family, strconv.Itoa(port), order})
 	c()
 	worker()
@@ -248,14 +252,15 @@ func endings(args []string) {
 	say("received", received)
 }
 
-// old: a connection and a listener that are there before the sensor; a line on its input goes on.
-func old([]string) {
+// old FAMILY CLIENTS: a connection and a listener that are there before the sensor; a line on its input goes on.
+func old(args []string) {
+	family := args[1]
 	say("pid", os.Getpid())
-	l, port := listen("ipv4", 5)
+	l, port := listen(args[0], 5)
 	say("port", port)
-	c := connect("ipv4", port)
+	c := connect(family, port)
 	s := accept(l, true)
-	queued := connect("ipv4", port)
+	queued := connect(family, port)
 	write(c, 11)
 	read(s, 11)
 	say("ready", 1)
@@ -270,7 +275,7 @@ func old([]string) {
 	unix.Close(queued)
 	read(q, -1)
 	unix.Close(q)
-	c = connect("ipv4", port)
+	c = connect(family, port)
 	s = accept(l, true)
 	unix.Close(c)
 	read(s, -1)

@@ -63,6 +63,13 @@ func TestTrafficRungs(t *testing.T) {
 			}
 			w := startWith(t, Sensor(), kern.Options{Force: map[string]string{TrafficSignal: rung.Name}})
 			w.wantExchange(t, "ipv6")
+			if rung.Name == "task_file" && kern.Lockdown() == "confidentiality" {
+				return // nothing leads from a file to its subflows there
+			}
+			t.Run("mptcp", func(t *testing.T) {
+				needMPTCP(t)
+				w.wantExchange(t, multipath+"ipv4")
+			})
 		})
 	}
 }
@@ -171,7 +178,11 @@ func exchange(args []string) {
 	write(queued, 5)
 	unix.Nanosleep(&unix.Timespec{Nsec: 200e6}, nil) // for the last delayed acknowledgement
 	for name, fd := range map[string]int{"client": c, "server": s, "queued": queued} {
-		info := must(unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO))
+		info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err != nil && strings.HasPrefix(args[0], multipath) {
+			continue // before 5.16
+		}
+		check1(err)
 		say(name+"_info", infoText(info.Segs_out, info.Segs_in, info.Rtt, info.Rttvar, info.Total_retrans))
 	}
 	for key, n := range map[string]int{

@@ -52,7 +52,7 @@ export function edges(list: ConnectionInfo[]): Edge[] {
     const edge = edgeOf(info, names, out);
     const twin = c.communityId && c.direction === 'inbound' ? seen.get(`${edge.key} ${c.communityId}`) : undefined;
     if (twin) continue;
-    const conversation = { key: `${info.process?.execId} ${c.communityId} ${millis(info.opened)}`, info, ...flows(info) };
+    const conversation = { key: `${info.process?.execId} ${c.communityId} ${c.netns} ${c.local?.port} ${millis(info.opened)}`, info, ...flows(info) };
     if (c.communityId && c.direction === 'outbound') seen.set(`${edge.key} ${c.communityId}`, conversation);
     add(edge, conversation);
   }

@@ -55,6 +55,11 @@ export function age(ms: number): string {
   return parts.join(' ');
 }
 
+/** How long ago a moment was, given both in milliseconds; '-' for 0, a moment that is not known. */
+export function since(now: number, then: number): string {
+  return then ? age(now - then) : '-';
+}
+
 export function percent(share: number): string {
   const p = share * 100;
   if (p > 0 && p < 0.01) return '<0.01 %';

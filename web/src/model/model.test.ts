@@ -7,7 +7,7 @@ import { type ConnectionInfo, ConnectionInfoSchema, GetStatusResponseSchema, Lis
 import { RecordSchema } from '../api/skep/v1/record_pb';
 import { decode } from './caps';
 import { edges, sortEdges } from './edges';
-import { age, bytes, nanos, percent, rate } from './format';
+import { age, bytes, nanos, percent, rate, since } from './format';
 import { draw } from './graph';
 import { fields, stringify } from './json';
 import { ofInfo, ProcessTable, type Row } from './processes';
@@ -51,7 +51,7 @@ describe('format', () => {
   it.each([
     [rate(0), '0'], [rate(0.25), '0.25'], [rate(12.5), '12.5'], [rate(4999.6), '5,000'], [rate(12345), '12.3k'],
     [bytes(1023), '1023 B'], [bytes(1024n), '1 KiB'], [bytes(5 * 2 ** 30), '5 GiB'],
-    [nanos(999), '999 ns'], [nanos(1_500_000n), '1.5 ms'], [nanos(90e9), '1m 30s'], [age(93784e3), '1d 2h'], [age(500), '0s'],
+    [nanos(999), '999 ns'], [nanos(1_500_000n), '1.5 ms'], [nanos(90e9), '1m 30s'], [age(93784e3), '1d 2h'], [age(500), '0s'], [since(9000, 2000), '7s'], [since(9000, 0), '-'],
     [percent(0), '0.00 %'], [percent(0.00001), '<0.01 %'], [percent(0.1234), '12.3 %'],
   ])('%s is %s', (got, want) => expect(got).toBe(want));
 });

@@ -1420,6 +1420,8 @@ export type ConnectionInfo = Message<"skep.v1.ConnectionInfo"> & {
   state: string;
 
   /**
+   * Absent where the socket is older than the agent's kernel side: nobody knows.
+   *
    * @generated from field: google.protobuf.Timestamp opened = 4;
    */
   opened?: Timestamp | undefined;
