@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// maxVerified is the most instructions that the verifier may walk through for one program,
-// a tenth above what the largest takes on any kernel of the matrix.
-const maxVerified = 50_000
+// maxVerified is the most instructions that the verifier may walk through for one program:
+// twice what the largest, "state", takes on 6.18, which is 42,968. Kernels differ in it.
+const maxVerified = 86_000
 
 // TestLoad: each rung that the kernel has the parts for loads, for how much of the verifier
 // is in the log.

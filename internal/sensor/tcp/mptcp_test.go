@@ -35,10 +35,11 @@ func TestMPTCP(t *testing.T) {
 		t.Run(rung.Name, func(t *testing.T) {
 			needRung(t, rung.Name)
 			w := start(t, rung.Name)
-			for _, families := range [][2]string{{"mptcp-ipv4", "mptcp-ipv4"}, {"mptcp-ipv6", "mptcp-ipv6"}, {"mptcp-mapped", "mptcp-mapped"}, {"mptcp-ipv4", "ipv4"}, {"ipv4", "mptcp-ipv4"}} {
-				for _, how := range [][]string{{"address", "receive"}, {"address", "nothing"}, {"null", "send"}, {"null", "receive"}, {"null", "nothing"}} {
-					t.Run(strings.Join(append(families[:], how...), "/"), func(t *testing.T) { w.wantMPTCP(t, families, how) })
-				}
+			for _, families := range [][2]string{{"mptcp-ipv6", "mptcp-ipv6"}, {"mptcp-mapped", "mptcp-mapped"}, {"mptcp-ipv4", "ipv4"}, {"ipv4", "mptcp-ipv4"}} {
+				t.Run(strings.Join(families[:], " "), func(t *testing.T) { w.wantMPTCP(t, families, []string{"address", "receive"}) })
+			}
+			for _, how := range [][]string{{"address", "receive"}, {"address", "nothing"}, {"null", "send"}, {"null", "receive"}, {"null", "nothing"}} {
+				t.Run(strings.Join(how, " "), func(t *testing.T) { w.wantMPTCP(t, [2]string{"mptcp-ipv4", "mptcp-ipv4"}, how) })
 			}
 		})
 	}
@@ -89,8 +90,8 @@ func (w *watch) seesMPTCP(how []string) bool {
 // accept. The kernel makes it for one of two addresses, and ip(8) tells it to.
 func TestSubflows(t *testing.T) {
 	needMPTCP(t)
-	if _, err := exec.LookPath("ip"); err != nil {
-		t.Skipf("needs ip: %v", err)
+	if err := exec.Command("ip", "mptcp", "limits", "show").Run(); err != nil {
+		t.Skipf("needs ip mptcp: %v", err) // of iproute2; busybox has none
 	}
 	for _, rung := range Sensor().Ladders[0].Rungs {
 		t.Run(rung.Name, func(t *testing.T) {
