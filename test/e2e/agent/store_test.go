@@ -242,7 +242,7 @@ func TestUnreadableLogs(t *testing.T) {
 	if err := os.Rename(logs[0], filepath.Join(store, "00000003.wal")); err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string]string{"00000001.wal": "", "00000002.wal": "this is no log", "00000004.wal": ""} {
+	for name, content := range map[string]string{"00000001.wal": "", "00000002.wal": "this is no log", "00000004.wal": strings.Repeat("nor is this ", 9)} {
 		if err := os.WriteFile(filepath.Join(store, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
