@@ -70,7 +70,7 @@ func matrixTests(ctx context.Context, t *tally) error {
 		t.check("qemu", func() error { return err })
 		return nil
 	}
-	return goTest(ctx, t, []string{"SKEP_VM=1"}, "-timeout=60m", "-run=^(TestMatrix|TestRun.*)$", "./test/vm")
+	return goTest(ctx, t, []string{"SKEP_VM=1"}, "-timeout=75m", "-run=^(TestMatrix|TestRun.*)$", "./test/vm")
 }
 
 // goPackages lists the module's packages that satisfy keep, as arguments for go test.

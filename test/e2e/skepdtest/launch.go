@@ -40,7 +40,7 @@ func Launch(c *exec.Cmd) error {
 	if err != nil {
 		return fmt.Errorf("start skepd: %w", err)
 	}
-	_ = ready.SetReadDeadline(time.Now().Add(Patience))
+	_ = ready.SetReadDeadline(time.Now().Add(3 * Patience)) // in an emulator, beside a crowd
 	answer, err := io.ReadAll(ready)
 	if err == nil && bytes.Equal(answer, []byte{1}) {
 		return nil
