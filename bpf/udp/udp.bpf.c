@@ -131,10 +131,10 @@ static __always_inline struct udp_socket *socket_of(struct __sk_buff *skb)
  */
 static __always_inline void claim(struct udp_flow *f, struct __sk_buff *skb)
 {
+	if (kernel_thread(current_task())) /* with each datagram anew: a tunnel's never get an owner */
+		return;
 	struct udp_socket *s = socket_of(skb);
 
-	if (kernel_thread(current_task()))
-		return;
 	find_exec_id(&f->owner, current_task());
 	f->source = UDP_SOURCE_SEND;
 	if (s && s->source < UDP_SOURCE_SEND) {

@@ -92,8 +92,11 @@ func (c connections) Counted(closed bool) []*skepv1.ConnectionInfo {
 	return newestFirst(c.flows.List(closed, c.traffic.recent()), c.udp.List())
 }
 
-// newestFirst merges the tables of TCP and UDP.
+// newestFirst merges the tables of TCP and UDP, each of which has its newest first.
 func newestFirst(tcp, udp []*skepv1.ConnectionInfo) []*skepv1.ConnectionInfo {
+	if len(udp) == 0 {
+		return tcp
+	}
 	all := append(tcp, udp...)
 	slices.SortStableFunc(all, func(a, b *skepv1.ConnectionInfo) int { return b.Opened.AsTime().Compare(a.Opened.AsTime()) })
 	return all
