@@ -92,7 +92,7 @@ func (c connections) Counted(closed bool) []*skepv1.ConnectionInfo {
 	return newestFirst(c.flows.List(closed, c.traffic.recent()), c.udp.List())
 }
 
-// newestFirst merges the tables of TCP and UDP, each of which has its newest first.
+// newestFirst merges the tables of TCP, which is in that order, and of UDP.
 func newestFirst(tcp, udp []*skepv1.ConnectionInfo) []*skepv1.ConnectionInfo {
 	if len(udp) == 0 {
 		return tcp
