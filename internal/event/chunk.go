@@ -12,18 +12,32 @@ const chunkLen = 256
 // chunk of a position is found by arithmetic.
 type chunk struct {
 	first   uint64 // position of records[0]
-	before  Counts // records of each kind before first
+	before  Counts // what tell makes of the records before first
 	n       int
 	bytes   int
 	kinds   [chunkLen]Kind
 	records [chunkLen]*skepv1.Record
 }
 
-// countsAt is the number of records of each kind before records[i].
+// countsAt is what a reader of all that is before records[i] has been told.
 func (c *chunk) countsAt(i int) Counts {
 	counts := c.before
-	for _, k := range c.kinds[:i] {
-		counts[k]++
+	for j, k := range c.kinds[:i] {
+		tell(&counts, k, c.records[j])
 	}
 	return counts
+}
+
+// tell adds what a reader of a record learns of: the record itself and, of a loss that
+// leaves a gap in the numbers, those that are missing. So whoever misses the record of a
+// loss does not miss the loss.
+func tell(counts *Counts, k Kind, r *skepv1.Record) {
+	counts[k]++
+	if k != Loss {
+		return
+	}
+	loss := r.GetLoss()
+	if of, ok := lookupKind(loss.GetLostKind()); ok && loss.GetLastSeq() != 0 {
+		counts[of] += loss.GetCount()
+	}
 }

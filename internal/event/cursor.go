@@ -48,7 +48,7 @@ type Cursor struct {
 
 	next uint64 // position of the next record to read
 	past int    // matching records that it was rewound over for Last
-	seen Counts // records of each kind before next
+	seen Counts // what was told before next
 	live uint64 // position where the past ended when the cursor was made
 
 	mark   uint64 // see Mark; under the log's lock
@@ -165,7 +165,8 @@ func (c *Cursor) stats() CursorStats {
 
 // Next waits for records and puts those that match into buf, which must not be
 // empty. lost counts the records of the wanted kinds that were overwritten
-// before the ones in buf; whether they would have matched is not known. Next
+// before the ones in buf, and those that were lost earlier, of which an overwritten record
+// told; whether they would have matched is not known. Next
 // returns as soon as it has anything to say, which is one of: records, losses,
 // or that the past has been read (n is 0 then, once). A batch never holds both
 // past and live records. The error is io.EOF after Log.Close, ErrMarked, or that of ctx.
@@ -251,7 +252,7 @@ func (c *Cursor) take(from *chunk, i int, end uint64, buf []*skepv1.Record) (n i
 	last := int(min(uint64(from.n), end-from.first))
 	for ; i < last && n < len(buf); i++ {
 		k := from.kinds[i]
-		c.seen[k]++
+		tell(&c.seen, k, from.records[i])
 		c.next++
 		if c.opts.Kinds.Has(k) {
 			buf[n] = from.records[i]

@@ -30,7 +30,7 @@ type Log struct {
 	mu       sync.Mutex
 	chunks   []*chunk // oldest first, never empty
 	bytes    int
-	counts   Counts // records of each kind ever appended
+	counts   Counts // what all that was ever appended tells
 	cursors  map[uint64]*Cursor
 	lastID   uint64
 	closed   bool
@@ -67,7 +67,7 @@ func (l *Log) Append(k Kind, r *skepv1.Record) {
 	tail.n++
 	tail.bytes += size
 	l.bytes += size
-	l.counts[k]++
+	tell(&l.counts, k, r)
 	l.appended = true
 }
 
@@ -121,10 +121,9 @@ func (l *Log) SetBudget(bytes int) {
 
 // LogStats says how full a log is.
 type LogStats struct {
-	Records  uint64 // held now
-	Bytes    uint64 // held now, as Size estimates it
-	Budget   uint64
-	Appended Counts // ever, per kind
+	Records uint64 // held now
+	Bytes   uint64 // held now, as Size estimates it
+	Budget  uint64
 }
 
 // Stats says how full the log is.
@@ -132,8 +131,7 @@ func (l *Log) Stats() LogStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return LogStats{
-		Records: l.head() - l.chunks[0].first, Bytes: uint64(l.bytes),
-		Budget: uint64(l.budget), Appended: l.counts,
+		Records: l.head() - l.chunks[0].first, Bytes: uint64(l.bytes), Budget: uint64(l.budget),
 	}
 }
 

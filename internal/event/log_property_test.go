@@ -14,8 +14,8 @@ import (
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 )
 
-// received + lost = produced, per kind, for every reader, however it stalls;
-// and no record twice, none out of order. Run with -race.
+// received + lost = produced, per kind, for every reader, however it stalls, also where
+// records told of others that were lost before; and no record twice, none out of order. Run with -race.
 func TestEveryReaderAccountsForEverything(t *testing.T) {
 	for round := range 5 {
 		seed := rand.Uint64()
@@ -56,8 +56,19 @@ func produce(l *Log, random *rand.Rand, n int) (produced Counts) {
 	for n > 0 {
 		for range min(n, 1+random.IntN(700)) {
 			k := Kind(random.IntN(NumKinds))
-			l.Append(k, plain(k, produced[k]))
+			record := plain(k, produced[k])
 			produced[k]++
+			if of := Kind(random.IntN(NumKinds)); k == Loss && of != Loss {
+				gap := 1 + random.Uint64N(50)
+				first := produced[of]
+				produced[of] += gap
+				record.Body = &skepv1.Record_Loss{Loss: &skepv1.Loss{LostKind: of.String(), Count: gap, FirstSeq: first, LastSeq: first + gap - 1}}
+				if random.IntN(2) == 0 { // not known which: no gap
+					produced[of] -= gap
+					record.GetLoss().FirstSeq, record.GetLoss().LastSeq = 0, 0
+				}
+			}
+			l.Append(k, record)
 			n--
 		}
 		l.Flush()
@@ -84,7 +95,7 @@ type tally struct {
 func newTally(l *Log, random *rand.Rand, i int) *tally {
 	r := &tally{random: random, stalls: i > 0, kinds: AllKinds}
 	if i%2 == 1 {
-		r.kinds = SetOf(Exec, Close)
+		r.kinds = SetOf(Exec, Close, Loss)
 	}
 	r.cursor = l.Subscribe(SubscribeOptions{Kinds: r.kinds})
 	return r
@@ -112,6 +123,10 @@ func (r *tally) run() {
 			}
 			r.received[k]++
 			r.next[k]++
+			if of, ok := lookupKind(rec.GetLoss().GetLostKind()); ok && rec.GetLoss().LastSeq > 0 && r.kinds.Has(of) {
+				r.lost[of] += rec.GetLoss().Count
+				r.next[of] += rec.GetLoss().Count
+			}
 		}
 		if r.stalls && r.random.IntN(3) == 0 {
 			time.Sleep(time.Duration(r.random.IntN(20)) * time.Millisecond)

@@ -8,11 +8,8 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // roleVariable makes the test binary play a client; its arguments say which.
@@ -109,37 +106,6 @@ func client(t *testing.T, inherited *os.File, args ...string) uint32 {
 		t.Fatalf("client %v: %v", args, err)
 	}
 	return uint32(c.Process.Pid)
-}
-
-// ownNetwork moves this test's goroutine into a network namespace of its own, with a
-// loopback interface, and returns the namespace's inode number. The thread ends with it.
-func ownNetwork(t testing.TB) uint32 {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: makes a network namespace")
-	}
-	runtime.LockOSThread()
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		t.Fatal(err)
-	}
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	lo, err := unix.NewIfreq("lo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	lo.SetUint16(unix.IFF_UP)
-	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo); err != nil {
-		t.Fatal(err)
-	}
-	var stat unix.Stat_t
-	if err := unix.Stat("/proc/thread-self/ns/net", &stat); err != nil {
-		t.Fatal(err)
-	}
-	return uint32(stat.Ino)
 }
 
 // serve answers every question at an address until the test ends.

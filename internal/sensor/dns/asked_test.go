@@ -12,11 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/skep-io/skep/internal/kern"
+	"github.com/skep-io/skep/test/sensortest"
 )
 
 // TestFailedSend: what a datagram asks is not told of the next one, if it has not left.
 func TestFailedSend(t *testing.T) {
-	ownNetwork(t)
+	sensortest.OwnNetwork(t)
 	w := start(t, "")
 	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -45,7 +46,7 @@ func TestFailedSend(t *testing.T) {
 // TestSharedSocket: threads that send by one socket at the same time, each to a server of
 // its own. Long enough that on two CPUs one is often between the other's sendto(2) and its packet.
 func TestSharedSocket(t *testing.T) {
-	ownNetwork(t)
+	sensortest.OwnNetwork(t)
 	w := startWith(t, "", kern.Options{MapEntries: map[string]uint32{"telemetry": 32 << 20}}) // for all of them
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/skep-io/skep/bpf"
 	"github.com/skep-io/skep/internal/kern"
+	"github.com/skep-io/skep/test/sensortest"
 )
 
 // loaded are the two programs by themselves, and one that does nothing.
@@ -84,7 +85,7 @@ func BenchmarkTraffic(b *testing.B) {
 	for _, port := range []string{"5300", "53"} {
 		for _, with := range []string{"without", "with"} {
 			b.Run(port+"/"+with, func(b *testing.B) {
-				ownNetwork(b)
+				sensortest.OwnNetwork(b)
 				if with == "with" {
 					defer start(b, "").logCost(b)()
 				}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/skep-io/skep/internal/kern"
+	"github.com/skep-io/skep/test/sensortest"
 )
 
 // TestSocketOfElsewhere: a forwarder opens its socket in another network namespace.
@@ -22,7 +23,7 @@ func TestSocketOfElsewhere(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%s, reads %t", rung.Name, reads), func(t *testing.T) {
 				needRung(t, rung.Name)
-				netns := ownNetwork(t)
+				netns := sensortest.OwnNetwork(t)
 				w := startWith(t, rung.Name, kern.Options{Constants: map[string]any{"cfg_probe_read": reads}})
 				var sockets []net.Conn
 				for _, to := range []string{"127.0.0.1:53", "[::1]:53"} {

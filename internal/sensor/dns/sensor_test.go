@@ -21,6 +21,7 @@ import (
 
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/kern"
+	"github.com/skep-io/skep/test/sensortest"
 )
 
 // dialogues are the ways in which a client asks: role, network, address asked at, and
@@ -39,7 +40,7 @@ func TestDialogues(t *testing.T) {
 	for _, rung := range Sensor().Ladders[0].Rungs {
 		t.Run(rung.Name, func(t *testing.T) {
 			needRung(t, rung.Name)
-			netns := ownNetwork(t)
+			netns := sensortest.OwnNetwork(t)
 			w := start(t, rung.Name)
 			for _, network := range []string{"udp", "tcp"} {
 				serve(t, network, "[::]:53")
@@ -112,7 +113,7 @@ func address(words [4]uint32) netip.Addr {
 
 // TestInherited: one process opens and connects the socket, another one asks.
 func TestInherited(t *testing.T) {
-	netns := ownNetwork(t)
+	netns := sensortest.OwnNetwork(t)
 	w := start(t, "")
 	serve(t, "udp4", "127.0.0.1:53")
 	serve(t, "tcp4", "127.0.0.1:53")
@@ -138,7 +139,7 @@ func TestRewritten(t *testing.T) {
 	if _, err := exec.LookPath("iptables"); err != nil {
 		t.Skipf("needs iptables: %v", err)
 	}
-	netns := ownNetwork(t)
+	netns := sensortest.OwnNetwork(t)
 	w := start(t, "")
 	for _, protocol := range []string{"udp", "tcp"} {
 		serve(t, protocol+"4", "127.0.0.11:5454")
@@ -164,7 +165,7 @@ func TestRewritten(t *testing.T) {
 
 // TestSizes: what of a payload is captured, for each room and around its bounds.
 func TestSizes(t *testing.T) {
-	ownNetwork(t)
+	sensortest.OwnNetwork(t)
 	w := start(t, "")
 	discard(t, "127.0.0.1:53") // or an ICMP error would fail some later write
 	c, err := net.Dial("udp4", "127.0.0.1:53")
@@ -204,7 +205,7 @@ func discard(t *testing.T, address string) {
 
 // TestOthers: what is no DNS makes no record.
 func TestOthers(t *testing.T) {
-	ownNetwork(t)
+	sensortest.OwnNetwork(t)
 	w := start(t, "")
 	// Somebody sends from a server's port to a socket that has asked nobody.
 	stranger, err := net.DialUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 2), Port: 53}, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 5302})
@@ -239,7 +240,7 @@ func TestOthers(t *testing.T) {
 
 // TestPorts: other ports are watched if the configuration says so.
 func TestPorts(t *testing.T) {
-	ownNetwork(t)
+	sensortest.OwnNetwork(t)
 	w := startWith(t, "", kern.Options{Constants: map[string]any{PortsConstant: Ports([]int{5300, 5301})}})
 	for _, port := range []string{"5301", "5300", "53"} {
 		serve(t, "udp4", "127.0.0.1:"+port)
@@ -255,7 +256,7 @@ func TestPorts(t *testing.T) {
 
 // TestFullRing: received and lost together are what was sent.
 func TestFullRing(t *testing.T) {
-	ownNetwork(t)
+	sensortest.OwnNetwork(t)
 	w := startWith(t, "", kern.Options{MapEntries: map[string]uint32{"telemetry": 64 << 10}})
 	serve(t, "udp4", "127.0.0.1:53")
 	c, err := net.Dial("udp4", "127.0.0.1:53")

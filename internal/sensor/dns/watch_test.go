@@ -3,15 +3,14 @@
 package dns
 
 import (
-	"os"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/kern"
-	"github.com/skep-io/skep/internal/sensor/process"
 	"github.com/skep-io/skep/test/e2e/skepdtest"
+	"github.com/skep-io/skep/test/sensortest"
 )
 
 // packet is one record with a payload of its own.
@@ -51,38 +50,12 @@ func start(t testing.TB, rung string) *watch {
 
 func startWith(t testing.TB, rung string, options kern.Options) *watch {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: loads BPF programs")
-	}
 	options.Cgroup2 = skepdtest.Cgroup2(t)
 	if rung != "" {
 		options.Force = map[string]string{"dns": rung}
 	}
-	kernel, err := kern.Open(options, process.Sensor(), Sensor())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { kernel.Close() })
-	processes := process.Sensor()
-	processes.Ladders = slices.DeleteFunc(processes.Ladders, func(l kern.Ladder) bool { return l.Signal == "cgroup" || l.Signal == "oom" })
-	if _, err := kernel.Attach(processes); err != nil {
-		t.Fatal(err)
-	}
-	signals, err := kernel.Attach(Sensor())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if signals[0].Rung == nil {
-		for _, r := range signals[0].Reports {
-			t.Logf("rung %s: %s: %s", r.Name, r.State, r.Reason)
-		}
-		t.Fatalf("rung %q does not work here", rung)
-	}
-	reader, err := kernel.Reader()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { reader.Close() })
+	kernel, reader, signals := sensortest.Start(t, Sensor(), options)
+	sensortest.WantRungs(t, signals)
 	return &watch{t: t, kernel: kernel, reader: reader, rung: signals[0].Rung.Name}
 }
 

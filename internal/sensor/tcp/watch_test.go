@@ -5,8 +5,6 @@ package tcp
 import (
 	"encoding/binary"
 	"fmt"
-	"os"
-	"slices"
 	"testing"
 	"time"
 	"unsafe"
@@ -15,6 +13,7 @@ import (
 	"github.com/skep-io/skep/internal/kern"
 	"github.com/skep-io/skep/internal/sensor/process"
 	"github.com/skep-io/skep/test/e2e/skepdtest"
+	"github.com/skep-io/skep/test/sensortest"
 )
 
 // watch is a running sensor, on a private kernel side, and what has arrived from it.
@@ -69,9 +68,6 @@ func startSensor(t testing.TB, sensor kern.Sensor, rung string) *watch {
 
 func startWith(t testing.TB, sensor kern.Sensor, options kern.Options) *watch {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: loads BPF programs")
-	}
 	options.Cgroup2 = skepdtest.Cgroup2(t)
 	if options.Constants == nil {
 		options.Constants = map[string]any{"cfg_probe_read": kern.Lockdown() != "confidentiality"}
@@ -79,34 +75,8 @@ func startWith(t testing.TB, sensor kern.Sensor, options kern.Options) *watch {
 	if options.MapEntries == nil {
 		options.MapEntries = map[string]uint32{"telemetry": 16 << 20, "critical": 16 << 20}
 	}
-	kernel, err := kern.Open(options, process.Sensor(), sensor)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { kernel.Close() })
-	// Owners are exec ids: who runs what is the process sensor's to know.
-	processes := process.Sensor()
-	processes.Ladders = slices.DeleteFunc(processes.Ladders, func(l kern.Ladder) bool { return l.Signal == "cgroup" || l.Signal == "oom" })
-	if _, err := kernel.Attach(processes); err != nil {
-		t.Fatal(err)
-	}
-	signals, err := kernel.Attach(sensor)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range signals {
-		if s.Rung == nil {
-			for _, r := range s.Reports {
-				t.Logf("%s: rung %s: %s: %s", s.Ladder.Signal, r.Name, r.State, r.Reason)
-			}
-			t.Fatalf("no rung of %s works here (forced: %v)", s.Ladder.Signal, options.Force)
-		}
-	}
-	reader, err := kernel.Reader()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { reader.Close() })
+	kernel, reader, signals := sensortest.Start(t, sensor, options)
+	sensortest.WantRungs(t, signals)
 	return &watch{t: t, kernel: kernel, reader: reader, rung: signals[0].Rung, traffic: signals[1].Rung, execs: map[uint32]abi.ExecID{}}
 }
 

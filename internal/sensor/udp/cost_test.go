@@ -19,6 +19,7 @@ import (
 	"github.com/skep-io/skep/bpf"
 	"github.com/skep-io/skep/internal/kern"
 	"github.com/skep-io/skep/test/e2e/skepdtest"
+	"github.com/skep-io/skep/test/sensortest"
 )
 
 // loaded are the two programs by themselves, and one that does nothing.
@@ -109,7 +110,7 @@ func BenchmarkTraffic(b *testing.B) {
 	for _, network := range []string{"udp", "tcp"} {
 		for _, with := range []string{"empty", "sensor"} {
 			b.Run(network+"/"+with, func(b *testing.B) {
-				ownNetwork(b)
+				sensortest.OwnNetwork(b)
 				attachEmpty(b)
 				if with == "sensor" {
 					start(b, "", kern.Options{})

@@ -18,6 +18,7 @@ import (
 
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/kern"
+	"github.com/skep-io/skep/test/sensortest"
 )
 
 // counted is one flow of the map.
@@ -81,7 +82,7 @@ func TestCounts(t *testing.T) {
 	for _, rung := range Sensor().Ladders[0].Rungs {
 		t.Run(rung.Name, func(t *testing.T) {
 			needRung(t, rung.Name)
-			netns := ownNetwork(t)
+			netns := sensortest.OwnNetwork(t)
 			w := start(t, rung.Name, kern.Options{})
 			port := echo(t, "udp", "[::]:0").Port
 			for _, c := range []struct{ role, network, address string }{
@@ -121,7 +122,7 @@ func checkFlow(t *testing.T, name string, got counted, want abi.UdpFlow) {
 
 // TestPeers: one socket and many peers, each with a flow of its own.
 func TestPeers(t *testing.T) {
-	netns := ownNetwork(t)
+	netns := sensortest.OwnNetwork(t)
 	w := start(t, "", kern.Options{})
 	from := socket(t)
 	for i := range 50 {
@@ -152,7 +153,7 @@ func TestPeers(t *testing.T) {
 
 // TestOwners: whose a socket is that one process has bound and another one uses.
 func TestOwners(t *testing.T) {
-	netns := ownNetwork(t)
+	netns := sensortest.OwnNetwork(t)
 	w := start(t, "", kern.Options{})
 	for _, c := range []struct {
 		role   string
@@ -184,7 +185,7 @@ func TestOwners(t *testing.T) {
 // TestExisting: a socket that is older than the programs is found by a scan.
 func TestExisting(t *testing.T) {
 	needRung(t, "cgroup_skb")
-	netns := ownNetwork(t)
+	netns := sensortest.OwnNetwork(t)
 	_, name := bound(t)
 	w := start(t, "", kern.Options{})
 	sender, from := bound(t)
@@ -201,7 +202,7 @@ func TestExisting(t *testing.T) {
 // TestTrain: what is sent as one with UDP_SEGMENT counts as the datagrams that it is made of,
 // whether the receiver takes them as one (UDP_GRO) or not.
 func TestTrain(t *testing.T) {
-	netns := ownNetwork(t)
+	netns := sensortest.OwnNetwork(t)
 	w := start(t, "", kern.Options{})
 	for _, gro := range []int{0, 1} {
 		receiver, to := bound(t)
@@ -226,7 +227,7 @@ func TestTrain(t *testing.T) {
 
 // TestFull: flows and lost datagrams together are what was sent.
 func TestFull(t *testing.T) {
-	netns := ownNetwork(t)
+	netns := sensortest.OwnNetwork(t)
 	w := start(t, "", kern.Options{MapEntries: map[string]uint32{FlowsMap: 8}})
 	from := socket(t)
 	const n = 40
@@ -245,7 +246,7 @@ func TestFull(t *testing.T) {
 
 // TestClosed: a socket with flows is told of when it is closed, once, and no other.
 func TestClosed(t *testing.T) {
-	netns := ownNetwork(t)
+	netns := sensortest.OwnNetwork(t)
 	w := start(t, "", kern.Options{})
 	_, to := bound(t)
 	var silent, talking net.PacketConn

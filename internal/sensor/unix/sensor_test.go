@@ -16,6 +16,7 @@ import (
 	"github.com/skep-io/skep/internal/abi"
 	"github.com/skep-io/skep/internal/kern"
 	"github.com/skep-io/skep/internal/sensor/process"
+	"github.com/skep-io/skep/test/sensortest"
 )
 
 // maxVerified is the most instructions that the verifier may walk through for one program,
@@ -91,23 +92,7 @@ func (w *watch) of(pid uint32) []abi.UnixRecord {
 // start attaches the sensor on a rung, or skips where that cannot be had.
 func start(t testing.TB, rung string) *watch {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: loads BPF programs")
-	}
-	kernel, err := kern.Open(kern.Options{Force: map[string]string{Signal: rung}}, process.Sensor(), Sensor())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { kernel.Close() })
-	processes := process.Sensor()
-	processes.Ladders = slices.DeleteFunc(processes.Ladders, func(l kern.Ladder) bool { return l.Signal == "cgroup" || l.Signal == "oom" })
-	if _, err := kernel.Attach(processes); err != nil {
-		t.Fatal(err)
-	}
-	signals, err := kernel.Attach(Sensor())
-	if err != nil {
-		t.Fatal(err)
-	}
+	kernel, reader, signals := sensortest.Start(t, Sensor(), kern.Options{Force: map[string]string{Signal: rung}})
 	if signals[0].Rung == nil {
 		why := reason(signals[0], rung)
 		if brokenFor(why) {
@@ -115,11 +100,6 @@ func start(t testing.TB, rung string) *watch {
 		}
 		t.Skipf("needs the rung %s: %s", rung, why)
 	}
-	reader, err := kernel.Reader()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { reader.Close() })
 	return &watch{t: t, kernel: kernel, reader: reader, rung: rung}
 }
 

@@ -10,11 +10,8 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/skep-io/skep/test/e2e/skepdtest"
 )
@@ -36,21 +33,6 @@ func needPython(t *testing.T) {
 	if _, err := exec.LookPath("python3"); err != nil {
 		t.Skipf("needs python3: %v", err)
 	}
-}
-
-// ownNetwork moves this test's thread, and the programs that it starts, into a network
-// namespace with a loopback interface.
-func ownNetwork(t *testing.T) {
-	t.Helper()
-	runtime.LockOSThread() // for good: the thread ends with the test
-	must(t, unix.Unshare(unix.CLONE_NEWNET))
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
-	must(t, err)
-	defer unix.Close(fd)
-	lo, err := unix.NewIfreq("lo")
-	must(t, err)
-	lo.SetUint16(unix.IFF_UP)
-	must(t, unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo))
 }
 
 // program is a running Python program, which has said something in JSON.

@@ -15,6 +15,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/test/e2e/skepdtest"
+	"github.com/skep-io/skep/test/sensortest"
 )
 
 // server echoes half of what it gets. At the end it says what each peer has sent and got.
@@ -79,7 +80,7 @@ func countsOf(c *skepv1.Connection) counts {
 // together those of the kernel's own statistics.
 func TestUDPPrograms(t *testing.T) {
 	needPython(t)
-	ownNetwork(t)
+	sensortest.OwnNetwork(t)
 	a := skepdtest.Start(t)
 	s := a.Observe(t, &skepv1.Filter{Kinds: []string{"udp", "loss"}})
 	sv := python(t, server)
@@ -262,7 +263,7 @@ sys.stdin.read()
 // TestUDPIdle: a flow that has nothing more to say has ended after half a minute.
 func TestUDPIdle(t *testing.T) {
 	needPython(t)
-	ownNetwork(t)
+	sensortest.OwnNetwork(t)
 	a := skepdtest.Start(t)
 	s := a.Observe(t, &skepv1.Filter{Kinds: []string{"udp"}})
 	p := python(t, lonely)
@@ -296,7 +297,7 @@ sys.stdin.read()
 // do are told.
 func TestUDPFull(t *testing.T) {
 	needPython(t)
-	ownNetwork(t)
+	sensortest.OwnNetwork(t)
 	a := skepdtest.Start(t, "--config", skepdtest.WriteConfig(t, "tables: {connections: 1024}\n"))
 	s := a.Observe(t, &skepv1.Filter{Kinds: []string{"udp", "loss"}})
 	const n, room = 400, 1024 / 4
