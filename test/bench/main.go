@@ -27,6 +27,7 @@ type benchmark struct {
 var benchmarks = []benchmark{
 	{"start", measureStart},
 	{"exec", measureExec},
+	{"senses", measureSenses},
 	{"rate", measureRate},
 	{"tcp", measureTCP},
 	{"syscall", measureSyscall},
