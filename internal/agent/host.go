@@ -35,10 +35,15 @@ func (w *hostWatch) set(wanted []string) error {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
 	w.wanted = slices.Clone(wanted)
-	if w.shed != "" {
-		return nil
+	if w.shed == "" {
+		return w.follow(wanted)
 	}
-	return w.follow(wanted)
+	w.have = map[string]kern.Signal{}
+	on, _ := host.Plan(wanted)
+	for _, s := range shedSignals(on.Ladders, w.shed) {
+		w.have[s.Ladder.Signal] = s
+	}
+	return nil
 }
 
 func (w *hostWatch) follow(wanted []string) error {

@@ -43,3 +43,20 @@ func TestHostLadders(t *testing.T) {
 		}
 	}
 }
+
+// TestHostSetWhileShed: what is wanted by a reload while the sensor is shed shows as shed, and
+// what is not wanted any more as off.
+func TestHostSetWhileShed(t *testing.T) {
+	w := newHostWatch(nil, nil)
+	w.shed = "over the budget"
+	kill := host.Ladders()[slices.Index(host.Groups(), "kill")]
+	w.have["kill"] = shedSignals([]kern.Ladder{kill}, w.shed)[0]
+	if err := w.set([]string{"mount"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range w.ladders() {
+		if want := s.Ladder.Signal == "mount"; isShed(s) != want {
+			t.Errorf("%s: shed %v, want %v: %v", s.Ladder.Signal, !want, want, s.Reports)
+		}
+	}
+}
