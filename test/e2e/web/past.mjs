@@ -111,6 +111,8 @@ async function timelineByKeyboard(page) {
 async function mistakes(page, origin) {
   await page.goto(`${origin}/#/events?pid=one`);
   await page.getByRole('alert').filter({ hasText: '“one” is no number' }).waitFor();
+  await page.goto(`${origin}/#/events?kinds=exec&where=${encodeURIComponent('exec.args[70] == "x"')}`);
+  await page.getByRole('alert').filter({ hasText: /could not be decided: [\d,]+ records .*index out of bounds/ }).waitFor();
 }
 
 export async function eventsView(context, page, origin, { ask, watch, argument }) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { CountRecordsResponse } from '../api/skep/v1/agent_pb';
+import type { CountRecordsResponse, Undecided } from '../api/skep/v1/agent_pb';
 import { millis } from './format';
 
 /** How many records there were in each step of a window. Times are milliseconds since 1970. */
@@ -16,6 +16,8 @@ export interface Timeline {
   stopped: boolean;
   /** What could not be read. */
   missing: string[];
+  /** Records of which the condition could not tell whether they belong here. */
+  undecided: Undecided | undefined;
 }
 
 export function ofCounts(r: CountRecordsResponse, from: number, step: number): Timeline {
@@ -26,6 +28,7 @@ export function ofCounts(r: CountRecordsResponse, from: number, step: number): T
     completeFrom: Math.max(from, millis(r.completeFrom)),
     stopped: r.stopped,
     missing: r.missing,
+    undecided: r.undecided,
   };
 }
 
@@ -48,6 +51,7 @@ export function moveOn(old: Timeline, fresh: Timeline, from: number, steps: numb
     completeFrom: Math.max(from, fresh.completeFrom > fresh.from ? fresh.completeFrom : old.completeFrom),
     stopped: fresh.stopped || (old.stopped && old.completeFrom > from),
     missing: fresh.missing.length ? fresh.missing : old.missing,
+    undecided: old.undecided ?? fresh.undecided,
   };
 }
 
