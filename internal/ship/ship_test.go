@@ -89,9 +89,13 @@ type fake struct {
 	fail    chan error // one for each attempt; closed: no more failures
 	refuses func(*skepv1.Record) bool
 	closed  int
+	tried   chan int // if it is there, gets the size of each batch
 }
 
 func (f *fake) send(ctx context.Context, records []*skepv1.Record, refused refuse) (int, error) {
+	if f.tried != nil {
+		f.tried <- len(records)
+	}
 	select {
 	case err := <-f.fail:
 		if err != nil {
@@ -196,10 +200,12 @@ func TestRefused(t *testing.T) {
 // TestReplace: new settings take over in the middle of a failure, and nothing is lost.
 func TestReplace(t *testing.T) {
 	h := newHouse(t, 0)
-	stuck, next := &fake{fail: make(chan error)}, &fake{fail: working()}
-	o, end := h.start(&Spec{Filter: filter(t, nil), receiver: stuck, Target: "one"})
+	stuck, next := &fake{fail: make(chan error), tried: make(chan int, 1)}, &fake{fail: working()}
+	o, end := h.start(&Spec{Filter: filter(t, nil), receiver: stuck, Target: "one", Linger: 500 * time.Millisecond})
 	h.write(5, 1)
-	time.Sleep(50 * time.Millisecond) // the batch is in hand
+	if n := <-stuck.tried; n != 5 {
+		t.Fatalf("%d records are in hand", n)
+	}
 	o.Replace(&Spec{Filter: filter(t, &skepv1.Filter{Pids: []uint32{2}}), receiver: next, Target: "two"})
 	within(t, "the batch in hand", func() error {
 		if s := o.Stats(); s.Delivered != 5 || s.Target != "two" {
