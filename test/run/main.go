@@ -76,20 +76,7 @@ func runAll(ctx context.Context, out io.Writer, chosen []stage) bool {
 		return false
 	}
 	t := &tally{out: out, started: time.Now()}
-	for _, s := range chosen {
-		t.begin(s)
-		err := s.run(ctx, t)
-		if ctx.Err() != nil {
-			err = fmt.Errorf("stopped after %v: %w", time.Since(t.started).Round(time.Second), ctx.Err())
-		}
-		if err != nil {
-			t.add(result{pkg: s.name, outcome: failed, output: err.Error() + "\n"})
-		}
-		t.end()
-		if ctx.Err() != nil {
-			break
-		}
-	}
+	t.runStages(ctx, chosen)
 	t.judgeSkips(expected, strict())
 	if strict() {
 		t.judgeUnused(expected, everything(chosen))

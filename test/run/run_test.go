@@ -115,6 +115,44 @@ func TestRunAll(t *testing.T) {
 	}
 }
 
+// TestAside: stages aside run beside the others, have ended before one that wants to be
+// alone begins, and what they find counts.
+func TestAside(t *testing.T) {
+	t.Setenv("CI", "")
+	t.Chdir("../..")
+	met, ended := make(chan struct{}), false
+	chosen := []stage{
+		{name: "far", aside: true, run: func(ctx context.Context, t *tally) error {
+			<-met // deadlock, unless the next stage runs beside it
+			if args := command(ctx, "true").Args; args[0] != "nice" {
+				return fmt.Errorf("runs %q at the priority of the others", args)
+			}
+			return nil
+		}},
+		{name: "farther", aside: true, run: func(_ context.Context, t *tally) error {
+			ended = true
+			t.add(result{pkg: "p", name: "TestFar", outcome: failed})
+			return nil
+		}},
+		{name: "near", run: func(_ context.Context, t *tally) error {
+			close(met)
+			t.add(result{pkg: "p", name: "TestNear", outcome: passed})
+			return nil
+		}},
+		{name: "last", alone: true, run: func(context.Context, *tally) error {
+			if !ended {
+				return errors.New("it is not alone")
+			}
+			return nil
+		}},
+	}
+	var out bytes.Buffer
+	ok := runAll(t.Context(), &out, chosen)
+	if ok || !strings.HasSuffix(out.String(), "\nFAIL  p TestFar (farther)\n1 passed, 1 failed, 0 skipped\n") {
+		t.Errorf("%v\n%s", ok, out.String())
+	}
+}
+
 func TestJudgeSkips(t *testing.T) {
 	expected, err := parseSkips("# comment\n\nunit | p TestA.* | needs a moon.* | there is none\n")
 	if err != nil {

@@ -18,6 +18,11 @@ type stage struct {
 	name, what string
 	// onRequest keeps it out of a run of everything.
 	onRequest bool
+	// aside: it only compiles, and runs at low priority beside the stages that follow, which
+	// wait most of the time.
+	aside bool
+	// alone: it takes all that the machine has, and begins when those aside have ended.
+	alone bool
 	// run adds its results to the tally; an error fails the stage itself.
 	run func(context.Context, *tally) error
 }
@@ -27,15 +32,15 @@ type stage struct {
 func stages() []stage {
 	return []stage{
 		{name: "packages", what: "install the Debian packages that the tests need (root only)", run: installPackages},
-		{name: "lint", what: "gofmt, go vet, go mod tidy, buf lint, buf breaking", run: lint},
+		{name: "lint", what: "gofmt, go vet, go mod tidy, buf lint, buf breaking", aside: true, run: lint},
+		{name: "arm64", what: "Go and C for arm64", aside: true, run: arm64},
+		{name: "duckdb", what: "DuckDB reads the segments of the disk log (a module of its own, with cgo)", aside: true, run: duckdbTests},
 		{name: "web", what: "svelte-check and vitest", run: webTests},
 		{name: "generated", what: "generated files match their sources: C objects, abi, api, web", run: generated},
-		{name: "arm64", what: "Go and C for arm64", run: arm64},
 		{name: "unit", what: "tests that may run side by side", run: unitTests},
 		{name: "kernel", what: "tests that load BPF programs or measure the host, one package at a time", run: kernelTests},
 		{name: "race", what: "the race detector on the packages with the most concurrency", run: raceTests},
-		{name: "duckdb", what: "DuckDB reads the segments of the disk log (a module of its own, with cgo)", run: duckdbTests},
-		{name: "vm", what: "the kernel matrix in QEMU", run: matrixTests},
+		{name: "vm", what: "the kernel matrix in QEMU", alone: true, run: matrixTests},
 		{name: "fuzz", what: "every fuzz target for $FUZZTIME (10s)", onRequest: true, run: fuzz},
 	}
 }
@@ -74,6 +79,9 @@ func (t *tally) check(name string, f func() error) {
 
 // command is a program without input, which is interrupted before it is killed.
 func command(ctx context.Context, argv ...string) *exec.Cmd {
+	if ctx.Value(asideKey{}) != nil {
+		argv = append([]string{"nice", "-n", "19"}, argv...)
+	}
 	c := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
 	c.WaitDelay = 10 * time.Second
