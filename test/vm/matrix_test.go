@@ -209,7 +209,7 @@ func (b *boot) run(ctx context.Context) {
 	g := Guest{
 		Files:    map[string]string{},
 		Env:      []string{"SKEP_KERNEL=" + b.kernel.Name, "SKEP_KERNEL_RELEASE=" + image.Release},
-		Timeout:  45 * time.Minute,
+		Timeout:  60 * time.Minute,
 		CgroupV1: b.cgroupV1,
 		MemMiB:   2048, // a guest's files are in its memory, and some tests fill a cgroup
 	}

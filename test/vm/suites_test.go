@@ -63,11 +63,13 @@ func suites() []suite {
 			kernels: []string{"6.12-lockdown"}},
 		{pkg: "./internal/kern", kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
 		// What depends on the kernel: pins and what becomes of them, rings, links, and not what config or files decide.
-		{pkg: "./test/e2e/agent", args: []string{"-test.run=TestForeignUntouched|TestNobody|TestLosses|TestSecond|TestKilledUnder|" +
-			"TestOther|TestEphemeral|TestRefusals/no_BPF|TestDamagedPins/(none|a_link_is)"},
-			programs: agentPrograms, env: agentEnv, kernels: []string{"5.10", "6.1", "6.12"}},
-		{pkg: "./test/e2e/agent", args: []string{"-test.run=TestForeign|TestNobody|TestLosses|TestTable|TestConnectionsHeal|TestPrivate|TestEphemeral|" +
-			"TestRemove|TestSecond|TestKilledUnder|TestKilledWhileStarting|TestOther|TestRefusals/no_(CAP|BTF|BPF)|TestDamagedPins/(none|a_link_is|a_map_is)"},
+		{pkg: "./test/e2e/agent", args: []string{"-test.run=TestForeignUntouched|TestLosses|TestKilledUnder|TestOther|TestEphemeral|" +
+			"TestRefusals/no_BPF|TestDamagedPins/(none|a_link_is)"},
+			programs: agentPrograms, env: agentEnv, kernels: []string{"5.10"}},
+		{pkg: "./test/e2e/agent", args: []string{"-test.run=TestLosses|TestKilledUnder|TestDamagedPins/none"},
+			programs: agentPrograms, env: agentEnv, kernels: []string{"6.1", "6.12"}},
+		{pkg: "./test/e2e/agent", args: []string{"-test.run=TestForeign|TestLosses|TestTable|TestConnectionsHeal|TestEphemeral|TestKilledUnder|" +
+			"TestKilledWhileStarting|TestOther|TestDamagedPins/(none|a_link_is|a_map_is)"},
 			programs: agentPrograms, env: agentEnv, kernels: []string{"7.2"}},
 	}
 }
