@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// limit is how long everything may take, which is about twice what it does on two cores.
+// limit is how long everything may take, a little less than the 90 minutes that CI waits.
 // What then runs is stopped, and the count of all before it is told.
 const limit = 86 * time.Minute
 
