@@ -171,12 +171,12 @@ func mib(bytes uint64) float64 { return float64(bytes) / (1 << 20) }
 func (c *Controller) relieve(now time.Time, why string, memory bool, wanted func(string) bool) Decision {
 	name := c.next(wanted)
 	switch {
-	case name == "":
-		return Decision{}
 	case memory && !c.reclaimed:
 		c.reclaimed = true
 		c.changed()
 		return Decision{Verb: Reclaim, Why: why}
+	case name == "":
+		return Decision{}
 	}
 	c.reclaimed = false
 	s := c.steps[name]

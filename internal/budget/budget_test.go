@@ -244,3 +244,15 @@ func TestNoLimits(t *testing.T) {
 	h.run(600)
 	h.want()
 }
+
+// TestNothingToShed: memory is given back also where no sensor may go for it, once.
+func TestNothingToShed(t *testing.T) {
+	h := newHost(t, Load{Memory: 100 << 20})
+	h.absent = order
+	h.base.Memory = 120 << 20
+	h.run(60)
+	h.want("5 reclaim")
+	if !h.Exhausted(h.wanted) {
+		t.Error("it is over the limit still, and nothing can be shed")
+	}
+}

@@ -144,6 +144,10 @@ func (f *fakeAgent) Top(ctx context.Context, req *skepv1.TopRequest, s *connect.
 	if err := misbehave(req.GetFilter().GetWhere()); err != nil {
 		return err
 	}
+	if req.GetFilter().GetWhere() == "measuring" { // the first measurement takes its time
+		<-ctx.Done()
+		return nil
+	}
 	for range 2 {
 		if err := s.Send(sampleTop()); err != nil {
 			return err

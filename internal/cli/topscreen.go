@@ -19,19 +19,9 @@ import (
 func (a *app) topScreen(ctx context.Context, c *client, req *skepv1.TopRequest) error {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := c.Top(inner, req)
-	if err != nil {
-		return endOfStream(ctx, err)
-	}
-	defer stream.Close()
 	program := tea.NewProgram(&topModel{screen: a.screen, by: req.GetBy(), group: req.GetGroup(), interval: req.GetInterval().AsDuration().String()},
 		tea.WithContext(ctx), tea.WithOutput(a.tty), tea.WithoutSignalHandler())
-	go func() {
-		for stream.Receive() {
-			program.Send(stream.Msg())
-		}
-		program.Send(topEnd{stream.Err()})
-	}()
+	go func() { program.Send(topEnd{receiveTop(inner, c, req, program)}) }()
 	last, err := program.Run()
 	switch {
 	case ctx.Err() != nil:
@@ -47,6 +37,19 @@ func (a *app) topScreen(ctx context.Context, c *client, req *skepv1.TopRequest) 
 		return endOfStream(ctx, m.err)
 	}
 	return fail(exitNoAgent, "the agent ended the stream")
+}
+
+// receiveTop hands on what comes. The agent answers after its first measurement, and not before.
+func receiveTop(ctx context.Context, c *client, req *skepv1.TopRequest, to *tea.Program) error {
+	stream, err := c.Top(ctx, req)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	for stream.Receive() {
+		to.Send(stream.Msg())
+	}
+	return stream.Err()
 }
 
 // topEnd says that the stream has ended.

@@ -4,6 +4,7 @@ package demo
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -34,6 +35,9 @@ func Main(dir string, act []string, orders io.Reader, answers io.Writer) error {
 	s := &inside{self: self, dir: dir}
 	if len(act) > 0 {
 		return s.act(act)
+	}
+	if os.Getpid() != 1 { // else the host's mounts and network would be changed
+		return errors.New("be the stage of the demo: it is started by skep demo, in namespaces of its own")
 	}
 	for lines := bufio.NewScanner(orders); lines.Scan(); {
 		answer := done

@@ -3,6 +3,7 @@
 package demo
 
 import (
+	"strings"
 	"testing"
 
 	"golang.org/x/net/dns/dnsmessage"
@@ -32,6 +33,14 @@ func TestMissing(t *testing.T) {
 	loop := Scenes()[len(Scenes())-1]
 	if len(loop.Missing([]*skepv1.Record{crash, crash, crash})) != 1 || len(loop.Missing([]*skepv1.Record{crash, crash, crash, crash})) != 0 {
 		t.Error("crashes are not counted")
+	}
+}
+
+// TestStageOfItsOwn: by itself the stage does nothing to the host.
+func TestStageOfItsOwn(t *testing.T) {
+	var answers strings.Builder
+	if err := Main(t.TempDir(), nil, strings.NewReader("nonsense\n"), &answers); err == nil || answers.Len() > 0 {
+		t.Errorf("the stage obeys outside of its namespaces: %q, %v", answers.String(), err)
 	}
 }
 

@@ -28,16 +28,19 @@ func (c *chunk) countsAt(i int) Counts {
 	return counts
 }
 
+// placeStore is where records are lost to the disk log only: the stream had them.
+const placeStore = "store"
+
 // tell adds what a reader of a record learns of: the record itself and, of a loss that
-// leaves a gap in the numbers, those that are missing. So whoever misses the record of a
-// loss does not miss the loss.
+// leaves a gap in the numbers of the stream, those that are missing. So whoever misses the
+// record of a loss does not miss the loss.
 func tell(counts *Counts, k Kind, r *skepv1.Record) {
 	counts[k]++
 	if k != Loss {
 		return
 	}
 	loss := r.GetLoss()
-	if of, ok := lookupKind(loss.GetLostKind()); ok && loss.GetLastSeq() != 0 {
+	if of, ok := lookupKind(loss.GetLostKind()); ok && loss.GetLastSeq() != 0 && loss.GetPlace() != placeStore {
 		counts[of] += loss.GetCount()
 	}
 }

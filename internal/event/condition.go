@@ -20,9 +20,9 @@ type Condition struct {
 const maxConditions = 8
 
 // Conditions are conditions that an expression implies: what it joins by && and speaks of a
-// single number, text or truth value. An absent field satisfies none of them. An index may
-// use them to find records, as it may [Equalities], which are not among them; that there are
-// none says nothing.
+// single number, text or truth value. An absent field satisfies none of them, and each comes
+// to a result for it. An index may use them to find records, as it may [Equalities], which are
+// not among them; that there are none says nothing.
 func Conditions(where string) (found []Condition) {
 	for _, e := range conjuncts(nil, parsed(where)) {
 		if _, is := equalityOf(e); is || e == nil || len(found) == maxConditions {
@@ -37,8 +37,8 @@ func Conditions(where string) (found []Condition) {
 			continue
 		}
 		filter, err := Compile(&skepv1.Filter{Where: text}, FilterDeps{})
-		if err != nil || filter.Match(&skepv1.Record{}) {
-			continue
+		if err != nil || filter.Match(&skepv1.Record{}) || filter.Failures() > 0 {
+			continue // of what comes to no result for an absent field nothing may be left out unsaid
 		}
 		found = append(found, Condition{path, filter})
 	}

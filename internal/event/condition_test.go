@@ -22,6 +22,8 @@ func TestConditions(t *testing.T) {
 		"connection.bytes_sent > 1000 && connection.bytes_sent < 9": {"connection.bytes_sent"}, // 0 is less
 		"exit.code == 0":                                            nil,                       // true of what is no exit
 		"exit.code != 0 || process.uid == 0":                        nil,
+		"int(process.comm) > 5":                                     nil, // no result where it is absent
+		"1 / exit.code == 1 && exit.signal > 0":                     {"exit.signal"},
 		"exit.code != process.pid":                                  nil,
 		"'x' in exec.args":                                          nil,
 		"process.container.labels.tier == 'x'":                      nil,

@@ -113,7 +113,8 @@ func (c *Cursor) Mark() {
 }
 
 // Skip moves to the end of the log and returns, by kind, how many records that would have
-// been delivered it leaves out, with those that were overwritten before.
+// been delivered it leaves out, with those that were overwritten before, and those that were
+// lost earlier, of which a record that is left out told.
 func (c *Cursor) Skip() (left Counts) {
 	c.log.mu.Lock()
 	end := c.log.head()
@@ -128,8 +129,13 @@ func (c *Cursor) Skip() (left Counts) {
 		}
 		for _, r := range buf[:c.match(buf[:n], wasLive)] {
 			if k, ok := KindOf(r); ok {
-				left[k]++
+				tell(&left, k, r)
 			}
+		}
+	}
+	for k := range left {
+		if !c.opts.Kinds.Has(Kind(k)) {
+			left[k] = 0
 		}
 	}
 	return left

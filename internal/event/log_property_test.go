@@ -63,9 +63,13 @@ func produce(l *Log, random *rand.Rand, n int) (produced Counts) {
 				first := produced[of]
 				produced[of] += gap
 				record.Body = &skepv1.Record_Loss{Loss: &skepv1.Loss{LostKind: of.String(), Count: gap, FirstSeq: first, LastSeq: first + gap - 1}}
-				if random.IntN(2) == 0 { // not known which: no gap
+				switch random.IntN(3) {
+				case 0: // not known which: no gap
 					produced[of] -= gap
 					record.GetLoss().FirstSeq, record.GetLoss().LastSeq = 0, 0
+				case 1: // on disk, of an agent before this one: no gap either
+					produced[of] -= gap
+					record.GetLoss().Place = "store"
 				}
 			}
 			l.Append(k, record)
@@ -123,7 +127,7 @@ func (r *tally) run() {
 			}
 			r.received[k]++
 			r.next[k]++
-			if of, ok := lookupKind(rec.GetLoss().GetLostKind()); ok && rec.GetLoss().LastSeq > 0 && r.kinds.Has(of) {
+			if of, ok := lookupKind(rec.GetLoss().GetLostKind()); ok && rec.GetLoss().LastSeq > 0 && rec.GetLoss().Place != "store" && r.kinds.Has(of) {
 				r.lost[of] += rec.GetLoss().Count
 				r.next[of] += rec.GetLoss().Count
 			}

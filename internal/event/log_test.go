@@ -337,6 +337,13 @@ func TestSkip(t *testing.T) {
 	if left := c.Skip(); left[Exec] != 500 || c.Skip() != (Counts{}) {
 		t.Errorf("left out %v", left)
 	}
+	c = l.Subscribe(SubscribeOptions{Kinds: SetOf(Exec, Loss)})
+	for _, kind := range []Kind{Exec, Close} {
+		l.Append(Loss, &skepv1.Record{Kind: "loss", Body: &skepv1.Record_Loss{Loss: &skepv1.Loss{LostKind: kind.String(), Count: 7, FirstSeq: 1, LastSeq: 7}}})
+	}
+	if left := c.Skip(); left[Exec] != 7 || left[Loss] != 2 || left[Close] != 0 {
+		t.Errorf("left out %v, of which a loss told of 7", left)
+	}
 	small := NewLog(LogOptions{Bytes: 1})
 	c = small.Subscribe(SubscribeOptions{})
 	fill(small, 1, 1001)

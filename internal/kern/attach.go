@@ -44,11 +44,13 @@ type RungReport struct {
 }
 
 // Attach climbs the ladders of a sensor that was given to [Open]. A signal that
-// cannot be had is reported, not an error, unless it is required. It is for one goroutine
-// at a time.
+// cannot be had is reported, not an error, unless it is required. One waits for another: a
+// reload may attach while the budget takes a sensor back.
 func (k *Kernel) Attach(s Sensor) ([]Signal, error) {
-	k.types = btf.NewCache() // decoding the kernel's takes longer than most loads, and it is large
-	defer func() { k.types = nil }()
+	k.attaching.Lock()
+	defer k.attaching.Unlock()
+	k.types.Store(btf.NewCache()) // decoding the kernel's takes longer than most loads, and it is large
+	defer k.types.Store(nil)
 	var signals []Signal
 	for _, ladder := range s.Ladders {
 		signal := k.climb(s, ladder)

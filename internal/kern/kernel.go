@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -52,11 +53,12 @@ type Kernel struct {
 	presence  presence
 	perCPU    []Losses // a buffer for ReadLosses
 	adopted   bool
-	outdated  []string   // directories of links that Settle removes
-	unpatched error      // why no program may patch the kernel's text, once that is known
-	types     *btf.Cache // the kernel's, during an Attach
-	mounted   bool       // the BPF filesystem, by this agent
-	broken    *Leftover  // what was found under this ABI and could not be adopted
+	outdated  []string // directories of links that Settle removes
+	attaching sync.Mutex
+	unpatched error                     // why no program may patch the kernel's text, once that is known
+	types     atomic.Pointer[btf.Cache] // the kernel's, during an Attach; a Scan may look meanwhile
+	mounted   bool                      // the BPF filesystem, by this agent
+	broken    *Leftover                 // what was found under this ABI and could not be adopted
 }
 
 // Open checks that this is the only agent, adopts or creates the maps of the

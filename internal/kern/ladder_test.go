@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -83,6 +84,35 @@ func TestClimb(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAttachTogether: the budget takes sensors back while a reload attaches others, and a
+// scan loads its program.
+func TestAttachTogether(t *testing.T) {
+	s := ladderOf(false, "good: fork_btf", "lower: exit_btf")
+	k := openPrivate(t, s, nil)
+	other := s
+	other.Ladders = []Ladder{{Signal: "other", Intent: See, Rungs: []Rung{{Name: "good", Programs: []string{"exec_btf"}}}}}
+	var group sync.WaitGroup
+	for _, one := range []Sensor{s, other} {
+		group.Go(func() {
+			for range 3 {
+				if signals, err := k.Attach(one); err != nil || signals[0].Rung == nil {
+					t.Errorf("attached %+v, error %v", signals, err)
+				}
+				k.Detach(one)
+			}
+		})
+	}
+	group.Go(func() {
+		if _, err := k.Scan(s, "existing"); err != nil {
+			t.Error(err)
+		}
+	})
+	group.Wait()
+	if n := len(k.Stats()); n != 0 {
+		t.Errorf("%d programs are left", n)
 	}
 }
 

@@ -106,7 +106,7 @@ func part(spec *ebpf.CollectionSpec, wanted func(program string) bool) *ebpf.Col
 
 // loadPart loads all programs of a spec. What of its maps is not shared are constants.
 func (k *Kernel) loadPart(spec *ebpf.CollectionSpec) (map[string]*ebpf.Program, error) {
-	collection, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: k.shared(spec), Cache: k.types})
+	collection, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: k.shared(spec), Cache: k.types.Load()})
 	if err != nil {
 		return nil, err
 	}

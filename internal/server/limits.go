@@ -19,6 +19,10 @@ const (
 	// event.MaxTailBytes. A client that does not read holds one up.
 	maxSearchesPerUID = 4
 	maxSearches       = 8
+	// Measurements of Top: each counts every record on the goroutine that empties the rings,
+	// and asks /proc for every process each time.
+	maxTopsPerUID = 8
+	maxTops       = 16
 	// Connections: each is a file descriptor and some buffers. Root is exempt,
 	// so that whoever floods the socket cannot keep the administrator out.
 	maxConnsPerUID = 64

@@ -102,6 +102,7 @@ type Server struct {
 	inFlight *limiter
 	exports  *limiter
 	searches *limiter
+	tops     *limiter
 	counting chan struct{} // has a place for each count that may run
 	calls    *callCounts
 	tls      atomic.Pointer[tlsListener] // nil without one
@@ -138,6 +139,7 @@ func New(deps Deps) (*Server, error) {
 		inFlight:  newLimiter(maxCallsPerUID),
 		exports:   newLimiter(1),
 		searches:  newLimiter(maxSearchesPerUID).within(maxSearches),
+		tops:      newLimiter(maxTopsPerUID).within(maxTops),
 		counting:  make(chan struct{}, maxCounting),
 		calls:     newCallCounts(),
 

@@ -65,6 +65,11 @@ func (s *Server) Top(ctx context.Context, req *skepv1.TopRequest, stream *connec
 			fmt.Errorf("uid %d has %d streams open, which is the limit: close one first", uid, maxStreamsPerUID))
 	}
 	defer s.streams.release(uid)
+	if !s.tops.acquire(uid) {
+		return connect.NewError(connect.CodeResourceExhausted,
+			fmt.Errorf("too many measurements are under way: at most %d of a user and %d in all; end one first", maxTopsPerUID, maxTops))
+	}
+	defer s.tops.release(uid)
 	q, err := s.topQuestion(req)
 	if err != nil {
 		return err

@@ -173,3 +173,29 @@ func TestTopRefuses(t *testing.T) {
 		t.Error("a refused one measures")
 	}
 }
+
+// TestTopsPerUserAreBounded: a measurement costs whoever empties the rings.
+func TestTopsPerUserAreBounded(t *testing.T) {
+	needRoot(t)
+	a := startAgent(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	for range maxTopsPerUID {
+		go func() {
+			if s, err := client(a.socket).Top(ctx, &skepv1.TopRequest{Interval: durationpb.New(maxTopInterval)}); err == nil {
+				s.Close()
+			}
+		}()
+	}
+	waitFor(t, "the measurements to begin", func() bool { return a.usage.held() == maxTopsPerUID })
+	s, err := client(a.socket).Top(t.Context(), &skepv1.TopRequest{Interval: durationpb.New(time.Second)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if s.Receive() || connect.CodeOf(s.Err()) != connect.CodeResourceExhausted {
+		t.Errorf("one more: %v", s.Err())
+	}
+	cancel()
+	waitFor(t, "the measurements to end", func() bool { return a.usage.held() == 0 })
+	a.first(t, &skepv1.TopRequest{})
+}

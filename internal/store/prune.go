@@ -71,9 +71,19 @@ func clausesOf(spec *skepv1.Filter) []clause {
 		})
 	}
 	for _, c := range event.Conditions(spec.GetWhere()) {
-		clauses = append(clauses, clause{columns: []string{c.Path}, matches: probe(c.Filter)})
+		clauses = append(clauses, clause{columns: []string{c.Path}, matches: orUndecided(c.Filter)})
 	}
 	return clauses
+}
+
+// orUndecided is probe, and also lets pass what the filter comes to no result for: the
+// whole filter is then asked, and counts it.
+func orUndecided(f *event.Filter) func(string, parquet.Value) bool {
+	matches := probe(f)
+	return func(path string, v parquet.Value) bool {
+		before := f.Failures()
+		return matches(path, v) || f.Failures() > before
+	}
 }
 
 // ends are the columns of a field of both ends, of connections and of DNS queries.

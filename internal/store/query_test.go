@@ -256,3 +256,36 @@ func TestLastIsBounded(t *testing.T) {
 		t.Errorf("%d records of 100: %v", len(found), err)
 	}
 }
+
+// TestUndecided: what an expression comes to no result for is counted on disk as it is among
+// the records themselves, and not passed over unread.
+func TestUndecided(t *testing.T) {
+	records := someRecords(1500)
+	for _, where := range []string{
+		"int(process.comm) > 5", "1 / exit.code == 1", "process.comm == '' ? false : int(process.comm) > 5", "exit.code == 0 ? false : 1 / (exit.code - 1) == 1",
+		"process.comm == 'sed' && int(process.exe) > 5", "exit.code > 0 && exit.code != 0 && int(process.comm) > 5",
+	} {
+		filter := func() *event.Filter {
+			f, err := event.Compile(&skepv1.Filter{Where: where}, event.FilterDeps{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return f
+		}
+		want := filter()
+		for _, r := range records {
+			want.Match(r)
+		}
+		if want.Failures() == 0 {
+			t.Errorf("%s: always comes to a result: the test tests nothing", where)
+		}
+		for closed := range 2 {
+			past, got := history(t, records, 1, closed).Past(), filter()
+			missing, err := past.Read(t.Context(), time.Time{}, time.Time{}, got, func(*skepv1.Record) error { return nil })
+			past.Close()
+			if err != nil || len(missing) > 0 || got.Failures() != want.Failures() {
+				t.Errorf("%s: %d segments tell of %d, want %d: %v %v", where, closed, got.Failures(), want.Failures(), missing, err)
+			}
+		}
+	}
+}

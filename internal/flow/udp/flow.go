@@ -47,8 +47,12 @@ func endpoint(e *flow.End) *skepv1.Endpoint {
 
 func (f *udpFlow) inbound() bool { return f.counts.Flags&uint8(abi.UdpInbound) != 0 }
 
-// idle is how long before its last pass the flow had its last datagram.
+// idle is how long before its last pass the flow had its last datagram. The kernel side
+// enters a flow before it counts the first one.
 func (f *udpFlow) idle() time.Duration {
+	if f.counts.LastNS == 0 {
+		return 0
+	}
 	return time.Duration(f.now.Monotonic - min(f.now.Monotonic, f.counts.LastNS))
 }
 

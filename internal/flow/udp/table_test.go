@@ -245,3 +245,20 @@ func TestOwnerShows(t *testing.T) {
 		t.Errorf("owner %v", i.Process)
 	}
 }
+
+// TestJustBegun: a flow that is met between its entry and its first count has not ended.
+func TestJustBegun(t *testing.T) {
+	b := newBench()
+	b.send(1, "10.0.0.1:1000", "10.0.0.2:53", time.Hour)
+	for k, v := range b.counts {
+		v.BytesSent, v.PacketsSent, v.LastNS = 0, 0, 0
+		b.counts[k] = v
+	}
+	if got := b.pass(t, time.Hour); len(got) != 0 || b.Open() != 1 {
+		t.Fatalf("told %v, %d open", got, b.Open())
+	}
+	b.send(1, "10.0.0.1:1000", "10.0.0.2:53", time.Hour)
+	if got := b.pass(t, time.Hour+IdleAfter); len(got) != 1 || got[0].GetConnection().GetCloseReason() != "idle" || got[0].GetConnection().GetPacketsSent() != 1 {
+		t.Fatalf("told %v", got)
+	}
+}
