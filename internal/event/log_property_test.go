@@ -62,7 +62,7 @@ func produce(l *Log, random *rand.Rand, n int) (produced Counts) {
 				gap := 1 + random.Uint64N(50)
 				first := produced[of]
 				produced[of] += gap
-				record.Body = &skepv1.Record_Loss{Loss: &skepv1.Loss{LostKind: of.String(), Count: gap, FirstSeq: first, LastSeq: first + gap - 1}}
+				record.Body = &skepv1.Record_Loss{Loss: &skepv1.Loss{LostKind: of.String(), Count: gap, FirstSeq: first + 1, LastSeq: first + gap}} // from 1, as real ones
 				switch random.IntN(3) {
 				case 0: // not known which: no gap
 					produced[of] -= gap
