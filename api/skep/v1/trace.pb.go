@@ -91,6 +91,59 @@ func (TraceMode) EnumDescriptor() ([]byte, []int) {
 	return file_skep_v1_trace_proto_rawDescGZIP(), []int{0}
 }
 
+// How it is shown: name+offset; address, name+offset and module; address.
+type TraceStack_Form int32
+
+const (
+	TraceStack_FORM_UNSPECIFIED TraceStack_Form = 0
+	TraceStack_FORM_NAMES       TraceStack_Form = 1
+	TraceStack_FORM_PERF        TraceStack_Form = 2
+	TraceStack_FORM_ADDRESSES   TraceStack_Form = 3
+)
+
+// Enum value maps for TraceStack_Form.
+var (
+	TraceStack_Form_name = map[int32]string{
+		0: "FORM_UNSPECIFIED",
+		1: "FORM_NAMES",
+		2: "FORM_PERF",
+		3: "FORM_ADDRESSES",
+	}
+	TraceStack_Form_value = map[string]int32{
+		"FORM_UNSPECIFIED": 0,
+		"FORM_NAMES":       1,
+		"FORM_PERF":        2,
+		"FORM_ADDRESSES":   3,
+	}
+)
+
+func (x TraceStack_Form) Enum() *TraceStack_Form {
+	p := new(TraceStack_Form)
+	*p = x
+	return p
+}
+
+func (x TraceStack_Form) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TraceStack_Form) Descriptor() protoreflect.EnumDescriptor {
+	return file_skep_v1_trace_proto_enumTypes[1].Descriptor()
+}
+
+func (TraceStack_Form) Type() protoreflect.EnumType {
+	return &file_skep_v1_trace_proto_enumTypes[1]
+}
+
+func (x TraceStack_Form) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TraceStack_Form.Descriptor instead.
+func (TraceStack_Form) EnumDescriptor() ([]byte, []int) {
+	return file_skep_v1_trace_proto_rawDescGZIP(), []int{14, 0}
+}
+
 type TraceCommand_Kind int32
 
 const (
@@ -126,11 +179,11 @@ func (x TraceCommand_Kind) String() string {
 }
 
 func (TraceCommand_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_skep_v1_trace_proto_enumTypes[1].Descriptor()
+	return file_skep_v1_trace_proto_enumTypes[2].Descriptor()
 }
 
 func (TraceCommand_Kind) Type() protoreflect.EnumType {
-	return &file_skep_v1_trace_proto_enumTypes[1]
+	return &file_skep_v1_trace_proto_enumTypes[2]
 }
 
 func (x TraceCommand_Kind) Number() protoreflect.EnumNumber {
@@ -175,11 +228,11 @@ func (x TraceDiagnostic_Severity) String() string {
 }
 
 func (TraceDiagnostic_Severity) Descriptor() protoreflect.EnumDescriptor {
-	return file_skep_v1_trace_proto_enumTypes[2].Descriptor()
+	return file_skep_v1_trace_proto_enumTypes[3].Descriptor()
 }
 
 func (TraceDiagnostic_Severity) Type() protoreflect.EnumType {
-	return &file_skep_v1_trace_proto_enumTypes[2]
+	return &file_skep_v1_trace_proto_enumTypes[3]
 }
 
 func (x TraceDiagnostic_Severity) Number() protoreflect.EnumNumber {
@@ -944,12 +997,11 @@ func (x *TraceText) GetValues() []*TraceValue {
 type TracePrint struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Of the map, with its @. Empty: it is one value, without a key.
-	Name    string        `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// In the order in which they are shown.
 	Entries []*TraceEntry `protobuf:"bytes,2,rep,name=entries,proto3" json:"entries,omitempty"`
-	// The map has keys, even if there is no entry.
-	Keyed bool `protobuf:"varint,3,opt,name=keyed,proto3" json:"keyed,omitempty"`
-	// The script ended: this is the last of it.
-	Final         bool `protobuf:"varint,4,opt,name=final,proto3" json:"final,omitempty"`
+	// Divide counts by this when they are shown. 0: do not.
+	Divisor       int64 `protobuf:"zigzag64,3,opt,name=divisor,proto3" json:"divisor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -998,24 +1050,17 @@ func (x *TracePrint) GetEntries() []*TraceEntry {
 	return nil
 }
 
-func (x *TracePrint) GetKeyed() bool {
+func (x *TracePrint) GetDivisor() int64 {
 	if x != nil {
-		return x.Keyed
+		return x.Divisor
 	}
-	return false
+	return 0
 }
 
-func (x *TracePrint) GetFinal() bool {
-	if x != nil {
-		return x.Final
-	}
-	return false
-}
-
-// TraceEntry is one of a map. Entries come in the order in which they are printed.
+// TraceEntry is one of a map.
 type TraceEntry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The parts of the key.
+	// The parts of the key; none if the map has no keys.
 	Key           []*TraceValue `protobuf:"bytes,1,rep,name=key,proto3" json:"key,omitempty"`
 	Value         *TraceValue   `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1083,9 +1128,12 @@ type TraceValue struct {
 	//	*TraceValue_Stack
 	//	*TraceValue_Symbol
 	//	*TraceValue_Histogram
+	//	*TraceValue_Average
 	//	*TraceValue_Stats
-	//	*TraceValue_Named
-	Kind          isTraceValue_Kind `protobuf_oneof:"kind"`
+	//	*TraceValue_Enum
+	Kind isTraceValue_Kind `protobuf_oneof:"kind"`
+	// Of an integer in bytes. 0: 8.
+	Size          uint32 `protobuf:"varint,16,opt,name=size,proto3" json:"size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1235,6 +1283,15 @@ func (x *TraceValue) GetHistogram() *TraceHistogram {
 	return nil
 }
 
+func (x *TraceValue) GetAverage() *TraceStats {
+	if x != nil {
+		if x, ok := x.Kind.(*TraceValue_Average); ok {
+			return x.Average
+		}
+	}
+	return nil
+}
+
 func (x *TraceValue) GetStats() *TraceStats {
 	if x != nil {
 		if x, ok := x.Kind.(*TraceValue_Stats); ok {
@@ -1244,13 +1301,20 @@ func (x *TraceValue) GetStats() *TraceStats {
 	return nil
 }
 
-func (x *TraceValue) GetNamed() *TraceName {
+func (x *TraceValue) GetEnum() *TraceEnum {
 	if x != nil {
-		if x, ok := x.Kind.(*TraceValue_Named); ok {
-			return x.Named
+		if x, ok := x.Kind.(*TraceValue_Enum); ok {
+			return x.Enum
 		}
 	}
 	return nil
+}
+
+func (x *TraceValue) GetSize() uint32 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
 }
 
 type isTraceValue_Kind interface {
@@ -1275,7 +1339,7 @@ type TraceValue_Pointer struct {
 }
 
 type TraceValue_Text struct {
-	// Need not be UTF-8.
+	// A string, an address, a time. Need not be UTF-8.
 	Text []byte `protobuf:"bytes,5,opt,name=text,proto3,oneof"`
 }
 
@@ -1285,7 +1349,6 @@ type TraceValue_Buffer struct {
 }
 
 type TraceValue_Tuple struct {
-	// Parts in parentheses, or with names in braces.
 	Tuple *TraceFields `protobuf:"bytes,7,opt,name=tuple,proto3,oneof"`
 }
 
@@ -1309,13 +1372,17 @@ type TraceValue_Histogram struct {
 	Histogram *TraceHistogram `protobuf:"bytes,12,opt,name=histogram,proto3,oneof"`
 }
 
-type TraceValue_Stats struct {
-	Stats *TraceStats `protobuf:"bytes,13,opt,name=stats,proto3,oneof"`
+type TraceValue_Average struct {
+	// What avg() counts.
+	Average *TraceStats `protobuf:"bytes,13,opt,name=average,proto3,oneof"`
 }
 
-type TraceValue_Named struct {
-	// Of an enumeration.
-	Named *TraceName `protobuf:"bytes,14,opt,name=named,proto3,oneof"`
+type TraceValue_Stats struct {
+	Stats *TraceStats `protobuf:"bytes,14,opt,name=stats,proto3,oneof"`
+}
+
+type TraceValue_Enum struct {
+	Enum *TraceEnum `protobuf:"bytes,15,opt,name=enum,proto3,oneof"`
 }
 
 func (*TraceValue_Signed) isTraceValue_Kind() {}
@@ -1342,9 +1409,11 @@ func (*TraceValue_Symbol) isTraceValue_Kind() {}
 
 func (*TraceValue_Histogram) isTraceValue_Kind() {}
 
+func (*TraceValue_Average) isTraceValue_Kind() {}
+
 func (*TraceValue_Stats) isTraceValue_Kind() {}
 
-func (*TraceValue_Named) isTraceValue_Kind() {}
+func (*TraceValue_Enum) isTraceValue_Kind() {}
 
 type TraceFields struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1391,9 +1460,10 @@ func (x *TraceFields) GetFields() []*TraceField {
 }
 
 type TraceField struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Value         *TraceValue            `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of a record.
+	Name          string      `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Value         *TraceValue `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1442,28 +1512,29 @@ func (x *TraceField) GetValue() *TraceValue {
 	return nil
 }
 
-type TraceName struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Number        int64                  `protobuf:"zigzag64,1,opt,name=number,proto3" json:"number,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+type TraceEnum struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Number int64                  `protobuf:"zigzag64,1,opt,name=number,proto3" json:"number,omitempty"`
+	// Empty: no enumerator has this number.
+	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *TraceName) Reset() {
-	*x = TraceName{}
+func (x *TraceEnum) Reset() {
+	*x = TraceEnum{}
 	mi := &file_skep_v1_trace_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *TraceName) String() string {
+func (x *TraceEnum) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*TraceName) ProtoMessage() {}
+func (*TraceEnum) ProtoMessage() {}
 
-func (x *TraceName) ProtoReflect() protoreflect.Message {
+func (x *TraceEnum) ProtoReflect() protoreflect.Message {
 	mi := &file_skep_v1_trace_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1475,19 +1546,19 @@ func (x *TraceName) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use TraceName.ProtoReflect.Descriptor instead.
-func (*TraceName) Descriptor() ([]byte, []int) {
+// Deprecated: Use TraceEnum.ProtoReflect.Descriptor instead.
+func (*TraceEnum) Descriptor() ([]byte, []int) {
 	return file_skep_v1_trace_proto_rawDescGZIP(), []int{13}
 }
 
-func (x *TraceName) GetNumber() int64 {
+func (x *TraceEnum) GetNumber() int64 {
 	if x != nil {
 		return x.Number
 	}
 	return 0
 }
 
-func (x *TraceName) GetName() string {
+func (x *TraceEnum) GetName() string {
 	if x != nil {
 		return x.Name
 	}
@@ -1497,11 +1568,8 @@ func (x *TraceName) GetName() string {
 type TraceStack struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The innermost first.
-	Frames []*TraceFrame `protobuf:"bytes,1,rep,name=frames,proto3" json:"frames,omitempty"`
-	// Show addresses and modules, as perf does.
-	Perf bool `protobuf:"varint,2,opt,name=perf,proto3" json:"perf,omitempty"`
-	// Why there is none.
-	Missing       string `protobuf:"bytes,3,opt,name=missing,proto3" json:"missing,omitempty"`
+	Frames        []*TraceFrame   `protobuf:"bytes,1,rep,name=frames,proto3" json:"frames,omitempty"`
+	Form          TraceStack_Form `protobuf:"varint,2,opt,name=form,proto3,enum=skep.v1.TraceStack_Form" json:"form,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1543,29 +1611,24 @@ func (x *TraceStack) GetFrames() []*TraceFrame {
 	return nil
 }
 
-func (x *TraceStack) GetPerf() bool {
+func (x *TraceStack) GetForm() TraceStack_Form {
 	if x != nil {
-		return x.Perf
+		return x.Form
 	}
-	return false
-}
-
-func (x *TraceStack) GetMissing() string {
-	if x != nil {
-		return x.Missing
-	}
-	return ""
+	return TraceStack_FORM_UNSPECIFIED
 }
 
 type TraceFrame struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Address uint64                 `protobuf:"varint,1,opt,name=address,proto3" json:"address,omitempty"`
-	// Empty: not known.
+	// Of the function or variable. Empty: not known.
 	Symbol string `protobuf:"bytes,2,opt,name=symbol,proto3" json:"symbol,omitempty"`
-	// From the symbol to the address.
+	// From the symbol to the address, in bytes.
 	Offset uint64 `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
-	// Of the kernel, or the path of the program or library.
-	Module        string `protobuf:"bytes,4,opt,name=module,proto3" json:"module,omitempty"`
+	// The file it is of; empty for the kernel's own.
+	Module string `protobuf:"bytes,4,opt,name=module,proto3" json:"module,omitempty"`
+	// Of a process.
+	User          bool `protobuf:"varint,5,opt,name=user,proto3" json:"user,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1628,11 +1691,19 @@ func (x *TraceFrame) GetModule() string {
 	return ""
 }
 
+func (x *TraceFrame) GetUser() bool {
+	if x != nil {
+		return x.User
+	}
+	return false
+}
+
 type TraceHistogram struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The first one that is not empty to the last one.
-	Buckets       []*TraceBucket `protobuf:"bytes,1,rep,name=buckets,proto3" json:"buckets,omitempty"`
-	Linear        bool           `protobuf:"varint,2,opt,name=linear,proto3" json:"linear,omitempty"`
+	// The first one that counts something to the last one.
+	Buckets []*TraceBucket `protobuf:"bytes,1,rep,name=buckets,proto3" json:"buckets,omitempty"`
+	// Not of powers of two.
+	Linear        bool `protobuf:"varint,2,opt,name=linear,proto3" json:"linear,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1681,12 +1752,16 @@ func (x *TraceHistogram) GetLinear() bool {
 	return false
 }
 
-// TraceBucket counts values from min to less than max. A bound that is absent is none.
+// TraceBucket counts values from low to less than high.
 type TraceBucket struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Min           *int64                 `protobuf:"zigzag64,1,opt,name=min,proto3,oneof" json:"min,omitempty"`
-	Max           *int64                 `protobuf:"zigzag64,2,opt,name=max,proto3,oneof" json:"max,omitempty"`
-	Count         uint64                 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Low   int64                  `protobuf:"zigzag64,1,opt,name=low,proto3" json:"low,omitempty"`
+	High  int64                  `protobuf:"zigzag64,2,opt,name=high,proto3" json:"high,omitempty"`
+	// All that is less than high.
+	Below bool `protobuf:"varint,3,opt,name=below,proto3" json:"below,omitempty"`
+	// All that is low or more.
+	Above         bool   `protobuf:"varint,4,opt,name=above,proto3" json:"above,omitempty"`
+	Count         uint64 `protobuf:"varint,5,opt,name=count,proto3" json:"count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1721,18 +1796,32 @@ func (*TraceBucket) Descriptor() ([]byte, []int) {
 	return file_skep_v1_trace_proto_rawDescGZIP(), []int{17}
 }
 
-func (x *TraceBucket) GetMin() int64 {
-	if x != nil && x.Min != nil {
-		return *x.Min
+func (x *TraceBucket) GetLow() int64 {
+	if x != nil {
+		return x.Low
 	}
 	return 0
 }
 
-func (x *TraceBucket) GetMax() int64 {
-	if x != nil && x.Max != nil {
-		return *x.Max
+func (x *TraceBucket) GetHigh() int64 {
+	if x != nil {
+		return x.High
 	}
 	return 0
+}
+
+func (x *TraceBucket) GetBelow() bool {
+	if x != nil {
+		return x.Below
+	}
+	return false
+}
+
+func (x *TraceBucket) GetAbove() bool {
+	if x != nil {
+		return x.Above
+	}
+	return false
 }
 
 func (x *TraceBucket) GetCount() uint64 {
@@ -1743,10 +1832,10 @@ func (x *TraceBucket) GetCount() uint64 {
 }
 
 type TraceStats struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Count         uint64                 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
-	Average       int64                  `protobuf:"zigzag64,2,opt,name=average,proto3" json:"average,omitempty"`
-	Total         int64                  `protobuf:"zigzag64,3,opt,name=total,proto3" json:"total,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Count uint64                 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	// The sum of what stats() counts; of an average that itself.
+	Number        int64 `protobuf:"zigzag64,2,opt,name=number,proto3" json:"number,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1788,16 +1877,9 @@ func (x *TraceStats) GetCount() uint64 {
 	return 0
 }
 
-func (x *TraceStats) GetAverage() int64 {
+func (x *TraceStats) GetNumber() int64 {
 	if x != nil {
-		return x.Average
-	}
-	return 0
-}
-
-func (x *TraceStats) GetTotal() int64 {
-	if x != nil {
-		return x.Total
+		return x.Number
 	}
 	return 0
 }
@@ -2291,17 +2373,16 @@ const file_skep_v1_trace_proto_rawDesc = "" +
 	"\tTraceText\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\fR\x04text\x12+\n" +
-	"\x06values\x18\x03 \x03(\v2\x13.skep.v1.TraceValueR\x06values\"{\n" +
+	"\x06values\x18\x03 \x03(\v2\x13.skep.v1.TraceValueR\x06values\"i\n" +
 	"\n" +
 	"TracePrint\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12-\n" +
-	"\aentries\x18\x02 \x03(\v2\x13.skep.v1.TraceEntryR\aentries\x12\x14\n" +
-	"\x05keyed\x18\x03 \x01(\bR\x05keyed\x12\x14\n" +
-	"\x05final\x18\x04 \x01(\bR\x05final\"^\n" +
+	"\aentries\x18\x02 \x03(\v2\x13.skep.v1.TraceEntryR\aentries\x12\x18\n" +
+	"\adivisor\x18\x03 \x01(\x12R\adivisor\"^\n" +
 	"\n" +
 	"TraceEntry\x12%\n" +
 	"\x03key\x18\x01 \x03(\v2\x13.skep.v1.TraceValueR\x03key\x12)\n" +
-	"\x05value\x18\x02 \x01(\v2\x13.skep.v1.TraceValueR\x05value\"\xaa\x04\n" +
+	"\x05value\x18\x02 \x01(\v2\x13.skep.v1.TraceValueR\x05value\"\xed\x04\n" +
 	"\n" +
 	"TraceValue\x12\x18\n" +
 	"\x06signed\x18\x01 \x01(\x12H\x00R\x06signed\x12\x1c\n" +
@@ -2316,9 +2397,11 @@ const file_skep_v1_trace_proto_rawDesc = "" +
 	"\x05stack\x18\n" +
 	" \x01(\v2\x13.skep.v1.TraceStackH\x00R\x05stack\x12-\n" +
 	"\x06symbol\x18\v \x01(\v2\x13.skep.v1.TraceFrameH\x00R\x06symbol\x127\n" +
-	"\thistogram\x18\f \x01(\v2\x17.skep.v1.TraceHistogramH\x00R\thistogram\x12+\n" +
-	"\x05stats\x18\r \x01(\v2\x13.skep.v1.TraceStatsH\x00R\x05stats\x12*\n" +
-	"\x05named\x18\x0e \x01(\v2\x12.skep.v1.TraceNameH\x00R\x05namedB\x06\n" +
+	"\thistogram\x18\f \x01(\v2\x17.skep.v1.TraceHistogramH\x00R\thistogram\x12/\n" +
+	"\aaverage\x18\r \x01(\v2\x13.skep.v1.TraceStatsH\x00R\aaverage\x12+\n" +
+	"\x05stats\x18\x0e \x01(\v2\x13.skep.v1.TraceStatsH\x00R\x05stats\x12(\n" +
+	"\x04enum\x18\x0f \x01(\v2\x12.skep.v1.TraceEnumH\x00R\x04enum\x12\x12\n" +
+	"\x04size\x18\x10 \x01(\rR\x04sizeB\x06\n" +
 	"\x04kind\":\n" +
 	"\vTraceFields\x12+\n" +
 	"\x06fields\x18\x01 \x03(\v2\x13.skep.v1.TraceFieldR\x06fields\"K\n" +
@@ -2326,34 +2409,39 @@ const file_skep_v1_trace_proto_rawDesc = "" +
 	"TraceField\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12)\n" +
 	"\x05value\x18\x02 \x01(\v2\x13.skep.v1.TraceValueR\x05value\"7\n" +
-	"\tTraceName\x12\x16\n" +
+	"\tTraceEnum\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x12R\x06number\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\"g\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"\xb8\x01\n" +
 	"\n" +
 	"TraceStack\x12+\n" +
-	"\x06frames\x18\x01 \x03(\v2\x13.skep.v1.TraceFrameR\x06frames\x12\x12\n" +
-	"\x04perf\x18\x02 \x01(\bR\x04perf\x12\x18\n" +
-	"\amissing\x18\x03 \x01(\tR\amissing\"n\n" +
+	"\x06frames\x18\x01 \x03(\v2\x13.skep.v1.TraceFrameR\x06frames\x12,\n" +
+	"\x04form\x18\x02 \x01(\x0e2\x18.skep.v1.TraceStack.FormR\x04form\"O\n" +
+	"\x04Form\x12\x14\n" +
+	"\x10FORM_UNSPECIFIED\x10\x00\x12\x0e\n" +
+	"\n" +
+	"FORM_NAMES\x10\x01\x12\r\n" +
+	"\tFORM_PERF\x10\x02\x12\x12\n" +
+	"\x0eFORM_ADDRESSES\x10\x03\"\x82\x01\n" +
 	"\n" +
 	"TraceFrame\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\x04R\aaddress\x12\x16\n" +
 	"\x06symbol\x18\x02 \x01(\tR\x06symbol\x12\x16\n" +
 	"\x06offset\x18\x03 \x01(\x04R\x06offset\x12\x16\n" +
-	"\x06module\x18\x04 \x01(\tR\x06module\"X\n" +
+	"\x06module\x18\x04 \x01(\tR\x06module\x12\x12\n" +
+	"\x04user\x18\x05 \x01(\bR\x04user\"X\n" +
 	"\x0eTraceHistogram\x12.\n" +
 	"\abuckets\x18\x01 \x03(\v2\x14.skep.v1.TraceBucketR\abuckets\x12\x16\n" +
-	"\x06linear\x18\x02 \x01(\bR\x06linear\"a\n" +
-	"\vTraceBucket\x12\x15\n" +
-	"\x03min\x18\x01 \x01(\x12H\x00R\x03min\x88\x01\x01\x12\x15\n" +
-	"\x03max\x18\x02 \x01(\x12H\x01R\x03max\x88\x01\x01\x12\x14\n" +
-	"\x05count\x18\x03 \x01(\x04R\x05countB\x06\n" +
-	"\x04_minB\x06\n" +
-	"\x04_max\"R\n" +
+	"\x06linear\x18\x02 \x01(\bR\x06linear\"u\n" +
+	"\vTraceBucket\x12\x10\n" +
+	"\x03low\x18\x01 \x01(\x12R\x03low\x12\x12\n" +
+	"\x04high\x18\x02 \x01(\x12R\x04high\x12\x14\n" +
+	"\x05below\x18\x03 \x01(\bR\x05below\x12\x14\n" +
+	"\x05above\x18\x04 \x01(\bR\x05above\x12\x14\n" +
+	"\x05count\x18\x05 \x01(\x04R\x05count\":\n" +
 	"\n" +
 	"TraceStats\x12\x14\n" +
-	"\x05count\x18\x01 \x01(\x04R\x05count\x12\x18\n" +
-	"\aaverage\x18\x02 \x01(\x12R\aaverage\x12\x14\n" +
-	"\x05total\x18\x03 \x01(\x12R\x05total\"\xac\x01\n" +
+	"\x05count\x18\x01 \x01(\x04R\x05count\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x12R\x06number\"\xac\x01\n" +
 	"\fTraceCommand\x12.\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1a.skep.v1.TraceCommand.KindR\x04kind\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\fR\x04text\x12\x1b\n" +
@@ -2410,85 +2498,88 @@ func file_skep_v1_trace_proto_rawDescGZIP() []byte {
 	return file_skep_v1_trace_proto_rawDescData
 }
 
-var file_skep_v1_trace_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_skep_v1_trace_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
 var file_skep_v1_trace_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_skep_v1_trace_proto_goTypes = []any{
 	(TraceMode)(0),                // 0: skep.v1.TraceMode
-	(TraceCommand_Kind)(0),        // 1: skep.v1.TraceCommand.Kind
-	(TraceDiagnostic_Severity)(0), // 2: skep.v1.TraceDiagnostic.Severity
-	(*TraceRequest)(nil),          // 3: skep.v1.TraceRequest
-	(*TraceLimits)(nil),           // 4: skep.v1.TraceLimits
-	(*TraceResponse)(nil),         // 5: skep.v1.TraceResponse
-	(*TraceEvent)(nil),            // 6: skep.v1.TraceEvent
-	(*TraceReady)(nil),            // 7: skep.v1.TraceReady
-	(*TraceProbe)(nil),            // 8: skep.v1.TraceProbe
-	(*TraceArgument)(nil),         // 9: skep.v1.TraceArgument
-	(*TraceText)(nil),             // 10: skep.v1.TraceText
-	(*TracePrint)(nil),            // 11: skep.v1.TracePrint
-	(*TraceEntry)(nil),            // 12: skep.v1.TraceEntry
-	(*TraceValue)(nil),            // 13: skep.v1.TraceValue
-	(*TraceFields)(nil),           // 14: skep.v1.TraceFields
-	(*TraceField)(nil),            // 15: skep.v1.TraceField
-	(*TraceName)(nil),             // 16: skep.v1.TraceName
-	(*TraceStack)(nil),            // 17: skep.v1.TraceStack
-	(*TraceFrame)(nil),            // 18: skep.v1.TraceFrame
-	(*TraceHistogram)(nil),        // 19: skep.v1.TraceHistogram
-	(*TraceBucket)(nil),           // 20: skep.v1.TraceBucket
-	(*TraceStats)(nil),            // 21: skep.v1.TraceStats
-	(*TraceCommand)(nil),          // 22: skep.v1.TraceCommand
-	(*TraceLoss)(nil),             // 23: skep.v1.TraceLoss
-	(*TraceDiagnostic)(nil),       // 24: skep.v1.TraceDiagnostic
-	(*TraceEmitted)(nil),          // 25: skep.v1.TraceEmitted
-	(*TraceEnded)(nil),            // 26: skep.v1.TraceEnded
-	(*EndTraceRequest)(nil),       // 27: skep.v1.EndTraceRequest
-	(*EndTraceResponse)(nil),      // 28: skep.v1.EndTraceResponse
-	nil,                           // 29: skep.v1.TraceRequest.OptionsEntry
-	(*durationpb.Duration)(nil),   // 30: google.protobuf.Duration
+	(TraceStack_Form)(0),          // 1: skep.v1.TraceStack.Form
+	(TraceCommand_Kind)(0),        // 2: skep.v1.TraceCommand.Kind
+	(TraceDiagnostic_Severity)(0), // 3: skep.v1.TraceDiagnostic.Severity
+	(*TraceRequest)(nil),          // 4: skep.v1.TraceRequest
+	(*TraceLimits)(nil),           // 5: skep.v1.TraceLimits
+	(*TraceResponse)(nil),         // 6: skep.v1.TraceResponse
+	(*TraceEvent)(nil),            // 7: skep.v1.TraceEvent
+	(*TraceReady)(nil),            // 8: skep.v1.TraceReady
+	(*TraceProbe)(nil),            // 9: skep.v1.TraceProbe
+	(*TraceArgument)(nil),         // 10: skep.v1.TraceArgument
+	(*TraceText)(nil),             // 11: skep.v1.TraceText
+	(*TracePrint)(nil),            // 12: skep.v1.TracePrint
+	(*TraceEntry)(nil),            // 13: skep.v1.TraceEntry
+	(*TraceValue)(nil),            // 14: skep.v1.TraceValue
+	(*TraceFields)(nil),           // 15: skep.v1.TraceFields
+	(*TraceField)(nil),            // 16: skep.v1.TraceField
+	(*TraceEnum)(nil),             // 17: skep.v1.TraceEnum
+	(*TraceStack)(nil),            // 18: skep.v1.TraceStack
+	(*TraceFrame)(nil),            // 19: skep.v1.TraceFrame
+	(*TraceHistogram)(nil),        // 20: skep.v1.TraceHistogram
+	(*TraceBucket)(nil),           // 21: skep.v1.TraceBucket
+	(*TraceStats)(nil),            // 22: skep.v1.TraceStats
+	(*TraceCommand)(nil),          // 23: skep.v1.TraceCommand
+	(*TraceLoss)(nil),             // 24: skep.v1.TraceLoss
+	(*TraceDiagnostic)(nil),       // 25: skep.v1.TraceDiagnostic
+	(*TraceEmitted)(nil),          // 26: skep.v1.TraceEmitted
+	(*TraceEnded)(nil),            // 27: skep.v1.TraceEnded
+	(*EndTraceRequest)(nil),       // 28: skep.v1.EndTraceRequest
+	(*EndTraceResponse)(nil),      // 29: skep.v1.EndTraceResponse
+	nil,                           // 30: skep.v1.TraceRequest.OptionsEntry
+	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
 }
 var file_skep_v1_trace_proto_depIdxs = []int32{
 	0,  // 0: skep.v1.TraceRequest.mode:type_name -> skep.v1.TraceMode
-	29, // 1: skep.v1.TraceRequest.options:type_name -> skep.v1.TraceRequest.OptionsEntry
-	30, // 2: skep.v1.TraceRequest.timeout:type_name -> google.protobuf.Duration
-	4,  // 3: skep.v1.TraceRequest.limits:type_name -> skep.v1.TraceLimits
-	6,  // 4: skep.v1.TraceResponse.events:type_name -> skep.v1.TraceEvent
-	7,  // 5: skep.v1.TraceEvent.ready:type_name -> skep.v1.TraceReady
-	10, // 6: skep.v1.TraceEvent.text:type_name -> skep.v1.TraceText
-	11, // 7: skep.v1.TraceEvent.print:type_name -> skep.v1.TracePrint
-	22, // 8: skep.v1.TraceEvent.command:type_name -> skep.v1.TraceCommand
-	23, // 9: skep.v1.TraceEvent.loss:type_name -> skep.v1.TraceLoss
-	24, // 10: skep.v1.TraceEvent.diagnostic:type_name -> skep.v1.TraceDiagnostic
-	25, // 11: skep.v1.TraceEvent.emitted:type_name -> skep.v1.TraceEmitted
-	8,  // 12: skep.v1.TraceEvent.listed:type_name -> skep.v1.TraceProbe
-	26, // 13: skep.v1.TraceEvent.ended:type_name -> skep.v1.TraceEnded
-	8,  // 14: skep.v1.TraceReady.probes:type_name -> skep.v1.TraceProbe
-	30, // 15: skep.v1.TraceReady.took:type_name -> google.protobuf.Duration
-	30, // 16: skep.v1.TraceReady.compiling:type_name -> google.protobuf.Duration
-	30, // 17: skep.v1.TraceReady.loading:type_name -> google.protobuf.Duration
-	30, // 18: skep.v1.TraceReady.attaching:type_name -> google.protobuf.Duration
-	9,  // 19: skep.v1.TraceProbe.arguments:type_name -> skep.v1.TraceArgument
-	13, // 20: skep.v1.TraceText.values:type_name -> skep.v1.TraceValue
-	12, // 21: skep.v1.TracePrint.entries:type_name -> skep.v1.TraceEntry
-	13, // 22: skep.v1.TraceEntry.key:type_name -> skep.v1.TraceValue
-	13, // 23: skep.v1.TraceEntry.value:type_name -> skep.v1.TraceValue
-	14, // 24: skep.v1.TraceValue.tuple:type_name -> skep.v1.TraceFields
-	14, // 25: skep.v1.TraceValue.record:type_name -> skep.v1.TraceFields
-	14, // 26: skep.v1.TraceValue.array:type_name -> skep.v1.TraceFields
-	17, // 27: skep.v1.TraceValue.stack:type_name -> skep.v1.TraceStack
-	18, // 28: skep.v1.TraceValue.symbol:type_name -> skep.v1.TraceFrame
-	19, // 29: skep.v1.TraceValue.histogram:type_name -> skep.v1.TraceHistogram
-	21, // 30: skep.v1.TraceValue.stats:type_name -> skep.v1.TraceStats
-	16, // 31: skep.v1.TraceValue.named:type_name -> skep.v1.TraceName
-	15, // 32: skep.v1.TraceFields.fields:type_name -> skep.v1.TraceField
-	13, // 33: skep.v1.TraceField.value:type_name -> skep.v1.TraceValue
-	18, // 34: skep.v1.TraceStack.frames:type_name -> skep.v1.TraceFrame
-	20, // 35: skep.v1.TraceHistogram.buckets:type_name -> skep.v1.TraceBucket
-	1,  // 36: skep.v1.TraceCommand.kind:type_name -> skep.v1.TraceCommand.Kind
-	2,  // 37: skep.v1.TraceDiagnostic.severity:type_name -> skep.v1.TraceDiagnostic.Severity
-	38, // [38:38] is the sub-list for method output_type
-	38, // [38:38] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	30, // 1: skep.v1.TraceRequest.options:type_name -> skep.v1.TraceRequest.OptionsEntry
+	31, // 2: skep.v1.TraceRequest.timeout:type_name -> google.protobuf.Duration
+	5,  // 3: skep.v1.TraceRequest.limits:type_name -> skep.v1.TraceLimits
+	7,  // 4: skep.v1.TraceResponse.events:type_name -> skep.v1.TraceEvent
+	8,  // 5: skep.v1.TraceEvent.ready:type_name -> skep.v1.TraceReady
+	11, // 6: skep.v1.TraceEvent.text:type_name -> skep.v1.TraceText
+	12, // 7: skep.v1.TraceEvent.print:type_name -> skep.v1.TracePrint
+	23, // 8: skep.v1.TraceEvent.command:type_name -> skep.v1.TraceCommand
+	24, // 9: skep.v1.TraceEvent.loss:type_name -> skep.v1.TraceLoss
+	25, // 10: skep.v1.TraceEvent.diagnostic:type_name -> skep.v1.TraceDiagnostic
+	26, // 11: skep.v1.TraceEvent.emitted:type_name -> skep.v1.TraceEmitted
+	9,  // 12: skep.v1.TraceEvent.listed:type_name -> skep.v1.TraceProbe
+	27, // 13: skep.v1.TraceEvent.ended:type_name -> skep.v1.TraceEnded
+	9,  // 14: skep.v1.TraceReady.probes:type_name -> skep.v1.TraceProbe
+	31, // 15: skep.v1.TraceReady.took:type_name -> google.protobuf.Duration
+	31, // 16: skep.v1.TraceReady.compiling:type_name -> google.protobuf.Duration
+	31, // 17: skep.v1.TraceReady.loading:type_name -> google.protobuf.Duration
+	31, // 18: skep.v1.TraceReady.attaching:type_name -> google.protobuf.Duration
+	10, // 19: skep.v1.TraceProbe.arguments:type_name -> skep.v1.TraceArgument
+	14, // 20: skep.v1.TraceText.values:type_name -> skep.v1.TraceValue
+	13, // 21: skep.v1.TracePrint.entries:type_name -> skep.v1.TraceEntry
+	14, // 22: skep.v1.TraceEntry.key:type_name -> skep.v1.TraceValue
+	14, // 23: skep.v1.TraceEntry.value:type_name -> skep.v1.TraceValue
+	15, // 24: skep.v1.TraceValue.tuple:type_name -> skep.v1.TraceFields
+	15, // 25: skep.v1.TraceValue.record:type_name -> skep.v1.TraceFields
+	15, // 26: skep.v1.TraceValue.array:type_name -> skep.v1.TraceFields
+	18, // 27: skep.v1.TraceValue.stack:type_name -> skep.v1.TraceStack
+	19, // 28: skep.v1.TraceValue.symbol:type_name -> skep.v1.TraceFrame
+	20, // 29: skep.v1.TraceValue.histogram:type_name -> skep.v1.TraceHistogram
+	22, // 30: skep.v1.TraceValue.average:type_name -> skep.v1.TraceStats
+	22, // 31: skep.v1.TraceValue.stats:type_name -> skep.v1.TraceStats
+	17, // 32: skep.v1.TraceValue.enum:type_name -> skep.v1.TraceEnum
+	16, // 33: skep.v1.TraceFields.fields:type_name -> skep.v1.TraceField
+	14, // 34: skep.v1.TraceField.value:type_name -> skep.v1.TraceValue
+	19, // 35: skep.v1.TraceStack.frames:type_name -> skep.v1.TraceFrame
+	1,  // 36: skep.v1.TraceStack.form:type_name -> skep.v1.TraceStack.Form
+	21, // 37: skep.v1.TraceHistogram.buckets:type_name -> skep.v1.TraceBucket
+	2,  // 38: skep.v1.TraceCommand.kind:type_name -> skep.v1.TraceCommand.Kind
+	3,  // 39: skep.v1.TraceDiagnostic.severity:type_name -> skep.v1.TraceDiagnostic.Severity
+	40, // [40:40] is the sub-list for method output_type
+	40, // [40:40] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_skep_v1_trace_proto_init() }
@@ -2520,16 +2611,16 @@ func file_skep_v1_trace_proto_init() {
 		(*TraceValue_Stack)(nil),
 		(*TraceValue_Symbol)(nil),
 		(*TraceValue_Histogram)(nil),
+		(*TraceValue_Average)(nil),
 		(*TraceValue_Stats)(nil),
-		(*TraceValue_Named)(nil),
+		(*TraceValue_Enum)(nil),
 	}
-	file_skep_v1_trace_proto_msgTypes[17].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_skep_v1_trace_proto_rawDesc), len(file_skep_v1_trace_proto_rawDesc)),
-			NumEnums:      3,
+			NumEnums:      4,
 			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -771,23 +771,8 @@ func (m *TracePrint) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
-	if m.Final {
-		i--
-		if m.Final {
-			dAtA[i] = 1
-		} else {
-			dAtA[i] = 0
-		}
-		i--
-		dAtA[i] = 0x20
-	}
-	if m.Keyed {
-		i--
-		if m.Keyed {
-			dAtA[i] = 1
-		} else {
-			dAtA[i] = 0
-		}
+	if m.Divisor != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64((uint64(m.Divisor)<<1)^uint64((m.Divisor>>63))))
 		i--
 		dAtA[i] = 0x18
 	}
@@ -906,6 +891,13 @@ func (m *TraceValue) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 			return 0, err
 		}
 		i -= size
+	}
+	if m.Size != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Size))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x80
 	}
 	return len(dAtA) - i, nil
 }
@@ -1105,6 +1097,25 @@ func (m *TraceValue_Histogram) MarshalToSizedBufferVT(dAtA []byte) (int, error) 
 	}
 	return len(dAtA) - i, nil
 }
+func (m *TraceValue_Average) MarshalToVT(dAtA []byte) (int, error) {
+	size := m.SizeVT()
+	return m.MarshalToSizedBufferVT(dAtA[:size])
+}
+
+func (m *TraceValue_Average) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	if m.Average != nil {
+		size, err := m.Average.MarshalToSizedBufferVT(dAtA[:i])
+		if err != nil {
+			return 0, err
+		}
+		i -= size
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(size))
+		i--
+		dAtA[i] = 0x6a
+	}
+	return len(dAtA) - i, nil
+}
 func (m *TraceValue_Stats) MarshalToVT(dAtA []byte) (int, error) {
 	size := m.SizeVT()
 	return m.MarshalToSizedBufferVT(dAtA[:size])
@@ -1120,26 +1131,26 @@ func (m *TraceValue_Stats) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= size
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(size))
 		i--
-		dAtA[i] = 0x6a
+		dAtA[i] = 0x72
 	}
 	return len(dAtA) - i, nil
 }
-func (m *TraceValue_Named) MarshalToVT(dAtA []byte) (int, error) {
+func (m *TraceValue_Enum) MarshalToVT(dAtA []byte) (int, error) {
 	size := m.SizeVT()
 	return m.MarshalToSizedBufferVT(dAtA[:size])
 }
 
-func (m *TraceValue_Named) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
+func (m *TraceValue_Enum) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	i := len(dAtA)
-	if m.Named != nil {
-		size, err := m.Named.MarshalToSizedBufferVT(dAtA[:i])
+	if m.Enum != nil {
+		size, err := m.Enum.MarshalToSizedBufferVT(dAtA[:i])
 		if err != nil {
 			return 0, err
 		}
 		i -= size
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(size))
 		i--
-		dAtA[i] = 0x72
+		dAtA[i] = 0x7a
 	}
 	return len(dAtA) - i, nil
 }
@@ -1238,7 +1249,7 @@ func (m *TraceField) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
-func (m *TraceName) MarshalVT() (dAtA []byte, err error) {
+func (m *TraceEnum) MarshalVT() (dAtA []byte, err error) {
 	if m == nil {
 		return nil, nil
 	}
@@ -1251,12 +1262,12 @@ func (m *TraceName) MarshalVT() (dAtA []byte, err error) {
 	return dAtA[:n], nil
 }
 
-func (m *TraceName) MarshalToVT(dAtA []byte) (int, error) {
+func (m *TraceEnum) MarshalToVT(dAtA []byte) (int, error) {
 	size := m.SizeVT()
 	return m.MarshalToSizedBufferVT(dAtA[:size])
 }
 
-func (m *TraceName) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
+func (m *TraceEnum) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m == nil {
 		return 0, nil
 	}
@@ -1313,20 +1324,8 @@ func (m *TraceStack) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
-	if len(m.Missing) > 0 {
-		i -= len(m.Missing)
-		copy(dAtA[i:], m.Missing)
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Missing)))
-		i--
-		dAtA[i] = 0x1a
-	}
-	if m.Perf {
-		i--
-		if m.Perf {
-			dAtA[i] = 1
-		} else {
-			dAtA[i] = 0
-		}
+	if m.Form != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Form))
 		i--
 		dAtA[i] = 0x10
 	}
@@ -1374,6 +1373,16 @@ func (m *TraceFrame) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.unknownFields != nil {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
+	}
+	if m.User {
+		i--
+		if m.User {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x28
 	}
 	if len(m.Module) > 0 {
 		i -= len(m.Module)
@@ -1490,15 +1499,35 @@ func (m *TraceBucket) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.Count != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Count))
 		i--
+		dAtA[i] = 0x28
+	}
+	if m.Above {
+		i--
+		if m.Above {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.Below {
+		i--
+		if m.Below {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
 		dAtA[i] = 0x18
 	}
-	if m.Max != nil {
-		i = protohelpers.EncodeVarint(dAtA, i, uint64((uint64(*m.Max)<<1)^uint64((*m.Max>>63))))
+	if m.High != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64((uint64(m.High)<<1)^uint64((m.High>>63))))
 		i--
 		dAtA[i] = 0x10
 	}
-	if m.Min != nil {
-		i = protohelpers.EncodeVarint(dAtA, i, uint64((uint64(*m.Min)<<1)^uint64((*m.Min>>63))))
+	if m.Low != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64((uint64(m.Low)<<1)^uint64((m.Low>>63))))
 		i--
 		dAtA[i] = 0x8
 	}
@@ -1535,13 +1564,8 @@ func (m *TraceStats) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
-	if m.Total != 0 {
-		i = protohelpers.EncodeVarint(dAtA, i, uint64((uint64(m.Total)<<1)^uint64((m.Total>>63))))
-		i--
-		dAtA[i] = 0x18
-	}
-	if m.Average != 0 {
-		i = protohelpers.EncodeVarint(dAtA, i, uint64((uint64(m.Average)<<1)^uint64((m.Average>>63))))
+	if m.Number != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64((uint64(m.Number)<<1)^uint64((m.Number>>63))))
 		i--
 		dAtA[i] = 0x10
 	}
@@ -2248,11 +2272,8 @@ func (m *TracePrint) SizeVT() (n int) {
 			n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 		}
 	}
-	if m.Keyed {
-		n += 2
-	}
-	if m.Final {
-		n += 2
+	if m.Divisor != 0 {
+		n += 1 + protohelpers.SizeOfZigzag(uint64(m.Divisor))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -2286,6 +2307,9 @@ func (m *TraceValue) SizeVT() (n int) {
 	_ = l
 	if vtmsg, ok := m.Kind.(interface{ SizeVT() int }); ok {
 		n += vtmsg.SizeVT()
+	}
+	if m.Size != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.Size))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -2419,6 +2443,18 @@ func (m *TraceValue_Histogram) SizeVT() (n int) {
 	}
 	return n
 }
+func (m *TraceValue_Average) SizeVT() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Average != nil {
+		l = m.Average.SizeVT()
+		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	return n
+}
 func (m *TraceValue_Stats) SizeVT() (n int) {
 	if m == nil {
 		return 0
@@ -2431,14 +2467,14 @@ func (m *TraceValue_Stats) SizeVT() (n int) {
 	}
 	return n
 }
-func (m *TraceValue_Named) SizeVT() (n int) {
+func (m *TraceValue_Enum) SizeVT() (n int) {
 	if m == nil {
 		return 0
 	}
 	var l int
 	_ = l
-	if m.Named != nil {
-		l = m.Named.SizeVT()
+	if m.Enum != nil {
+		l = m.Enum.SizeVT()
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	return n
@@ -2477,7 +2513,7 @@ func (m *TraceField) SizeVT() (n int) {
 	return n
 }
 
-func (m *TraceName) SizeVT() (n int) {
+func (m *TraceEnum) SizeVT() (n int) {
 	if m == nil {
 		return 0
 	}
@@ -2506,12 +2542,8 @@ func (m *TraceStack) SizeVT() (n int) {
 			n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 		}
 	}
-	if m.Perf {
-		n += 2
-	}
-	l = len(m.Missing)
-	if l > 0 {
-		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	if m.Form != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.Form))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -2536,6 +2568,9 @@ func (m *TraceFrame) SizeVT() (n int) {
 	l = len(m.Module)
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.User {
+		n += 2
 	}
 	n += len(m.unknownFields)
 	return n
@@ -2566,11 +2601,17 @@ func (m *TraceBucket) SizeVT() (n int) {
 	}
 	var l int
 	_ = l
-	if m.Min != nil {
-		n += 1 + protohelpers.SizeOfZigzag(uint64(*m.Min))
+	if m.Low != 0 {
+		n += 1 + protohelpers.SizeOfZigzag(uint64(m.Low))
 	}
-	if m.Max != nil {
-		n += 1 + protohelpers.SizeOfZigzag(uint64(*m.Max))
+	if m.High != 0 {
+		n += 1 + protohelpers.SizeOfZigzag(uint64(m.High))
+	}
+	if m.Below {
+		n += 2
+	}
+	if m.Above {
+		n += 2
 	}
 	if m.Count != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.Count))
@@ -2588,11 +2629,8 @@ func (m *TraceStats) SizeVT() (n int) {
 	if m.Count != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.Count))
 	}
-	if m.Average != 0 {
-		n += 1 + protohelpers.SizeOfZigzag(uint64(m.Average))
-	}
-	if m.Total != 0 {
-		n += 1 + protohelpers.SizeOfZigzag(uint64(m.Total))
+	if m.Number != 0 {
+		n += 1 + protohelpers.SizeOfZigzag(uint64(m.Number))
 	}
 	n += len(m.unknownFields)
 	return n
