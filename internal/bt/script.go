@@ -13,6 +13,8 @@ import "github.com/skep-io/skep/internal/compile"
 type Script struct {
 	Probes []Probe
 	Maps   []Map
+	// ProbeNames are what values of Kind ProbeName mean, by their index.
+	ProbeNames []string
 	// Actions are what records on the ring ask for: a record begins with its index here
 	// as 8 bytes, in the host's byte order; what it carries follows, as Action.Args say.
 	Actions []Action
@@ -73,6 +75,9 @@ type Target struct {
 	// Mode of a watchpoint: any of r, w, x.
 	Mode string
 	PID  int
+	// Cookie is an index in Script.ProbeNames, to attach with where Machine.Cookies says
+	// that the kind has them.
+	Cookie uint64
 }
 
 // Map is a map to make. Those of the user are printed when the script ends.
@@ -163,6 +168,8 @@ const (
 	UserName
 	KernelErrno
 	SignalName
+	ProbeName // 8 bytes, index in Script.ProbeNames
+	Strerror  // error number, 8 bytes
 	// Aggregates, which are values of maps only, one for each CPU.
 	CountOf
 	SumOf
