@@ -1001,7 +1001,9 @@ type TracePrint struct {
 	// In the order in which they are shown.
 	Entries []*TraceEntry `protobuf:"bytes,2,rep,name=entries,proto3" json:"entries,omitempty"`
 	// Divide counts by this when they are shown. 0: do not.
-	Divisor       int64 `protobuf:"zigzag64,3,opt,name=divisor,proto3" json:"divisor,omitempty"`
+	Divisor int64 `protobuf:"zigzag64,3,opt,name=divisor,proto3" json:"divisor,omitempty"`
+	// The script has ended: this is what the map held then.
+	Final         bool `protobuf:"varint,4,opt,name=final,proto3" json:"final,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1055,6 +1057,13 @@ func (x *TracePrint) GetDivisor() int64 {
 		return x.Divisor
 	}
 	return 0
+}
+
+func (x *TracePrint) GetFinal() bool {
+	if x != nil {
+		return x.Final
+	}
+	return false
 }
 
 // TraceEntry is one of a map.
@@ -2373,12 +2382,13 @@ const file_skep_v1_trace_proto_rawDesc = "" +
 	"\tTraceText\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\fR\x04text\x12+\n" +
-	"\x06values\x18\x03 \x03(\v2\x13.skep.v1.TraceValueR\x06values\"i\n" +
+	"\x06values\x18\x03 \x03(\v2\x13.skep.v1.TraceValueR\x06values\"\x7f\n" +
 	"\n" +
 	"TracePrint\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12-\n" +
 	"\aentries\x18\x02 \x03(\v2\x13.skep.v1.TraceEntryR\aentries\x12\x18\n" +
-	"\adivisor\x18\x03 \x01(\x12R\adivisor\"^\n" +
+	"\adivisor\x18\x03 \x01(\x12R\adivisor\x12\x14\n" +
+	"\x05final\x18\x04 \x01(\bR\x05final\"^\n" +
 	"\n" +
 	"TraceEntry\x12%\n" +
 	"\x03key\x18\x01 \x03(\v2\x13.skep.v1.TraceValueR\x03key\x12)\n" +

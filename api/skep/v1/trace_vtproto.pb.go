@@ -771,6 +771,16 @@ func (m *TracePrint) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Final {
+		i--
+		if m.Final {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x20
+	}
 	if m.Divisor != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64((uint64(m.Divisor)<<1)^uint64((m.Divisor>>63))))
 		i--
@@ -2274,6 +2284,9 @@ func (m *TracePrint) SizeVT() (n int) {
 	}
 	if m.Divisor != 0 {
 		n += 1 + protohelpers.SizeOfZigzag(uint64(m.Divisor))
+	}
+	if m.Final {
+		n += 2
 	}
 	n += len(m.unknownFields)
 	return n
