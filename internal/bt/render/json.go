@@ -3,9 +3,10 @@
 package render
 
 import (
-	"bytes"
-	"encoding/json"
+	"fmt"
 	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // AppendJSON appends the value as bpftrace writes it: enumerators and pointers are numbers,
@@ -30,13 +31,30 @@ func (v Value) AppendJSON(dst []byte) []byte {
 	return AppendText(dst, v.String())
 }
 
-// AppendText appends a string; bytes that are not UTF-8 become U+FFFD.
+// AppendText appends a string. What is not printable is escaped, so that a line of JSON is
+// safe on a terminal too, and what is not UTF-8 becomes U+FFFD.
 func AppendText(dst []byte, text string) []byte {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(text) // a string cannot fail, nor can the buffer
-	return append(dst, bytes.TrimSuffix(b.Bytes(), []byte{'\n'})...)
+	dst = append(dst, '"')
+	for _, r := range text {
+		switch {
+		case r == '"' || r == '\\':
+			dst = append(dst, '\\', byte(r))
+		case r == '\n':
+			dst = append(dst, `\n`...)
+		case r == '\t':
+			dst = append(dst, `\t`...)
+		case r == '\r':
+			dst = append(dst, `\r`...)
+		case strconv.IsPrint(r):
+			dst = utf8.AppendRune(dst, r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			dst = fmt.Appendf(dst, `\u%04x\u%04x`, high, low)
+		default:
+			dst = fmt.Appendf(dst, `\u%04x`, r)
+		}
+	}
+	return append(dst, '"')
 }
 
 func (v Value) appendList(dst []byte) []byte {

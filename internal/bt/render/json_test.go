@@ -50,7 +50,8 @@ func TestValueJSON(t *testing.T) {
 		{Value{Kind: Record, Names: []string{"m", "n"}, Elems: []Value{one, {Kind: Record, Names: []string{"i"}, Elems: []Value{one}}}}, `{ "m": 1, "n": { "i": 1 } }`},
 		{Value{Kind: Enum, Int: 333, Text: "FOO"}, `333`},
 		{Value{Kind: Bool, Int: 1}, `true`},
-		{Value{Kind: Text, Text: "a\xffb"}, `"a\ufffdb"`},
+		{Value{Kind: Text, Text: "a\xffb"}, "\"a\ufffdb\""},
+		{Value{Kind: Text, Text: "\x1b[31m\r\n\t\u009b\u202e\U000e0001 é"}, `"\u001b[31m\r\n\t\u009b\u202e\udb40\udc01 é"`},
 		{Value{}, `""`},
 	} {
 		got := c.v.AppendJSON(nil)
