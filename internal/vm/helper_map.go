@@ -49,8 +49,17 @@ func mapLookupPerCPU(c *Call) (Value, error) {
 	return orNull(found.store.lookup(key, int(cpu)))
 }
 
-func mapUpdate(c *Call) (Value, error) {
+// changed is keyed, of a map that programs may change.
+func changed(c *Call) (*Map, []byte, error) {
 	found, key, err := keyed(c)
+	if err == nil && found.spec.ReadOnly {
+		err = fmt.Errorf("map %q is read-only", found.spec.Name)
+	}
+	return found, key, err
+}
+
+func mapUpdate(c *Call) (Value, error) {
+	found, key, err := changed(c)
 	if err != nil {
 		return Value{}, err
 	}
@@ -66,7 +75,7 @@ func mapUpdate(c *Call) (Value, error) {
 }
 
 func mapDelete(c *Call) (Value, error) {
-	found, key, err := keyed(c)
+	found, key, err := changed(c)
 	if err != nil {
 		return Value{}, err
 	}

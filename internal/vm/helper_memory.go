@@ -10,7 +10,7 @@ import (
 
 // fetch reads what an unsafe pointer points to: a region if it is known to be into one,
 // else one of the host's address spaces. It gives as many bytes as there are.
-func (c *Call) fetch(from Value, size int, user bool) []byte {
+func (c *Call) fetch(from Value, size int, space space) []byte {
 	if from.Region != nil {
 		at, all := from.offset(), from.Region.Data
 		if at < 0 || at > int64(len(all)) {
@@ -18,15 +18,15 @@ func (c *Call) fetch(from Value, size int, user bool) []byte {
 		}
 		return all[at:min(int64(len(all)), at+int64(size))]
 	}
-	space := c.Machine.Host.Kernel
-	if user {
-		space = c.Machine.Host.User
+	memory := c.Machine.Host.Kernel
+	if space == userSpace || space == anySpace && from.Number < firstKernel {
+		memory = c.Machine.Host.User
 	}
-	if space == nil {
+	if memory == nil || noMemory(from, space) == -erange {
 		return nil
 	}
 	b := make([]byte, size)
-	return b[:space.Read(from.Number, b)]
+	return b[:memory.Read(from.Number, b)]
 }
 
 // target is where the helpers that read write to: arguments 1 and 2.
@@ -46,23 +46,44 @@ func (c *Call) target() (to Value, size int, from Value, err error) {
 	return to, size, from, err
 }
 
-// failed clears the target and answers that there is no such memory.
-func failed(to Value, size int) (Value, error) {
+// failed clears the target and answers with an error.
+func failed(to Value, size int, errno int64) (Value, error) {
 	if err := to.Write(make([]byte, size)); err != nil {
 		return Value{}, err
 	}
-	return Result(-efault)
+	return Result(errno)
 }
 
-func probeRead(user bool) Helper {
+// firstKernel is where addresses of amd64 that are not of users begin, with a page between.
+const firstKernel = 1<<47 + 1<<12
+
+// noMemory is what the kernel answers: one that reads its own memory does not even try
+// where users have theirs (copy_from_kernel_nofault_allowed).
+func noMemory(from Value, space space) int64 {
+	if space == kernelSpace && from.Number < firstKernel {
+		return -erange
+	}
+	return -efault
+}
+
+// space is which memory a helper reads.
+type space uint8
+
+const (
+	userSpace space = iota
+	kernelSpace
+	anySpace // as the address says
+)
+
+func probeRead(space space) Helper {
 	return func(c *Call) (Value, error) {
 		to, size, from, err := c.target()
 		if err != nil || size == 0 {
 			return Number(0), err
 		}
-		b := c.fetch(from, size, user)
+		b := c.fetch(from, size, space)
 		if len(b) < size {
-			return failed(to, size)
+			return failed(to, size, noMemory(from, space))
 		}
 		return Number(0), to.Write(b)
 	}
@@ -70,18 +91,18 @@ func probeRead(user bool) Helper {
 
 // probeReadString copies up to and with a 0, which it writes in any case, and gives the
 // number of bytes. What is behind the 0 stays as it was.
-func probeReadString(user bool) Helper {
+func probeReadString(space space) Helper {
 	return func(c *Call) (Value, error) {
 		to, size, from, err := c.target()
 		if err != nil || size == 0 {
 			return Number(0), err
 		}
-		b := bytes.Clone(c.fetch(from, size, user))
+		b := bytes.Clone(c.fetch(from, size, space))
 		switch end := bytes.IndexByte(b, 0); {
 		case end >= 0:
 			b = b[:end+1]
 		case len(b) < size:
-			return failed(to, size)
+			return failed(to, size, noMemory(from, space))
 		default:
 			b[size-1] = 0
 		}

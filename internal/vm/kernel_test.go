@@ -121,7 +121,7 @@ func randomContext(r *rand.Rand) []byte {
 // machine, and compares r0 and what they left in maps.
 func TestKernelAgrees(t *testing.T) {
 	needRoot(t)
-	const programs = 1500
+	const programs = 1000
 	k := newKernelMaps(t)
 	accepted := 0
 	for seed := range uint64(programs) {

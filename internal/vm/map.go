@@ -47,6 +47,7 @@ const (
 	eexist = 17
 	einval = 22
 	enospc = 28
+	erange = 34
 )
 
 // Flags of an update.

@@ -54,7 +54,7 @@ func packetLoadBytes(c *Call) (Value, error) {
 	if o := uint64(uint32(offset)); o+uint64(size) <= uint64(len(packet.Data)) {
 		return Number(0), to.Write(packet.Data[o : o+uint64(size)])
 	}
-	return failed(to, size)
+	return failed(to, size, -efault)
 }
 
 // loadPacket is the instruction of classic BPF: reads in network order, and leaves the

@@ -193,7 +193,15 @@ func (r *randomProgram) atomic() {
 	ops := []asm.AtomicOp{
 		asm.AddAtomic, asm.FetchAdd, asm.AndAtomic, asm.FetchAnd, asm.OrAtomic, asm.FetchOr, asm.XorAtomic, asm.FetchXor, asm.Xchg, asm.CmpXchg,
 	}
-	r.emit(ops[r.IntN(len(ops))].Mem(base, r.number(), size, offset))
+	r.emit(atomic(ops[r.IntN(len(ops))], base, r.number(), size, offset))
+}
+
+// atomic also puts the operation where the kernel looks for it: the assembler (v0.22.0)
+// writes Constant as it is, so that without this every atomic is an addition.
+func atomic(op asm.AtomicOp, dst, src asm.Register, size asm.Size, offset int16) asm.Instruction {
+	ins := op.Mem(dst, src, size, offset)
+	ins.Constant = int64(op >> 8)
+	return ins
 }
 
 func (r *randomProgram) label() string {
@@ -261,7 +269,7 @@ func (r *randomProgram) mapCall() {
 	case 0:
 		r.emit(asm.FnMapLookupElem.Call(), asm.JEq.Imm(asm.R0, 0, none), asm.LoadMem(asm.R1, asm.R0, 0, asm.DWord))
 		r.emit(asm.Add.Imm(asm.R1, 3), asm.StoreMem(asm.R0, 0, asm.R1, asm.DWord))
-		r.emit(asm.FetchAdd.Mem(asm.R0, asm.R1, asm.DWord, 0), asm.StoreMem(asm.RFP, -8, asm.R1, asm.DWord))
+		r.emit(atomic(asm.FetchAdd, asm.R0, asm.R1, asm.DWord, 0), asm.StoreMem(asm.RFP, -8, asm.R1, asm.DWord))
 		r.mark(none)
 		r.emit(asm.Mov.Imm(asm.R0, 1))
 	case 1:
