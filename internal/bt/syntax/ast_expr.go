@@ -132,7 +132,8 @@ type Binary struct {
 	Left, Right Expr
 }
 
-// Ternary is cond ? then : otherwise.
+// Ternary is cond ? then : otherwise, and if cond { then } else { otherwise } as an
+// expression. Then is nil in cond ?: otherwise, where it is the value of cond.
 type Ternary struct {
 	At
 	Cond, Then, Else Expr
