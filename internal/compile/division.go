@@ -9,11 +9,12 @@ package compile
 //
 // It is done for set 4 too where the divisor is not known: kernels before 6.12 trap there
 // on the smallest number divided by -1.
-func expandDivision(f *Func) {
+func expandDivision(f *Func, o Options) {
 	for _, b := range f.Blocks {
 		e := expander{f: f, b: b}
 		for _, v := range b.Values {
-			if v.Op == SDiv || v.Op == SMod {
+			known := v.Op.isBinary() && v.Args[1].Op == Const && v.Args[1].Imm != -1
+			if (v.Op == SDiv || v.Op == SMod) && (o.CPU < 4 || !known) {
 				e.division(v)
 			}
 			e.out = append(e.out, v)
