@@ -2,7 +2,10 @@
 
 package vm
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"iter"
+)
 
 // array makes its values when they are first looked at.
 type array struct {
@@ -52,10 +55,12 @@ func (a *array) update(key, value []byte, flags uint64, cpu int) int64 {
 
 func (a *array) remove([]byte) int64 { return -einval }
 
-func (a *array) keys() [][]byte {
-	keys := make([][]byte, a.spec.MaxEntries)
-	for i := range keys {
-		keys[i] = binary.LittleEndian.AppendUint32(nil, uint32(i))
+func (a *array) keys() iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for i := range uint32(a.spec.MaxEntries) {
+			if !yield(binary.LittleEndian.AppendUint32(nil, i)) {
+				return
+			}
+		}
 	}
-	return keys
 }

@@ -2,7 +2,11 @@
 
 package vm
 
-import "container/list"
+import (
+	"container/list"
+	"iter"
+	"slices"
+)
 
 // hash keeps its elements in the order of insertion or, if it evicts, of use: the kernel's
 // LRU is an approximation of that.
@@ -109,10 +113,10 @@ func (h *hash) remove(key []byte) int64 {
 	return 0
 }
 
-func (h *hash) keys() [][]byte {
+func (h *hash) keys() iter.Seq[[]byte] {
 	var keys [][]byte
 	for at := h.ordered.Front(); at != nil; at = at.Next() {
 		keys = append(keys, append([]byte(nil), at.Value.(*element).key...))
 	}
-	return keys
+	return slices.Values(keys)
 }

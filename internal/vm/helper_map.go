@@ -99,7 +99,7 @@ func forEachMapElem(c *Call) (Value, error) {
 		return Result(-einval)
 	}
 	visited := int64(0)
-	for _, key := range found.store.keys() {
+	for key := range found.store.keys() {
 		value := found.store.lookup(key, c.Machine.Host.CPU)
 		if value == nil {
 			continue

@@ -5,6 +5,7 @@ package vm
 import (
 	"bytes"
 	"fmt"
+	"iter"
 	"slices"
 )
 
@@ -63,8 +64,8 @@ type store interface {
 	lookup(key []byte, cpu int) *Region
 	update(key, value []byte, flags uint64, cpu int) int64
 	remove(key []byte) int64
-	// keys is a copy, in the order of the map.
-	keys() [][]byte
+	// keys are in the order of the map, which may change meanwhile.
+	keys() iter.Seq[[]byte]
 }
 
 // Map is a map of a machine.
@@ -164,7 +165,7 @@ func (p *Map) Delete(key []byte) bool {
 
 // Keys are sorted as bytes.
 func (p *Map) Keys() [][]byte {
-	keys := p.store.keys()
+	keys := slices.Collect(p.store.keys())
 	slices.SortFunc(keys, bytes.Compare)
 	return keys
 }
@@ -205,4 +206,6 @@ type programArray struct{ programs []*Program }
 func (*programArray) lookup([]byte, int) *Region               { return nil }
 func (*programArray) update([]byte, []byte, uint64, int) int64 { return -einval }
 func (*programArray) remove([]byte) int64                      { return -einval }
-func (*programArray) keys() [][]byte                           { return nil }
+func (*programArray) keys() iter.Seq[[]byte]                   { return noKeys }
+
+func noKeys(func([]byte) bool) {}

@@ -76,8 +76,16 @@ func (r *Region) wrote(at int64, size int) {
 }
 
 // ReadWord reads 1, 2, 4 or 8 bytes at p, zero-extended. From a frame and a context it can be
-// a pointer.
+// a pointer. A number is an address of the host's kernel, if there is one: as with pointers
+// that the verifier follows by BTF, what is not there reads as 0.
 func (m *Machine) ReadWord(p Value, width int) (Value, error) {
+	if p.Region == nil && !p.undefined && m.Host.Kernel != nil {
+		var b [8]byte
+		if m.Host.Kernel.Read(p.Number, b[:width]) < width {
+			clear(b[:])
+		}
+		return Number(number(b[:])), nil
+	}
 	b, err := p.Bytes(width)
 	if err != nil {
 		return Value{}, err

@@ -21,6 +21,11 @@ const (
 
 // RunPacket runs a program on a packet, which it may write.
 func (m *Machine) RunPacket(p *Program, kind PacketKind, packet []byte) (r0 uint64, err error) {
+	return m.start(p, m.BeginPacket(kind, packet))
+}
+
+// BeginPacket is Begin with the context of a packet.
+func (m *Machine) BeginPacket(kind PacketKind, packet []byte) Value {
 	data := m.adopt(&Region{Kind: Packet, Data: packet})
 	begin, end := Pointer(data, 0), Pointer(data, int64(len(packet)))
 	context := m.Region(Context, "xdp_md", 24)
@@ -30,7 +35,8 @@ func (m *Machine) RunPacket(p *Program, kind PacketKind, packet []byte) (r0 uint
 		context.Data[0], context.Data[1] = byte(len(packet)), byte(len(packet)>>8)
 		context.fields = []field{{76, 4, begin}, {80, 4, end}, {140, 4, begin}}
 	}
-	return m.start(p, context, data)
+	m.run = run{left: m.budget, packet: data}
+	return Pointer(context, 0)
 }
 
 // packetLoadBytes reads from the packet of the run; what is not there is an error.

@@ -2,6 +2,8 @@
 
 package vm
 
+import "iter"
+
 // ring is a ring buffer, or the perf events of all processors: what was written and not
 // taken yet.
 type ring struct {
@@ -68,4 +70,4 @@ func (r *ring) take() [][]byte {
 func (*ring) lookup([]byte, int) *Region               { return nil }
 func (*ring) update([]byte, []byte, uint64, int) int64 { return -einval }
 func (*ring) remove([]byte) int64                      { return -einval }
-func (*ring) keys() [][]byte                           { return nil }
+func (*ring) keys() iter.Seq[[]byte]                   { return noKeys }

@@ -5,6 +5,8 @@ package vm
 import (
 	"encoding/binary"
 	"hash/fnv"
+	"iter"
+	"maps"
 	"slices"
 )
 
@@ -74,11 +76,10 @@ func (s *stacks) lookup(key []byte, cpu int) *Region {
 	return s.array.lookup(key, cpu)
 }
 
-func (s *stacks) keys() [][]byte {
+func (s *stacks) keys() iter.Seq[[]byte] {
 	var keys [][]byte
-	for id := range s.held {
+	for _, id := range slices.Sorted(maps.Keys(s.held)) {
 		keys = append(keys, binary.LittleEndian.AppendUint32(nil, id))
 	}
-	slices.SortFunc(keys, func(a, b []byte) int { return int(binary.LittleEndian.Uint32(a)) - int(binary.LittleEndian.Uint32(b)) })
-	return keys
+	return slices.Values(keys)
 }

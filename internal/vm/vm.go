@@ -43,7 +43,6 @@ type run struct {
 	left      int // instructions
 	depth     int
 	tailCalls int
-	context   Value
 	packet    *Region
 }
 
@@ -73,19 +72,18 @@ func (m *Machine) Map(name string) *Map { return m.maps[name] }
 // Run runs a program with a context, which it may write, and returns r0. The error is a
 // *Fault.
 func (m *Machine) Run(p *Program, context []byte) (r0 uint64, err error) {
-	return m.start(p, m.adopt(&Region{Kind: Context, Data: context}), nil)
+	return m.start(p, m.Begin(context))
 }
 
-// Begin resets what a run uses up. Run does that itself: this is for those who call
-// helpers without a program.
-func (m *Machine) Begin(context Value) {
-	m.run = run{left: m.budget, context: context}
+// Begin begins a run without a program and gives the pointer to its context: for those who
+// use memory, maps and helpers in other ways. Run and RunPacket do that themselves.
+func (m *Machine) Begin(context []byte) Value {
+	m.run = run{left: m.budget}
+	return Pointer(m.adopt(&Region{Kind: Context, Data: context}), 0)
 }
 
-func (m *Machine) start(p *Program, context, packet *Region) (uint64, error) {
-	m.Begin(Pointer(context, 0))
-	m.run.packet = packet
-	v, err := m.invoke(p, 0, []Value{m.run.context})
+func (m *Machine) start(p *Program, context Value) (uint64, error) {
+	v, err := m.invoke(p, 0, []Value{context})
 	return v.Number, err
 }
 
