@@ -2,7 +2,10 @@
 
 package compile
 
-import "math/bits"
+import (
+	"math"
+	"math/bits"
+)
 
 // algebra gives a value that is equal to v and cheaper, or v, which it may have changed.
 // Operands are simplified already. New values go before v, by e.
@@ -17,8 +20,21 @@ func algebra(v *Value, e *expander) *Value {
 		return compareAlgebra(v, e)
 	case v.Op.isUnary():
 		return unaryAlgebra(v, e)
+	case v.Op.isMemory():
+		foldAddress(v)
 	}
 	return v
+}
+
+// foldAddress takes the additions of constants to an address into the offset.
+func foldAddress(v *Value) {
+	for p := v.Args[0]; p.Op == Add && p.Args[1].Op == Const; p = p.Args[0] {
+		off := v.Imm + p.Args[1].Imm
+		if off < math.MinInt16 || off+int64(v.Width) > math.MaxInt16 {
+			return
+		}
+		v.Args[0], v.Imm = p.Args[0], off
+	}
 }
 
 func binaryAlgebra(v *Value, e *expander) *Value {

@@ -20,6 +20,10 @@ func simplify(f *Func, o Options) {
 	}
 	removePhis(f)
 	removeDead(f)
+	sinkSlots(f)
+	if removeDeadStores(f) {
+		removeDead(f)
+	}
 	sink(f)
 	removeDead(f)
 }
