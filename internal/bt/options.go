@@ -15,6 +15,9 @@ type Options struct {
 	HasChild bool
 	// Unsafe allows what changes the system: system(), signal(), override() ...
 	Unsafe bool
+	// Untyped reads arguments that the verifier could follow by helpers instead: where it
+	// refuses to follow them after all.
+	Untyped bool
 	// Limits are for what the script does not set; see DefaultLimits.
 	Limits Limits
 }
@@ -34,7 +37,7 @@ type Limits struct {
 // DefaultLimits are those of the language's reference.
 func DefaultLimits() Limits {
 	return Limits{
-		MaxMapKeys: 4096, MaxStrlen: 64, MaxProbes: 1024, MaxPrograms: 1024,
+		MaxMapKeys: 4096, MaxStrlen: 1024, MaxProbes: 1024, MaxPrograms: 1024,
 		StackMode: "bpftrace", RingBytes: 1 << 20, MissingProbe: "warn", PrintAtExit: true,
 	}
 }
