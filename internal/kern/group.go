@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/rlimit"
 
+	"github.com/skep-io/skep/internal/kern/ctype"
 	"github.com/skep-io/skep/internal/kern/tracefs"
 )
 
@@ -39,13 +40,14 @@ const (
 	HashMap MapType = iota
 	PerCPUHashMap
 	LRUHashMap
+	LRUPerCPUHashMap
 	ArrayMap
 	PerCPUArrayMap
 	RingMap
 	StackMap
 )
 
-var mapTypes = [...]ebpf.MapType{ebpf.Hash, ebpf.PerCPUHash, ebpf.LRUHash, ebpf.Array, ebpf.PerCPUArray, ebpf.RingBuf, ebpf.StackTrace}
+var mapTypes = [...]ebpf.MapType{ebpf.Hash, ebpf.PerCPUHash, ebpf.LRUHash, ebpf.LRUCPUHash, ebpf.Array, ebpf.PerCPUArray, ebpf.RingBuf, ebpf.StackTrace}
 
 // GroupProgram is a program, and where to attach it.
 type GroupProgram struct {
@@ -61,7 +63,7 @@ type GroupProgram struct {
 // [Group.Stats].
 type Group struct {
 	spec     GroupSpec
-	types    *Types
+	types    *ctype.Kernel
 	maps     map[string]*ebpf.Map
 	mutex    sync.Mutex // of programs and attached
 	programs [][]*loaded
@@ -78,7 +80,7 @@ type loaded struct {
 
 // LoadGroup makes the maps and loads the programs. What the verifier refuses is a
 // [*Refused]. On failure nothing is left.
-func LoadGroup(spec GroupSpec, types *Types) (*Group, error) {
+func LoadGroup(spec GroupSpec, types *ctype.Kernel) (*Group, error) {
 	// Since 5.11 BPF memory is not under this limit; where it is, a refusal shows later.
 	_ = rlimit.RemoveMemlock()
 	g := &Group{spec: spec, types: types, maps: map[string]*ebpf.Map{}, programs: make([][]*loaded, len(spec.Programs))}

@@ -143,7 +143,7 @@ func (g *Group) load(spec *ebpf.ProgramSpec) (*ebpf.Program, error) {
 	const name = "program"
 	collection, err := ebpf.NewCollectionWithOptions(
 		&ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{name: spec}},
-		ebpf.CollectionOptions{Cache: g.types.use()})
+		ebpf.CollectionOptions{Cache: g.types.Cache()})
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func (g *Group) mapOf(name string) (*ebpf.Map, error) {
 }
 
 func perCPU(m *ebpf.Map) bool {
-	return m.Type() == ebpf.PerCPUHash || m.Type() == ebpf.PerCPUArray
+	return m.Type() == ebpf.PerCPUHash || m.Type() == ebpf.LRUCPUHash || m.Type() == ebpf.PerCPUArray
 }
 
 // Each calls fn with every entry of a map: its key, and its value, of a per-CPU map one for
