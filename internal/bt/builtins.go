@@ -70,7 +70,7 @@ func probeBuiltins() []*builtin {
 		{name: "retval", doc: "what the function returned", kinds: []ProbeKind{Kretprobe, Uretprobe, Fexit},
 			check: func(c *checker, _ *syntax.Name) Type { return c.returned() }, lower: (*lowering).returned},
 		{name: "args", doc: "the arguments by name", kinds: withArgs, check: (*checker).allArgs, lower: (*lowering).allArgs},
-		{name: "ctx", doc: "what the program gets from the kernel", check: fixed(Type{Kind: Pointer, Size: word}), lower: (*lowering).contextWord},
+		{name: "ctx", doc: "what the program gets from the kernel", check: (*checker).context, lower: (*lowering).contextWord},
 	}
 }
 
@@ -183,6 +183,14 @@ func (c *checker) function(*syntax.Name) Type {
 		return Type{Kind: USymbol, Size: 2 * word}
 	}
 	return Type{Kind: KSymbol, Size: word}
+}
+
+// context is that of the kernel; of an iterator it is a structure of what it goes over.
+func (c *checker) context(x *syntax.Name) Type {
+	if c.unit.kind == Iterator {
+		return c.allArgs(x)
+	}
+	return Type{Kind: Pointer, Size: word}
 }
 
 func (c *checker) allArgs(x *syntax.Name) Type {

@@ -16,6 +16,9 @@ func (c *checker) binary(x *syntax.Binary) Type {
 	if left.Kind == None || right.Kind == None {
 		return noType
 	}
+	if left.Kind == ProbeName && right.Kind == String || left.Kind == String && right.Kind == ProbeName {
+		left, right = c.asText(x.Left, left), c.asText(x.Right, right)
+	}
 	return c.operate(x.Op, x.Pos, left, right, x.Left, x.Right)
 }
 

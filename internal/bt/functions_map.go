@@ -69,10 +69,7 @@ func (c *checker) wholeOnly(call *syntax.Call) Type {
 }
 
 func (c *checker) length(call *syntax.Call) Type {
-	if m, info := c.wholeMap(call.Args[0]); m != nil {
-		if info.keySet && info.key.Kind == None && info.value.Kind != KStack && info.value.Kind != UStack {
-			return c.errorf(call.Pos, "%s has no keys to count", m.Name)
-		}
+	if m, _ := c.wholeMap(call.Args[0]); m != nil {
 		return int64Type
 	}
 	t := c.value(call.Args[0])

@@ -93,9 +93,20 @@ func (c *checker) buf(call *syntax.Call) Type {
 	return Type{Kind: Buffer, Size: 4 + size}
 }
 
+// asText makes a text of the builtin probe where it is compared with one: the program is
+// then one for each probe.
+func (c *checker) asText(x syntax.Expr, t Type) Type {
+	if name, ok := x.(*syntax.Name); ok && t.Kind == ProbeName && len(c.unit.targets) > 0 {
+		c.unit.particular = true
+		t = stringType(len(c.unit.targets[0].Name) + 1)
+		c.unit.types[name] = t
+	}
+	return t
+}
+
 func (c *checker) strings(args ...syntax.Expr) {
 	for _, arg := range args {
-		if t := c.value(arg); t.Kind != None && t.Kind != String {
+		if t := c.asText(arg, c.value(arg)); t.Kind != None && t.Kind != String {
 			c.errorf(arg.Position(), "a string is wanted here, not %s", t)
 		}
 	}

@@ -45,7 +45,7 @@ func (f *lowering) load(p place, t Type) value {
 
 // field builds base.name and base->name.
 func (f *lowering) field(x *syntax.Field) value {
-	if name, ok := x.Base.(*syntax.Name); ok && name.Name == "args" {
+	if name, ok := x.Base.(*syntax.Name); ok && f.typeOf(name).Name == argsRecord {
 		return f.argument(x)
 	}
 	base := f.eval(x.Base)

@@ -88,7 +88,13 @@ func (f *lowering) childPID(*syntax.Name) value {
 }
 
 // probeName is an index in Script.ProbeNames: of the only target, or the program's cookie.
-func (f *lowering) probeName(*syntax.Name) value {
+// Where it is compared with a text it is one.
+func (f *lowering) probeName(x *syntax.Name) value {
+	if t := f.typeOf(x); t.Kind == String {
+		p := f.memory(t.stored())
+		f.putText(p, t.stored(), f.unit.targets[0].Name)
+		return value{typ: t, at: p}
+	}
 	if len(f.unit.targets) > 1 {
 		return value{word: f.b.Call(fnCookie, compile.Word, f.ctx)}
 	}
@@ -255,10 +261,10 @@ func (f *lowering) percpuAddress(call *syntax.Call) value {
 // the stack that there is now.
 func (f *lowering) length(call *syntax.Call) value {
 	if m, ok := call.Args[0].(*syntax.Map); ok && m.Key == nil {
-		count := f.b.Slot(word)
-		f.b.Store(count, 0, word, f.constant(0))
-		f.b.Call(fnForEach, compile.Word, f.mapValue(f.maps[m.Name]), f.b.FuncOf(f.counter()), count, f.constant(0))
-		return value{typ: int64Type, word: f.b.Load(count, 0, word, false)}
+		count := f.reserve(word)
+		f.setShared(count, 0, f.constant(0))
+		f.b.Call(fnForEach, compile.Word, f.mapValue(f.maps[m.Name]), f.b.FuncOf(f.counter(count)), f.constant(0), f.constant(0))
+		return value{typ: int64Type, word: f.getShared(count, 0)}
 	}
 	t := f.typeOf(call.Args[0])
 	flags := int64(0)
@@ -270,15 +276,18 @@ func (f *lowering) length(call *syntax.Call) value {
 	return value{typ: int64Type, word: f.b.Binary(compile.SDiv, n, f.constant(word))}
 }
 
-// counter is the function that counts keys.
-func (f *lowering) counter() string {
+// counter is the function that counts keys, at a place in scratch memory.
+func (f *lowering) counter(count place) string {
 	f.main.callbacks++
 	name := "count" + itoa(f.main.callbacks)
-	b := compile.NewBuilder(name, compile.Word, compile.Map, compile.MapValue, compile.MapValue, compile.Stack)
-	n := b.Parameter(3)
-	b.Store(n, 0, word, b.Binary(compile.Add, b.Load(n, 0, word, false), b.Const(1)))
-	b.Return(b.Const(0))
-	f.main.funcs = append(f.main.funcs, b.Func)
+	inner := &lowering{script: f.script, out: f.out, unit: f.unit, main: f.main}
+	inner.b = compile.NewBuilder(name, compile.Word, compile.Map, compile.MapValue, compile.MapValue, compile.Word)
+	inner.b.Pos = f.b.Pos
+	f.main.funcs = append(f.main.funcs, inner.b.Func)
+	inner.openScratch()
+	at := inner.sameIn(count)
+	inner.setShared(at, 0, inner.b.Binary(compile.Add, inner.getShared(at, 0), inner.constant(1)))
+	inner.b.Return(inner.constant(0))
 	return name
 }
 

@@ -39,52 +39,73 @@ func (f *lowering) forRange(s *syntax.For) {
 	f.b.Enter(after)
 }
 
-// callback is what the body of a loop over a map, a function of its own, has of the
-// function around it: a structure in that one's frame.
+// callback is what the body of a loop over a map, a function of its own, shares with the
+// function around it, in scratch memory:
 //
-//	0: context   8: 1 if the loop ended by return   16: what was returned
-//	24: the variables that are words, one behind the other
+//	0: 1 if the loop ended by return   8: what was returned
+//	16: the variables that are words, one behind the other
+//
+// They are not in the frame, where the verifier would follow the value of each through
+// every turn of the loop and never find one that is like the last.
 type callback struct {
-	shared *compile.Value
+	shared place
 	order  []*variable
 }
 
 const (
-	sharedContext = 0
-	sharedReturn  = 8
-	sharedResult  = 16
-	sharedWords   = 24
+	sharedReturn = 0
+	sharedResult = 8
+	sharedWords  = 16
 )
 
-// forMap builds for ($kv : @map): the helper for_each_map_elem calls the body.
-func (f *lowering) forMap(s *syntax.For) {
-	m := s.From.(*syntax.Map)
-	info := f.maps[m.Name]
-	order := f.sharedVariables(s)
-	shared := f.b.Slot(sharedWords + len(order)*word)
-	f.b.Store(shared, sharedContext, word, f.ctx)
-	f.b.Store(shared, sharedReturn, word, f.constant(0))
-	f.b.Store(shared, sharedResult, word, f.constant(0))
-	for i, v := range order {
-		f.b.Store(shared, sharedWords+int64(i*word), word, f.b.Read(f.words[v]))
+// reserve takes bytes of scratch memory for the rest of the program.
+func (f *lowering) reserve(size int) place {
+	at := f.main.persistent + f.main.temporary
+	f.main.temporary += size
+	f.main.mostScratch = max(f.main.mostScratch, at+size)
+	if f.scratch == nil {
+		return place{base: f.b.Slot(size)} // in the first of two passes only
 	}
-	name := f.callbackFor(s, info, order)
-	f.b.Call(fnForEach, compile.Word, f.mapValue(info), f.b.FuncOf(name), shared, f.constant(0))
+	return place{base: f.scratch, offset: int64(at)}
+}
+
+func (f *lowering) setShared(shared place, at int, w *compile.Value) {
+	f.b.Store(shared.base, shared.offset+int64(at), word, w)
+}
+
+func (f *lowering) getShared(shared place, at int) *compile.Value {
+	return f.b.Load(shared.base, shared.offset+int64(at), word, false)
+}
+
+// forMap builds for ($kv : @map): the helper for_each_map_elem calls the body, which gets
+// the address of the program's context in the frame.
+func (f *lowering) forMap(s *syntax.For) {
+	info := f.maps[s.From.(*syntax.Map).Name]
+	order := f.sharedVariables(s)
+	shared := f.reserve(sharedWords + len(order)*word)
+	f.setShared(shared, sharedReturn, f.constant(0))
+	f.setShared(shared, sharedResult, f.constant(0))
 	for i, v := range order {
-		f.b.Write(f.words[v], f.b.Load(shared, sharedWords+int64(i*word), word, false))
+		f.setShared(shared, sharedWords+i*word, f.b.Read(f.words[v]))
+	}
+	context := f.b.Slot(word)
+	f.b.Store(context, 0, word, f.ctx)
+	name := f.callbackFor(s, info, &callback{shared: shared, order: order})
+	f.b.Call(fnForEach, compile.Word, f.mapValue(info), f.b.FuncOf(name), context, f.constant(0))
+	for i, v := range order {
+		f.b.Write(f.words[v], f.getShared(shared, sharedWords+i*word))
 	}
 	f.passReturn(shared)
 }
 
 // passReturn returns from here too if the body of a loop did.
-func (f *lowering) passReturn(shared *compile.Value) {
+func (f *lowering) passReturn(shared place) {
 	returned, on := f.b.NewBlock(), f.b.NewBlock()
-	flag := f.b.Load(shared, sharedReturn, word, false)
-	f.b.Branch(f.b.Binary(compile.NotEqual, flag, f.constant(0)), returned, on)
+	f.b.Branch(f.getShared(shared, sharedReturn), returned, on)
 	f.b.Seal(returned)
 	f.b.Seal(on)
 	f.b.Enter(returned)
-	result := f.b.Load(shared, sharedResult, word, false)
+	result := f.getShared(shared, sharedResult)
 	if f.callback != nil {
 		f.returnFromCallback(result)
 	} else {
@@ -112,7 +133,7 @@ func (f *lowering) sharedVariables(s *syntax.For) []*variable {
 }
 
 // callbackFor builds the body of a loop over a map as a function.
-func (f *lowering) callbackFor(s *syntax.For, info *mapInfo, order []*variable) string {
+func (f *lowering) callbackFor(s *syntax.For, info *mapInfo, outer *callback) string {
 	f.main.callbacks++
 	name := "each" + itoa(f.main.callbacks)
 	inner := &lowering{script: f.script, out: f.out, unit: f.unit, main: f.main, words: map[*variable]compile.Variable{}}
@@ -121,12 +142,13 @@ func (f *lowering) callbackFor(s *syntax.For, info *mapInfo, order []*variable) 
 	inner.b = b
 	f.main.funcs = append(f.main.funcs, b.Func)
 	key, val := b.Parameter(1), b.Parameter(2)
-	inner.callback = &callback{shared: b.Parameter(3), order: order}
-	inner.ctx = b.LoadPtr(inner.callback.shared, sharedContext, compile.Context)
+	inner.ctx = b.LoadPtr(b.Parameter(3), 0, compile.Context)
+	inner.callback = outer
 	inner.openScratch()
+	inner.callback = &callback{shared: inner.sameIn(outer.shared), order: outer.order}
 	inner.declareVariables()
-	for i, v := range order {
-		b.Write(inner.words[v], b.Load(inner.callback.shared, sharedWords+int64(i*word), word, false))
+	for i, v := range outer.order {
+		b.Write(inner.words[v], inner.getShared(inner.callback.shared, sharedWords+i*word))
 	}
 	inner.bindPair(f.unit.vars[s], info, key, val)
 	inner.block(s.Body)
@@ -134,6 +156,14 @@ func (f *lowering) callbackFor(s *syntax.For, info *mapInfo, order []*variable) 
 		inner.endCallback(0)
 	}
 	return name
+}
+
+// sameIn is a place in scratch memory of another function, by this one's pointer.
+func (f *lowering) sameIn(p place) place {
+	if f.scratch == nil {
+		return place{base: f.b.Slot(largestFrame)} // in the first of two passes only
+	}
+	return place{base: f.scratch, offset: p.offset}
 }
 
 // bindPair gives the variable of the loop its key and value.
@@ -155,13 +185,13 @@ func (f *lowering) bindPair(v *variable, info *mapInfo, key, val *compile.Value)
 // endCallback gives the variables back and returns: 1 ends the loop.
 func (f *lowering) endCallback(stop int64) {
 	for i, v := range f.callback.order {
-		f.b.Store(f.callback.shared, sharedWords+int64(i*word), word, f.b.Read(f.words[v]))
+		f.setShared(f.callback.shared, sharedWords+i*word, f.b.Read(f.words[v]))
 	}
 	f.b.Return(f.constant(stop))
 }
 
 func (f *lowering) returnFromCallback(result *compile.Value) {
-	f.b.Store(f.callback.shared, sharedReturn, word, f.constant(1))
-	f.b.Store(f.callback.shared, sharedResult, word, result)
+	f.setShared(f.callback.shared, sharedReturn, f.constant(1))
+	f.setShared(f.callback.shared, sharedResult, result)
 	f.endCallback(1)
 }

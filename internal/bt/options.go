@@ -45,7 +45,7 @@ func DefaultLimits() Limits {
 // Bounds of what the verifier and this compiler take.
 const (
 	largestString = 16 << 10
-	largestKey    = 512 // KMALLOC-friendly, and a map's limit is the stack's of old kernels
+	largestKey    = 16 << 10
 	largestValue  = 16 << 10
 	deepest       = 200 // nesting of expressions and statements
 )
