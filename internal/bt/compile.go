@@ -58,6 +58,7 @@ func (s *script) sorted(list []Diagnostic) []Diagnostic {
 
 // declarations reads what stands in front of the probes.
 func (s *script) declarations() {
+	s.define()
 	s.settings()
 	for _, decl := range s.program.Maps {
 		s.declareMap(decl)
