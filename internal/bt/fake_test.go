@@ -204,6 +204,8 @@ func (h *fakeHost) KernelSymbol(name string) (uint64, bool) {
 	return 0xffffffff81000000, name == "jiffies_64"
 }
 
-func (h *fakeHost) UserSymbol(_, name string) (uint64, uint64, bool) { return 0x5000, 4, name == "counter" }
-func (h *fakeHost) CgroupID(name string) (uint64, bool)              { return 77, name == "/a" }
-func (h *fakeHost) Helper(n int64, _ bt.ProbeKind) bool              { return !h.lacks[n] }
+func (h *fakeHost) UserSymbol(_, name string) (uint64, uint64, bool) {
+	return 0x5000, 4, name == "counter"
+}
+func (h *fakeHost) CgroupID(name string) (uint64, bool) { return 77, name == "/a" }
+func (h *fakeHost) Helper(n int64, _ bt.ProbeKind) bool { return !h.lacks[n] }
