@@ -145,6 +145,10 @@ func (s *script) checkFunction(p *subprogram) {
 // checkMaps looks at the maps as a whole, when everything is known.
 func (s *script) checkMaps() {
 	for _, m := range s.mapOrder {
+		if m.value.Kind == None && m.declared != nil && !m.keySet {
+			s.warnf(m.valuePos, "map %s is declared but not used", m.name)
+			continue
+		}
 		if m.value.Kind == None && len(s.problems) == 0 {
 			at := m.valuePos
 			if at == (compile.Pos{}) {

@@ -231,7 +231,11 @@ func (c *checker) step(x *syntax.Step) Type {
 
 func (c *checker) ternary(x *syntax.Ternary) Type {
 	c.condition(x.Cond)
-	a, b := c.value(x.Then), c.value(x.Else)
+	a := c.unit.types[x.Cond]
+	if x.Then != nil {
+		a = c.value(x.Then)
+	}
+	b := c.value(x.Else)
 	if a.Kind == None || b.Kind == None {
 		return noType
 	}

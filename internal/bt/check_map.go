@@ -51,11 +51,8 @@ func (c *checker) learnKey(info *mapInfo, key Type, at syntax.Node) {
 
 // keyType is a type as part of a key. Integers are told apart by their value only.
 func (c *checker) keyType(t Type, at syntax.Node) Type {
-	switch t.Kind {
-	case Record:
-		return c.errorf(at.Position(), "%s cannot be a key: take a field of it", t)
-	case Timestamp:
-		return c.errorf(at.Position(), "strftime() cannot be a key")
+	if t.Kind == Record && t.Name == argsRecord {
+		return c.errorf(at.Position(), "args cannot be a key: take a field of it")
 	}
 	return inStorage(t)
 }

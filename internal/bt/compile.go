@@ -168,7 +168,9 @@ func (s *script) guard(u *unit, index int, out *output) (program *compile.Progra
 func (s *script) layMaps(out *output) []Map {
 	var maps []Map
 	for _, m := range s.mapOrder {
-		maps = append(maps, s.userMap(m))
+		if m.value.Kind != None {
+			maps = append(maps, s.userMap(m))
+		}
 	}
 	n := max(1, len(s.units))
 	maps = append(maps,

@@ -201,7 +201,7 @@ func (h *fakeHost) EnumValue(name string) (int64, string, bool) {
 }
 
 func (h *fakeHost) KernelSymbol(name string) (uint64, bool) {
-	return 0xffffffff81000000, name == "jiffies_64"
+	return 0xffffffff81000000, name == "jiffies_64" || name == "__per_cpu_offset"
 }
 
 func (h *fakeHost) UserSymbol(_, name string) (uint64, uint64, bool) {

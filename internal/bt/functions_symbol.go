@@ -157,9 +157,22 @@ func (c *checker) clock(call *syntax.Call) Type {
 	return uint64Type
 }
 
+// perCPUOffsets is the kernel's array of what to add to a symbol for each processor.
+const perCPUOffsets = "__per_cpu_offset"
+
 func (c *checker) percpuAddress(call *syntax.Call) Type {
-	if _, ok := c.text(call.Args[0], "the name of the symbol"); !ok {
+	if len(call.Args) == 2 {
+		c.number(call.Args[1])
+	}
+	name, ok := c.text(call.Args[0], "the name of the symbol")
+	if !ok {
 		return noType
 	}
-	return c.errorf(call.Pos, "percpu_kaddr() is not there yet")
+	address, found := c.host.KernelSymbol(name)
+	_, offsets := c.host.KernelSymbol(perCPUOffsets)
+	if !found || !offsets {
+		return c.errorf(call.Args[0].Position(), "the kernel has no symbol %s", name)
+	}
+	c.unit.constants[call] = int64(address)
+	return uint64Type
 }

@@ -34,6 +34,7 @@ const (
 	fnForEach       = 164
 	fnFuncIP        = 173
 	fnCookie        = 174
+	fnLoop          = 181
 	fnStrncmp       = 182
 	fnLookupPerCPU  = 195
 	fnTAI           = 208

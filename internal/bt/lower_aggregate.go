@@ -149,26 +149,10 @@ func linearIndex(f *lowering, n *compile.Value, t Type) *compile.Value {
 
 // totalOf is an aggregate over all processors, as one integer: looked up on each.
 func (f *lowering) totalOf(info *mapInfo, key *compile.Value) *compile.Value {
-	sum, count, cpu := f.b.NewVariable(compile.Word), f.b.NewVariable(compile.Word), f.b.NewVariable(compile.Word)
-	for _, v := range []compile.Variable{sum, count, cpu} {
-		f.b.Write(v, f.constant(0))
-	}
-	head, body, next, after := f.b.NewBlock(), f.b.NewBlock(), f.b.NewBlock(), f.b.NewBlock()
-	f.b.Jump(head)
-	f.b.Enter(head)
-	f.b.Branch(f.b.Binary(compile.ULess, f.b.Read(cpu), f.constant(int64(f.machine.CPUs))), body, after)
-	f.b.Seal(body)
-	f.b.Enter(body)
-	p := f.b.Call(fnLookupPerCPU, compile.NullableMapValue, f.mapValue(info), key, f.b.Read(cpu))
-	f.combine(info, f.b.NonNull(p, next), sum, count)
-	f.b.Jump(next)
-	f.b.Seal(next)
-	f.b.Enter(next)
-	f.b.Write(cpu, f.b.Binary(compile.Add, f.b.Read(cpu), f.constant(1)))
-	f.b.Jump(head)
-	f.b.Seal(head)
-	f.b.Seal(after)
-	f.b.Enter(after)
+	sum, count := f.b.NewVariable(compile.Word), f.b.NewVariable(compile.Word)
+	f.b.Write(sum, f.constant(0))
+	f.b.Write(count, f.constant(0))
+	f.eachCPU(info, key, func(p *compile.Value) { f.combine(info, p, sum, count) })
 	if info.value.Kind == AvgOf || info.value.Kind == StatsOf {
 		op := compile.UDiv
 		if info.value.Signed {
@@ -177,6 +161,28 @@ func (f *lowering) totalOf(info *mapInfo, key *compile.Value) *compile.Value {
 		return f.b.Binary(op, f.b.Read(sum), f.b.Read(count))
 	}
 	return f.b.Read(sum)
+}
+
+// eachCPU builds what happens with the value that each processor has of a key.
+func (f *lowering) eachCPU(info *mapInfo, key *compile.Value, body func(p *compile.Value)) {
+	cpu := f.b.NewVariable(compile.Word)
+	f.b.Write(cpu, f.constant(0))
+	head, turn, next, after := f.b.NewBlock(), f.b.NewBlock(), f.b.NewBlock(), f.b.NewBlock()
+	f.b.Jump(head)
+	f.b.Enter(head)
+	f.b.Branch(f.b.Binary(compile.ULess, f.b.Read(cpu), f.constant(int64(f.machine.CPUs))), turn, after)
+	f.b.Seal(turn)
+	f.b.Enter(turn)
+	p := f.b.Call(fnLookupPerCPU, compile.NullableMapValue, f.mapValue(info), key, f.b.Read(cpu))
+	body(f.b.NonNull(p, next))
+	f.b.Jump(next)
+	f.b.Seal(next)
+	f.b.Enter(next)
+	f.b.Write(cpu, f.b.Binary(compile.Add, f.b.Read(cpu), f.constant(1)))
+	f.b.Jump(head)
+	f.b.Seal(head)
+	f.b.Seal(after)
+	f.b.Enter(after)
 }
 
 // combine takes one processor's value into the total.
@@ -228,8 +234,12 @@ func (f *lowering) deletes(call *syntax.Call) value {
 // deleteKey removes a key; one of an array cannot be: its value becomes 0.
 func (f *lowering) deleteKey(info *mapInfo, x syntax.Expr) {
 	key := f.key(info, x)
-	if kind := info.kind(); kind == PerCPUArray || kind == Array {
+	switch info.kind() {
+	case Array:
 		f.update(info, key, f.zeros(info.value.stored()), 0)
+		return
+	case PerCPUArray:
+		f.eachCPU(info, key, func(p *compile.Value) { f.b.Zero(p, 0, info.value.stored()) })
 		return
 	}
 	f.b.Call(fnDelete, compile.Word, f.mapValue(info), key)

@@ -254,7 +254,21 @@ func (f *lowering) path(call *syntax.Call) value {
 }
 
 func (f *lowering) percpuAddress(call *syntax.Call) value {
-	return value{typ: f.typeOf(call), word: f.constant(0)}
+	var cpu *compile.Value
+	if len(call.Args) == 2 {
+		cpu = f.number(f.eval(call.Args[1]))
+	} else {
+		cpu = f.b.Call(fnProcessor, compile.Word)
+	}
+	offsets, _ := f.host.KernelSymbol(perCPUOffsets)
+	result := f.b.NewVariable(compile.Word)
+	f.b.Write(result, f.constant(0))
+	f.b.If(f.b.Binary(compile.ULess, cpu, f.constant(int64(f.machine.CPUs))), func() {
+		at := f.b.Binary(compile.Add, f.constant(int64(offsets)), f.times(cpu, word))
+		base := f.loadAt(place{space: inKernel, base: at}, word, false)
+		f.b.Write(result, f.b.Binary(compile.Add, base, f.constant(f.unit.constants[call])))
+	}, nil)
+	return value{typ: f.typeOf(call), word: f.b.Read(result)}
 }
 
 // length builds len() of a map, by a function that the kernel calls for each key, or of

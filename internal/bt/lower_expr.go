@@ -172,6 +172,9 @@ func (f *lowering) unary(x *syntax.Unary, t Type) value {
 }
 
 func (f *lowering) ternary(x *syntax.Ternary, t Type) value {
+	if x.Then == nil {
+		return f.valueOrElse(x, t)
+	}
 	yes, no, after := f.b.NewBlock(), f.b.NewBlock(), f.b.NewBlock()
 	f.branch(x.Cond, yes, no)
 	if t.Kind == None {
@@ -195,6 +198,15 @@ func (f *lowering) ternary(x *syntax.Ternary, t Type) value {
 	f.b.Seal(after)
 	f.b.Enter(after)
 	return value{typ: t, at: p}
+}
+
+// valueOrElse builds x ?: y, where x is built once.
+func (f *lowering) valueOrElse(x *syntax.Ternary, t Type) value {
+	v := f.b.NewVariable(compile.Word)
+	first := f.number(f.eval(x.Cond))
+	f.b.Write(v, first)
+	f.b.If(first, func() {}, func() { f.b.Write(v, f.number(f.eval(x.Else))) })
+	return value{typ: t, word: f.b.Read(v)}
 }
 
 func (f *lowering) cast(x *syntax.Cast, t Type) value {

@@ -15,9 +15,35 @@ func (f *lowering) forLoop(s *syntax.For) {
 	f.forMap(s)
 }
 
+// mostCounted is how many turns of a loop the verifier is made to follow one by one.
+const mostCounted = 100
+
 // forRange builds for ($i : from..to). The loop counts by itself: what the body assigns to
-// the variable does not change how often it runs.
+// the variable does not change how often it runs. Where the verifier could not see that it
+// ends soon, the kernel counts, by the helper loop.
 func (f *lowering) forRange(s *syntax.For) {
+	from, fixedFrom := constantOf(s.From)
+	to, fixedTo := constantOf(s.To)
+	if fixedFrom && fixedTo && to-from <= mostCounted || !f.host.Helper(fnLoop, f.unit.kind) {
+		f.countHere(s)
+		return
+	}
+	first, end := f.number(f.eval(s.From)), f.number(f.eval(s.To))
+	runs := f.b.NewVariable(compile.Word)
+	f.b.Write(runs, f.constant(0))
+	f.b.If(f.b.Binary(compile.SLess, first, end), func() { f.b.Write(runs, f.b.Binary(compile.Sub, end, first)) }, nil)
+	base := f.reserve(word)
+	f.setShared(base, 0, first)
+	f.callEach(s, []compile.Type{compile.Word, compile.Stack}, func(inner *lowering, params []*compile.Value) {
+		n := inner.b.Binary(compile.Add, inner.getShared(inner.sameIn(base), 0), params[0])
+		inner.write(f.unit.vars[s], value{typ: int64Type, word: n})
+	}, func(name string, context *compile.Value) {
+		f.b.Call(fnLoop, compile.Word, f.b.Read(runs), f.b.FuncOf(name), context, f.constant(0))
+	})
+}
+
+// countHere builds a range as a loop with an edge back.
+func (f *lowering) countHere(s *syntax.For) {
 	count := f.b.NewVariable(compile.Word)
 	f.b.Write(count, f.number(f.eval(s.From)))
 	end := f.number(f.eval(s.To))
@@ -77,10 +103,22 @@ func (f *lowering) getShared(shared place, at int) *compile.Value {
 	return f.b.Load(shared.base, shared.offset+int64(at), word, false)
 }
 
-// forMap builds for ($kv : @map): the helper for_each_map_elem calls the body, which gets
-// the address of the program's context in the frame.
+// forMap builds for ($kv : @map): the helper for_each_map_elem calls the body.
 func (f *lowering) forMap(s *syntax.For) {
 	info := f.maps[s.From.(*syntax.Map).Name]
+	params := []compile.Type{compile.Map, compile.MapValue, compile.MapValue, compile.Stack}
+	f.callEach(s, params, func(inner *lowering, params []*compile.Value) {
+		inner.bindPair(f.unit.vars[s], info, params[1], params[2])
+	}, func(name string, context *compile.Value) {
+		f.b.Call(fnForEach, compile.Word, f.mapValue(info), f.b.FuncOf(name), context, f.constant(0))
+	})
+}
+
+// callEach makes a function of a loop's body, which bind gives its variable, and calls the
+// helper that calls it. The function's last parameter is where in the frame the address of
+// the program's context is.
+func (f *lowering) callEach(s *syntax.For, params []compile.Type, bind func(*lowering, []*compile.Value),
+	call func(name string, context *compile.Value)) {
 	order := f.sharedVariables(s)
 	shared := f.reserve(sharedWords + len(order)*word)
 	f.setShared(shared, sharedReturn, f.constant(0))
@@ -89,9 +127,10 @@ func (f *lowering) forMap(s *syntax.For) {
 		f.setShared(shared, sharedWords+i*word, f.b.Read(f.words[v]))
 	}
 	context := f.b.Slot(word)
-	f.b.Store(context, 0, word, f.ctx)
-	name := f.callbackFor(s, info, &callback{shared: shared, order: order})
-	f.b.Call(fnForEach, compile.Word, f.mapValue(info), f.b.FuncOf(name), context, f.constant(0))
+	if f.ctx != nil {
+		f.b.Store(context, 0, word, f.ctx)
+	}
+	call(f.callbackFor(s, &callback{shared: shared, order: order}, params, bind), context)
 	for i, v := range order {
 		f.b.Write(f.words[v], f.getShared(shared, sharedWords+i*word))
 	}
@@ -132,17 +171,21 @@ func (f *lowering) sharedVariables(s *syntax.For) []*variable {
 	return order
 }
 
-// callbackFor builds the body of a loop over a map as a function.
-func (f *lowering) callbackFor(s *syntax.For, info *mapInfo, outer *callback) string {
+// callbackFor builds the body of a loop as a function.
+func (f *lowering) callbackFor(s *syntax.For, outer *callback, params []compile.Type, bind func(*lowering, []*compile.Value)) string {
 	f.main.callbacks++
 	name := "each" + itoa(f.main.callbacks)
 	inner := &lowering{script: f.script, out: f.out, unit: f.unit, main: f.main, words: map[*variable]compile.Variable{}}
-	b := compile.NewBuilder(name, compile.Word, compile.Map, compile.MapValue, compile.MapValue, compile.Stack)
-	b.Pos = s.Pos
-	inner.b = b
+	b := compile.NewBuilder(name, compile.Word, params...)
+	b.Pos, inner.b = s.Pos, b
 	f.main.funcs = append(f.main.funcs, b.Func)
-	key, val := b.Parameter(1), b.Parameter(2)
-	inner.ctx = b.LoadPtr(b.Parameter(3), 0, compile.Context)
+	var values []*compile.Value
+	for i := range params {
+		values = append(values, b.Parameter(i))
+	}
+	if f.ctx != nil {
+		inner.ctx = b.LoadPtr(values[len(values)-1], 0, compile.Context)
+	}
 	inner.callback = outer
 	inner.openScratch()
 	inner.callback = &callback{shared: inner.sameIn(outer.shared), order: outer.order}
@@ -150,7 +193,7 @@ func (f *lowering) callbackFor(s *syntax.For, info *mapInfo, outer *callback) st
 	for i, v := range outer.order {
 		b.Write(inner.words[v], inner.getShared(inner.callback.shared, sharedWords+i*word))
 	}
-	inner.bindPair(f.unit.vars[s], info, key, val)
+	bind(inner, values)
 	inner.block(s.Body)
 	if b.Reachable() {
 		inner.endCallback(0)

@@ -58,6 +58,10 @@ func (f *lowering) effect(x syntax.Expr) {
 }
 
 func (f *lowering) ternaryEffect(x *syntax.Ternary) {
+	if x.Then == nil {
+		f.eval(x)
+		return
+	}
 	yes, no, after := f.b.NewBlock(), f.b.NewBlock(), f.b.NewBlock()
 	f.branch(x.Cond, yes, no)
 	f.arm(yes, after, func() { f.effect(x.Then) })

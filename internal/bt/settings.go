@@ -25,7 +25,7 @@ func (s *script) settings() {
 		case "print_maps_on_exit":
 			n, _ := settingNumber(setting.Value)
 			s.limits.PrintAtExit = n != 0
-		case "unstable_import", "unstable_map_decl", "cache_user_symbols", "cpp_demangle", "lazy_symbolication",
+		case "unstable_import", "probe_inline", "unstable_map_decl", "cache_user_symbols", "cpp_demangle", "lazy_symbolication",
 			"log_size", "max_cat_bytes", "max_type_res_iterations", "on_stack_limit", "perf_rb_pages", "str_trunc_trailer",
 			"symbol_source", "use_blazesym", "show_debug_info", "license", "unstable_macro", "unstable_tseries", "unstable_addr":
 		default:
