@@ -76,6 +76,9 @@ func (s *script) check() {
 		s.changed = false
 		s.round()
 		if !s.changed {
+			s.settle()
+		}
+		if !s.changed {
 			break
 		}
 	}
@@ -83,6 +86,17 @@ func (s *script) check() {
 	s.round()
 	s.checkMaps()
 	s.checkRecursion()
+}
+
+// settle makes variables that nothing is ever assigned to integers.
+func (s *script) settle() {
+	for _, u := range s.units {
+		for _, v := range u.variables {
+			if v.typ.Kind == None {
+				v.typ, s.changed = int64Type, true
+			}
+		}
+	}
 }
 
 func (s *script) round() {

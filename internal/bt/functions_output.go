@@ -57,8 +57,7 @@ func (c *checker) formatted(call *syntax.Call) Type {
 }
 
 func (c *checker) print(call *syntax.Call) Type {
-	m, info := c.wholeMap(call.Args[0])
-	if m == nil || info.keySet && info.key.Kind == None && !info.value.isAggregate() && len(call.Args) == 1 {
+	if m, _ := c.wholeMap(call.Args[0]); m == nil {
 		t := c.expr(call.Args[0])
 		if len(call.Args) > 1 {
 			return c.errorf(call.Pos, "only a map can be printed with top and divisor")

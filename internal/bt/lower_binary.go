@@ -105,12 +105,11 @@ func (f *lowering) compare(x *syntax.Binary) *compile.Value {
 		return f.isText(x.Op, right, s)
 	}
 	a, b := f.inMemory(left), f.inMemory(right)
-	size := left.typ.Size
-	differ := f.b.NewBlock()
 	if left.typ.Kind == String {
 		return f.compareTexts(x.Op, a, b, left.typ, right.typ)
 	}
-	f.differWhere(a, b, min(size, right.typ.Size), differ)
+	differ := f.b.NewBlock()
+	f.differWhere(a, b, min(left.typ.Size, right.typ.Size), differ)
 	return f.verdict(x.Op == syntax.Equal, differ)
 }
 
