@@ -225,3 +225,11 @@ func parseCPUs(text string) ([]int, error) {
 	}
 	return cpus, nil
 }
+
+// EventNames lists the events of a hook by their names.
+func EventNames(hook Hook) []string {
+	if hook == HardwareEvent {
+		return sortedKeys(hardwareEvents)
+	}
+	return sortedKeys(softwareEvents)
+}

@@ -108,7 +108,7 @@ func integerName(name string) string {
 		count[word]++
 	}
 	total := count["unsigned"] + count["signed"] + count["int"] + count["long"] + count["short"] + count["char"]
-	if total != len(strings.Fields(name)) {
+	if total == 0 || total != len(strings.Fields(name)) {
 		return name
 	}
 	sign, size := "", "int"
