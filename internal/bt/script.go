@@ -18,6 +18,8 @@ type Script struct {
 	// Actions are what records on the ring ask for: a record begins with its index here
 	// as 8 bytes, in the host's byte order; what it carries follows, as Action.Args say.
 	Actions []Action
+	// Limits are those of the caller, with what the script's config block changed.
+	Limits Limits
 	// Warnings are for whoever wrote the script.
 	Warnings []Diagnostic
 }
@@ -75,12 +77,22 @@ type Target struct {
 	// Mode of a watchpoint: any of r, w, x.
 	Mode string
 	PID  int
+	// Language whose mangled names to look for, of a uprobe: "cpp" or "".
+	Language string
+	// Argument of Function that a watchpoint looks at, if Function is not "".
+	Argument int
 	// Cookie is an index in Script.ProbeNames, to attach with where Machine.Cookies says
 	// that the kind has them.
 	Cookie uint64
 }
 
 // Map is a map to make. Those of the user are printed when the script ends.
+//
+// Others, by their names: "ring" (MaxEntries bytes; the reader polls it every 10 ms, as
+// records do not wake it, except that of exit), "loss" (a word for each of Script.Probes:
+// records that had no place in the ring), "scratch", "zeros" (never written), "start" (a
+// word, which whoever runs the script sets to the clock CLOCK_BOOTTIME in nanoseconds
+// before attaching), "stacks N" (of at most N frames).
 type Map struct {
 	// Name is that of the language, with @, if User; else one that no script can write.
 	Name       string
@@ -102,6 +114,7 @@ const (
 	Hash MapKind = iota
 	PerCPUHash
 	LRUHash
+	LRUPerCPUHash
 	Array
 	PerCPUArray
 	Ring
@@ -114,12 +127,13 @@ type ActionKind uint8
 // The kinds of actions.
 const (
 	Printf        ActionKind = iota // Format with Args
+	Errorf                          // the same, as an error
 	PrintMap                        // Map; Args are top and divisor, 0 for none
 	PrintValue                      // of one argument
 	Clear                           // Map
 	Zero                            // Map
 	Time                            // Format of strftime
-	Join                            // strings of Args, with Format between
+	Join                            // Args[0] is how many of the strings behind it; Format between
 	SystemCommand                   // Format with Args, run by the client
 	Cat                             // file Format with Args, read by the client
 	Exit                            // with Args[0], or 0
@@ -142,6 +156,8 @@ type Field struct {
 	Name   string // "" where there is none
 	Type   Type
 	Offset int // in bytes
+	// BitOffset, from Offset and the lowest bit, and BitSize of a bit field, else 0.
+	BitOffset, BitSize int
 }
 
 // Kind says what the bytes of a value mean.
@@ -170,15 +186,17 @@ const (
 	SignalName
 	ProbeName // 8 bytes, index in Script.ProbeNames
 	Strerror  // error number, 8 bytes
-	// Aggregates, which are values of maps only, one for each CPU.
-	CountOf
-	SumOf
-	MinOf
-	MaxOf
-	AvgOf
-	StatsOf
-	HistogramOf       // powers of two, with Bits sub-buckets each
-	LinearHistogramOf // Min, Max, Step
+	// Aggregates, which are values of maps only, one for each CPU, of words of 8 bytes.
+	CountOf     // how many
+	SumOf       // the sum
+	MinOf       // the smallest, and 1 if this CPU has seen one
+	MaxOf       // the largest, and 1 if this CPU has seen one
+	AvgOf       // the sum, and of how many
+	StatsOf     // the sum, and of how many
+	HistogramOf // buckets, see HistogramBucket; Bits
+	// LinearHistogramOf counts in bucket 0 what is below Min, in the last what is Max or
+	// above, and in bucket i what is from Min+(i-1)*Step on.
+	LinearHistogramOf
 )
 
 // Type is what a value's bytes mean.
@@ -195,8 +213,10 @@ type Type struct {
 	// User tells that a pointer is into the memory of a process.
 	User bool
 	// Depth and Perf are how a stack is shown: at most so many frames, in the form of perf.
+	// Raw ones are shown as numbers only.
 	Depth int
 	Perf  bool
+	Raw   bool
 	// Bits, Min, Max and Step of a histogram.
 	Bits           int
 	Min, Max, Step int64

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package compile
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf/asm"
+)
+
+// Options are what the target has and lacks. The zero value is what Linux 5.10 runs.
+type Options struct {
+	// CPU is the version of the instruction set: 3 (Linux 5.1) or 4 (6.6: sign-extending
+	// loads and moves, unconditional byte swap, signed division); 0 is 3.
+	CPU int
+	// Stack is how many bytes of frames a chain of calls may take; 0 is 512, the kernel's
+	// limit.
+	Stack int
+}
+
+// Code is a compiled program.
+type Code struct {
+	// Instructions are the entry and then the other functions, each of which begins with
+	// its symbol. Loads of maps and functions carry the name as reference.
+	Instructions asm.Instructions
+	// Positions are by 8-byte slot, as the verifier numbers instructions.
+	Positions []Pos
+	// Frame is how many bytes of stack the deepest chain of calls takes, each frame rounded
+	// up to 32 as the verifier does.
+	Frame int
+	Stats Stats
+}
+
+// Stats tell how good the code is.
+type Stats struct {
+	Slots  int // of 8 bytes
+	Values int // that were left to compile after simplification
+	Spills int // loads and stores of the frame that the allocator added
+	Moves  int // between registers
+}
+
+// Compile makes bytecode of a program that passes Check, and leaves the program as it is.
+// The error is of a program that passes but is too large: its frames, or a jump.
+func Compile(p *Program, o Options) (*Code, error) {
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
+	if o.CPU == 0 {
+		o.CPU = 3
+	}
+	if o.Stack == 0 {
+		o.Stack = 512
+	}
+	code := &Code{}
+	frames := map[string]*frame{}
+	for _, f := range p.Funcs {
+		e, err := compileFunc(f.clone(), o)
+		if err != nil {
+			return nil, fmt.Errorf("compile function %s: %w", f.Name, err)
+		}
+		frames[f.Name] = e.frame
+		code.append(f, e)
+	}
+	if len(p.Funcs) > 1 {
+		describe(code.Instructions, p.Funcs)
+	}
+	var err error
+	code.Frame, err = checkStack(p, frames, o.Stack)
+	return code, err
+}
+
+func (c *Code) append(f *Func, e *emitter) {
+	e.out[0] = e.out[0].WithSymbol(f.Name)
+	c.Instructions = append(c.Instructions, e.out...)
+	c.Positions = append(c.Positions, e.positions...)
+	c.Stats.Slots += len(e.positions)
+	c.Stats.Spills += e.spills
+	c.Stats.Moves += e.moves
+	for _, b := range e.m.blocks {
+		c.Stats.Values += len(b.block.Values)
+	}
+}
+
+// compileFunc takes one function through all passes.
+func compileFunc(f *Func, o Options) (*emitter, error) {
+	simplify(f, o)
+	splitCriticalEdges(f)
+	m := selectInstructions(f, layout(f), o, placeSlots(f))
+	numberInsts(m)
+	liveness(m)
+	l := intervals(m)
+	if err := allocate(l); err != nil {
+		return nil, err
+	}
+	p := place(l)
+	return emit(m, p, resolve(p), o)
+}
