@@ -41,7 +41,15 @@ type Stats struct {
 
 // Compile makes bytecode of a program that passes Check, and leaves the program as it is.
 // The error is of a program that passes but is too large: its frames, or a jump.
-func Compile(p *Program, o Options) (*Code, error) {
+func Compile(p *Program, o Options) (*Code, error) { return compileTuned(p, o, tuning{}) }
+
+// tuning lets tests compile a program in ways that no user asks for, and compare.
+type tuning struct {
+	plain bool     // without simplification
+	avoid [10]bool // registers that are not allocated
+}
+
+func compileTuned(p *Program, o Options, t tuning) (*Code, error) {
 	if err := p.Check(); err != nil {
 		return nil, err
 	}
@@ -54,7 +62,7 @@ func Compile(p *Program, o Options) (*Code, error) {
 	code := &Code{}
 	frames := map[string]*frame{}
 	for _, f := range p.Funcs {
-		e, err := compileFunc(f.clone(), o)
+		e, err := compileFunc(f.clone(), o, t)
 		if err != nil {
 			return nil, fmt.Errorf("compile function %s: %w", f.Name, err)
 		}
@@ -82,14 +90,17 @@ func (c *Code) append(f *Func, e *emitter) {
 }
 
 // compileFunc takes one function through all passes.
-func compileFunc(f *Func, o Options) (*emitter, error) {
-	simplify(f, o)
+func compileFunc(f *Func, o Options, t tuning) (*emitter, error) {
+	expandDivision(f, o)
+	if !t.plain {
+		simplify(f)
+	}
 	splitCriticalEdges(f)
 	m := selectInstructions(f, layout(f), o, placeSlots(f))
 	numberInsts(m)
 	liveness(m)
 	l := intervals(m)
-	if err := allocate(l); err != nil {
+	if err := allocate(l, t.avoid); err != nil {
 		return nil, err
 	}
 	p := place(l)
