@@ -4,6 +4,7 @@ package compile
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf/asm"
 )
@@ -61,20 +62,44 @@ func compileTuned(p *Program, o Options, t tuning) (*Code, error) {
 	}
 	code := &Code{}
 	frames := map[string]*frame{}
+	emitted := map[string]*emitter{}
 	for _, f := range p.Funcs {
 		e, err := compileFunc(f.clone(), o, t)
 		if err != nil {
 			return nil, fmt.Errorf("compile function %s: %w", f.Name, err)
 		}
 		frames[f.Name] = e.frame
-		code.append(f, e)
+		emitted[f.Name] = e
 	}
-	if len(p.Funcs) > 1 {
-		describe(code.Instructions, p.Funcs)
+	kept := referenced(p.Funcs, emitted)
+	for _, f := range kept {
+		code.append(f, emitted[f.Name])
+	}
+	if len(kept) > 1 {
+		describe(code.Instructions, kept)
 	}
 	var err error
 	code.Frame, err = checkStack(p, frames, o.Stack)
 	return code, err
+}
+
+// referenced are the functions that the entry still leads to: the verifier refuses others.
+func referenced(funcs []*Func, emitted map[string]*emitter) []*Func {
+	reached := map[string]bool{}
+	var visit func(name string)
+	visit = func(name string) {
+		if reached[name] {
+			return
+		}
+		reached[name] = true
+		for i := range emitted[name].out {
+			if in := &emitted[name].out[i]; in.IsFunctionReference() {
+				visit(in.Reference())
+			}
+		}
+	}
+	visit(funcs[0].Name)
+	return slices.DeleteFunc(slices.Clone(funcs), func(f *Func) bool { return !reached[f.Name] })
 }
 
 func (c *Code) append(f *Func, e *emitter) {

@@ -5,8 +5,11 @@ package generate_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"runtime"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/skep-io/skep/internal/compile"
 	"github.com/skep-io/skep/internal/compile/generate"
@@ -53,13 +56,25 @@ func choicesOf(seed uint64) generate.Choices {
 // TestDifferential: what the representation means, what its bytecode does in the machine
 // and what it does in the kernel are the same.
 func TestDifferential(t *testing.T) {
-	runtime.LockOSThread() // programs ask which thread runs them
-	defer runtime.UnlockOSThread()
 	t.Run("machine", func(t *testing.T) { differential(t, nil, 0, 3000) })
 	t.Run("kernel", func(t *testing.T) { differential(t, newKernel(t), 100_000, 600) })
 }
 
+// TestMore looks at as many more programs as GENERATE_PROGRAMS says, from a seed of its own.
+func TestMore(t *testing.T) {
+	n, err := strconv.ParseUint(os.Getenv("GENERATE_PROGRAMS"), 10, 64)
+	if err != nil {
+		t.Skip("set GENERATE_PROGRAMS to a number to look at so many more programs")
+	}
+	first := uint64(time.Now().UnixNano())
+	t.Logf("seeds from %d on", first)
+	differential(t, newKernel(t), first, n)
+}
+
 func differential(t *testing.T, k *kernel, first, programs uint64) {
+	t.Helper()
+	runtime.LockOSThread() // programs ask which thread runs them
+	defer runtime.UnlockOSThread()
 	failed := 0
 	for seed := first; seed < first+programs; seed++ {
 		if difference(generate.Program(choicesOf(seed)), contextOf(seed), k) == nil {
@@ -77,7 +92,7 @@ func report(t *testing.T, seed uint64, k *kernel) {
 	t.Helper()
 	context := contextOf(seed)
 	first := difference(generate.Program(choicesOf(seed)), context, k)
-	small := generate.Shrink(choicesOf(seed), 3000, func(c generate.Choices) bool {
+	small := generate.Shrink(choicesOf(seed), 400, func(c generate.Choices) bool {
 		err := difference(generate.Program(c), context, k)
 		return err != nil && fmt.Sprintf("%.25s", err) == fmt.Sprintf("%.25s", first)
 	})

@@ -6,25 +6,15 @@ import (
 	"bytes"
 	"errors"
 	"os"
-	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/rlimit"
-	"golang.org/x/sys/unix"
 
 	"github.com/skep-io/skep/internal/compile"
 	"github.com/skep-io/skep/internal/compile/generate"
 )
-
-func pidTgid() uint64 { return uint64(os.Getpid())<<32 | uint64(unix.Gettid()) }
-func uidGid() uint64  { return uint64(os.Getgid())<<32 | uint64(os.Getuid()) }
-
-func comm() string {
-	b, _ := os.ReadFile("/proc/thread-self/comm")
-	return strings.TrimSpace(string(b))
-}
 
 // kernel runs programs with maps of its own.
 type kernel struct{ out, table *ebpf.Map }

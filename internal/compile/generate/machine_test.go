@@ -7,6 +7,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/skep-io/skep/internal/compile"
 	"github.com/skep-io/skep/internal/compile/evaluate"
@@ -44,7 +48,15 @@ func (s state) String() string {
 }
 
 // host is what the kernel answers to this thread too.
-func host() *vm.Host { return &vm.Host{PidTgid: pidTgid(), UidGid: uidGid(), Comm: comm()} }
+func host() *vm.Host {
+	return &vm.Host{PidTgid: uint64(os.Getpid())<<32 | uint64(unix.Gettid()), UidGid: uint64(os.Getgid())<<32 | uint64(os.Getuid()), Comm: comm()}
+}
+
+func comm() string {
+	b := make([]byte, 16)
+	_ = unix.Prctl(unix.PR_GET_NAME, uintptr(unsafe.Pointer(&b[0])), 0, 0, 0)
+	return unix.ByteSliceToString(b)
+}
 
 func machine() *vm.Machine {
 	m, err := vm.New(vm.Options{Host: host(), Maps: []vm.MapSpec{
