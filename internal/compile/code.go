@@ -61,14 +61,12 @@ func compileTuned(p *Program, o Options, t tuning) (*Code, error) {
 		o.Stack = 512
 	}
 	code := &Code{}
-	frames := map[string]*frame{}
 	emitted := map[string]*emitter{}
 	for _, f := range p.Funcs {
 		e, err := compileFunc(f.clone(), o, t)
 		if err != nil {
 			return nil, fmt.Errorf("compile function %s: %w", f.Name, err)
 		}
-		frames[f.Name] = e.frame
 		emitted[f.Name] = e
 	}
 	kept := referenced(p.Funcs, emitted)
@@ -79,7 +77,7 @@ func compileTuned(p *Program, o Options, t tuning) (*Code, error) {
 		describe(code.Instructions, kept)
 	}
 	var err error
-	code.Frame, err = checkStack(p, frames, o.Stack)
+	code.Frame, err = checkStack(p.Funcs[0].Name, emitted, o.Stack)
 	return code, err
 }
 
@@ -92,14 +90,23 @@ func referenced(funcs []*Func, emitted map[string]*emitter) []*Func {
 			return
 		}
 		reached[name] = true
-		for i := range emitted[name].out {
-			if in := &emitted[name].out[i]; in.IsFunctionReference() {
-				visit(in.Reference())
-			}
+		for _, callee := range references(emitted[name].out) {
+			visit(callee)
 		}
 	}
 	visit(funcs[0].Name)
 	return slices.DeleteFunc(slices.Clone(funcs), func(f *Func) bool { return !reached[f.Name] })
+}
+
+// references are the functions that instructions call or give to helpers.
+func references(insts asm.Instructions) []string {
+	var names []string
+	for i := range insts {
+		if insts[i].IsFunctionReference() {
+			names = append(names, insts[i].Reference())
+		}
+	}
+	return names
 }
 
 func (c *Code) append(f *Func, e *emitter) {
