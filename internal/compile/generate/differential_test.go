@@ -3,13 +3,11 @@
 package generate_test
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"runtime"
-	"strconv"
 	"testing"
-	"time"
 
 	"github.com/skep-io/skep/internal/compile"
 	"github.com/skep-io/skep/internal/compile/generate"
@@ -53,22 +51,17 @@ func choicesOf(seed uint64) generate.Choices {
 	return generate.Random(r, 20+r.IntN(300))
 }
 
+// More programs than CI has time for: go test ./internal/compile/generate -args -programs 20000 -seed 7.
+var (
+	programs = flag.Uint64("programs", 600, "programs to compare with the kernel; five times as many without")
+	seed     = flag.Uint64("seed", 0, "the first seed")
+)
+
 // TestDifferential: what the representation means, what its bytecode does in the machine
 // and what it does in the kernel are the same.
 func TestDifferential(t *testing.T) {
-	t.Run("machine", func(t *testing.T) { differential(t, nil, 0, 3000) })
-	t.Run("kernel", func(t *testing.T) { differential(t, newKernel(t), 100_000, 600) })
-}
-
-// TestMore looks at as many more programs as GENERATE_PROGRAMS says, from a seed of its own.
-func TestMore(t *testing.T) {
-	n, err := strconv.ParseUint(os.Getenv("GENERATE_PROGRAMS"), 10, 64)
-	if err != nil {
-		t.Skip("set GENERATE_PROGRAMS to a number to look at so many more programs")
-	}
-	first := uint64(time.Now().UnixNano())
-	t.Logf("seeds from %d on", first)
-	differential(t, newKernel(t), first, n)
+	t.Run("machine", func(t *testing.T) { differential(t, nil, *seed, 5**programs) })
+	t.Run("kernel", func(t *testing.T) { differential(t, newKernel(t), *seed+1<<32, *programs) })
 }
 
 func differential(t *testing.T, k *kernel, first, programs uint64) {

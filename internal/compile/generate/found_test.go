@@ -30,6 +30,12 @@ var found = []struct {
 		b.If(zero, func() { b.Write(v, b.CallFunc("never")) }, nil)
 		b.Return(b.Read(v))
 	}},
+	{"a mask is dropped that the verifier needs behind a division", func(_ *compile.Program, b *compile.Builder) {
+		remainder := b.Binary(compile.UMod, b.Load(b.Parameter(0), 0, 8, false), b.Const(6))
+		p := b.Binary(compile.Add, b.ValueOf(generate.Out, 0), b.Binary(compile.And, remainder, b.Const(7)))
+		b.Store(p, 0, 1, b.Const(1))
+		b.Return(b.Load(p, 0, 1, false))
+	}},
 }
 
 func TestFound(t *testing.T) {
