@@ -149,7 +149,7 @@ func (h *fakeHost) Signature(kind bt.ProbeKind, t bt.Target) (bt.Signature, bool
 	case kind == bt.Iterator:
 		return bt.Signature{Params: []bt.Member{
 			{Name: "meta", Type: pointer(record("struct bpf_iter_meta", 24)), Offset: 0},
-			{Name: "task", Type: pointer(record("struct task_struct", 256)), Offset: 1},
+			{Name: "task", Type: pointer(record("struct task_struct", 256)), Offset: 8},
 		}}, true
 	}
 	return bt.Signature{}, false

@@ -181,6 +181,9 @@ func (f *lowering) functionArgument(m Member, t Type) value {
 		return value{typ: t, word: f.extend(w, t)}
 	}
 	offset := int64(m.Offset * word)
+	if f.unit.kind == Iterator {
+		offset = int64(m.Offset)
+	}
 	if t.Kind == Pointer && t.Elem != nil && t.Elem.Kind == Record && f.machine.TypedArguments[f.unit.kind] && !f.options.Untyped && !t.User {
 		if p := f.iterated[m.Offset]; p != nil {
 			return value{typ: t, word: p}
@@ -204,7 +207,7 @@ func (f *lowering) openIterator() {
 		if m.Type.Kind != Pointer || m.Type.Elem == nil || m.Type.Elem.Kind != Record || m.Name == "meta" {
 			continue
 		}
-		p := f.b.LoadPtr(f.ctx, int64(m.Offset*word), compile.Kernel)
+		p := f.b.LoadPtr(f.ctx, int64(m.Offset), compile.Kernel)
 		f.require(f.b.Binary(compile.NotEqual, p, f.constant(0)))
 		f.iterated[m.Offset] = p
 	}

@@ -205,7 +205,7 @@ func (f *lowering) copyLoaded(to, from place, size int) {
 	if from.base.Type == compile.Context {
 		for at := 0; at < size; {
 			width := word
-			for width > size-at || (int(from.offset)+at)%width != 0 {
+			for width > size-at || (int(from.offset)+at)%width != 0 || (int(to.offset)+at)%width != 0 {
 				width /= 2
 			}
 			w := f.b.Load(from.base, from.offset+int64(at), width, false)

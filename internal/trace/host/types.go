@@ -144,7 +144,11 @@ func (h *Host) fieldType(f tracefs.Field) bt.Type {
 			return t
 		}
 	}
-	return bt.Type{Kind: bt.Integer, Size: f.Size, Signed: f.Signed}
+	t := bt.Type{Kind: bt.Integer, Size: f.Size, Signed: f.Signed}
+	if strings.HasPrefix(name, "enum ") {
+		t.Name = name
+	}
+	return t
 }
 
 func (h *Host) arrayType(f tracefs.Field, name string) bt.Type {
@@ -168,7 +172,8 @@ func (h *Host) arrayType(f tracefs.Field, name string) bt.Type {
 
 func (h *Host) pointerTo(name string) bt.Type {
 	out := bt.Type{Kind: bt.Pointer, Size: 8}
-	name = strings.TrimSpace(strings.ReplaceAll(" "+name, " const ", " "))
+	name = strings.ReplaceAll(name, "*", " * ")
+	name = strings.TrimSpace(strings.ReplaceAll(" "+name+" ", " const ", " "))
 	if before, ok := strings.CutSuffix(name, "*"); ok {
 		elem := h.pointerTo(before)
 		out.Elem = &elem
