@@ -25,6 +25,9 @@ func (c *checker) field(x *syntax.Field) Type {
 	case Tuple:
 		return c.tupleField(x, base)
 	case Record:
+		if base.Fields != nil {
+			return c.tupleField(x, base)
+		}
 		m, ok := c.memberOf(base, x.Name)
 		if !ok {
 			return c.noField(x, base)

@@ -116,7 +116,7 @@ func (c *checker) tuple(x *syntax.Tuple) Type {
 	for _, elem := range x.Elems {
 		t := c.value(elem)
 		known = known && t.Kind != None
-		types = append(types, inStorage(t))
+		types = append(types, c.inStorage(t))
 	}
 	if !known {
 		return noType
@@ -132,7 +132,7 @@ func (c *checker) record(x *syntax.Record) Type {
 		if t.Kind == None {
 			return noType
 		}
-		types, names = append(types, inStorage(t)), append(names, f.Name)
+		types, names = append(types, c.inStorage(t)), append(names, f.Name)
 	}
 	return tupleOf(names, types)
 }

@@ -51,10 +51,7 @@ func (c *checker) learnKey(info *mapInfo, key Type, at syntax.Node) {
 
 // keyType is a type as part of a key. Integers are told apart by their value only.
 func (c *checker) keyType(t Type, at syntax.Node) Type {
-	if t.Kind == Record && t.Name == argsRecord {
-		return c.errorf(at.Position(), "args cannot be a key: take a field of it")
-	}
-	return inStorage(t)
+	return c.inStorage(t)
 }
 
 // wholeMap is the map that a function gets as an argument without a key; nil if the

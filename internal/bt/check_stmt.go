@@ -171,7 +171,7 @@ func (c *checker) assignMap(m *syntax.Map, s *syntax.Assign, value Type) {
 
 // learnValue gives a map's values a type, or compares it with what is known.
 func (c *checker) learnValue(m *mapInfo, t Type, at syntax.Node) {
-	t = inStorage(t)
+	t = c.inStorage(t)
 	if m.value.Kind == None {
 		m.value, m.valuePos, c.changed = t, at.Position(), true
 		return
@@ -214,7 +214,7 @@ func (c *checker) learnVariable(v *variable, value Type, at syntax.Node) {
 		c.errorf(at.Position(), "%s cannot be assigned to a variable: only to a map", value)
 		return
 	}
-	value = inStorage(value)
+	value = c.inStorage(value)
 	switch {
 	case v.typ.Kind == None:
 		v.typ, v.pos, c.changed = value, at.Position(), true
@@ -304,10 +304,28 @@ func (t Type) read() Type {
 }
 
 // inStorage is the type a value has once it is kept: whole words, strings bounded.
-func inStorage(t Type) Type {
+func (c *checker) inStorage(t Type) Type {
+	if t.Kind == Record && t.Name == argsRecord {
+		return c.keptArguments()
+	}
 	if t.Kind == ArrayOf || t.Kind == Record {
 		t.User = false
 	}
+	return t
+}
+
+// keptArguments are args as a whole, when they are kept: a structure with a place for each.
+func (c *checker) keptArguments() Type {
+	var names []string
+	var types []Type
+	for _, m := range c.arguments() {
+		if strings.HasPrefix(m.Name, "common_") {
+			continue
+		}
+		names, types = append(names, m.Name), append(types, c.member(m.Type, m.Type.User))
+	}
+	t := tupleOf(names, types)
+	t.Kind, t.Name = Record, "args of "+c.unit.targets[0].Name
 	return t
 }
 

@@ -88,7 +88,7 @@ func (c *checker) callSubprogram(x *syntax.Call, p *subprogram) Type {
 	}
 	for i, arg := range x.Args {
 		if t := c.value(arg); t.Kind != None && !same(t, p.params[i]) {
-			c.errorf(arg.Position(), "argument %d of %s() is %s, not %s", i+1, x.Name, p.params[i], t)
+			c.errorf(arg.Position(), "argument %d of %s() must be %s, not %s", i+1, x.Name, p.params[i], t)
 		}
 	}
 	return p.result

@@ -49,7 +49,7 @@ func (f *lowering) field(x *syntax.Field) value {
 		return f.argument(x)
 	}
 	base := f.eval(x.Base)
-	if base.typ.Kind == Tuple {
+	if base.typ.Fields != nil && base.word == nil {
 		for _, field := range base.typ.Fields {
 			if field.Name == x.Name {
 				return f.part(base.at.plus(field.Offset), field.Type)
@@ -149,12 +149,27 @@ func (f *lowering) argument(x *syntax.Field) value {
 		if m.Name != x.Name {
 			continue
 		}
-		if f.unit.kind == Tracepoint {
-			return f.tracepointField(m, t)
-		}
-		return f.functionArgument(m, t)
+		return f.argumentOf(m, t)
 	}
 	return value{typ: t, word: f.constant(0)}
+}
+
+// putArguments keeps args as a whole.
+func (f *lowering) putArguments(to place, t Type) {
+	for _, field := range t.Fields {
+		for _, m := range f.unit.args {
+			if m.Name == field.Name {
+				f.put(to.plus(field.Offset), field.Type, f.argumentOf(m, field.Type))
+			}
+		}
+	}
+}
+
+func (f *lowering) argumentOf(m Member, t Type) value {
+	if f.unit.kind == Tracepoint {
+		return f.tracepointField(m, t)
+	}
+	return f.functionArgument(m, t)
 }
 
 func (f *lowering) tracepointField(m Member, t Type) value {

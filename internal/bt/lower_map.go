@@ -136,11 +136,10 @@ func (f *lowering) assignMap(m *syntax.Map, s *syntax.Assign) {
 		f.storeWord(info, m, value{typ: info.value, word: word})
 		return
 	}
-	at := f.inMemory(val)
-	if val.typ.Size != info.value.Size || at.base == nil {
-		to := f.memory(info.value.stored())
-		f.put(to, info.value, value{typ: val.typ, at: at})
-		at = to
+	at := val.at
+	if val.typ.Size != info.value.Size || at.space != loaded || at.base == nil || at.base.Type == compile.Context {
+		at = f.memory(info.value.stored())
+		f.put(at, info.value, val)
 	}
 	f.update(info, f.key(info, m.Key), f.pointer(at), 0)
 }

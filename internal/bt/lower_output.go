@@ -88,6 +88,10 @@ func (s *script) exported(t Type, depth int) Type {
 		elem := s.exported(*t.Elem, depth+1)
 		t.Elem = &elem
 	case Record:
+		if t.Fields != nil {
+			t.Fields = s.exported(Type{Kind: Tuple, Fields: t.Fields}, depth).Fields
+			return t
+		}
 		members, _ := s.host.Members(t.Name)
 		t.Fields = nil
 		for _, m := range members {
@@ -100,6 +104,9 @@ func (s *script) exported(t Type, depth int) Type {
 
 func (f *lowering) item(x syntax.Expr) item {
 	t := f.typeOf(x)
+	if t.Kind == Record && t.Name == argsRecord {
+		t = (&checker{script: f.script, unit: f.unit}).keptArguments()
+	}
 	if t.isAggregate() {
 		t = t.read()
 	}

@@ -153,6 +153,8 @@ func (f *lowering) put(to place, t Type, v value) {
 	switch {
 	case t.isWord():
 		f.b.Store(to.base, to.offset, word, f.asWord(v))
+	case v.typ.Kind == Record && v.typ.Name == argsRecord:
+		f.putArguments(to, t)
 	case t.Kind == Tuple && v.typ.Kind == Tuple && t.Size != v.typ.Size:
 		f.putTuple(to, t, v)
 	default:
