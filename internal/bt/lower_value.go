@@ -110,7 +110,7 @@ func (f *lowering) loadAt(p place, width int, signed bool) *compile.Value {
 
 // memory is how the address of a place in readable memory is built: slot or scratch.
 func (f *lowering) memory(size int) place {
-	size = max(word, align(size)) // there is a tuple of nothing
+	size = align(size)
 	if size <= smallSlot || f.frame+size <= largestFrame {
 		if size > smallSlot {
 			f.frame += size
@@ -207,6 +207,9 @@ func (f *lowering) putBytes(to place, t Type, v value) {
 }
 
 func (f *lowering) copyLoaded(to, from place, size int) {
+	if size == 0 {
+		return
+	}
 	if from.base.Type == compile.Context {
 		for at := 0; at < size; {
 			width := word
