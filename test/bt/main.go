@@ -33,6 +33,13 @@ func main() {
 	flag.StringVar(&o.results, "results", "", "write one line for each case to this file")
 	flag.BoolVar(&o.verbose, "v", false, "show why cases fail, and their output")
 	flag.Parse()
+	done, code, err := withTracefs()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bt:", err)
+	}
+	if done {
+		os.Exit(code)
+	}
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bt:", err)
 		os.Exit(1)
