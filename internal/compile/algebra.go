@@ -22,8 +22,24 @@ func algebra(v *Value, e *expander) *Value {
 		return unaryAlgebra(v, e)
 	case v.Op.isMemory():
 		foldAddress(v)
+		if v.Op == Store && v.Width < 8 {
+			v.Args[1] = lowBytes(v.Args[1], v.Width)
+		}
 	}
 	return v
+}
+
+// lowBytes is a value that has the same lowest bytes, without what only changes the others.
+func lowBytes(v *Value, width int) *Value {
+	for {
+		switch {
+		case (v.Op == ZeroExtend || v.Op == SignExtend) && v.Width >= width:
+		case v.Op == And && v.Args[1].Op == Const && ^v.Args[1].Imm<<(64-8*width) == 0:
+		default:
+			return v
+		}
+		v = v.Args[0]
+	}
 }
 
 // foldAddress takes the additions of constants to an address into the offset.
@@ -158,13 +174,14 @@ func unaryAlgebra(v *Value, e *expander) *Value {
 	case x.Op == Const:
 		return e.word(foldUnary(v.Op, v.Width, x.Imm))
 	case v.Op == Swap && v.Width > 1:
+		v.Args[0] = lowBytes(x, v.Width)
 		return v
 	case v.Width == 8, v.Op == ZeroExtend && width64(x) <= bitsLeft, v.Op == SignExtend && width64(x) < bitsLeft:
 		return x
 	case v.Op == SignExtend && (x.Op == SignExtend || x.Op == Load && x.Signed) && x.Width <= v.Width:
 		return x // the sign is there already
-	case (x.Op == SignExtend || x.Op == ZeroExtend) && x.Width >= v.Width:
-		v.Args = []*Value{x.Args[0]}
+	case lowBytes(x, v.Width) != x:
+		v.Args[0] = lowBytes(x, v.Width)
 		return algebra(v, e)
 	case v.Op == ZeroExtend && v.Width == 4 && x.Op == And && x.Args[1].Op == Const:
 		return rewrite(v, And, x.Args[0], e.word(x.Args[1].Imm&(1<<32-1)), e)

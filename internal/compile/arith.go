@@ -85,7 +85,9 @@ func foldUnary(op Op, width int, x int64) int64 {
 	return int64(uint64(x) << shift >> shift)
 }
 
-// width64 is how many low bits of a value may be set: the others are known to be 0.
+// width64 is how many low bits of a value may be set: the others are known to be 0, and the
+// verifier knows that too. It follows neither divisions nor swaps nor shifts by what is no
+// constant: a mask or a comparison behind one of these proves a bound to it, and stays.
 func width64(v *Value) int { return widthOf(v, 4) }
 
 func widthOf(v *Value, depth int) int {
@@ -102,14 +104,14 @@ func widthOf(v *Value, depth int) int {
 		}
 	case ZeroExtend:
 		return min(8*v.Width, arg(0))
-	case Swap:
-		return 8 * v.Width
 	case And:
 		return min(arg(0), arg(1))
 	case Or, Xor:
 		return max(arg(0), arg(1))
-	case UMod, UDiv, LShr:
-		return widthOfQuotient(v, arg)
+	case LShr:
+		if n := v.Args[1]; n.Op == Const {
+			return max(0, arg(0)-int(n.Imm&63))
+		}
 	case Add:
 		return min(64, max(arg(0), arg(1))+1)
 	case Shl:
@@ -121,17 +123,4 @@ func widthOf(v *Value, depth int) int {
 		return 1
 	}
 	return 64
-}
-
-func widthOfQuotient(v *Value, arg func(int) int) int {
-	n := v.Args[1]
-	switch {
-	case n.Op != Const:
-		return arg(0) // none of the three makes a number larger
-	case v.Op == LShr:
-		return max(0, arg(0)-int(n.Imm&63))
-	case v.Op == UMod && n.Imm != 0:
-		return min(arg(0), bits.Len64(uint64(n.Imm)-1))
-	}
-	return arg(0)
 }

@@ -163,6 +163,9 @@ func (c *checker) uses() error {
 					return c.fault(v, "uses %s, which is not defined on every way to it", a.name())
 				}
 			}
+			if v.Op == NonNull && !c.compared(v.Args[0], b) {
+				return c.fault(v, "says that %s is not 0, and not every way to it compares that with 0", v.Args[0].name())
+			}
 		}
 		if b.Control != nil && !c.reaches(b.Control, b, len(b.Values)) {
 			return fmt.Errorf("block %d: %s: the value is not defined on every way to it", b.ID, b.exitText())
@@ -188,4 +191,22 @@ func (c *checker) reaches(v *Value, b *Block, i int) bool {
 
 func (c *checker) fault(v *Value, format string, args ...any) error {
 	return fmt.Errorf("block %d: %s: it "+format, append([]any{v.Block.ID, v}, args...)...)
+}
+
+// compared tells whether every way to a block comes from a branch on which p is not 0.
+func (c *checker) compared(p *Value, b *Block) bool {
+	for ; b != nil; b = c.tree.idom[b] {
+		if len(b.Preds) != 1 || b.Preds[0].Exit != Branch {
+			continue
+		}
+		from := b.Preds[0]
+		test := from.Control
+		if !test.Op.isCompare() || test.Args[0] != p || test.Args[1].Op != Const || test.Args[1].Imm != 0 {
+			continue
+		}
+		if test.Op == NotEqual && from.Succs[0] == b || test.Op == Equal && from.Succs[1] == b {
+			return true
+		}
+	}
+	return false
 }

@@ -4,6 +4,7 @@ package compile
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf/asm"
 )
@@ -41,7 +42,15 @@ type Stats struct {
 
 // Compile makes bytecode of a program that passes Check, and leaves the program as it is.
 // The error is of a program that passes but is too large: its frames, or a jump.
-func Compile(p *Program, o Options) (*Code, error) {
+func Compile(p *Program, o Options) (*Code, error) { return compileTuned(p, o, tuning{}) }
+
+// tuning lets tests compile a program in ways that no user asks for, and compare.
+type tuning struct {
+	plain bool     // without simplification
+	avoid [10]bool // registers that are not allocated
+}
+
+func compileTuned(p *Program, o Options, t tuning) (*Code, error) {
 	if err := p.Check(); err != nil {
 		return nil, err
 	}
@@ -52,21 +61,52 @@ func Compile(p *Program, o Options) (*Code, error) {
 		o.Stack = 512
 	}
 	code := &Code{}
-	frames := map[string]*frame{}
+	emitted := map[string]*emitter{}
 	for _, f := range p.Funcs {
-		e, err := compileFunc(f.clone(), o)
+		e, err := compileFunc(f.clone(), o, t)
 		if err != nil {
 			return nil, fmt.Errorf("compile function %s: %w", f.Name, err)
 		}
-		frames[f.Name] = e.frame
-		code.append(f, e)
+		emitted[f.Name] = e
 	}
-	if len(p.Funcs) > 1 {
-		describe(code.Instructions, p.Funcs)
+	kept := referenced(p.Funcs, emitted)
+	for _, f := range kept {
+		code.append(f, emitted[f.Name])
+	}
+	if len(kept) > 1 {
+		describe(code.Instructions, kept)
 	}
 	var err error
-	code.Frame, err = checkStack(p, frames, o.Stack)
+	code.Frame, err = checkStack(p.Funcs[0].Name, emitted, o.Stack)
 	return code, err
+}
+
+// referenced are the functions that the entry still leads to: the verifier refuses others.
+func referenced(funcs []*Func, emitted map[string]*emitter) []*Func {
+	reached := map[string]bool{}
+	var visit func(name string)
+	visit = func(name string) {
+		if reached[name] {
+			return
+		}
+		reached[name] = true
+		for _, callee := range references(emitted[name].out) {
+			visit(callee)
+		}
+	}
+	visit(funcs[0].Name)
+	return slices.DeleteFunc(slices.Clone(funcs), func(f *Func) bool { return !reached[f.Name] })
+}
+
+// references are the functions that instructions call or give to helpers.
+func references(insts asm.Instructions) []string {
+	var names []string
+	for i := range insts {
+		if insts[i].IsFunctionReference() {
+			names = append(names, insts[i].Reference())
+		}
+	}
+	return names
 }
 
 func (c *Code) append(f *Func, e *emitter) {
@@ -82,14 +122,17 @@ func (c *Code) append(f *Func, e *emitter) {
 }
 
 // compileFunc takes one function through all passes.
-func compileFunc(f *Func, o Options) (*emitter, error) {
-	simplify(f, o)
+func compileFunc(f *Func, o Options, t tuning) (*emitter, error) {
+	expandDivision(f, o)
+	if !t.plain {
+		simplify(f)
+	}
 	splitCriticalEdges(f)
 	m := selectInstructions(f, layout(f), o, placeSlots(f))
 	numberInsts(m)
 	liveness(m)
 	l := intervals(m)
-	if err := allocate(l); err != nil {
+	if err := allocate(l, t.avoid); err != nil {
 		return nil, err
 	}
 	p := place(l)

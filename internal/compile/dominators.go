@@ -92,15 +92,21 @@ func (t *domTree) dominates(a, b *Block) bool {
 }
 
 // reversePostorder is the blocks that the entry reaches. The successor that is taken
-// where a branch holds comes directly behind its block where that is possible.
+// where a branch holds comes directly behind its block where that is possible, but the other
+// one where the branch is on bits that are set, as there is no jump on bits that are not.
 func reversePostorder(f *Func) []*Block {
 	seen := make(map[*Block]bool, len(f.Blocks))
 	order := make([]*Block, 0, len(f.Blocks))
 	var visit func(b *Block)
 	visit = func(b *Block) {
 		seen[b] = true
-		for i := len(b.Succs) - 1; i >= 0; i-- {
-			if s := b.Succs[i]; !seen[s] {
+		n := len(b.Succs)
+		for i := range n {
+			s := b.Succs[n-1-i]
+			if b.jumpsIfSet() { // which cannot be turned round
+				s = b.Succs[i]
+			}
+			if !seen[s] {
 				visit(s)
 			}
 		}
@@ -111,4 +117,16 @@ func reversePostorder(f *Func) []*Block {
 		order[i], order[j] = order[j], order[i]
 	}
 	return order
+}
+
+// jumpsIfSet tells whether the block will end with a jump on x & y.
+func (b *Block) jumpsIfSet() bool {
+	if b.Exit != Branch || len(b.Succs) != 2 {
+		return false
+	}
+	c := b.Control
+	if c.Op == NotEqual && c.Args[1].Op == Const && c.Args[1].Imm == 0 {
+		c = c.Args[0]
+	}
+	return c.Op == And
 }

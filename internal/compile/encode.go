@@ -90,9 +90,9 @@ func (e *emitter) extend(in *inst, dst, src asm.Register) {
 		e.emit(asm.Mov.Reg32(dst, src))
 		return
 	}
-	mov := asm.Mov.Reg(dst, src)
-	mov.Offset = int16(8 * in.size.Sizeof()) // movsx
-	e.emit(mov)
+	// Not Mov with an offset, as the kernel has it: the assembler clears that of a Mov.
+	op := map[asm.Size]asm.ALUOp{asm.Byte: asm.MovSX8, asm.Half: asm.MovSX16, asm.Word: asm.MovSX32}[in.size]
+	e.emit(op.Reg(dst, src))
 }
 
 // call puts arguments where they are passed and calls. Nothing that lives on is in r0 to

@@ -60,8 +60,8 @@ func aluText(in *asm.Instruction) string {
 		return fmt.Sprintf("%s = -%s", dst, dst)
 	case op == asm.Swap:
 		return fmt.Sprintf("r%d = swap%d r%d", in.Dst, in.Constant, in.Dst)
-	case op == asm.Mov && in.Offset != 0:
-		return fmt.Sprintf("%s = (s%d)r%d", dst, in.Offset, in.Src)
+	case op == asm.MovSX8 || op == asm.MovSX16 || op == asm.MovSX32:
+		return fmt.Sprintf("%s = (s%d)r%d", dst, 8<<((op-asm.MovSX8)>>8), in.Src)
 	case in.OpCode.Source() == asm.ImmSource:
 		return fmt.Sprintf("%s %s= %d", dst, aluSigns[op], in.Constant)
 	}

@@ -23,6 +23,7 @@ type scan struct {
 	l                *lives
 	unhandled        queue
 	active, inactive []*interval
+	avoid            [10]bool // registers that are not given
 }
 
 // order is which register is taken where several would do: those that calls overwrite
@@ -30,8 +31,8 @@ type scan struct {
 var order = [...]asm.Register{asm.R0, asm.R5, asm.R4, asm.R3, asm.R2, asm.R1, asm.R6, asm.R7, asm.R8, asm.R9}
 
 // allocate gives every interval a register or a place in the frame.
-func allocate(l *lives) error {
-	s := &scan{l: l}
+func allocate(l *lives, avoid [10]bool) error {
+	s := &scan{l: l, avoid: avoid}
 	for _, it := range l.of {
 		if it != nil {
 			s.unhandled = append(s.unhandled, it)
@@ -74,6 +75,9 @@ func (s *scan) later(it *interval) { heap.Push(&s.unhandled, it) }
 
 // taken is from where on a register is taken by a call or such.
 func (s *scan) taken(r int, it *interval) int {
+	if s.avoid[r] {
+		return it.start()
+	}
 	fixed := s.l.fixed[r]
 	i := sort.Search(len(fixed), func(i int) bool { return fixed[i].to > it.start() })
 	return meet(fixed[i:], it.spans)
@@ -144,8 +148,9 @@ func (s *scan) blocked(it *interval) error {
 	start := it.start()
 	var uses, taken [10]int
 	for r := range uses {
-		taken[r] = s.taken(r, it)
-		uses[r] = taken[r]
+		if taken[r] = s.taken(r, it); taken[r]&^1 > start {
+			uses[r] = taken[r] // else it is of no use: 0
+		}
 	}
 	for _, a := range s.active {
 		uses[a.phys] = min(uses[a.phys], a.nextUse(start, false))
@@ -155,19 +160,20 @@ func (s *scan) blocked(it *interval) error {
 			uses[a.phys] = min(uses[a.phys], a.nextUse(start, false))
 		}
 	}
-	best := asm.Register(0)
+	best := order[0]
 	for _, r := range order {
 		if uses[r] > uses[best] {
 			best = r
 		}
 	}
-	if first := it.nextUse(start, false); first == never || uses[best] < first {
+	first := it.nextUse(start, false)
+	if first == never || uses[best] < first || uses[best] <= start|1 {
 		if must := it.nextUse(start, true); must == never || must&^1 > start {
 			s.spill(it, must)
 			return nil
 		}
 	}
-	if uses[best] <= start|1 || taken[best]&^1 <= start {
+	if uses[best] <= start|1 {
 		return fmt.Errorf("allocate registers: none is free at position %d", start)
 	}
 	s.evict(best, it)

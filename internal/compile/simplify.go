@@ -7,8 +7,7 @@ package compile
 const rounds = 4
 
 // simplify makes a function smaller and faster without changing what it does.
-func simplify(f *Func, o Options) {
-	expandDivision(f, o)
+func simplify(f *Func) {
 	for range rounds {
 		changed := removePhis(f)
 		changed = number(f) || changed

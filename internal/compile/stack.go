@@ -9,11 +9,7 @@ import (
 
 // checkStack is how many bytes the deepest chain of calls takes, and an error that names
 // what takes them if that is over the limit.
-func checkStack(p *Program, frames map[string]*frame, limit int) (int, error) {
-	funcs := map[string]*Func{}
-	for _, f := range p.Funcs {
-		funcs[f.Name] = f
-	}
+func checkStack(entry string, emitted map[string]*emitter, limit int) (int, error) {
 	type chain struct {
 		size  int
 		names []string
@@ -25,22 +21,22 @@ func checkStack(p *Program, frames map[string]*frame, limit int) (int, error) {
 			return c
 		}
 		var deepest chain
-		for _, callee := range funcs[name].callees() {
+		for _, callee := range references(emitted[name].out) {
 			if c := visit(callee); c.size > deepest.size {
 				deepest = c
 			}
 		}
-		c := chain{deepest.size + frames[name].rounded(), append([]string{name}, deepest.names...)}
+		c := chain{deepest.size + emitted[name].frame.rounded(), append([]string{name}, deepest.names...)}
 		known[name] = c
 		return c
 	}
-	worst := visit(p.Funcs[0].Name)
+	worst := visit(entry)
 	if worst.size <= limit {
 		return worst.size, nil
 	}
 	var parts []string
 	for _, name := range worst.names {
-		parts = append(parts, frames[name].describe(name))
+		parts = append(parts, emitted[name].frame.describe(name))
 	}
 	return worst.size, fmt.Errorf("compile program: its frames take %d bytes of stack, and %d are allowed: %s",
 		worst.size, limit, strings.Join(parts, "; "))

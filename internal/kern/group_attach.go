@@ -124,7 +124,9 @@ func (g *Group) attach(s step) (*attachment, error) {
 	case Every, Clock, SoftwareEvent, HardwareEvent, Breakpoint, Tracepoint:
 		err = g.attachEvents(a, hook, program, place)
 	case RawTracepoint, Fentry, Fexit:
-		err = a.keep(link.AttachTracing(link.TracingOptions{Program: program}))
+		err = a.keep(withCookie(place, func(cookie uint64) (link.Link, error) {
+			return link.AttachTracing(link.TracingOptions{Program: program, Cookie: cookie})
+		}))
 	case Kprobe, Kretprobe:
 		err = attachKprobe(a, hook, s)
 	case Uprobe, Uretprobe:

@@ -174,3 +174,8 @@ func programSpec(p GroupProgram, u *loaded, instructions asm.Instructions) *ebpf
 	}
 	return spec
 }
+
+// Calls tells whether instructions call a helper, by its number.
+func Calls(instructions asm.Instructions, helper int64) bool {
+	return slices.ContainsFunc(instructions, func(ins asm.Instruction) bool { return ins.IsBuiltinCall() && ins.Constant == helper })
+}

@@ -10,6 +10,9 @@ import (
 
 // arithmetic executes an instruction of both ALU classes.
 func (f *frame) arithmetic(in *inst, wide bool) error {
+	if in.offset != 0 {
+		return errNoSuch // the assembler has the kernel's variants as operations of their own
+	}
 	op := in.op.ALUOp()
 	var b Value
 	var err error

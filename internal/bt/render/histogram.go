@@ -4,6 +4,7 @@ package render
 
 import (
 	"fmt"
+	"math"
 	"math/bits"
 	"strconv"
 	"strings"
@@ -56,7 +57,7 @@ var suffixes = [...]string{"", "K", "M", "G", "T", "P", "E"}
 // power shortens a limit of a bucket by 1024 as often as the width of the bucket that begins
 // there allows, whose part of its power of two is that of this one.
 func (b Bucket) power(n int64) string {
-	u, width := uint64(n), max(uint64(b.High)-uint64(b.Low), 1) // High of the last is 2^63
+	u, width := limit(n), max(limit(b.High)-uint64(b.Low), 1)
 	parts := max(bits.Len64(uint64(b.Low)/width)-1, 0)
 	shift := max(bits.Len64(u)-1-parts, 0) / 10
 	return strconv.FormatUint(u>>(10*shift), 10) + suffixes[shift]
@@ -79,4 +80,12 @@ func (v Value) Total() uint64 {
 		total += b.Count
 	}
 	return total
+}
+
+// limit is a bound of a bucket. That of the last is 2^63, for which the largest number stands.
+func limit(n int64) uint64 {
+	if n == math.MaxInt64 {
+		return 1 << 63
+	}
+	return uint64(n)
 }

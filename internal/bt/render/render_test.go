@@ -3,6 +3,7 @@
 package render
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +69,7 @@ func TestHistograms(t *testing.T) {
 			"@h:\n(..., 0)               1" + bar(26) + "[0]                    2" + bar(52) + "[1]                    0" + bar(0) + "[2, 4)                 1" + bar(26) +
 				"[512, 1K)              1" + bar(26) + "[1K, 2K)               1" + bar(26) + "[1T, 2T)               1" + bar(26) + "\n"},
 		{"parts of powers", entry(power(Bucket{Low: 5, High: 6, Count: 1}, Bucket{Low: 8, High: 10}, Bucket{Low: 896, High: 1024}, Bucket{Low: 1008, High: 1024},
-			Bucket{Low: 1 << 20, High: 1<<20 + 1<<18}, Bucket{Low: 1 << 50, High: 1<<50 + 1<<47}, Bucket{Low: 3 << 61, High: -1 << 63}, Bucket{Low: 1 << 62, High: -1 << 63})),
+			Bucket{Low: 1 << 20, High: 1<<20 + 1<<18}, Bucket{Low: 1 << 50, High: 1<<50 + 1<<47}, Bucket{Low: 3 << 61, High: math.MaxInt64}, Bucket{Low: 1 << 62, High: math.MaxInt64})),
 			"@h:\n[5]                    1" + bar(52) + "[8, 10)                0" + bar(0) + "[896, 1024)            0" + bar(0) + "[1008, 1024)           0" + bar(0) +
 				"[1024K, 1280K)         0" + bar(0) + "[1024T, 1152T)         0" + bar(0) + "[6E, 8E)               0" + bar(0) + "[4E, 8E)               0" + bar(0) + "\n"},
 		{"linear", entry(linear(Bucket{High: 10, Below: true, Count: 1}, Bucket{Low: 10, High: 13, Count: 1}, Bucket{Low: 2048, High: 3072}, Bucket{Low: 5000, High: 6000},
