@@ -67,11 +67,19 @@ func run(t *testing.T, text string, provoke func()) said {
 
 func follow(t *testing.T, s *Session, provoke func()) said {
 	t.Helper()
+	return followSlowly(t, s, provoke, 0)
+}
+
+// followSlowly is follow with a listener that takes its time with each batch.
+func followSlowly(t *testing.T, s *Session, provoke func(), pause time.Duration) said {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	var out said
+	var text strings.Builder
 	end := make(chan string, 1)
 	result, err := s.Run(ctx, end, func(batch []Output) error {
+		time.Sleep(pause)
 		for _, o := range batch {
 			if o.Kind == Attached && provoke != nil {
 				provoke()
@@ -80,11 +88,11 @@ func follow(t *testing.T, s *Session, provoke func()) said {
 			out.outputs = append(out.outputs, o)
 			switch o.Kind {
 			case Value:
-				out.text += o.Value.String() + "\n"
+				text.WriteString(o.Value.String() + "\n")
 			case MapDump:
-				out.text += o.Map.String()
+				text.WriteString(o.Map.String())
 			default:
-				out.text += o.Text
+				text.WriteString(o.Text)
 			}
 		}
 		return nil
@@ -92,7 +100,7 @@ func follow(t *testing.T, s *Session, provoke func()) said {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out.result = result
+	out.result, out.text = result, text.String()
 	return out
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -45,7 +44,6 @@ type Session struct {
 
 	lost   map[int]uint64 // as last told, by probe
 	missed map[int]uint64
-	mutex  sync.Mutex // of what Signal and Run share
 	exited bool
 	code   int
 	batch  []Output
