@@ -27,7 +27,7 @@ func (f *lowering) emit(action Action, flags int64, items ...item) {
 	}
 	f.record(action, size, flags, func(p *compile.Value) {
 		for i, it := range items {
-			at := place{base: p, offset: int64(action.Args[i].Offset)}
+			at := place{base: p, offset: int64(action.Args[i].Offset), loose: true}
 			if it.word != nil {
 				f.b.Store(at.base, at.offset, word, it.word)
 				continue

@@ -60,7 +60,9 @@ func (f *lowering) strInto(to place, t Type, x *syntax.Call) bool {
 	if len(x.Args) == 2 {
 		n = f.lengthOf(x.Args[1], size)
 	}
-	f.b.Zero(to.base, to.offset, t.stored())
+	if !to.loose {
+		f.b.Zero(to.base, to.offset, t.stored())
+	}
 	f.b.Call(f.readHelper(at.space, true), compile.Word, f.pointer(to), n, f.address(at))
 	return true
 }
@@ -116,9 +118,11 @@ func (f *lowering) bufInto(to place, t Type, x *syntax.Call) {
 	f.b.Call(f.readHelper(at.space, false), compile.Word, f.pointer(to.plus(4)), n, f.address(at))
 }
 
-// commInto builds comm where it is to be.
+// commInto builds comm where it is to be. The helper fills all 16 bytes.
 func (f *lowering) commInto(to place, t Type) {
-	f.b.Zero(to.base, to.offset, t.stored())
+	if rest := t.stored() - 16; rest > 0 {
+		f.b.Zero(to.base, to.offset+16, rest)
+	}
 	f.b.Call(fnComm, compile.Word, f.pointer(to), f.constant(16))
 }
 

@@ -30,6 +30,9 @@ type place struct {
 	space  space
 	base   *compile.Value
 	offset int64
+	// loose tells that what is behind the end of a text may stay as it is: nobody compares
+	// a record of the ring. A helper that fails to read a text leaves an empty one.
+	loose bool
 }
 
 func (p place) plus(n int) place {
@@ -204,6 +207,9 @@ func (f *lowering) putBytes(to place, t Type, v value) {
 }
 
 func (f *lowering) copyLoaded(to, from place, size int) {
+	if size == 0 {
+		return
+	}
 	if from.base.Type == compile.Context {
 		for at := 0; at < size; {
 			width := word
@@ -225,7 +231,9 @@ func (f *lowering) copyLoaded(to, from place, size int) {
 
 // readInto reads bytes by a helper: up to the first 0 of a text.
 func (f *lowering) readInto(to, from place, t Type, size int) {
-	f.b.Zero(to.base, to.offset, t.stored())
+	if !to.loose || t.Kind != String {
+		f.b.Zero(to.base, to.offset, t.stored())
+	}
 	helper := f.readHelper(from.space, t.Kind == String)
 	f.b.Call(helper, compile.Word, f.pointer(to), f.constant(int64(size)), f.address(from))
 }

@@ -62,12 +62,13 @@ func (t Type) isAggregate() bool { return t.Kind >= CountOf }
 // isCastable tells whether an aggregate can be read as one integer.
 func (t Type) isCastable() bool { return t.Kind >= CountOf && t.Kind <= AvgOf }
 
-// stored is how many bytes a value takes in a map, a tuple or a record.
+// stored is how many bytes a value takes in a map, a tuple or a record. There are types of
+// no size, such as a tuple of nothing: a place has at least a word.
 func (t Type) stored() int {
 	if t.isWord() {
 		return word
 	}
-	return align(t.Size)
+	return max(word, align(t.Size))
 }
 
 func align(n int) int { return (n + word - 1) &^ (word - 1) }

@@ -162,6 +162,12 @@ type Offsetof struct {
 	Path []string
 }
 
+// TypeArg is typeof(type) or typeof(expression) as the argument of a macro.
+type TypeArg struct {
+	At
+	Type *Type // of Kind TypeOf
+}
+
 // BlockExpr is { statements; value }, an expression.
 type BlockExpr struct {
 	At
@@ -189,6 +195,7 @@ func (*Cast) expr()       {}
 func (*Sizeof) expr()     {}
 func (*Offsetof) expr()   {}
 func (*BlockExpr) expr()  {}
+func (*TypeArg) expr()    {}
 
 // Op is an operator.
 type Op uint8

@@ -63,7 +63,8 @@ type parser struct {
 	errors    Errors
 	reported  int // offset of the last error, so that nothing is told of twice
 	failures  int
-	expanded  int // steps taken to resolve #define
+	torn      bool // a string or a comment did not end, so that braces behind it are missing
+	expanded  int  // steps taken to resolve #define
 	depth     int
 	operators int
 	values    int  // blocks with a value that this is in: expressions with statements
@@ -127,7 +128,8 @@ func (p *parser) expected(what string) {
 
 func (p *parser) expectedHint(what, hint string) {
 	if p.tok.kind == tokBad {
-		p.fail(p.tok.start, p.tok.end, "found "+p.tok.msg, "")
+		p.torn = true
+		p.fail(p.tok.from, p.tok.to, "found "+p.tok.msg, "")
 	}
 	p.fail(p.tok.start, p.tok.end, fmt.Sprintf("found %s, expected %s", p.tok.describe(), what), hint)
 }

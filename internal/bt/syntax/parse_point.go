@@ -73,11 +73,18 @@ func (p *parser) point() *AttachPoint {
 
 // pointText is an attach point cut at its colons: the parts without quotes, and as they
 // can be written again.
-type pointText struct{ plain, quoted []string }
+type pointText struct {
+	plain, quoted []string
+	size          int
+}
+
+// maxPoint is how long an attach point can be, in bytes.
+const maxPoint = 8192
 
 func (t *pointText) add(part string) {
 	t.plain = append(t.plain, part)
 	first := len(t.quoted) == 0
+	t.size += len(part) + 1
 	if first && providers[part] == "" && part != "*" || !first && !isPlain(part, hasPath(t.plain)) {
 		part = quoteString(part)
 	}
@@ -100,6 +107,9 @@ func (p *parser) pointParts(i int) (parts pointText, end int) {
 	s := p.scan
 	var part strings.Builder
 	for {
+		if parts.size+part.Len() > maxPoint {
+			p.fail(p.tok.start, p.tok.end, fmt.Sprintf("found a probe of more than %d bytes", maxPoint), "")
+		}
 		c := s.at(i)
 		switch {
 		case i >= len(s.text) || c == '{' || c == ',' || c == '}' && part.Len() == 0:
@@ -107,7 +117,8 @@ func (p *parser) pointParts(i int) (parts pointText, end int) {
 			return parts, i
 		case isBlank(c):
 			next, _ := s.skip(i)
-			if !p.pointGoesOn(next, part.Len() == 0 && len(parts.plain) > 0) {
+			open := part.Len() == 0 && len(parts.plain) > 0 || strings.HasSuffix(part.String(), "+")
+			if !p.pointGoesOn(next, open) {
 				parts.add(part.String())
 				return parts, i
 			}
@@ -139,15 +150,15 @@ func (p *parser) pointParts(i int) (parts pointText, end int) {
 }
 
 // pointGoesOn tells whether an attach point goes on behind a blank: where a colon or a plus
-// stands on either side of it.
-func (p *parser) pointGoesOn(next int, afterColon bool) bool {
+// stands on either side of it. open tells that one does in front.
+func (p *parser) pointGoesOn(next int, open bool) bool {
 	switch c := p.scan.at(next); c {
 	case ':', '+':
 		return true
 	case 0, '{', ',', '/':
 		return false
 	}
-	return afterColon
+	return open
 }
 
 // hasPath tells whether slashes belong to the attach point that begins with parts.

@@ -2,7 +2,10 @@
 
 package syntax
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // directive reads a line such as #include <linux/fs.h>.
 func (p *parser) directive() *Definition {
@@ -37,6 +40,9 @@ func (p *parser) definition() *Definition {
 	return d
 }
 
+// maxDefinition is how long one definition can be, in bytes.
+const maxDefinition = 64 << 10
+
 // definitionEnd finds the end of a definition of C that begins at an offset.
 func (p *parser) definitionEnd(start int) int {
 	typedef := p.tok.is("typedef")
@@ -44,8 +50,8 @@ func (p *parser) definitionEnd(start int) int {
 	last := start
 	for t := p.scan.next(start); ; t = p.scan.next(t.end) {
 		switch {
-		case t.kind == tokEnd:
-			p.fail(start, p.tok.end, "found a definition that does not end", "")
+		case t.kind == tokEnd || t.start-start > maxDefinition:
+			p.fail(start, p.tok.end, fmt.Sprintf("found a definition that does not end within %d bytes", maxDefinition), "")
 		case closed && braces == 0 && parens == 0 && !typedef && !t.is("(") && !t.is("__attribute__"):
 			return last
 		case t.is("{"):

@@ -118,6 +118,10 @@ func (p *parser) wordExpr() Expr {
 		return p.sizeof(at)
 	case "offsetof":
 		return p.offsetof(at)
+	case "typeof":
+		if p.peek().is("(") {
+			return &TypeArg{At: at, Type: p.typeof(&Type{At: at})}
+		}
 	case "if":
 		return p.ifExpr(at)
 	case "else", "while", "for", "unroll", "let", "return", "break", "continue", "struct", "union", "enum":
@@ -150,9 +154,55 @@ func (p *parser) blockExpr() Expr {
 	b := &BlockExpr{At: p.here()}
 	start := p.tok
 	if b.Stmts, b.Value = p.stmts(true); b.Value == nil {
+		if b.lastIf() {
+			return b
+		}
 		p.fail(start.start, start.end, "found a block without a value where a value is needed", "leave out the semicolon behind its last expression")
 	}
 	return b
+}
+
+// lastIf makes an if at the end of a block, which was read as a statement, the value of the
+// block, and tells whether it has one.
+func (b *BlockExpr) lastIf() bool {
+	if len(b.Stmts) == 0 {
+		return false
+	}
+	value := ifValue(b.Stmts[len(b.Stmts)-1])
+	if value == nil {
+		return false
+	}
+	b.Stmts, b.Value = b.Stmts[:len(b.Stmts)-1:len(b.Stmts)-1], value
+	return true
+}
+
+// ifValue is an if with else as an expression, nil if it has no value.
+func ifValue(s Stmt) Expr {
+	i, ok := s.(*If)
+	if !ok || i.Else == nil {
+		return nil
+	}
+	then, otherwise := blockValue(i.Then), blockValue(i.Else)
+	if then == nil || otherwise == nil {
+		return nil
+	}
+	return &Ternary{At: i.At, Cond: i.Cond, Then: then, Else: otherwise}
+}
+
+// blockValue is a block whose last statement is an expression as one with that value.
+func blockValue(b *Block) Expr {
+	x := &BlockExpr{At: b.At, Stmts: b.Stmts}
+	if len(b.Stmts) == 0 {
+		return nil
+	}
+	if last, ok := b.Stmts[len(b.Stmts)-1].(*ExprStmt); ok {
+		x.Stmts, x.Value = b.Stmts[:len(b.Stmts)-1:len(b.Stmts)-1], last.X
+		return x
+	}
+	if !x.lastIf() {
+		return nil
+	}
+	return x
 }
 
 // paren reads (x), (a, b), (a=1, b=2) and ().

@@ -27,6 +27,9 @@ func (p *parser) stmts(value bool) (stmts []Stmt, last Expr) {
 	}
 	open := p.expect("{")
 	for !p.tok.is("}") {
+		if p.tok.kind == tokEnd && p.torn {
+			panic(bailout{})
+		}
 		if p.tok.kind == tokEnd {
 			p.fail(p.tok.start, p.tok.end, `found the end of the script, expected "}"`, p.openedAt(open))
 		}
@@ -154,10 +157,10 @@ func (p *parser) blockStmt(at At) Stmt {
 	return &ExprStmt{At: at, X: &BlockExpr{At: at, Stmts: stmts, Value: value}}
 }
 
-// condition reads (expression), or an expression without operators between operands.
+// condition reads (expression), or an expression without parentheses.
 func (p *parser) condition() Expr {
 	if !p.accept("(") {
-		return p.unary()
+		return p.expr()
 	}
 	x := p.expr()
 	p.expect(")")

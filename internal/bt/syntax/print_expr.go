@@ -136,6 +136,8 @@ func writeCompound(b *strings.Builder, x Expr) {
 		b.WriteString("sizeof(" + typeOrExpr(x.Type, x.X) + ")")
 	case *Offsetof:
 		b.WriteString("offsetof(" + typeOrExpr(x.Type, x.X) + ", " + strings.Join(x.Path, ".") + ")")
+	case *TypeArg:
+		b.WriteString(x.Type.String())
 	case *BlockExpr:
 		writeBlock(b, x)
 	}

@@ -73,7 +73,9 @@ func (s *scanner) lineEnd(i int) int {
 func (s *scanner) next(i int) token {
 	i, open := s.skip(i)
 	if open {
-		return token{kind: tokBad, text: "/*", start: i, end: len(s.text), msg: "a comment that does not end"}
+		t := s.bad(i, i+2, "a comment that does not end")
+		t.end = len(s.text)
+		return t
 	}
 	if i >= len(s.text) {
 		return token{kind: tokEnd, start: len(s.text), end: len(s.text)}
@@ -104,7 +106,7 @@ func (s *scanner) cut(k kind, start, end int) token {
 
 func (s *scanner) bad(start, end int, msg string) token {
 	t := s.cut(tokBad, start, min(end, len(s.text)))
-	t.msg = msg
+	t.msg, t.from, t.to = msg, t.start, t.end
 	return t
 }
 

@@ -12,19 +12,20 @@ import (
 // scanString reads "..." with the escapes \n \t \r \" \\ \a \b \0 \' \ooo and \xhh.
 func (s *scanner) scanString(start int) token {
 	var b strings.Builder
+	t := token{kind: tokString}
 	for i := start + 1; ; {
 		if i >= len(s.text) || s.text[i] == '\n' {
 			return s.bad(start, i, "a string without its closing quote")
 		}
 		switch c := s.text[i]; c {
 		case '"':
-			t := s.cut(tokString, start, i+1)
+			t.text, t.start, t.end = s.text[start:i+1], start, i+1
 			t.value = b.String()
 			return t
 		case '\\':
 			value, end, msg := s.escape(i)
-			if msg != "" {
-				return s.bad(i, end, msg)
+			if msg != "" && t.kind != tokBad {
+				t = s.bad(i, end, msg) // the string goes on: what follows is none of its parts
 			}
 			b.WriteByte(value)
 			i = end

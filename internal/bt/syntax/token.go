@@ -25,6 +25,7 @@ type token struct {
 	value      string // of a string, without quotes and escapes
 	start, end int    // offsets in bytes
 	msg        string // of tokBad
+	from, to   int    // what of tokBad is wrong
 }
 
 // is tells whether a token is that operator or word.

@@ -97,6 +97,9 @@ func (fr *frame) memory(v *compile.Value, args []vm.Value) (vm.Value, error) {
 		if err != nil {
 			return vm.Value{}, err
 		}
+		if distance := args[0].Number - args[1].Number; distance < uint64(v.Width) || -distance < uint64(v.Width) {
+			return vm.Value{}, errors.New("what is copied and where to overlap")
+		}
 		return vm.Value{}, args[0].Write(b)
 	}
 	old, err := fr.m.ReadWord(args[0], v.Width)

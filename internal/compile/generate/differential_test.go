@@ -21,6 +21,8 @@ func compiled(p *compile.Program, cpu int) (*compile.Code, error) {
 // difference compares an evaluation with compiled code in the machine and, if there is one,
 // the kernel: nil if they agree.
 func difference(p *compile.Program, context []byte, k *kernel) error {
+	runtime.LockOSThread() // programs ask which thread runs them
+	defer runtime.UnlockOSThread()
 	if err := p.Check(); err != nil {
 		return err
 	}
@@ -66,8 +68,6 @@ func TestDifferential(t *testing.T) {
 
 func differential(t *testing.T, k *kernel, first, programs uint64) {
 	t.Helper()
-	runtime.LockOSThread() // programs ask which thread runs them
-	defer runtime.UnlockOSThread()
 	failed := 0
 	for seed := first; seed < first+programs; seed++ {
 		if difference(generate.Program(choicesOf(seed)), contextOf(seed), k) == nil {

@@ -4,7 +4,6 @@ package generate_test
 
 import (
 	"os"
-	"runtime"
 	"testing"
 
 	"github.com/skep-io/skep/internal/compile"
@@ -41,8 +40,6 @@ var found = []struct {
 func TestFound(t *testing.T) {
 	for _, tt := range found {
 		t.Run(tt.name, func(t *testing.T) {
-			runtime.LockOSThread()
-			defer runtime.UnlockOSThread()
 			var k *kernel
 			if os.Geteuid() == 0 {
 				k = newKernel(t)

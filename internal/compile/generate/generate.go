@@ -17,11 +17,13 @@ import (
 	"github.com/skep-io/skep/internal/compile"
 )
 
-// The maps of the programs: Out is an array of one value, Table a hash.
+// The maps of the programs: Out is an array of one value, Table a hash, Ring a ring buffer.
 const (
 	Out       = "out"
 	OutSize   = 128
 	Table     = "table"
+	Ring      = "ring"
+	RingSize  = 4096
 	TableSize = 16 // of a value; a key has 8 bytes
 	// TableKeys is how many different keys there can be.
 	TableKeys = 6
@@ -46,6 +48,7 @@ func Program(c Choices) *compile.Program {
 	g := &generator{choices: c, program: &compile.Program{Maps: map[string]compile.MapShape{
 		Out:   {KeySize: 4, ValueSize: OutSize},
 		Table: {KeySize: 8, ValueSize: TableSize},
+		Ring:  {},
 	}}}
 	g.program.Funcs = append(g.program.Funcs, nil)
 	g.program.Funcs[0] = g.entry()
@@ -82,6 +85,8 @@ func (g *generator) raw() uint32 {
 type area struct {
 	p    *compile.Value
 	size int
+	// same is what other areas have that are the same memory.
+	same *compile.Value
 }
 
 // body is a function that is being made.
@@ -111,7 +116,8 @@ func (g *generator) entry() *compile.Func {
 	for range f.pick(4) {
 		f.variable()
 	}
-	f.areas = append(f.areas, area{f.ValueOf(Out, 0), OutSize})
+	out := f.ValueOf(Out, 0)
+	f.areas = append(f.areas, area{out, OutSize, out})
 	for !f.over() {
 		f.statement()
 	}
@@ -121,21 +127,24 @@ func (g *generator) entry() *compile.Func {
 
 // digest leaves all that there is in Out, and returns a hash of it.
 func (f *body) digest() {
-	sum := f.Const(7)
-	words := append([]*compile.Value(nil), f.words...)
+	sum, n := f.Const(7), 0
+	add := func(w *compile.Value) {
+		if f.isEntry && n < OutSize/16 {
+			f.Store(f.areas[0].p, int64(OutSize/2+8*n), 8, w)
+		}
+		n++
+		sum = f.Binary(compile.Xor, f.Binary(compile.Mul, sum, f.Const(31)), w)
+	}
+	for _, w := range f.words {
+		add(w)
+	}
 	for _, v := range f.vars {
-		words = append(words, f.Read(v))
+		add(f.Read(v))
 	}
 	for _, a := range f.areas[min(1, len(f.areas)):] {
 		for offset := 0; offset+8 <= a.size; offset += 8 {
-			words = append(words, f.Load(a.p, int64(offset), 8, false))
+			add(f.Load(a.p, int64(offset), 8, false))
 		}
-	}
-	for i, w := range words {
-		if f.isEntry && i < OutSize/16 {
-			f.Store(f.areas[0].p, int64(OutSize/2+8*i), 8, w)
-		}
-		sum = f.Binary(compile.Xor, f.Binary(compile.Mul, sum, f.Const(31)), w)
 	}
 	f.Return(sum)
 }

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/ringbuf"
 	"github.com/cilium/ebpf/rlimit"
 
 	"github.com/skep-io/skep/internal/compile"
@@ -17,7 +19,10 @@ import (
 )
 
 // kernel runs programs with maps of its own.
-type kernel struct{ out, table *ebpf.Map }
+type kernel struct {
+	out, table, ring *ebpf.Map
+	records          *ringbuf.Reader
+}
 
 func newKernel(t testing.TB) *kernel {
 	t.Helper()
@@ -33,16 +38,25 @@ func newKernel(t testing.TB) *kernel {
 		t.Cleanup(func() { m.Close() })
 		return m
 	}
-	return &kernel{
+	k := &kernel{
+		ring:  made(ebpf.MapSpec{Name: generate.Ring, Type: ebpf.RingBuf, MaxEntries: generate.RingSize}),
 		out:   made(ebpf.MapSpec{Name: generate.Out, Type: ebpf.Array, KeySize: 4, ValueSize: generate.OutSize, MaxEntries: 1}),
 		table: made(ebpf.MapSpec{Name: generate.Table, Type: ebpf.Hash, KeySize: 8, ValueSize: generate.TableSize, MaxEntries: tableEntries}),
 	}
+	records, err := ringbuf.NewReader(k.ring)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { records.Close() })
+	records.SetDeadline(time.Now().Add(-time.Second)) // only what is there
+	k.records = records
+	return k
 }
 
 // run loads and runs code. A refusal of the verifier is the state's fault.
 func (k *kernel) run(code *compile.Code, context []byte) state {
 	insns := append(asm.Instructions(nil), code.Instructions...)
-	for name, m := range map[string]*ebpf.Map{generate.Out: k.out, generate.Table: k.table} {
+	for name, m := range map[string]*ebpf.Map{generate.Out: k.out, generate.Table: k.table, generate.Ring: k.ring} {
 		if err := insns.AssociateMap(name, m); err != nil && !errors.Is(err, asm.ErrUnreferencedSymbol) {
 			return state{fault: err}
 		}
@@ -95,5 +109,15 @@ func (k *kernel) left(r0 uint32) state {
 			s.table[key] = string(bytes.Clone(value))
 		}
 	}
-	return s
+	for {
+		record, err := k.records.Read()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return s
+		}
+		if err != nil {
+			s.fault = err
+			return s
+		}
+		s.ring = append(s.ring, string(record.RawSample))
+	}
 }

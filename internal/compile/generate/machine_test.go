@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -25,11 +26,12 @@ type state struct {
 	r0    uint32 // what the kernel tells of it
 	out   []byte
 	table map[uint64]string
+	ring  []string
 	fault error
 }
 
 func (s state) equal(t state) bool {
-	if (s.fault != nil) != (t.fault != nil) || s.r0 != t.r0 || !bytes.Equal(s.out, t.out) || len(s.table) != len(t.table) {
+	if (s.fault != nil) != (t.fault != nil) || s.r0 != t.r0 || !bytes.Equal(s.out, t.out) || len(s.table) != len(t.table) || !slices.Equal(s.ring, t.ring) {
 		return false
 	}
 	for key, value := range s.table {
@@ -44,7 +46,7 @@ func (s state) String() string {
 	if s.fault != nil {
 		return s.fault.Error()
 	}
-	return fmt.Sprintf("r0 %#x, out %x, table %x", s.r0, s.out, s.table)
+	return fmt.Sprintf("r0 %#x, out %x, table %x, ring %x", s.r0, s.out, s.table, s.ring)
 }
 
 // host is what the kernel answers to this thread too.
@@ -62,6 +64,7 @@ func machine() *vm.Machine {
 	m, err := vm.New(vm.Options{Host: host(), Maps: []vm.MapSpec{
 		{Name: generate.Out, Type: vm.Array, KeySize: 4, ValueSize: generate.OutSize, MaxEntries: 1},
 		{Name: generate.Table, Type: vm.Hash, KeySize: 8, ValueSize: generate.TableSize, MaxEntries: tableEntries},
+		{Name: generate.Ring, Type: vm.RingBuffer, MaxEntries: generate.RingSize},
 	}})
 	if err != nil {
 		panic(err)
@@ -82,6 +85,9 @@ func left(m *vm.Machine, r0 uint64, err error) state {
 	s := state{r0: uint32(r0), out: m.Map(generate.Out).Lookup(make([]byte, 4)), table: map[uint64]string{}, fault: err}
 	for _, key := range m.Map(generate.Table).Keys() {
 		s.table[binary.LittleEndian.Uint64(key)] = string(m.Map(generate.Table).Lookup(key))
+	}
+	for _, record := range m.Map(generate.Ring).Records() {
+		s.ring = append(s.ring, string(record))
 	}
 	return s
 }

@@ -3,6 +3,7 @@
 package generate_test
 
 import (
+	"runtime"
 	"testing"
 
 	"github.com/cilium/ebpf/asm"
@@ -119,6 +120,8 @@ func TestMutations(t *testing.T) {
 // caught compares an evaluation with what was compiled by a compiler that makes a mistake.
 func caught(t *testing.T, seed uint64, value func(*compile.Value), code func(asm.Instructions)) bool {
 	t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	p := generate.Program(choicesOf(seed))
 	want := evaluated(p, contextOf(seed))
 	if value != nil {

@@ -19,6 +19,10 @@ const (
 	readKernel    = 113
 	readKernelStr = 115
 	bpfLoop       = 181
+	forEach       = 164
+	ringReserve   = 131
+	ringSubmit    = 132
+	ringDiscard   = 133
 )
 
 // key is one of few, in a slot.
@@ -39,7 +43,7 @@ func (f *body) lookup() {
 	p := f.NonNull(found, isNull)
 	f.mayChange = false
 	f.scope(func() {
-		f.areas = append(f.areas, area{p, TableSize})
+		f.areas = append(f.areas, area{p, TableSize, p})
 		f.keep(f.Load(p, int64(8*f.pick(2)), 8, false))
 		f.statements()
 	})
@@ -80,7 +84,7 @@ func (f *body) ask() {
 		comm := f.Slot(16)
 		f.Zero(comm, 0, 16)
 		f.keep(f.Call(currentComm, compile.Word, comm, f.Const(16)))
-		f.areas = append(f.areas, area{comm, 16})
+		f.areas = append(f.areas, area{comm, 16, comm})
 	}
 }
 
@@ -88,7 +92,7 @@ func (f *body) ask() {
 func (f *body) probe() {
 	to, ok := f.area()
 	from, ok2 := f.area()
-	if !ok || !ok2 || to.p == from.p {
+	if !ok || !ok2 || to.same == from.same {
 		return
 	}
 	size := f.Const(int64(1 + f.pick(min(to.size, from.size))))
@@ -123,9 +127,9 @@ func (f *body) function(name string, params ...compile.Type) *compile.Func {
 		case compile.Word:
 			inner.keep(p)
 		case compile.MapValue:
-			inner.areas = append(inner.areas, area{p, OutSize})
+			inner.areas = append(inner.areas, area{p, OutSize, p})
 		case compile.Stack:
-			inner.areas = append(inner.areas, area{p, loopSize})
+			inner.areas = append(inner.areas, area{p, loopSize, p})
 		}
 	}
 	for range f.pick(8) {
@@ -147,7 +151,8 @@ func (f *body) repeat() {
 	name := fmt.Sprintf("c%d", len(f.program.Funcs))
 	inner := &body{generator: f.generator, Builder: compile.NewBuilder(name, compile.Word, compile.Word, compile.Stack), isCallback: true}
 	inner.keep(inner.Parameter(0))
-	inner.areas = append(inner.areas, area{inner.Parameter(1), loopSize})
+	given := inner.Parameter(1)
+	inner.areas = append(inner.areas, area{given, loopSize, given})
 	for range f.pick(5) {
 		inner.statement()
 	}
@@ -157,5 +162,69 @@ func (f *body) repeat() {
 	f.Store(shared, 0, 8, f.word())
 	f.Store(shared, 8, 8, f.word())
 	f.keep(f.Call(bpfLoop, compile.Word, f.Const(int64(1+f.pick(4))), f.FuncOf(name), shared, f.Const(0)))
-	f.areas = append(f.areas, area{shared, loopSize})
+	f.areas = append(f.areas, area{shared, loopSize, shared})
+}
+
+// spill keeps a pointer in memory for a while.
+func (f *body) spill() {
+	a, ok := f.area()
+	if !ok || a.size < 8 {
+		return
+	}
+	slot := f.Slot(8)
+	f.Store(slot, 0, 8, a.p)
+	f.scope(f.statements)
+	p := f.LoadPtr(slot, 0, a.p.Type)
+	f.keep(f.Load(p, 0, 8, false))
+	f.areas = append(f.areas, area{p, a.size, a.same})
+}
+
+// each makes the kernel call a function with every element of the table. Their order is the
+// kernel's affair: what the function does must not depend on it.
+func (f *body) each() {
+	if !f.isEntry || len(f.ends) > 0 {
+		return
+	}
+	name := fmt.Sprintf("e%d", len(f.program.Funcs))
+	inner := compile.NewBuilder(name, compile.Word, compile.Map, compile.MapValue, compile.MapValue, compile.Stack)
+	key, value := inner.Load(inner.Parameter(1), 0, 8, false), inner.Load(inner.Parameter(2), 8, 8, false)
+	ops := []compile.Op{compile.Xor, compile.Mul, compile.SLess, compile.UDiv}
+	inner.AtomicAdd(inner.Parameter(3), 0, 8, inner.Binary(ops[f.pick(len(ops))], value, key))
+	inner.Store(inner.Parameter(2), 0, 4, key)
+	inner.Return(inner.Const(0))
+	f.program.Funcs = append(f.program.Funcs, inner.Func)
+	shared := f.Slot(loopSize)
+	f.Zero(shared, 0, loopSize)
+	f.keep(f.Call(forEach, compile.Word, f.Map(Table), f.FuncOf(name), shared, f.Const(0)))
+	f.areas = append(f.areas, area{shared, loopSize, shared})
+}
+
+// record reserves a record, fills it, and submits it or not.
+func (f *body) record() {
+	if f.nesting > 2 || len(f.areas) == 0 {
+		return
+	}
+	size := 8 * (1 + f.pick(4))
+	found := f.Call(ringReserve, compile.NullableMemory, f.Map(Ring), f.Const(int64(size)), f.Const(0))
+	isNull, after := f.NewBlock(), f.NewBlock()
+	p := f.NonNull(found, isNull)
+	f.Zero(p, 0, size)
+	for range f.pick(3) {
+		f.Store(p, int64(8*f.pick(size/8)), 8, f.word())
+	}
+	if a, ok := f.area(); ok && a.size >= 8 && a.p != p {
+		f.Copy(p, 0, a.p, min(a.size, size))
+	}
+	finish := int64(ringSubmit)
+	if f.pick(3) == 2 {
+		finish = ringDiscard
+	}
+	f.AtomicAdd(f.areas[0].p, 0, 8, f.Load(p, int64(8*f.pick(size/8)), 8, false))
+	f.Call(finish, compile.Void, p, f.Const(1)) // nobody is woken
+	f.Jump(after)
+	f.Seal(isNull)
+	f.Enter(isNull)
+	f.Jump(after)
+	f.Seal(after)
+	f.Enter(after)
 }

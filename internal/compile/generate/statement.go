@@ -7,7 +7,7 @@ import "github.com/skep-io/skep/internal/compile"
 // statement is one of many kinds; 0 is none.
 func (f *body) statement() {
 	f.Pos.Line++
-	switch n := f.pick(40); {
+	switch n := f.pick(44); {
 	case n == 0:
 	case n < 12:
 		f.keep(f.arithmetic())
@@ -35,8 +35,10 @@ func (f *body) statement() {
 		f.indexed()
 	case n < 32:
 		f.leave()
+	case n < 33:
+		f.spill()
 	default:
-		f.outside(n)
+		f.outside(n - 1)
 	}
 }
 
@@ -53,8 +55,12 @@ func (f *body) outside(n int) {
 		f.probe()
 	case n < 39:
 		f.callFunc()
-	default:
+	case n < 40:
 		f.repeat()
+	case n < 41:
+		f.each()
+	default:
+		f.record()
 	}
 }
 
@@ -153,7 +159,7 @@ func (f *body) slot() {
 			f.Store(p, int64(offset), 8, f.word())
 		}
 	}
-	f.areas = append(f.areas, area{p, size})
+	f.areas = append(f.areas, area{p, size, p})
 }
 
 // part is any part of an area, aligned or not.
@@ -175,7 +181,7 @@ func (f *body) fill() {
 func (f *body) copy() {
 	to, offset, size, ok := f.part()
 	from, ok2 := f.area()
-	if !ok || !ok2 || from.size < size || from.p == to.p {
+	if !ok || !ok2 || from.size < size || from.same == to.same {
 		return
 	}
 	f.Copy(to.p, int64(offset), from.p, size)
