@@ -38,6 +38,7 @@ type part struct {
 	exit  *inst
 	x, y  operand // of a branch
 	start int     // slot in the function
+	bare  bool    // there is nothing but the exit
 }
 
 func emit(m *mfunc, p *places, s *schedule, o Options) (*emitter, error) {

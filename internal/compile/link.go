@@ -4,6 +4,7 @@ package compile
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
@@ -22,6 +23,7 @@ func (e *emitter) link() {
 			order = append(order, i)
 		}
 	}
+	entered := e.entered(order, target)
 	var fixes []fix
 	slots := 0
 	for n, i := range order {
@@ -32,7 +34,7 @@ func (e *emitter) link() {
 		e.cur = &e.body[i]
 		e.cur.start = slots
 		first := len(e.cur.insts)
-		to := e.jumps(i, next, target)
+		to := e.jumps(i, next, target, entered)
 		slots += width(e.cur.insts)
 		for k, t := range to {
 			fixes = append(fixes, fix{len(e.out) + first + k, slots - len(to) + k, t})
@@ -85,39 +87,83 @@ func (e *emitter) targets() []int {
 
 // jumps ends a block, and gives the blocks that the jumps it wrote go to; -1 is for one
 // whose offset is known.
-func (e *emitter) jumps(i, next int, target []int) []int {
-	exit := e.cur.exit
-	e.pos = exit.pos
+func (e *emitter) jumps(i, next int, target []int, entered map[int]bool) []int {
+	to := e.ways(i, target)
+	e.pos = e.cur.exit.pos
+	switch len(to) {
+	case 0:
+		return nil
+	case 1:
+		return e.leave(to[0], next, target, entered)
+	}
+	return e.fork(e.cur, to, next)
+}
+
+// ways are the blocks that a block leads to, one if its branch decides nothing.
+func (e *emitter) ways(i int, target []int) []int {
 	var to []int
 	for _, s := range e.m.blocks[i].succs {
 		to = append(to, target[s.index])
 	}
-	if exit.kind == iBranch && to[0] == to[1] {
+	if len(to) == 2 && to[0] == to[1] {
 		to = to[:1]
 	}
-	switch {
-	case len(to) == 0:
+	return to
+}
+
+// leave goes to a block that does not follow. If that is only a branch, as at the head of a
+// loop, or only returns, it is written here again, which saves a jump. This is done where
+// the block stays reachable without: the verifier refuses instructions that are not.
+func (e *emitter) leave(to, next int, target []int, entered map[int]bool) []int {
+	if to == next {
 		return nil
-	case len(to) == 1:
-		if to[0] == next {
-			return nil
+	}
+	there := &e.body[to]
+	switch {
+	case !entered[to]:
+	case there.exit.kind == iExit && len(there.insts) <= 2:
+		e.cur.insts = append(e.cur.insts, there.insts...)
+		e.cur.pos = append(e.cur.pos, there.pos...)
+		return nil
+	case there.exit.kind == iBranch && there.bare:
+		if ways := e.ways(to, target); len(ways) == 2 && (ways[1] == next || ways[0] == next && opposite[there.exit.jump] != 0) {
+			return e.fork(there, ways, next)
 		}
-		e.emit(asm.Ja.Label(""))
-		return to
-	case to[1] == next:
-		e.emit(e.jump(exit.jump, exit.narrow, e.cur.x, e.cur.y, 0))
+	}
+	e.emit(asm.Ja.Label(""))
+	return []int{to}
+}
+
+// entered are the blocks that the one before them in memory leads to.
+func (e *emitter) entered(order []int, target []int) map[int]bool {
+	entered := map[int]bool{}
+	for n, i := range order {
+		e.body[i].bare = len(e.body[i].insts) == 0
+		if n > 0 && slices.Contains(e.ways(order[n-1], target), i) {
+			entered[i] = true
+		}
+	}
+	return entered
+}
+
+// fork writes the jumps of the branch of a block, in the current one.
+func (e *emitter) fork(b *part, to []int, next int) []int {
+	exit := b.exit
+	e.pos = exit.pos
+	if to[1] == next {
+		e.emit(e.jump(exit.jump, exit.narrow, b.x, b.y, 0))
 		return to[:1]
 	}
 	if op, ok := opposite[exit.jump]; ok && to[0] == next {
-		e.emit(e.jump(op, exit.narrow, e.cur.x, e.cur.y, 0))
+		e.emit(e.jump(op, exit.narrow, b.x, b.y, 0))
 		return to[1:]
 	}
 	if to[0] == next {
-		e.emit(e.jump(exit.jump, exit.narrow, e.cur.x, e.cur.y, 1))
+		e.emit(e.jump(exit.jump, exit.narrow, b.x, b.y, 1))
 		e.emit(asm.Ja.Label(""))
 		return []int{-1, to[1]}
 	}
-	e.emit(e.jump(exit.jump, exit.narrow, e.cur.x, e.cur.y, 0))
+	e.emit(e.jump(exit.jump, exit.narrow, b.x, b.y, 0))
 	e.emit(asm.Ja.Label(""))
 	return to
 }

@@ -65,9 +65,9 @@ func (s *slotSet) harmless(v *Value, i int, slot *Value, off int64) bool {
 	return false
 }
 
-// accesses calls f with what a value reads and then with what it writes of slots that did
-// not escape. A call reads all of a slot that it is given any address in; that it may write
-// too ends nothing.
+// accesses calls f with what a value reads and writes of slots that did not escape. A call
+// reads all of a slot that it is given any address in, and that it may write too ends
+// nothing, but for helpers that are known to fill what they are given.
 func (s *slotSet) accesses(v *Value, f func(a access)) {
 	at := func(p *Value, imm int64, write bool) {
 		slot, off := slotAddress(p)
@@ -88,10 +88,28 @@ func (s *slotSet) accesses(v *Value, f func(a access)) {
 	case Store, Zero:
 		at(v.Args[0], v.Imm, true)
 	case Call, CallFunc:
-		for _, a := range v.Args {
+		for i, a := range v.Args {
+			if i == 0 && s.filled(v, f) {
+				continue
+			}
 			if slot, _ := slotAddress(a); slot != nil && !s.escaped[s.index[slot]] {
 				f(access{s.index[slot], 0, int(slot.Imm), false})
 			}
 		}
 	}
+}
+
+// filled calls f with what a helper fills, which is so many bytes as its second operand
+// says from its first on; false if it does no such thing.
+func (s *slotSet) filled(v *Value, f func(a access)) bool {
+	if v.Op != Call || !fillingHelpers[v.Imm] || len(v.Args) < 2 || v.Args[1].Op != Const {
+		return false
+	}
+	slot, off := slotAddress(v.Args[0])
+	size := v.Args[1].Imm
+	if slot == nil || off < 0 || size < 1 || size > slot.Imm-off || s.escaped[s.index[slot]] {
+		return false
+	}
+	f(access{s.index[slot], int(off), int(off + size), true})
+	return true
 }

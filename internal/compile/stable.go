@@ -30,6 +30,16 @@ var quietHelpers = map[int64]bool{
 	160: true, 164: true, 181: true, // ktime_get_coarse_ns, for_each_map_elem, loop
 }
 
+// fillingHelpers write as many bytes as their second operand says to where their first
+// points, whether they succeed or fail, and read nothing there. Those that read strings are
+// not among them: behind the end of the string they leave what is there.
+var fillingHelpers = map[int64]bool{
+	4:   true, // probe_read
+	16:  true, // get_current_comm
+	112: true, // probe_read_user
+	113: true, // probe_read_kernel
+}
+
 // stable tells whether a value that is not pure is nevertheless the same each time: a load
 // from a context that nothing changes, or what a helper says of the current task.
 func (n *numbering) stable(v *Value) bool {
