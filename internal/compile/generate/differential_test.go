@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/skep-io/skep/internal/compile"
@@ -38,9 +39,10 @@ func difference(p *compile.Program, context []byte, k *kernel) error {
 		if got := interpreted(code, append([]byte(nil), context...)); !got.equal(want) {
 			return fmt.Errorf("CPU %d: the machine differs:\n got %v\nwant %v\n%v", cpu, got, want, code)
 		}
-		if k == nil {
+		if k == nil || !slices.Contains(k.cpus, cpu) || !k.has(p) {
 			continue
 		}
+		k.compared++
 		if got := k.run(code, context); !got.equal(want) {
 			return fmt.Errorf("CPU %d: the kernel differs:\n got %v\nwant %v\n%v", cpu, got, want, code)
 		}
@@ -69,6 +71,13 @@ func TestDifferential(t *testing.T) {
 func differential(t *testing.T, k *kernel, first, programs uint64) {
 	t.Helper()
 	failed := 0
+	if k != nil {
+		defer func() {
+			if t.Logf("%d runs in the kernel, instruction sets %v", k.compared, k.cpus); k.compared < int(programs)/3 {
+				t.Errorf("of %d programs %d were run in the kernel: it lacks too much", programs, k.compared)
+			}
+		}()
+	}
 	for seed := first; seed < first+programs; seed++ {
 		if difference(generate.Program(choicesOf(seed)), contextOf(seed), k) == nil {
 			continue

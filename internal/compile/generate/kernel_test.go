@@ -11,6 +11,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/ringbuf"
 	"github.com/cilium/ebpf/rlimit"
 
@@ -22,6 +23,43 @@ import (
 type kernel struct {
 	out, table, ring *ebpf.Map
 	records          *ringbuf.Reader
+	compared         int
+	cpus             []int          // versions of the instruction set that it has
+	lacks            map[int64]bool // helpers that it has not
+}
+
+// helpersOfAge are those that came after the oldest kernel that runs programs here.
+var helpersOfAge = []asm.BuiltinFunc{asm.FnLoop, asm.FnForEachMapElem}
+
+func (k *kernel) probe(t testing.TB) {
+	t.Helper()
+	k.cpus, k.lacks = []int{3}, map[int64]bool{}
+	if err := features.HaveV4ISA(); err == nil {
+		k.cpus = append(k.cpus, 4)
+	} else if !errors.Is(err, ebpf.ErrNotSupported) {
+		t.Fatal(err)
+	}
+	for _, fn := range helpersOfAge {
+		if err := features.HaveProgramHelper(ebpf.RawTracepoint, fn); errors.Is(err, ebpf.ErrNotSupported) {
+			k.lacks[int64(fn)] = true
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// has tells whether the kernel has what a program calls.
+func (k *kernel) has(p *compile.Program) bool {
+	for _, f := range p.Funcs {
+		for _, b := range f.Blocks {
+			for _, v := range b.Values {
+				if v.Op == compile.Call && k.lacks[v.Imm] {
+					return false
+				}
+			}
+		}
+	}
+	return true
 }
 
 func newKernel(t testing.TB) *kernel {
@@ -50,6 +88,7 @@ func newKernel(t testing.TB) *kernel {
 	t.Cleanup(func() { records.Close() })
 	records.SetDeadline(time.Now().Add(-time.Second)) // only what is there
 	k.records = records
+	k.probe(t)
 	return k
 }
 
