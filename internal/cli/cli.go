@@ -37,6 +37,8 @@ type app struct {
 	tty     *os.File // what out was, whose size is asked
 	version string
 	screen  screen
+	// errScreen is what err can show.
+	errScreen screen
 
 	socket    string
 	socketSet bool
@@ -63,7 +65,7 @@ func Main(version string, args []string) int {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 
 	a := &app{out: os.Stdout, err: os.Stderr, tty: os.Stdout, version: version}
-	a.screen = newScreen(a.tty, os.Getenv)
+	a.screen, a.errScreen = newScreen(a.tty, os.Getenv), newScreen(os.Stderr, os.Getenv)
 	root := a.root()
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
@@ -108,7 +110,7 @@ func (a *app) root() *cobra.Command {
 	}
 	_ = root.MarkPersistentFlagFilename("socket") // fails only for a flag that is not there
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
-	root.AddCommand(a.observeCmd(), a.psCmd(), a.connectionsCmd(), a.topCmd(), a.exportCmd(), a.statusCmd(), a.doctorCmd(),
+	root.AddCommand(a.observeCmd(), a.psCmd(), a.connectionsCmd(), a.topCmd(), a.traceCmd(), a.exportCmd(), a.statusCmd(), a.doctorCmd(),
 		a.tokenCmd(), a.whoamiCmd(), a.versionCmd(), a.serveCmd(), a.upCmd(), a.installCmd(), a.uninstallCmd(), a.sysdumpCmd(),
 		a.configCmd(), a.demoCmd(), a.demoStageCmd(), a.manCmd(), a.stdioCmd())
 	linuxShells(root)

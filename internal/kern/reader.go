@@ -4,12 +4,9 @@ package kern
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -44,9 +41,8 @@ const readerNice = -10
 // after the exec that made it.
 type Reader struct {
 	critical, telemetry *ring
-	epoll               *os.File
+	wakeups             *wakeups
 	passes              atomic.Uint64
-	conn                syscall.RawConn
 }
 
 // Reader opens the rings where the last agent stopped.
@@ -60,13 +56,13 @@ func (k *Kernel) Reader() (*Reader, error) {
 		critical.close()
 		return nil, err
 	}
-	r := &Reader{critical: critical, telemetry: telemetry}
-	if err := r.watch(); err != nil {
+	wakeups, err := watch(critical, telemetry)
+	if err != nil {
 		critical.close()
 		telemetry.close()
-		return nil, fmt.Errorf("watch rings: %w", err)
+		return nil, err
 	}
-	return r, nil
+	return &Reader{critical: critical, telemetry: telemetry, wakeups: wakeups}, nil
 }
 
 func (k *Kernel) ring(name string) (*ring, error) {
@@ -85,31 +81,6 @@ func (k *Kernel) ring(name string) (*ring, error) {
 // MapMemory counts too.
 func (r *Reader) Resident() uint64 { return r.critical.resident() + r.telemetry.resident() }
 
-// watch gathers the rings' forced wake-ups in one epoll descriptor, which the Go
-// runtime then waits for like for a socket: a thread that blocks in epoll_wait itself
-// costs three context switches per tick.
-func (r *Reader) watch() error {
-	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
-		return err
-	}
-	for _, ring := range []*ring{r.critical, r.telemetry} {
-		// Edge-triggered: only wake-ups count, not that the ring holds data.
-		event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(ring.fd)}
-		err = errors.Join(err, unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, ring.fd, &event))
-	}
-	// NewFile hands a descriptor to the runtime's poller only if it does not block.
-	if err = errors.Join(err, unix.SetNonblock(fd, true)); err != nil {
-		unix.Close(fd)
-		return err
-	}
-	r.epoll = os.NewFile(uintptr(fd), "rings")
-	if r.conn, err = r.epoll.SyscallConn(); err != nil {
-		r.epoll.Close()
-	}
-	return err
-}
-
 // Run empties the rings until ctx ends, and once more then.
 func (r *Reader) Run(ctx context.Context, sink Sink) error {
 	// On a host without an idle CPU this thread decides whether records get lost: it alone
@@ -117,10 +88,10 @@ func (r *Reader) Run(ctx context.Context, sink Sink) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, readerNice)
-	defer context.AfterFunc(ctx, func() { r.epoll.SetReadDeadline(time.Now()) })()
+	defer context.AfterFunc(ctx, r.wakeups.interrupt)()
 	tick := busyTick
 	for ctx.Err() == nil {
-		woken, err := r.wait(tick)
+		woken, err := r.wakeups.wait(tick)
 		if err != nil {
 			return err
 		}
@@ -132,24 +103,6 @@ func (r *Reader) Run(ctx context.Context, sink Sink) error {
 	}
 	r.Pass(sink)
 	return nil
-}
-
-// wait returns after d, or earlier with true if a ring asked for it.
-func (r *Reader) wait(d time.Duration) (bool, error) {
-	if err := r.epoll.SetReadDeadline(time.Now().Add(d)); err != nil {
-		return false, fmt.Errorf("wait for rings: %w", err)
-	}
-	var events [2]unix.EpollEvent
-	woken := false
-	err := r.conn.Read(func(fd uintptr) bool {
-		n, _ := unix.EpollWait(int(fd), events[:], 0) // does not block
-		woken = n > 0
-		return woken
-	})
-	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-		return false, fmt.Errorf("wait for rings: %w", err)
-	}
-	return woken, nil
 }
 
 // Pass empties both rings once and reports whether there was anything.
@@ -180,7 +133,7 @@ const catchUpFor = 100 * time.Millisecond
 func (r *Reader) CatchUp(ctx context.Context) {
 	want := r.passes.Load() + 2 // the one under way may have begun before
 	for end := time.Now().Add(catchUpFor); r.passes.Load() < want && time.Now().Before(end) && ctx.Err() == nil; {
-		_ = r.epoll.SetReadDeadline(time.Now()) // ends its wait; after Close nothing waits
+		r.wakeups.interrupt() // ends its wait; after Close nothing waits
 		time.Sleep(200 * time.Microsecond)
 	}
 }
@@ -189,5 +142,5 @@ func (r *Reader) CatchUp(ctx context.Context) {
 func (r *Reader) Close() error {
 	r.critical.close()
 	r.telemetry.close()
-	return r.epoll.Close()
+	return r.wakeups.close()
 }

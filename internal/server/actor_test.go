@@ -32,6 +32,7 @@ var parts = map[string]func(socket string){
 	"token":    playToken,
 	"garbage":  playGarbage,
 	"follow":   playFollow,
+	"trace":    playTrace,
 }
 
 // as runs a part as another user and returns what it prints.

@@ -4,7 +4,9 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"path"
 	"strings"
@@ -21,6 +23,7 @@ import (
 // error is cut.
 const (
 	maxAuditRequest = 1024
+	maxAuditTrace   = 8 << 10 // what audited leaves of a script is less
 	maxAuditError   = 512
 	maxAuditMethod  = 64
 )
@@ -92,8 +95,12 @@ func (c *call) request(message any) {
 	if !ok {
 		return
 	}
+	limit := maxAuditRequest
+	if t, ok := m.(*skepv1.TraceRequest); ok {
+		m, limit = audited(t), maxAuditTrace
+	}
 	c.line.Request = event.AppendJSON(nil, m)
-	if n := len(c.line.Request); n > maxAuditRequest {
+	if n := len(c.line.Request); n > limit {
 		c.line.Request, _ = json.Marshal(map[string]int{"too_long_bytes": n})
 	}
 }
@@ -152,4 +159,33 @@ func codeOf(err error) string {
 		return "ok"
 	}
 	return connect.CodeOf(err).String()
+}
+
+// How much of a script is logged: of its text, its name, each argument and all of them
+// together. JSON may make six bytes of one.
+const (
+	auditedScript = 512
+	auditedName   = 128
+	auditedArg    = 32
+	auditedArgs   = 4
+)
+
+// audited is a request to run a script as it is logged: so much of it that it is told from
+// others, with the sum of what is left out.
+func audited(t *skepv1.TraceRequest) *skepv1.TraceRequest {
+	t = proto.CloneOf(t)
+	if n := len(t.GetScript()); n > auditedScript {
+		t.Script = fmt.Sprintf("%s (%d bytes, sha256 %x)", cut(t.GetScript(), auditedScript), n, sha256.Sum256([]byte(t.GetScript())))
+	}
+	t.Name, t.Pattern, t.Container = cut(t.GetName(), auditedName), cut(t.GetPattern(), auditedName), cut(t.GetContainer(), auditedName)
+	for i, arg := range t.GetArgs() {
+		t.Args[i] = cut(arg, auditedArg)
+	}
+	if n := len(t.GetArgs()); n > auditedArgs {
+		t.Args = append(t.GetArgs()[:auditedArgs], fmt.Sprintf("and %d more", n-auditedArgs))
+	}
+	if n := len(t.GetOptions()); n > 0 && proto.Size(&skepv1.TraceRequest{Options: t.GetOptions()}) > auditedScript {
+		t.Options = map[string]string{"too_many": fmt.Sprint(n)}
+	}
+	return t
 }

@@ -27,10 +27,13 @@ var required = map[string]skepv1.Role{
 	skepv1connect.AgentServiceGetProcessProcedure:      skepv1.Role_ROLE_VIEW,
 	skepv1connect.AgentServiceListConnectionsProcedure: skepv1.Role_ROLE_VIEW,
 	skepv1connect.AgentServiceTopProcedure:             skepv1.Role_ROLE_VIEW,
-	skepv1connect.AgentServiceExportProcedure:          skepv1.Role_ROLE_VIEW,
-	skepv1connect.AgentServiceGetDiagnosticsProcedure:  skepv1.Role_ROLE_VIEW,
-	skepv1connect.AgentServiceGetIdentityProcedure:     skepv1.Role_ROLE_VIEW,
-	skepv1connect.AgentServiceCreateTokenProcedure:     skepv1.Role_ROLE_VIEW,
+	// Tools that say so; the handler wants role admin for all others.
+	skepv1connect.AgentServiceTraceProcedure:          skepv1.Role_ROLE_OPERATE,
+	skepv1connect.AgentServiceEndTraceProcedure:       skepv1.Role_ROLE_OPERATE,
+	skepv1connect.AgentServiceExportProcedure:         skepv1.Role_ROLE_VIEW,
+	skepv1connect.AgentServiceGetDiagnosticsProcedure: skepv1.Role_ROLE_VIEW,
+	skepv1connect.AgentServiceGetIdentityProcedure:    skepv1.Role_ROLE_VIEW,
+	skepv1connect.AgentServiceCreateTokenProcedure:    skepv1.Role_ROLE_VIEW,
 }
 
 // streaming are the RPCs that answer with a stream, which may last.

@@ -58,13 +58,15 @@ type Meter interface {
 // Node is what every record says about where it comes from.
 type Node struct{ ID, BootID, Name string }
 
-// Deps are what a Server works with. All are needed but Store, Audit and Logger.
+// Deps are what a Server works with. All are needed but Tracer, Store, Audit and Logger.
 type Deps struct {
 	Node        Node
 	Log         *event.Log
 	Processes   Processes
 	Connections Connections
 	Usage       Usage
+	// Tracer is nil for an agent that runs no scripts.
+	Tracer Tracer
 	// Store is nil for an agent without a disk log.
 	Store Store
 	// CatchUp returns once Log and the tables have what happened before it was called, or
@@ -103,6 +105,7 @@ type Server struct {
 	exports  *limiter
 	searches *limiter
 	tops     *limiter
+	scripts  *scripts
 	counting chan struct{} // has a place for each count that may run
 	calls    *callCounts
 	tls      atomic.Pointer[tlsListener] // nil without one
@@ -140,6 +143,7 @@ func New(deps Deps) (*Server, error) {
 		exports:   newLimiter(1),
 		searches:  newLimiter(maxSearchesPerUID).within(maxSearches),
 		tops:      newLimiter(maxTopsPerUID).within(maxTops),
+		scripts:   newScripts(),
 		counting:  make(chan struct{}, maxCounting),
 		calls:     newCallCounts(),
 

@@ -3481,7 +3481,7 @@ var File_skep_v1_agent_proto protoreflect.FileDescriptor
 
 const file_skep_v1_agent_proto_rawDesc = "" +
 	"\n" +
-	"\x13skep/v1/agent.proto\x12\askep.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14skep/v1/record.proto\"\x8d\x02\n" +
+	"\x13skep/v1/agent.proto\x12\askep.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14skep/v1/record.proto\x1a\x13skep/v1/trace.proto\"\x8d\x02\n" +
 	"\x06Filter\x12\x14\n" +
 	"\x05kinds\x18\x01 \x03(\tR\x05kinds\x12\x12\n" +
 	"\x04pids\x18\x02 \x03(\rR\x04pids\x12\x12\n" +
@@ -3764,7 +3764,7 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\tROLE_VIEW\x10\x01\x12\x10\n" +
 	"\fROLE_OPERATE\x10\x02\x12\x0e\n" +
 	"\n" +
-	"ROLE_ADMIN\x10\x032\xe8\x06\n" +
+	"ROLE_ADMIN\x10\x032\xe3\a\n" +
 	"\fAgentService\x12B\n" +
 	"\tGetStatus\x12\x19.skep.v1.GetStatusRequest\x1a\x1a.skep.v1.GetStatusResponse\x12B\n" +
 	"\tGetDoctor\x12\x19.skep.v1.GetDoctorRequest\x1a\x1a.skep.v1.GetDoctorResponse\x12>\n" +
@@ -3774,7 +3774,9 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\n" +
 	"GetProcess\x12\x1a.skep.v1.GetProcessRequest\x1a\x1b.skep.v1.GetProcessResponse\x12T\n" +
 	"\x0fListConnections\x12\x1f.skep.v1.ListConnectionsRequest\x1a .skep.v1.ListConnectionsResponse\x122\n" +
-	"\x03Top\x12\x13.skep.v1.TopRequest\x1a\x14.skep.v1.TopResponse0\x01\x12;\n" +
+	"\x03Top\x12\x13.skep.v1.TopRequest\x1a\x14.skep.v1.TopResponse0\x01\x128\n" +
+	"\x05Trace\x12\x15.skep.v1.TraceRequest\x1a\x16.skep.v1.TraceResponse0\x01\x12?\n" +
+	"\bEndTrace\x12\x18.skep.v1.EndTraceRequest\x1a\x19.skep.v1.EndTraceResponse\x12;\n" +
 	"\x06Export\x12\x16.skep.v1.ExportRequest\x1a\x17.skep.v1.ExportResponse0\x01\x12Q\n" +
 	"\x0eGetDiagnostics\x12\x1e.skep.v1.GetDiagnosticsRequest\x1a\x1f.skep.v1.GetDiagnosticsResponse\x12H\n" +
 	"\vGetIdentity\x12\x1b.skep.v1.GetIdentityRequest\x1a\x1c.skep.v1.GetIdentityResponse\x12H\n" +
@@ -3847,6 +3849,10 @@ var file_skep_v1_agent_proto_goTypes = []any{
 	(*Exit)(nil),                    // 49: skep.v1.Exit
 	(*Exec)(nil),                    // 50: skep.v1.Exec
 	(*Connection)(nil),              // 51: skep.v1.Connection
+	(*TraceRequest)(nil),            // 52: skep.v1.TraceRequest
+	(*EndTraceRequest)(nil),         // 53: skep.v1.EndTraceRequest
+	(*TraceResponse)(nil),           // 54: skep.v1.TraceResponse
+	(*EndTraceResponse)(nil),        // 55: skep.v1.EndTraceResponse
 }
 var file_skep_v1_agent_proto_depIdxs = []int32{
 	1,  // 0: skep.v1.ObserveRequest.filter:type_name -> skep.v1.Filter
@@ -3932,24 +3938,28 @@ var file_skep_v1_agent_proto_depIdxs = []int32{
 	29, // 80: skep.v1.AgentService.GetProcess:input_type -> skep.v1.GetProcessRequest
 	31, // 81: skep.v1.AgentService.ListConnections:input_type -> skep.v1.ListConnectionsRequest
 	34, // 82: skep.v1.AgentService.Top:input_type -> skep.v1.TopRequest
-	43, // 83: skep.v1.AgentService.Export:input_type -> skep.v1.ExportRequest
-	37, // 84: skep.v1.AgentService.GetDiagnostics:input_type -> skep.v1.GetDiagnosticsRequest
-	39, // 85: skep.v1.AgentService.GetIdentity:input_type -> skep.v1.GetIdentityRequest
-	41, // 86: skep.v1.AgentService.CreateToken:input_type -> skep.v1.CreateTokenRequest
-	9,  // 87: skep.v1.AgentService.GetStatus:output_type -> skep.v1.GetStatusResponse
-	24, // 88: skep.v1.AgentService.GetDoctor:output_type -> skep.v1.GetDoctorResponse
-	3,  // 89: skep.v1.AgentService.Observe:output_type -> skep.v1.ObserveResponse
-	6,  // 90: skep.v1.AgentService.CountRecords:output_type -> skep.v1.CountRecordsResponse
-	27, // 91: skep.v1.AgentService.ListProcesses:output_type -> skep.v1.ListProcessesResponse
-	30, // 92: skep.v1.AgentService.GetProcess:output_type -> skep.v1.GetProcessResponse
-	32, // 93: skep.v1.AgentService.ListConnections:output_type -> skep.v1.ListConnectionsResponse
-	35, // 94: skep.v1.AgentService.Top:output_type -> skep.v1.TopResponse
-	44, // 95: skep.v1.AgentService.Export:output_type -> skep.v1.ExportResponse
-	38, // 96: skep.v1.AgentService.GetDiagnostics:output_type -> skep.v1.GetDiagnosticsResponse
-	40, // 97: skep.v1.AgentService.GetIdentity:output_type -> skep.v1.GetIdentityResponse
-	42, // 98: skep.v1.AgentService.CreateToken:output_type -> skep.v1.CreateTokenResponse
-	87, // [87:99] is the sub-list for method output_type
-	75, // [75:87] is the sub-list for method input_type
+	52, // 83: skep.v1.AgentService.Trace:input_type -> skep.v1.TraceRequest
+	53, // 84: skep.v1.AgentService.EndTrace:input_type -> skep.v1.EndTraceRequest
+	43, // 85: skep.v1.AgentService.Export:input_type -> skep.v1.ExportRequest
+	37, // 86: skep.v1.AgentService.GetDiagnostics:input_type -> skep.v1.GetDiagnosticsRequest
+	39, // 87: skep.v1.AgentService.GetIdentity:input_type -> skep.v1.GetIdentityRequest
+	41, // 88: skep.v1.AgentService.CreateToken:input_type -> skep.v1.CreateTokenRequest
+	9,  // 89: skep.v1.AgentService.GetStatus:output_type -> skep.v1.GetStatusResponse
+	24, // 90: skep.v1.AgentService.GetDoctor:output_type -> skep.v1.GetDoctorResponse
+	3,  // 91: skep.v1.AgentService.Observe:output_type -> skep.v1.ObserveResponse
+	6,  // 92: skep.v1.AgentService.CountRecords:output_type -> skep.v1.CountRecordsResponse
+	27, // 93: skep.v1.AgentService.ListProcesses:output_type -> skep.v1.ListProcessesResponse
+	30, // 94: skep.v1.AgentService.GetProcess:output_type -> skep.v1.GetProcessResponse
+	32, // 95: skep.v1.AgentService.ListConnections:output_type -> skep.v1.ListConnectionsResponse
+	35, // 96: skep.v1.AgentService.Top:output_type -> skep.v1.TopResponse
+	54, // 97: skep.v1.AgentService.Trace:output_type -> skep.v1.TraceResponse
+	55, // 98: skep.v1.AgentService.EndTrace:output_type -> skep.v1.EndTraceResponse
+	44, // 99: skep.v1.AgentService.Export:output_type -> skep.v1.ExportResponse
+	38, // 100: skep.v1.AgentService.GetDiagnostics:output_type -> skep.v1.GetDiagnosticsResponse
+	40, // 101: skep.v1.AgentService.GetIdentity:output_type -> skep.v1.GetIdentityResponse
+	42, // 102: skep.v1.AgentService.CreateToken:output_type -> skep.v1.CreateTokenResponse
+	89, // [89:103] is the sub-list for method output_type
+	75, // [75:89] is the sub-list for method input_type
 	75, // [75:75] is the sub-list for extension type_name
 	75, // [75:75] is the sub-list for extension extendee
 	0,  // [0:75] is the sub-list for field type_name
@@ -3961,6 +3971,7 @@ func file_skep_v1_agent_proto_init() {
 		return
 	}
 	file_skep_v1_record_proto_init()
+	file_skep_v1_trace_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -54,6 +54,10 @@ const (
 	AgentServiceListConnectionsProcedure = "/skep.v1.AgentService/ListConnections"
 	// AgentServiceTopProcedure is the fully-qualified name of the AgentService's Top RPC.
 	AgentServiceTopProcedure = "/skep.v1.AgentService/Top"
+	// AgentServiceTraceProcedure is the fully-qualified name of the AgentService's Trace RPC.
+	AgentServiceTraceProcedure = "/skep.v1.AgentService/Trace"
+	// AgentServiceEndTraceProcedure is the fully-qualified name of the AgentService's EndTrace RPC.
+	AgentServiceEndTraceProcedure = "/skep.v1.AgentService/EndTrace"
 	// AgentServiceExportProcedure is the fully-qualified name of the AgentService's Export RPC.
 	AgentServiceExportProcedure = "/skep.v1.AgentService/Export"
 	// AgentServiceGetDiagnosticsProcedure is the fully-qualified name of the AgentService's
@@ -85,6 +89,11 @@ type AgentServiceClient interface {
 	ListConnections(context.Context, *v1.ListConnectionsRequest) (*v1.ListConnectionsResponse, error)
 	// Who does most now: what each process does, measured again and again. Role view.
 	Top(context.Context, *v1.TopRequest) (*connect.ServerStreamForClient[v1.TopResponse], error)
+	// Run a script of the tracing language, or a tool. Role admin; tools that say so: operate.
+	Trace(context.Context, *v1.TraceRequest) (*connect.ServerStreamForClient[v1.TraceResponse], error)
+	// End a script: its end probes run and its maps come, then its stream ends. Only for who
+	// started it, and role admin. Role operate.
+	EndTrace(context.Context, *v1.EndTraceRequest) (*v1.EndTraceResponse, error)
 	// What the disk log holds, as one Parquet file. Role view.
 	Export(context.Context, *v1.ExportRequest) (*connect.ServerStreamForClient[v1.ExportResponse], error)
 	// What helps to find a fault: configuration, log, build. Without secrets. Role view.
@@ -154,6 +163,18 @@ func NewAgentServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(agentServiceMethods.ByName("Top")),
 			connect.WithClientOptions(opts...),
 		),
+		trace: connect.NewClient[v1.TraceRequest, v1.TraceResponse](
+			httpClient,
+			baseURL+AgentServiceTraceProcedure,
+			connect.WithSchema(agentServiceMethods.ByName("Trace")),
+			connect.WithClientOptions(opts...),
+		),
+		endTrace: connect.NewClient[v1.EndTraceRequest, v1.EndTraceResponse](
+			httpClient,
+			baseURL+AgentServiceEndTraceProcedure,
+			connect.WithSchema(agentServiceMethods.ByName("EndTrace")),
+			connect.WithClientOptions(opts...),
+		),
 		export: connect.NewClient[v1.ExportRequest, v1.ExportResponse](
 			httpClient,
 			baseURL+AgentServiceExportProcedure,
@@ -191,6 +212,8 @@ type agentServiceClient struct {
 	getProcess      *connect.Client[v1.GetProcessRequest, v1.GetProcessResponse]
 	listConnections *connect.Client[v1.ListConnectionsRequest, v1.ListConnectionsResponse]
 	top             *connect.Client[v1.TopRequest, v1.TopResponse]
+	trace           *connect.Client[v1.TraceRequest, v1.TraceResponse]
+	endTrace        *connect.Client[v1.EndTraceRequest, v1.EndTraceResponse]
 	export          *connect.Client[v1.ExportRequest, v1.ExportResponse]
 	getDiagnostics  *connect.Client[v1.GetDiagnosticsRequest, v1.GetDiagnosticsResponse]
 	getIdentity     *connect.Client[v1.GetIdentityRequest, v1.GetIdentityResponse]
@@ -261,6 +284,20 @@ func (c *agentServiceClient) Top(ctx context.Context, req *v1.TopRequest) (*conn
 	return c.top.CallServerStream(ctx, connect.NewRequest(req))
 }
 
+// Trace calls skep.v1.AgentService.Trace.
+func (c *agentServiceClient) Trace(ctx context.Context, req *v1.TraceRequest) (*connect.ServerStreamForClient[v1.TraceResponse], error) {
+	return c.trace.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// EndTrace calls skep.v1.AgentService.EndTrace.
+func (c *agentServiceClient) EndTrace(ctx context.Context, req *v1.EndTraceRequest) (*v1.EndTraceResponse, error) {
+	response, err := c.endTrace.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // Export calls skep.v1.AgentService.Export.
 func (c *agentServiceClient) Export(ctx context.Context, req *v1.ExportRequest) (*connect.ServerStreamForClient[v1.ExportResponse], error) {
 	return c.export.CallServerStream(ctx, connect.NewRequest(req))
@@ -311,6 +348,11 @@ type AgentServiceHandler interface {
 	ListConnections(context.Context, *v1.ListConnectionsRequest) (*v1.ListConnectionsResponse, error)
 	// Who does most now: what each process does, measured again and again. Role view.
 	Top(context.Context, *v1.TopRequest, *connect.ServerStream[v1.TopResponse]) error
+	// Run a script of the tracing language, or a tool. Role admin; tools that say so: operate.
+	Trace(context.Context, *v1.TraceRequest, *connect.ServerStream[v1.TraceResponse]) error
+	// End a script: its end probes run and its maps come, then its stream ends. Only for who
+	// started it, and role admin. Role operate.
+	EndTrace(context.Context, *v1.EndTraceRequest) (*v1.EndTraceResponse, error)
 	// What the disk log holds, as one Parquet file. Role view.
 	Export(context.Context, *v1.ExportRequest, *connect.ServerStream[v1.ExportResponse]) error
 	// What helps to find a fault: configuration, log, build. Without secrets. Role view.
@@ -376,6 +418,18 @@ func NewAgentServiceHandler(svc AgentServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(agentServiceMethods.ByName("Top")),
 		connect.WithHandlerOptions(opts...),
 	)
+	agentServiceTraceHandler := connect.NewServerStreamHandlerSimple(
+		AgentServiceTraceProcedure,
+		svc.Trace,
+		connect.WithSchema(agentServiceMethods.ByName("Trace")),
+		connect.WithHandlerOptions(opts...),
+	)
+	agentServiceEndTraceHandler := connect.NewUnaryHandlerSimple(
+		AgentServiceEndTraceProcedure,
+		svc.EndTrace,
+		connect.WithSchema(agentServiceMethods.ByName("EndTrace")),
+		connect.WithHandlerOptions(opts...),
+	)
 	agentServiceExportHandler := connect.NewServerStreamHandlerSimple(
 		AgentServiceExportProcedure,
 		svc.Export,
@@ -418,6 +472,10 @@ func NewAgentServiceHandler(svc AgentServiceHandler, opts ...connect.HandlerOpti
 			agentServiceListConnectionsHandler.ServeHTTP(w, r)
 		case AgentServiceTopProcedure:
 			agentServiceTopHandler.ServeHTTP(w, r)
+		case AgentServiceTraceProcedure:
+			agentServiceTraceHandler.ServeHTTP(w, r)
+		case AgentServiceEndTraceProcedure:
+			agentServiceEndTraceHandler.ServeHTTP(w, r)
 		case AgentServiceExportProcedure:
 			agentServiceExportHandler.ServeHTTP(w, r)
 		case AgentServiceGetDiagnosticsProcedure:
@@ -465,6 +523,14 @@ func (UnimplementedAgentServiceHandler) ListConnections(context.Context, *v1.Lis
 
 func (UnimplementedAgentServiceHandler) Top(context.Context, *v1.TopRequest, *connect.ServerStream[v1.TopResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("skep.v1.AgentService.Top is not implemented"))
+}
+
+func (UnimplementedAgentServiceHandler) Trace(context.Context, *v1.TraceRequest, *connect.ServerStream[v1.TraceResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("skep.v1.AgentService.Trace is not implemented"))
+}
+
+func (UnimplementedAgentServiceHandler) EndTrace(context.Context, *v1.EndTraceRequest) (*v1.EndTraceResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("skep.v1.AgentService.EndTrace is not implemented"))
 }
 
 func (UnimplementedAgentServiceHandler) Export(context.Context, *v1.ExportRequest, *connect.ServerStream[v1.ExportResponse]) error {

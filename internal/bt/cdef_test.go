@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bt_test
+
+import (
+	"testing"
+
+	"github.com/skep-io/skep/internal/bt"
+)
+
+// Sizes and offsets are those that gcc gives on amd64.
+func TestDefinitionsInC(t *testing.T) {
+	tests := []struct{ definition, script, want string }{
+		{`struct Foo { int x; char c; }`, `print(sizeof(struct Foo)); print(offsetof(struct Foo, c))`, `8 4`},
+		{`struct A { int32_t a; int32_t b; char c[28] };`, `print(sizeof(struct A)); $a = (struct A *)0x1008; print($a->a); print($a->c)`, `36 123 taskname`},
+		{`struct B { int y[2][2]; }`, `$b = (struct B *)0x1060; print($b->y[1][0]); print($b->y[0][1])`, `30 20`},
+		{`struct Foo { struct { int m[1] } y; struct { int n; } z; union { long l; char c; }; }`,
+			`print(sizeof(struct Foo)); print(offsetof(struct Foo, z.n)); print(offsetof(struct Foo, l))`, `16 4 8`},
+		{`struct Bits { unsigned int a:4, b:8, c:3, d:1, e:16; }`,
+			`$p = (struct Bits *)0x1060; print(sizeof(struct Bits)); print($p->a); $q = (struct Bits *)0x1000; print($q->a); print($q->b)`, `4 10 2 16`},
+		{`struct Mixed { short a:4, b:8, c:3, d:1; int e:9, f:15, g:1, h:2, i:5; }`, `print(sizeof(struct Mixed))`, `8`},
+		{`enum Color { NONE, BLUE = 5, PINK, LAST = 1 << 3 };`, `print(BLUE); print(PINK); print(LAST); print((enum Color)5)`, `5 6 8 5`},
+		{`struct P { const char *name; void (*call)(int, int); unsigned long long u; unsigned char *q };`,
+			`print(sizeof(struct P)); print(offsetof(struct P, u))`, `32 16`},
+		{"struct N { /* a comment */ struct N *next; // another\n u8 one; pid_t two; }", `print(sizeof(struct N)); print(offsetof(struct N, two))`, `16 12`},
+		{`union U { int a; char b[6]; }`, `print(sizeof(union U))`, `8`},
+	}
+	for _, test := range tests {
+		t.Run(test.definition, func(t *testing.T) {
+			r := newRig(t, test.definition+"\nBEGIN { "+test.script+" }", bt.Options{})
+			if got := r.host(benchHost()).fire(0, nil).carried(); got != test.want {
+				t.Errorf("got  %q\nwant %q", got, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bt
+
+// Options are what a script is compiled with, besides its own config block.
+type Options struct {
+	// PID restricts all probes that run for a process to one, if not 0.
+	PID int
+	// Cgroups restricts them to processes of these cgroups, by their identifiers, if it
+	// is not nil.
+	Cgroups []uint64
+	// ChildPID is the value of cpid: that of the command started with the script, or 0.
+	ChildPID int
+	// HasChild tells that there is such a command.
+	HasChild bool
+	// Unsafe allows what changes the system: system(), signal(), override() ...
+	Unsafe bool
+	// Untyped reads arguments that the verifier could follow by helpers instead: where it
+	// refuses to follow them after all.
+	Untyped bool
+	// Limits are for what the script does not set; see DefaultLimits.
+	Limits Limits
+}
+
+// Limits bound what a script may take, named as the settings of the config block.
+type Limits struct {
+	MaxMapKeys   int    // entries of each map with keys
+	MaxStrlen    int    // bytes of a string read from memory, the NUL included
+	MaxProbes    int    // attach points of the whole script
+	MaxPrograms  int    // programs of the whole script
+	StackMode    string // bpftrace, perf or raw
+	RingBytes    int    // size of the ring, a power of two and a multiple of the page size
+	MissingProbe string // error, warn or ignore: what a probe that matches nothing is
+	PrintAtExit  bool   // print maps when the script ends
+}
+
+// DefaultLimits are those of the language's reference.
+func DefaultLimits() Limits {
+	return Limits{
+		MaxMapKeys: 4096, MaxStrlen: 1024, MaxProbes: 1024, MaxPrograms: 1024,
+		StackMode: "bpftrace", RingBytes: 1 << 20, MissingProbe: "warn", PrintAtExit: true,
+	}
+}
+
+// Bounds of what the verifier and this compiler take.
+const (
+	largestString = 16 << 10
+	largestKey    = 16 << 10
+	largestValue  = 16 << 10
+	deepest       = 200 // nesting of expressions and statements
+)

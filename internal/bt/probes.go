@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bt
+
+import (
+	"path"
+	"slices"
+
+	"github.com/skep-io/skep/internal/bt/syntax"
+)
+
+// kindNames are the providers of attach points, by their long names.
+func providerKinds() map[string]ProbeKind {
+	return map[string]ProbeKind{
+		"begin": Begin, "end": End, "self": Self, "interval": Interval, "profile": Profile,
+		"tracepoint": Tracepoint, "rawtracepoint": RawTracepoint, "kprobe": Kprobe, "kretprobe": Kretprobe,
+		"uprobe": Uprobe, "uretprobe": Uretprobe, "usdt": USDT, "fentry": Fentry, "fexit": Fexit, "iter": Iterator,
+		"software": Software, "hardware": Hardware, "watchpoint": Watchpoint, "asyncwatchpoint": AsyncWatchpoint,
+	}
+}
+
+// kindName is the provider's name of a kind.
+func kindName(kind ProbeKind) string {
+	for name, k := range providerKinds() {
+		if k == kind {
+			return name
+		}
+	}
+	return "unknown"
+}
+
+// expandProbes finds the places of all attach points. A probe has one unit for each kind.
+func (s *script) expandProbes() {
+	count := 0
+	for _, probe := range s.program.Probes {
+		byKind := map[ProbeKind]*unit{}
+		for _, point := range probe.Points {
+			for _, kind := range s.kindsOf(point) {
+				targets := s.targetsOf(kind, point)
+				if count += len(targets); count > s.limits.MaxProbes {
+					s.errorf(point.Pos, "the script has more than %d probes (max_probes)", s.limits.MaxProbes)
+					return
+				}
+				s.addTargets(byKind, kind, probe, targets)
+			}
+		}
+	}
+	if len(s.units) == 0 && len(s.problems) == 0 {
+		s.errorf(s.program.Pos, "the script has no probe that could be attached")
+	}
+}
+
+func (s *script) addTargets(byKind map[ProbeKind]*unit, kind ProbeKind, probe *syntax.Probe, targets []Target) {
+	if len(targets) == 0 {
+		return
+	}
+	u := byKind[kind]
+	if u == nil {
+		u = newUnit(kind, probe, probe.Pos, nil)
+		byKind[kind] = u
+		s.units = append(s.units, u)
+	}
+	u.targets = append(u.targets, targets...)
+}
+
+// kindsOf are the kinds that a provider names, more than one if it is a pattern.
+func (s *script) kindsOf(point *syntax.AttachPoint) []ProbeKind {
+	known := providerKinds()
+	if kind, ok := known[point.Provider]; ok {
+		return []ProbeKind{kind}
+	}
+	var kinds []ProbeKind
+	for _, name := range sortedNames(known) {
+		if ok, err := path.Match(point.Provider, name); err == nil && ok && known[name] >= Tracepoint {
+			kinds = append(kinds, known[name])
+		}
+	}
+	if len(kinds) == 0 {
+		s.hintf(point.Pos, nearest(point.Provider, sortedNames(known)), "there is no type of probe %s", point.Provider)
+	}
+	slices.Sort(kinds)
+	return kinds
+}
+
+// targetsOf are the places that an attach point names.
+func (s *script) targetsOf(kind ProbeKind, point *syntax.AttachPoint) []Target {
+	pattern := s.pattern(kind, point)
+	switch kind {
+	case Begin, End:
+		pattern.Name = map[ProbeKind]string{Begin: "BEGIN", End: "END"}[kind]
+		return []Target{pattern}
+	case Self:
+		return []Target{pattern}
+	case Interval, Profile:
+		if pattern.Period == 0 {
+			s.errorf(point.Pos, "%s must have a period above 0", point.Text)
+			return nil
+		}
+		return []Target{pattern}
+	}
+	targets, err := s.host.Targets(kind, pattern)
+	switch {
+	case err != nil:
+		s.missing(point, kind, pattern, ": "+err.Error())
+	case len(targets) == 0:
+		s.missing(point, kind, pattern, "")
+	}
+	return targets
+}
+
+// missing reports an attach point without a place. One with a wildcard may match nothing
+// where others do not.
+func (s *script) missing(point *syntax.AttachPoint, kind ProbeKind, pattern Target, why string) {
+	wild := syntax.HasWildcard(point.Text)
+	if (wild || s.manyPoints()) && s.limits.MissingProbe != "error" {
+		if s.limits.MissingProbe == "warn" {
+			s.warnf(point.Pos, "no probe matches %s%s", point.Text, why)
+		}
+		return
+	}
+	hint := ""
+	if !wild {
+		if near := s.host.Nearby(kind, pattern); len(near) > 0 {
+			hint = "did you mean " + near[0] + "?"
+		}
+	}
+	s.hintf(point.Pos, hint, "there is no probe %s%s", point.Text, why)
+}
+
+// manyPoints tells whether the script has more than one attach point, so that something
+// is left where one matches nothing.
+func (s *script) manyPoints() bool {
+	count := 0
+	for _, p := range s.program.Probes {
+		count += len(p.Points)
+	}
+	return count > 1
+}
+
+// pattern is an attach point as the host is asked for it.
+func (s *script) pattern(kind ProbeKind, point *syntax.AttachPoint) Target {
+	t := Target{
+		Name: point.Text, Category: point.Category, Event: point.Event, Function: point.Function,
+		Module: point.Module, Binary: point.Path, Offset: point.Offset, Mode: point.Mode, PID: s.options.PID,
+		Language: point.Language, Argument: point.Argument,
+	}
+	if point.HasAddress {
+		t.Offset = point.Address
+	}
+	switch kind {
+	case Interval, Profile:
+		t.Period = period(point.Unit, point.Count)
+	case Software, Hardware:
+		t.Period = point.Count
+	case Watchpoint, AsyncWatchpoint:
+		t.Period = point.Length
+	case USDT:
+		t.Provider, t.Category = point.Category, ""
+	}
+	if point.BPF {
+		t.Category, t.Offset = "bpf", uint64(point.ID)
+	}
+	return t
+}
+
+// period of a timer in nanoseconds.
+func period(unit string, count uint64) uint64 {
+	units := map[string]uint64{"s": 1e9, "ms": 1e6, "us": 1e3, "ns": 1}
+	if unit == "hz" {
+		if count == 0 {
+			return 0
+		}
+		return 1e9 / count
+	}
+	return count * units[unit]
+}

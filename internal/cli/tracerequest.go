@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+)
+
+// maxScriptBytes is more than the agent takes.
+const maxScriptBytes = 1 << 20
+
+func (f *traceFlags) request(cmd *cobra.Command, args []string) (*skepv1.TraceRequest, error) {
+	req := &skepv1.TraceRequest{Mode: f.mode(), Pid: f.pid, Container: f.container, Unsafe: f.unsafe, Arguments: f.verbose}
+	if f.runFor > 0 {
+		req.Timeout = durationpb.New(f.runFor)
+	}
+	var err error
+	switch {
+	case f.expression != "":
+		req.Script, req.Args = f.expression, args
+	case f.list:
+		return f.listRequest(req, args)
+	default:
+		err = readScript(req, cmd.InOrStdin(), args)
+	}
+	return req, err
+}
+
+func (f *traceFlags) mode() skepv1.TraceMode {
+	switch {
+	case f.dryRun:
+		return skepv1.TraceMode_TRACE_MODE_DRY_RUN
+	case f.list:
+		return skepv1.TraceMode_TRACE_MODE_LIST
+	case f.emit != "":
+		return traceForms[f.emit]
+	}
+	return skepv1.TraceMode_TRACE_MODE_RUN
+}
+
+// listRequest: a pattern, or the file of a script whose probes are meant.
+func (f *traceFlags) listRequest(req *skepv1.TraceRequest, args []string) (*skepv1.TraceRequest, error) {
+	switch {
+	case len(args) > 1:
+		return nil, usage("-l takes one pattern; quote it, so that the shell leaves it alone")
+	case len(args) == 1 && strings.HasSuffix(args[0], ".bt"):
+		return req, readScript(req, nil, args)
+	}
+	req.Pattern = "*"
+	if len(args) == 1 && args[0] != "" {
+		req.Pattern = args[0]
+	}
+	return req, nil
+}
+
+// readScript reads the file that the first argument names, or else stdin.
+func readScript(req *skepv1.TraceRequest, stdin io.Reader, args []string) error {
+	from := stdin
+	req.Name = "stdin"
+	if len(args) > 0 && args[0] != "-" {
+		file, err := os.Open(args[0])
+		if err != nil {
+			return fmt.Errorf("read the script: %w", err)
+		}
+		defer file.Close()
+		from, req.Name = file, args[0]
+	}
+	text, err := io.ReadAll(io.LimitReader(from, maxScriptBytes))
+	switch {
+	case err != nil:
+		return fmt.Errorf("read the script: %w", err)
+	case len(text) == maxScriptBytes:
+		return fmt.Errorf("read the script: %s has more than %s, is it a script?", req.Name, formatBytes(maxScriptBytes-1))
+	case len(strings.TrimSpace(string(text))) == 0:
+		return fmt.Errorf("read the script: %s is empty", req.Name)
+	}
+	req.Script = strings.ToValidUTF8(string(text), "\ufffd")
+	if len(args) > 1 {
+		req.Args = args[1:]
+	}
+	return nil
+}

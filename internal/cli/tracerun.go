@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"connectrpc.com/connect"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+)
+
+// tracing is one script that runs at an agent for us.
+type tracing struct {
+	client  *client
+	printer *tracePrinter
+	command *held // of -c, or nil
+	// stop ends the stream at once.
+	stop context.CancelFunc
+	// id is set once the script is attached.
+	id    string
+	ended *skepv1.TraceEnded
+	wrong bool // diagnostics have said what
+}
+
+// trace runs a script until it, or the user, ends it.
+func (a *app) trace(ctx context.Context, c *client, req *skepv1.TraceRequest, f *traceFlags) error {
+	// Ctrl-C asks the agent to end the script: the stream goes on, for its last words.
+	stream, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	t := &tracing{client: c, printer: a.newTracePrinter(f, req), stop: stop}
+	if f.command != "" {
+		var err error
+		if t.command, err = hold(f.command, a.out, a.err); err != nil {
+			return err
+		}
+		defer t.command.end()
+		req.CommandPid = uint32(t.command.pid)
+	}
+	err := t.run(ctx, stream, req)
+	if flushed := t.printer.end(); err == nil {
+		err = flushed
+	}
+	if err != nil {
+		return t.failure(ctx, err)
+	}
+	return t.status()
+}
+
+// receive hands on the messages of the stream until its end. That it begins may take a while.
+func (t *tracing) receive(ctx context.Context, req *skepv1.TraceRequest, to chan<- *skepv1.TraceResponse) error {
+	defer close(to)
+	stream, err := t.client.Trace(ctx, req)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	for stream.Receive() {
+		select {
+		case to <- stream.Msg():
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return stream.Err()
+}
+
+func (t *tracing) run(ctx, stream context.Context, req *skepv1.TraceRequest) error {
+	messages, received := make(chan *skepv1.TraceResponse), make(chan error, 1)
+	go func() { received <- t.receive(stream, req, messages) }()
+	interrupted, commandEnded := ctx.Done(), (<-chan struct{})(nil)
+	for {
+		select {
+		case m, ok := <-messages:
+			if !ok {
+				return <-received
+			}
+			if err := t.take(m); err != nil {
+				return err
+			}
+			if t.command != nil && t.id != "" && commandEnded == nil {
+				t.command.release()
+				commandEnded = t.command.done
+			}
+		case <-interrupted:
+			interrupted = nil
+			t.interrupt(ctx)
+		case <-commandEnded:
+			commandEnded = make(chan struct{}) // never
+			t.askEnd(ctx)
+		}
+	}
+}
+
+// interrupt asks the agent to end the script, or ends it if it is not attached yet. From
+// then on one more signal ends all.
+func (t *tracing) interrupt(ctx context.Context) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		<-signals
+		t.stop()
+	}()
+	t.askEnd(ctx)
+}
+
+func (t *tracing) askEnd(ctx context.Context) {
+	if t.id == "" {
+		t.stop()
+		return
+	}
+	id := t.id
+	go func() {
+		_, err := t.client.EndTrace(context.WithoutCancel(ctx), &skepv1.EndTraceRequest{Id: id})
+		if err != nil && connect.CodeOf(err) != connect.CodeNotFound { // it has just ended
+			t.stop()
+		}
+	}()
+}
+
+// take shows a message, and does what it asks for.
+func (t *tracing) take(m *skepv1.TraceResponse) error {
+	for _, e := range m.GetEvents() {
+		if ready := e.GetReady(); ready != nil {
+			t.id = ready.GetId()
+		}
+		if e.GetDiagnostic().GetSeverity() == skepv1.TraceDiagnostic_SEVERITY_ERROR {
+			t.wrong = true
+		}
+		if ended := e.GetEnded(); ended != nil {
+			t.ended = ended
+		}
+		if err := t.printer.event(e); err != nil {
+			return err
+		}
+	}
+	return t.printer.flush()
+}
+
+// status is the script's own.
+func (t *tracing) status() error {
+	switch {
+	case t.wrong:
+		return &exitError{exitFailed, errQuiet}
+	case t.ended.GetReason() == "stopping":
+		return fail(exitNoAgent, "the agent stops, and the script ended with it")
+	case t.ended.GetCode() != 0:
+		return &exitError{int(t.ended.GetCode()) & 0xff, errQuiet}
+	}
+	return nil
+}
+
+// failure is what to say about the end of the stream.
+func (t *tracing) failure(ctx context.Context, err error) error {
+	switch {
+	case t.wrong && connect.CodeOf(err) == connect.CodeInvalidArgument:
+		return &exitError{exitFailed, errQuiet} // the diagnostics have said it all
+	case ctx.Err() != nil && isCanceled(err):
+		if t.id == "" {
+			return context.Canceled
+		}
+		return nil
+	case isCanceled(err) && errors.Is(err, context.Canceled):
+		return fail(exitNoAgent, "the agent could not be asked to end the script")
+	}
+	return endOfStream(context.WithoutCancel(ctx), err)
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package generate_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"testing"
+
+	"github.com/skep-io/skep/internal/compile"
+	"github.com/skep-io/skep/internal/compile/generate"
+)
+
+// compiled compiles for a version of the instruction set.
+func compiled(p *compile.Program, cpu int) (*compile.Code, error) {
+	return compile.Compile(p, compile.Options{CPU: cpu})
+}
+
+// difference compares an evaluation with compiled code in the machine and, if there is one,
+// the kernel: nil if they agree.
+func difference(p *compile.Program, context []byte, k *kernel) error {
+	runtime.LockOSThread() // programs ask which thread runs them
+	defer runtime.UnlockOSThread()
+	if err := p.Check(); err != nil {
+		return err
+	}
+	want := evaluated(p, append([]byte(nil), context...))
+	if want.fault != nil {
+		return fmt.Errorf("the generator's fault: %w", want.fault)
+	}
+	for _, cpu := range []int{3, 4} {
+		code, err := compiled(p, cpu)
+		if err != nil {
+			return err
+		}
+		if got := interpreted(code, append([]byte(nil), context...)); !got.equal(want) {
+			return fmt.Errorf("CPU %d: the machine differs:\n got %v\nwant %v\n%v", cpu, got, want, code)
+		}
+		if k == nil || !slices.Contains(k.cpus, cpu) || !k.has(p) {
+			continue
+		}
+		k.compared++
+		if got := k.run(code, context); !got.equal(want) {
+			return fmt.Errorf("CPU %d: the kernel differs:\n got %v\nwant %v\n%v", cpu, got, want, code)
+		}
+	}
+	return nil
+}
+
+func choicesOf(seed uint64) generate.Choices {
+	r := rand.New(rand.NewPCG(seed, 4))
+	return generate.Random(r, 20+r.IntN(300))
+}
+
+// More programs than CI has time for: go test ./internal/compile/generate -args -programs 20000 -seed 7.
+var (
+	programs = flag.Uint64("programs", 600, "programs to compare with the kernel; five times as many without")
+	seed     = flag.Uint64("seed", 0, "the first seed")
+)
+
+// TestDifferential: what the representation means, what its bytecode does in the machine
+// and what it does in the kernel are the same.
+func TestDifferential(t *testing.T) {
+	t.Run("machine", func(t *testing.T) { differential(t, nil, *seed, 5**programs) })
+	t.Run("kernel", func(t *testing.T) { differential(t, newKernel(t), *seed+1<<32, *programs) })
+}
+
+func differential(t *testing.T, k *kernel, first, programs uint64) {
+	t.Helper()
+	failed := 0
+	if k != nil {
+		defer func() {
+			if t.Logf("%d runs in the kernel, instruction sets %v", k.compared, k.cpus); k.compared < int(programs)/3 {
+				t.Errorf("of %d programs %d were run in the kernel: it lacks too much", programs, k.compared)
+			}
+		}()
+	}
+	for seed := first; seed < first+programs; seed++ {
+		if difference(generate.Program(choicesOf(seed)), contextOf(seed), k) == nil {
+			continue
+		}
+		report(t, seed, k)
+		if failed++; failed == 3 {
+			t.Fatal("there may be more")
+		}
+	}
+}
+
+// report shrinks what fails and writes it down.
+func report(t *testing.T, seed uint64, k *kernel) {
+	t.Helper()
+	context := contextOf(seed)
+	first := difference(generate.Program(choicesOf(seed)), context, k)
+	small := generate.Shrink(choicesOf(seed), 400, func(c generate.Choices) bool {
+		err := difference(generate.Program(c), context, k)
+		return err != nil && fmt.Sprintf("%.25s", err) == fmt.Sprintf("%.25s", first)
+	})
+	p := generate.Program(small)
+	t.Errorf("seed %d, choices %v, context %x\n%v\n%v", seed, small, context, p, difference(p, context, k))
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kern
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/rlimit"
+
+	"github.com/skep-io/skep/internal/kern/ctype"
+	"github.com/skep-io/skep/internal/kern/tracefs"
+)
+
+// GroupSpec is programs that come and go together, and the maps that they share: what was
+// compiled for one purpose, such as a script. It is data: [LoadGroup] makes it live.
+type GroupSpec struct {
+	Maps     []GroupMap
+	Programs []GroupProgram
+}
+
+// GroupMap is a map to make. The instructions refer to it by Name.
+type GroupMap struct {
+	Name string
+	Type MapType
+	// KeySize and ValueSize in bytes; a ring's MaxEntries is its size in bytes, a power of
+	// two of at least a page.
+	KeySize, ValueSize, MaxEntries int
+}
+
+// MapType is the kernel's type of a map.
+type MapType uint8
+
+// The types of maps of groups.
+const (
+	HashMap MapType = iota
+	PerCPUHashMap
+	LRUHashMap
+	LRUPerCPUHashMap
+	ArrayMap
+	PerCPUArrayMap
+	RingMap
+	StackMap
+)
+
+var mapTypes = [...]ebpf.MapType{ebpf.Hash, ebpf.PerCPUHash, ebpf.LRUHash, ebpf.LRUCPUHash, ebpf.Array, ebpf.PerCPUArray, ebpf.RingBuf, ebpf.StackTrace}
+
+// GroupProgram is a program, and where to attach it.
+type GroupProgram struct {
+	// Name is shown to whoever lists programs: 15 letters, digits and underlines of it.
+	Name string
+	Hook Hook
+	// Instructions refer to maps by name. They are not changed.
+	Instructions asm.Instructions
+	Places       []Place
+}
+
+// Group is a live GroupSpec. Its methods are for one goroutine, but what reads maps and
+// [Group.Stats].
+type Group struct {
+	spec     GroupSpec
+	types    *ctype.Kernel
+	maps     map[string]*ebpf.Map
+	mutex    sync.Mutex // of programs and attached
+	programs [][]*loaded
+	attached []*attachment
+	tracefs  *tracefs.FS // during an Attach
+}
+
+// loaded is a program in the kernel, for some of the places of its spec.
+type loaded struct {
+	program *ebpf.Program
+	places  []Place
+	multi   bool // all places take one link
+}
+
+// LoadGroup makes the maps and loads the programs. What the verifier refuses is a
+// [*Refused]. On failure nothing is left.
+func LoadGroup(spec GroupSpec, types *ctype.Kernel) (*Group, error) {
+	// Since 5.11 BPF memory is not under this limit; where it is, a refusal shows later.
+	_ = rlimit.RemoveMemlock()
+	g := &Group{spec: spec, types: types, maps: map[string]*ebpf.Map{}, programs: make([][]*loaded, len(spec.Programs))}
+	for _, m := range spec.Maps {
+		if err := g.makeMap(m); err != nil {
+			return nil, errors.Join(err, g.Close())
+		}
+	}
+	if err := g.loadAll(); err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
+	return g, nil
+}
+
+func (g *Group) makeMap(m GroupMap) error {
+	spec := &ebpf.MapSpec{
+		Name: objectName(m.Name), Type: mapTypes[m.Type],
+		KeySize: uint32(m.KeySize), ValueSize: uint32(m.ValueSize), MaxEntries: uint32(m.MaxEntries),
+	}
+	made, err := ebpf.NewMap(spec)
+	if err != nil {
+		return fmt.Errorf("create map %s of %d entries with keys of %d and values of %d bytes: %w%s",
+			m.Name, m.MaxEntries, m.KeySize, m.ValueSize, err, memlockHint(err))
+	}
+	g.maps[m.Name] = made
+	return nil
+}
+
+// objectName is what of a name the kernel takes.
+func objectName(name string) string {
+	var kept []byte
+	for i := range len(name) {
+		c := name[i]
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_':
+			kept = append(kept, c)
+		case c == ':':
+			kept = append(kept, '_')
+		}
+	}
+	return string(kept[:min(len(kept), 15)])
+}
+
+// Close detaches what is attached, last first, and lets go of programs and maps.
+func (g *Group) Close() error {
+	err := g.Detach()
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	for _, units := range g.programs {
+		for _, u := range units {
+			err = errors.Join(err, u.program.Close())
+		}
+	}
+	g.programs = nil
+	for _, m := range g.maps {
+		err = errors.Join(err, m.Close())
+	}
+	g.maps = nil
+	return err
+}
+
+// Detach takes every program off its hook. The maps stay readable.
+func (g *Group) Detach() error {
+	g.mutex.Lock()
+	attached := g.attached
+	g.attached = nil
+	g.mutex.Unlock()
+	var errs []error
+	for _, a := range slices.Backward(attached) {
+		errs = append(errs, a.close())
+	}
+	return errors.Join(errs...)
+}
+
+// Stats are the kernel's run-time statistics of every program, with the number of the
+// program in the spec.
+func (g *Group) Stats() map[int][]ProgramStats {
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	all := map[int][]ProgramStats{}
+	for i, units := range g.programs {
+		for _, u := range units {
+			s := ProgramStats{Name: g.spec.Programs[i].Name, Hook: u.places[0].Name}
+			if info, err := u.program.Info(); err == nil {
+				id, _ := info.ID()
+				s.ID = uint32(id)
+				s.Instructions, _ = info.VerifiedInstructions()
+			}
+			if stats, err := u.program.Stats(); err == nil {
+				s.Runs, s.RunTime, s.Missed = stats.RunCount, stats.Runtime, stats.RecursionMisses
+			}
+			all[i] = append(all[i], s)
+		}
+	}
+	return all
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package trace
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/skep-io/skep/internal/bt"
+	"github.com/skep-io/skep/internal/bt/render"
+)
+
+func (s *Session) say(o Output) { s.batch = append(s.batch, o) }
+
+func (s *Session) flush() {
+	if len(s.batch) > 0 {
+		s.queue.put(s.batch)
+		s.batch = nil
+	}
+}
+
+// record does what a record on the ring asks for. What follows an exit() is not said, but
+// what changes maps is done.
+func (s *Session) record(data []byte) {
+	if len(data) < 8 {
+		return
+	}
+	number := binary.NativeEndian.Uint64(data)
+	if number >= uint64(len(s.script.Actions)) {
+		return
+	}
+	action := &s.script.Actions[number]
+	if len(data) < action.Size || s.exited {
+		return
+	}
+	switch action.Kind {
+	case bt.Exit:
+		s.exited, s.code = true, int(s.word(action, 0, data))
+	case bt.Clear:
+		s.changeMap(action, s.group.Clear)
+	case bt.Zero:
+		s.changeMap(action, s.group.Zero)
+	case bt.PrintMap:
+		if m := s.maps[action.Map]; m != nil && s.rate.allow(time.Now(), mapCost) {
+			s.dump(m, int(s.word(action, 0, data)), s.word(action, 1, data), false)
+		}
+	default:
+		if s.rate.allow(time.Now(), 1) {
+			s.say(s.said(int(number), action, data))
+		}
+	}
+}
+
+// mapCost is what printing a map takes of what may be said in a second: reading one takes
+// as long as reading some hundred records.
+const mapCost = 100
+
+func (s *Session) changeMap(action *bt.Action, change func(string) error) {
+	if err := change(action.Map); err != nil {
+		s.say(Output{Kind: Failure, Text: err.Error(), Pos: action.Pos})
+	}
+}
+
+// word is an argument that is a number, 0 if there is no such argument.
+func (s *Session) word(action *bt.Action, i int, data []byte) int64 {
+	if i >= len(action.Args) || action.Args[i].Offset+8 > len(data) {
+		return 0
+	}
+	return int64(binary.NativeEndian.Uint64(data[action.Args[i].Offset:]))
+}
+
+func (s *Session) said(number int, action *bt.Action, data []byte) Output {
+	o := Output{Pos: action.Pos}
+	switch action.Kind {
+	case bt.Time:
+		o.Kind, o.Text = Time, render.Strftime(action.Format, time.Now(), false)
+		return o
+	case bt.Join:
+		o.Kind, o.Text = Join, s.joined(action, data)
+		return o
+	case bt.ErrorText:
+		code := s.word(action, 0, data)
+		o.Kind, o.Text = Failure, fmt.Sprintf("a helper failed: %s (%d)", strerror(-code), code)
+		return o
+	}
+	values := s.arguments(action, data)
+	switch action.Kind {
+	case bt.PrintValue:
+		o.Kind = Value
+		if len(values) > 0 {
+			o.Value = values[0]
+		}
+		return o
+	case bt.Errorf:
+		o.Kind = Errorf
+	case bt.SystemCommand:
+		o.Kind = System
+	case bt.Cat:
+		o.Kind = Cat
+	default:
+		o.Kind = Printf
+	}
+	o.Text, o.Values = render.Format(s.formats[number], values), values
+	return o
+}
+
+func (s *Session) arguments(action *bt.Action, data []byte) []render.Value {
+	values := make([]render.Value, 0, len(action.Args))
+	for _, arg := range action.Args {
+		values = append(values, s.value(arg.Type, at(data, arg.Offset)))
+	}
+	return values
+}
+
+// at is what begins at an offset, nothing if that is behind the end.
+func at(data []byte, offset int) []byte {
+	if offset < 0 || offset > len(data) {
+		return nil
+	}
+	return data[offset:]
+}
+
+func (s *Session) joined(action *bt.Action, data []byte) string {
+	n := int(s.word(action, 0, data))
+	var texts []string
+	for i := 1; i < len(action.Args) && i <= n; i++ {
+		texts = append(texts, s.value(action.Args[i].Type, at(data, action.Args[i].Offset)).String())
+	}
+	return strings.Join(texts, action.Format) + "\n"
+}
+
+// strerror is the text of an error number as C's function of that name has it.
+func strerror(number int64) string {
+	text := unix.Errno(number).Error()
+	if number <= 0 {
+		return "Success"
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// dump says what is in a map.
+func (s *Session) dump(m *bt.Map, top int, divisor int64, final bool) {
+	out := &render.Map{Name: m.Name, Top: top, Divisor: divisor}
+	err := s.group.Each(m.Name, func(key []byte, values [][]byte) {
+		e := render.Entry{Value: s.aggregate(m.Value, values)}
+		if m.Key.Kind != bt.None {
+			e.Key = s.key(m.Key, key)
+		}
+		out.Entries = append(out.Entries, e)
+	})
+	if err != nil {
+		s.say(Output{Kind: Failure, Text: err.Error()})
+		return
+	}
+	out.Sort()
+	s.say(Output{Kind: MapDump, Map: out, Keyed: m.Key.Kind != bt.None, Final: final})
+}
+
+// key is the parts of a key.
+func (s *Session) key(t bt.Type, data []byte) []render.Value {
+	if t.Kind != bt.Tuple {
+		return []render.Value{s.value(t, data)}
+	}
+	parts := []render.Value{}
+	for _, f := range t.Fields {
+		parts = append(parts, s.value(f.Type, at(data, f.Offset)))
+	}
+	return parts
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package trace
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/skep-io/skep/internal/bt"
+	"github.com/skep-io/skep/internal/kern"
+)
+
+// Sink takes what a script says, in order, from one goroutine. An error ends the script.
+type Sink func([]Output) error
+
+// Result is how a script ended.
+type Result struct {
+	// Code is the argument of exit(), else 0.
+	Code int
+	// Reason is "exit", "done" if nothing was left to run, or what was sent to end.
+	Reason string
+}
+
+// Run attaches the script and hands what it says to sink until it ends: by exit(), by a
+// reason from end, or because nothing is left to run. Then its end probes run, and its maps
+// are handed on. If ctx ends nobody listens any more, and it just ends. It is called once.
+func (s *Session) Run(ctx context.Context, end <-chan string, sink Sink) (Result, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	delivered := make(chan error, 1)
+	go func() {
+		err := s.queue.deliver(sink)
+		if err != nil {
+			cancel(err)
+		}
+		delivered <- err
+	}()
+	result, err := s.run(ctx, end)
+	s.queue.close()
+	if failed := <-delivered; err == nil {
+		err = failed
+	}
+	return result, err
+}
+
+func (s *Session) run(ctx context.Context, end <-chan string) (Result, error) {
+	if err := s.begin(); err != nil {
+		s.group.Detach()
+		return Result{}, err
+	}
+	reason, err := s.follow(ctx, end)
+	if err != nil {
+		s.group.Detach()
+		return Result{}, err
+	}
+	return s.finish(reason)
+}
+
+// begin attaches, and runs the begin probes before anything else can.
+func (s *Session) begin() error {
+	if err := s.setStart(); err != nil {
+		return err
+	}
+	if err := s.runAll(bt.Begin); err != nil {
+		return err
+	}
+	skipped, err := s.group.Attach()
+	if err != nil {
+		return err
+	}
+	s.say(Output{Kind: Attached, Count: uint64(s.attached())})
+	for _, one := range skipped {
+		s.say(Output{Kind: Failure, Probe: one.Place, Pos: s.script.Probes[one.Program].Pos, Text: "not attached: " + one.Err.Error()})
+	}
+	s.flush()
+	for i, p := range s.script.Probes {
+		if p.Kind != bt.Iterator {
+			continue
+		}
+		if _, err := s.group.Iterate(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// attached counts the places of all probes, those that run on demand too.
+func (s *Session) attached() int {
+	n := 0
+	for i, p := range s.script.Probes {
+		if host := len(s.group.Attached(i)); host > 0 {
+			n += host
+		} else if p.Kind <= bt.Self {
+			n += len(p.Targets)
+		}
+	}
+	return n
+}
+
+// runAll runs the probes of a kind that runs on demand.
+func (s *Session) runAll(kind bt.ProbeKind) error {
+	for i, p := range s.script.Probes {
+		if p.Kind != kind {
+			continue
+		}
+		if err := s.group.Run(i); err != nil {
+			return fmt.Errorf("line %d: %w", p.Pos.Line, err)
+		}
+	}
+	return nil
+}
+
+// Signal runs the probes self:signal:NAME of a signal that the client has got, and tells
+// whether there are any. It may be called while Run runs.
+func (s *Session) Signal(name string) bool {
+	name = strings.TrimPrefix(name, "SIG")
+	found := false
+	for i, p := range s.script.Probes {
+		if p.Kind == bt.Self && strings.TrimPrefix(p.Targets[0].Event, "SIG") == name {
+			found = s.group.Run(i) == nil || found
+		}
+	}
+	return found
+}
+
+// idle tells whether nothing is attached that could still run: a script of begin probes and
+// iterators is done with them. One that has but begin probes waits, as in bpftrace.
+func (s *Session) idle() bool {
+	iterators := false
+	for _, p := range s.script.Probes {
+		switch p.Kind {
+		case bt.Iterator:
+			iterators = true
+		case bt.Begin, bt.End:
+		default:
+			return false
+		}
+	}
+	return iterators
+}
+
+// lossEvery is how often losses are looked for.
+const lossEvery = time.Second
+
+// follow reads the ring until the script is to end, and says why.
+func (s *Session) follow(ctx context.Context, end <-chan string) (reason string, err error) {
+	if s.ring == nil {
+		return "done", nil
+	}
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	why := make(chan string, 1)
+	go func() {
+		select {
+		case r := <-end:
+			why <- r
+			stop()
+		case <-reading.Done():
+		}
+	}()
+	looked := time.Now()
+	err = s.ring.Run(reading, s.record, func() {
+		if time.Since(looked) >= lossEvery {
+			looked = time.Now()
+			s.tellLosses()
+		}
+		s.flush()
+		if s.exited || s.idle() {
+			stop()
+		}
+	})
+	if err != nil {
+		return "", err
+	}
+	select {
+	case r := <-why:
+		return r, nil
+	default:
+	}
+	switch {
+	case s.exited:
+		return "exit", nil
+	case ctx.Err() != nil:
+		return "", context.Cause(ctx)
+	}
+	return "done", nil
+}
+
+// finish detaches, runs the end probes, and tells what is in the maps.
+func (s *Session) finish(reason string) (Result, error) {
+	if err := s.group.Detach(); err != nil {
+		return Result{}, err
+	}
+	s.exited = false // what was said before exit() still counts, and so do end probes
+	if err := s.runAll(bt.End); err != nil {
+		return Result{}, err
+	}
+	if s.ring != nil {
+		s.ring.Pass(s.record)
+	}
+	if s.script.Limits.PrintAtExit {
+		for _, m := range s.userMaps() {
+			s.dump(m, 0, 0, true)
+		}
+	}
+	s.tellLosses()
+	s.say(Output{Kind: Exit, Code: s.code})
+	s.flush()
+	return Result{Code: s.code, Reason: reason}, nil
+}
+
+// userMaps are the script's own, by name.
+func (s *Session) userMaps() []*bt.Map {
+	var out []*bt.Map
+	for i := range s.script.Maps {
+		if s.script.Maps[i].User {
+			out = append(out, &s.script.Maps[i])
+		}
+	}
+	slices.SortFunc(out, func(a, b *bt.Map) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// tellLosses tells what was lost since it was last told.
+func (s *Session) tellLosses() {
+	if values, err := s.group.Lookup("loss", make([]byte, 4)); err == nil && len(values) == 1 {
+		for i := 0; 8*i+8 <= len(values[0]) && i < len(s.script.Probes); i++ {
+			s.tellLoss(s.lost, i, InRing, binary.NativeEndian.Uint64(values[0][8*i:]))
+		}
+	}
+	for i, units := range s.group.Stats() {
+		s.tellLoss(s.missed, i, Missed, missedOf(units))
+	}
+	if n := s.rate.take(); n > 0 {
+		s.say(Output{Kind: Loss, Place: ByRate, Count: n})
+	}
+}
+
+func missedOf(units []kern.ProgramStats) (n uint64) {
+	for _, u := range units {
+		n += u.Missed
+	}
+	return n
+}
+
+func (s *Session) tellLoss(told map[int]uint64, probe int, place Place, total uint64) {
+	if n := total - told[probe]; n > 0 && total > told[probe] {
+		told[probe] = total
+		s.say(Output{Kind: Loss, Probe: s.script.Probes[probe].Targets[0].Name, Place: place, Count: n, Pos: s.script.Probes[probe].Pos})
+	}
+}

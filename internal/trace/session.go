@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package trace
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/skep-io/skep/internal/bt"
+	"github.com/skep-io/skep/internal/bt/render"
+	"github.com/skep-io/skep/internal/compile"
+	"github.com/skep-io/skep/internal/kern"
+	"github.com/skep-io/skep/internal/trace/host"
+)
+
+// Options bound what a script may say. Those that are 0 are [DefaultOptions]'.
+type Options struct {
+	// PerSecond is how many outputs a second reach the listener.
+	PerSecond int
+	// Queue is how many outputs wait for a slow listener.
+	Queue int
+}
+
+// DefaultOptions are enough for a terminal and for a program that reads it.
+func DefaultOptions() Options { return Options{PerSecond: 100_000, Queue: 65_536} }
+
+// Session is a script that was loaded.
+type Session struct {
+	script  *bt.Script
+	codes   []*compile.Code
+	host    *host.Host
+	options Options
+	group   *kern.Group
+	ring    *kern.GroupRing
+	names   *names
+	formats []([]render.Directive) // of actions
+	maps    map[string]*bt.Map
+	queue   *queue
+	rate    *rate
+
+	lost   map[int]uint64 // as last told, by probe
+	missed map[int]uint64
+	exited bool
+	code   int
+	batch  []Output
+}
+
+// Rejected is a program that the verifier does not take: a fault of the compiler, at the
+// place in the script that the instruction comes from.
+type Rejected struct {
+	Pos     compile.Pos
+	Verdict string
+	Log     []string
+	Cause   error
+}
+
+func (r *Rejected) Error() string {
+	return fmt.Sprintf("line %d: the kernel does not take this program, which is a fault of skep and not of the script: %s", r.Pos.Line, r.Verdict)
+}
+
+// Unwrap is what the kernel said.
+func (r *Rejected) Unwrap() error { return r.Cause }
+
+// Start compiles the programs of a script and loads them. Nothing is attached. A program
+// that the verifier refuses is a [*Rejected].
+func Start(h *host.Host, script *bt.Script, options Options) (*Session, error) {
+	codes, err := compileAll(script, h.Machine())
+	if err != nil {
+		return nil, err
+	}
+	return Load(h, script, codes, options)
+}
+
+func compileAll(script *bt.Script, machine bt.Machine) ([]*compile.Code, error) {
+	options := compile.Options{CPU: 3}
+	if machine.CPUv4 {
+		options.CPU = 4
+	}
+	codes := make([]*compile.Code, len(script.Probes))
+	for i, p := range script.Probes {
+		code, err := compile.Compile(p.Program, options)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", p.Pos.Line, err)
+		}
+		codes[i] = code
+	}
+	return codes, nil
+}
+
+// Load is [Start] with programs that are compiled already, in the order of the script's probes.
+func Load(h *host.Host, script *bt.Script, codes []*compile.Code, options Options) (*Session, error) {
+	usual := DefaultOptions()
+	if options.PerSecond == 0 {
+		options.PerSecond = usual.PerSecond
+	}
+	if options.Queue == 0 {
+		options.Queue = usual.Queue
+	}
+	s := &Session{script: script, codes: codes, host: h, options: options, names: newNames(h), maps: map[string]*bt.Map{},
+		queue: newQueue(options.Queue), rate: &rate{perSecond: options.PerSecond}, lost: map[int]uint64{}, missed: map[int]uint64{}}
+	for _, a := range script.Actions {
+		s.formats = append(s.formats, render.ParseFormat(a.Format))
+	}
+	for i := range script.Maps {
+		s.maps[script.Maps[i].Name] = &script.Maps[i]
+	}
+	if err := s.load(); err != nil {
+		return nil, err
+	}
+	if err := s.openRing(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Session) openRing() (err error) {
+	for _, m := range s.script.Maps {
+		if m.Kind == bt.Ring {
+			s.ring, err = s.group.Ring(m.Name)
+			return err
+		}
+	}
+	return nil
+}
+
+var mapTypes = map[bt.MapKind]kern.MapType{
+	bt.Hash: kern.HashMap, bt.PerCPUHash: kern.PerCPUHashMap, bt.LRUHash: kern.LRUHashMap, bt.LRUPerCPUHash: kern.LRUPerCPUHashMap,
+	bt.Array: kern.ArrayMap, bt.PerCPUArray: kern.PerCPUArrayMap, bt.Ring: kern.RingMap, bt.StackTrace: kern.StackMap,
+}
+
+func (s *Session) load() error {
+	spec := kern.GroupSpec{}
+	for _, m := range s.script.Maps {
+		spec.Maps = append(spec.Maps, kern.GroupMap{Name: m.Name, Type: mapTypes[m.Kind], KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries})
+	}
+	for i, p := range s.script.Probes {
+		program, err := s.program(p, s.codes[i])
+		if err != nil {
+			return err
+		}
+		spec.Programs = append(spec.Programs, program)
+	}
+	group, err := kern.LoadGroup(spec, s.host.Types)
+	var refused *kern.Refused
+	if errors.As(err, &refused) {
+		return &Rejected{Pos: s.position(refused), Verdict: refused.Verdict, Log: refused.Log, Cause: err}
+	}
+	s.group = group
+	return err
+}
+
+// position is the place in the script that a refused instruction comes from.
+func (s *Session) position(r *kern.Refused) compile.Pos {
+	positions := s.codes[r.Program].Positions
+	if r.Instruction >= 0 && r.Instruction < len(positions) && positions[r.Instruction].Line > 0 {
+		return positions[r.Instruction]
+	}
+	return s.script.Probes[r.Program].Pos
+}
+
+func (s *Session) program(p bt.Probe, code *compile.Code) (kern.GroupProgram, error) {
+	out := kern.GroupProgram{Name: "bt_" + p.Targets[0].Name, Hook: host.Hook(p.Kind), Instructions: code.Instructions}
+	needsCookie := len(p.Targets) > 1 && kern.Calls(code.Instructions, host.AttachCookie)
+	for _, t := range p.Targets {
+		place, err := s.host.Place(p.Kind, t)
+		if err != nil {
+			return out, err
+		}
+		place.NeedsCookie = needsCookie
+		out.Places = append(out.Places, place)
+	}
+	return out, nil
+}
+
+// Close lets go of everything, also if Run was never called.
+func (s *Session) Close() error {
+	var err error
+	if s.ring != nil {
+		err = s.ring.Close()
+	}
+	return errors.Join(err, s.group.Close())
+}
+
+// Stats are the kernel's run-time statistics of the script's programs, by probe.
+func (s *Session) Stats() map[int][]kern.ProgramStats { return s.group.Stats() }
+
+// bootTime is the clock CLOCK_BOOTTIME.
+func bootTime() time.Duration {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
+		return 0
+	}
+	return time.Duration(now.Nano())
+}
+
+// setStart tells the programs when the script began.
+func (s *Session) setStart() error {
+	if s.maps["start"] == nil || s.maps["start"].User {
+		return nil
+	}
+	return s.group.Set("start", make([]byte, 4), binary.NativeEndian.AppendUint64(nil, uint64(bootTime())))
+}

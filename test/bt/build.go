@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// buildPrograms makes a folder as the suite expects it to run in: its files as they are, and
+// its test programs and libraries built with the compilers that are here. It returns what
+// could not be built: cases that need it will say so themselves.
+func buildPrograms(tests, dir string) (missing []string, err error) {
+	if err := os.Symlink(filepath.Join(tests, "runtime"), filepath.Join(dir, "runtime")); err != nil {
+		return nil, fmt.Errorf("prepare folder: %w", err)
+	}
+	for _, folder := range []string{"testprogs", "testlibs"} {
+		if err := os.Mkdir(filepath.Join(dir, folder), 0o755); err != nil {
+			return nil, fmt.Errorf("prepare folder: %w", err)
+		}
+	}
+	for _, folder := range []string{"testlibs", "testprogs"} { // the libraries first: programs link them
+		files, err := os.ReadDir(filepath.Join(tests, folder))
+		if err != nil {
+			return nil, fmt.Errorf("build test programs: %w", err)
+		}
+		for _, f := range files {
+			source := filepath.Join(tests, folder, f.Name())
+			words := buildCommand(source, folder, dir)
+			if words == nil {
+				continue
+			}
+			cmd := exec.Command(words[0], words[1:]...)
+			cmd.Dir = dir
+			if out, err := cmd.CombinedOutput(); err != nil {
+				missing = append(missing, fmt.Sprintf("%s: %v: %s", f.Name(), err, firstLine(string(out))))
+			}
+		}
+	}
+	return missing, nil
+}
+
+// buildCommand is how a source is built, nil if it is none. The flags are those of the
+// suite's own build: symbols, frame pointers and fixed addresses are what its cases look at.
+func buildCommand(source, folder, dir string) []string {
+	ext := filepath.Ext(source)
+	name := strings.TrimSuffix(filepath.Base(source), ext)
+	target := filepath.Join(dir, folder, name)
+	var words []string
+	switch ext {
+	case ".c":
+		words = []string{"gcc"}
+	case ".cpp":
+		words = []string{"g++"}
+	case ".go":
+		return []string{"go", "build", "-o", target, source}
+	case ".rs":
+		return []string{"rustc", "-C", "symbol_mangling_version=v0", "-o", target, source}
+	default:
+		return nil
+	}
+	words = append(words, "-g", "-O0", "-w")
+	if exec.Command("gcc", "-E", "-include", "sys/sdt.h", "-x", "c", os.DevNull).Run() == nil { // systemtap-sdt-dev
+		words = append(words, "-DHAVE_SYSTEMTAP_SYS_SDT_H")
+	}
+	if folder == "testlibs" {
+		return append(words, "-fPIC", "-shared", "-o", filepath.Join(dir, folder, "lib"+name+".so"), source)
+	}
+	words = append(words, "-fno-omit-frame-pointer", "-mno-omit-leaf-frame-pointer", "-no-pie", "-o", target, source)
+	if name == "usdt_lib" {
+		libs := filepath.Join(dir, "testlibs")
+		words = append(words, "-I", filepath.Join(filepath.Dir(filepath.Dir(source)), "testlibs"),
+			"-L", libs, "-lusdt_tp", "-Wl,-rpath,"+libs)
+	}
+	return words
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return line
+}
