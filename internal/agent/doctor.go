@@ -42,7 +42,7 @@ func Doctor(c Configured, force map[string]string, logger *slog.Logger) *skepv1.
 // doctor is what a running agent says. What would keep it from starting again does not
 // keep it from running, and so is a warning.
 func (a *Agent) doctor() *skepv1.GetDoctorResponse {
-	cfg, err := a.options.Config, error(nil)
+	cfg, err := *a.inForce.Load(), error(nil)
 	if a.options.Load != nil {
 		_, err = a.options.Load()
 	}

@@ -8,11 +8,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/config"
+	"github.com/skep-io/skep/internal/sensor/files"
 	"github.com/skep-io/skep/internal/server"
 )
 
@@ -46,7 +48,25 @@ func checkPlaces(cfg config.Config) []*skepv1.Check {
 	if cfg.Store.Enabled {
 		checks = append(checks, checkStore(cfg))
 	}
+	if len(cfg.Sensors.Files.Paths) > 0 {
+		checks = append(checks, checkWatched(cfg.Sensors.Files.Paths))
+	}
 	return checks
+}
+
+// checkWatched names watched paths that are not there.
+func checkWatched(paths []string) *skepv1.Check {
+	host, err := files.ReadMounts()
+	if err != nil {
+		return verdict("watched paths", "", err)
+	}
+	defer host.Close()
+	c := &skepv1.Check{Name: "watched paths", Result: "ok", Detail: strings.Join(paths, ", ")}
+	if missing := files.NewPlan(paths, host).Missing; len(missing) > 0 {
+		c.Result, c.Detail = "warn", "not there: "+strings.Join(missing, ", ")
+		c.Advice = "once they are made they are watched; if they should be there, correct sensors.files.paths in skep.yaml"
+	}
+	return c
 }
 
 func place(name, path string, err error, advice string) *skepv1.Check {

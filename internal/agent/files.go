@@ -85,6 +85,7 @@ func (w *fileWatch) look() error {
 	if err != nil {
 		return err
 	}
+	defer host.Close()
 	plan, old := files.NewPlan(w.paths, host), w.plan.Load()
 	plan.Filter.Plan = old.Filter.Plan
 	if reflect.DeepEqual(plan, old) {

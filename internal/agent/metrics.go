@@ -23,7 +23,7 @@ func listenMetrics(address string) (net.Listener, error) {
 	if address == "" { // which net.Listen takes for every interface
 		return nil, nil
 	}
-	l, err := net.Listen("tcp", address)
+	l, err := server.ListenTCP(address)
 	if err != nil {
 		return nil, fmt.Errorf("serve metrics: %w; set metrics.listen in skep.yaml to another address, or to none", err)
 	}

@@ -284,6 +284,7 @@ func (s *sink) file(raw []byte) error {
 	if body == nil { // its name only looked as if it led to what is watched
 		return nil
 	}
+	body.Target = s.secrets.Word(body.Target)
 	p := s.processes.Process(e.Owner)
 	s.recorder.publish(event.File, e.Header.BootNS, p, &skepv1.Record{Body: &skepv1.Record_File{File: body}})
 	return nil
@@ -315,6 +316,7 @@ func (s *sink) host(raw []byte) error {
 		return err
 	}
 	body := e.Body()
+	body.Source, body.Name = s.secrets.Word(body.Source), s.secrets.Word(body.Name)
 	if e.Target.Tgid != 0 {
 		body.Target = peerOf(s.processes.Process(e.Target))
 	}

@@ -37,8 +37,8 @@ type client struct {
 	transport *http.Transport
 }
 
-// newClient connects lazily. Each unary call gets the timeout, streams do not;
-// a ping finds an agent that has stopped answering them.
+// newClient connects lazily. Each unary call gets the timeout, streams do not; after as
+// long a silence a ping, which gets it too, finds an agent that has stopped answering them.
 func newClient(socket string, timeout time.Duration) *client {
 	dialer := net.Dialer{Timeout: timeout}
 	return clientOf(timeout, func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -76,7 +76,7 @@ func clientOf(timeout time.Duration, dial func(ctx context.Context, _, _ string)
 		DialContext:            dial,
 		MaxResponseHeaderBytes: 64 << 10, // an agent's own are a few hundred
 		Protocols:              new(http.Protocols),
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: timeout, PingTimeout: timeout},
 		DisableCompression:     true,
 	}
 	t.Protocols.SetUnencryptedHTTP2(true)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -111,10 +112,18 @@ func (a *app) askHost(ctx context.Context, on *app, h reach.Host, args []string,
 		return err
 	case broken != nil:
 		return unreached(fmt.Errorf("the connection was lost: %w", broken))
+	case isFrozen(err):
+		return fail(exitNoAgent, "no answer within %v; a longer --timeout waits longer", a.timeout)
 	case isNonsense(err):
 		return fail(exitNoAgent, "the answer makes no sense: %w; is it an agent?", err)
 	}
 	return err
+}
+
+// isFrozen is true where not even a ping was answered: net/http has no other sign of it
+// than the text, which no agent can have sent.
+func isFrozen(err error) bool {
+	return !connect.IsWireError(err) && strings.Contains(err.Error(), "http2: client connection lost")
 }
 
 // isNonsense is true for what the protocol does not allow, and no agent said.

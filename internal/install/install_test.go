@@ -69,6 +69,28 @@ func TestRoot(t *testing.T) {
 	}
 }
 
+// TestUnit: the agent is there before what it is to see, without what its unit's defaults
+// would make it wait for, and systemd never gives it up.
+func TestUnit(t *testing.T) {
+	unit, err := units.ReadFile("skepd.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		"DefaultDependencies=no", "Before=network-pre.target", "Wants=network-pre.target", "StartLimitIntervalSec=0",
+		"Before=docker.service containerd.service crio.service podman.service kubelet.service", "Restart=on-failure",
+	} {
+		if !strings.Contains(string(unit), "\n"+line+"\n") {
+			t.Errorf("the unit has no %s", line)
+		}
+	}
+	for _, hides := range []string{"PrivateTmp=", "ProtectHome=yes", "ProtectHome=tmpfs", "TemporaryFileSystem=", "InaccessiblePaths=", "RootDirectory="} {
+		if strings.Contains(string(unit), "\n"+hides) {
+			t.Errorf("the unit hides paths of the host by %s", hides)
+		}
+	}
+}
+
 // broken fails.
 type broken struct{}
 

@@ -41,5 +41,13 @@ func (r *Redactor) Text(text []byte) []byte {
 	return r.rules.Load().Text(text)
 }
 
+// Word is Rules.Word.
+func (r *Redactor) Word(text string) string {
+	if r == nil {
+		return text
+	}
+	return r.rules.Load().Word(text)
+}
+
 // Count is how many arguments have had a secret replaced.
 func (r *Redactor) Count() uint64 { return r.count.Load() }

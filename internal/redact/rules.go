@@ -119,6 +119,19 @@ func (r *Rules) Text(text []byte) []byte {
 	return bytes.Join(lines, []byte{'\n'})
 }
 
+// Word replaces the secrets in a text that stands alone, such as a name that a process has
+// given: it is taken for an argument behind another one.
+func (r *Rules) Word(text string) string {
+	if text == "" {
+		return ""
+	}
+	clean, n := r.Args([]byte("\x00" + text))
+	if n == 0 {
+		return text
+	}
+	return string(clean[1:])
+}
+
 // normal is a name in lower case without its dashes in front, all separators the same.
 func normal(name string) string {
 	name = strings.ToLower(strings.TrimLeft(name, "-_."))

@@ -83,7 +83,7 @@ func (s *scan) privateKeys(from, to int) {
 // defaultTriggers are the words of which one is in every command line that a default rule
 // changes.
 func defaultTriggers() []string {
-	words := append([]string{"://", string(pemBegin)}, triggerParts...)
+	words := append([]string{"://", " //", string(pemBegin)}, triggerParts...) // a NUL counts as a blank
 	for _, shape := range shapes {
 		words = append(words, shape.begin)
 	}

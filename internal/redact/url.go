@@ -4,15 +4,24 @@ package redact
 
 import "bytes"
 
-// urls adds the passwords of scheme://user:password@host, and tokens in a user's place.
+// urls adds the passwords of scheme://user:password@host, and tokens in a user's place; and
+// those of //user:password@host, as shares of files are named.
 func (s *scan) urls(from, to int) {
 	for at := from; ; {
-		i := bytes.Index(s.text[at:to], []byte("://"))
+		i := bytes.Index(s.text[at:to], []byte("//"))
 		if i < 0 {
 			return
 		}
-		scheme := s.scheme(from, at+i)
-		at += i + len("://")
+		begin := at + i
+		at = begin + len("//")
+		scheme := ""
+		if begin > from {
+			if c := s.text[begin-1]; c == ':' {
+				scheme = s.scheme(from, begin-1)
+			} else if !isBreak(c) && !isQuote(c) {
+				continue // a path with one slash too many
+			}
+		}
 		end := at + until(s.text[at:to], " \t\n\r\"'\\`<>")
 		s.userinfo(scheme, at, end)
 		at = end

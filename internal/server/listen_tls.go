@@ -48,7 +48,7 @@ func ListenTLS(o TLSOptions, logger *slog.Logger) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", o.Address, err)
 	}
-	l, err := net.Listen("tcp", o.Address)
+	l, err := ListenTCP(o.Address)
 	if err != nil {
 		return nil, fmt.Errorf("%w; set listen.address in skep.yaml to another address, or to none", err)
 	}

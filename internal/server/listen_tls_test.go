@@ -352,7 +352,7 @@ func TestListenTLSRefuses(t *testing.T) {
 		"open key":       {func(o *TLSOptions) { os.Chmod(o.Key, 0o644) }, "make it 0600"},
 		"other key":      {func(o *TLSOptions) { o.Key = tlsOptions(t, good).Key }, "private key does not match"},
 		"no PEM":         {func(o *TLSOptions) { os.WriteFile(o.ClientCA, []byte("x"), 0o600) }, "no certificate in PEM"},
-		"bad address":    {func(o *TLSOptions) { o.Address = "192.0.2.1:1" }, "set listen.address in skep.yaml to another"},
+		"bad address":    {func(o *TLSOptions) { o.Address = "192.0.2.1:99999" }, "set listen.address in skep.yaml to another"},
 	} {
 		o := tlsOptions(t, good)
 		c.change(&o)

@@ -33,9 +33,9 @@ const (
 	bodyKey = "skep.body"
 )
 
-// blooms are the fields, as paths, that get a bloom filter: what one looks for by its
+// Blooms are the fields, as paths, that get a bloom filter: what one looks for by its
 // exact value, and what is in few segments.
-var blooms = []string{
+var Blooms = []string{
 	"process.process_id", "process.exec_id", "process.parent_exec_id", "process.comm", "process.exe",
 	"process.container.id", "process.container.name", "process.container.pod",
 	"exec.filename", "file.path", "file.new_path", "connection.community_id", "connection.local.address", "connection.remote.address",
@@ -227,7 +227,7 @@ func newRowWriter(out io.Writer, kind string, bodies ...string) (*rowWriter, err
 }
 
 func (s *schema) blooms() (filters []parquet.BloomFilterColumn) {
-	for _, name := range blooms {
+	for _, name := range Blooms {
 		path := strings.Split(name, ".")
 		if _, ok := s.parquet.Lookup(path...); ok {
 			filters = append(filters, parquet.SplitBlockFilter(bloomBits, path...))

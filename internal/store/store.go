@@ -50,6 +50,8 @@ type Options struct {
 	// Close makes the segments of a period, as CloseLog does, which is the default. It is
 	// called from a goroutine of its own.
 	Close func(ctx context.Context, dir string, id uint64) (Damage, error)
+	// Sync makes a log durable, as fdatasync(2) does, which is the default.
+	Sync func(fd int) error
 	// Processes returns the process table as records of kind "process": see Snapshots.
 	Processes func() []*skepv1.Record
 	// BootID is the boot that goes on, and Numbered the last number that each kind had
@@ -91,6 +93,9 @@ func New(opts Options) (*Store, error) {
 	}
 	if opts.Close == nil {
 		opts.Close = CloseLog
+	}
+	if opts.Sync == nil {
+		opts.Sync = unix.Fdatasync
 	}
 	return &Store{opts: opts, sealed: make(chan struct{}, 1), health: health{damaged: map[string]bool{}}}, nil
 }
@@ -247,7 +252,7 @@ func (s *Store) full() bool {
 
 // rotate ends the period and begins the next.
 func (s *Store) rotate() error {
-	err := unix.Fdatasync(int(s.log.file.Fd()))
+	err := s.opts.Sync(int(s.log.file.Fd()))
 	if err != nil {
 		err = &writeError{fmt.Errorf("synchronise log: %w", err), s.log.unsynced}
 	}
@@ -298,7 +303,7 @@ func (s *Store) syncOnce() {
 	fd, err := unix.FcntlInt(l.file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	s.mu.Unlock()
 	if err == nil {
-		err = errors.Join(unix.Fdatasync(fd), unix.Close(fd))
+		err = errors.Join(s.opts.Sync(fd), unix.Close(fd))
 	}
 	if err == nil {
 		return

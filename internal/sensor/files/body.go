@@ -62,7 +62,7 @@ func (e *Event) Body(plan *Plan, resolve Resolver) *skepv1.FileOperation {
 }
 
 // watched decides where the kernel side could not: names of a process that shares the
-// agent's root are compared with what is configured.
+// host's root are compared with what is configured.
 func (e *Event) watched(plan *Plan) bool {
 	if !e.Has(abi.FileUnproven) || e.Has(abi.FileDeep) || !e.Has(abi.FileHostRoot) {
 		return true

@@ -96,6 +96,7 @@ func watchElsewhere(b *testing.B, rung string) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	defer mounts.Close()
 	plan := NewPlan([]string{"/etc", "/root"}, mounts)
 	for _, err := range []error{
 		kern.Put(kernel, "file_objects", plan.Objects), kern.Put(kernel, "file_names", plan.Names),

@@ -118,7 +118,7 @@ func (p *Plan) mark(o abi.FileObject, more uint32) {
 	p.Filter.Bits[h/64%uint32(len(p.Filter.Bits))] |= 1 << (h & 63)
 }
 
-// Watched reports whether a path of the agent's root is watched, by its letters.
+// Watched reports whether a path of the host's root is watched, by its letters.
 func (p *Plan) Watched(name string) bool {
 	for _, w := range p.paths {
 		if name == w || w == "/" || strings.HasPrefix(name, w) && name[len(w)] == '/' {

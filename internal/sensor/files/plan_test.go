@@ -3,9 +3,12 @@
 package files
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -89,6 +92,7 @@ func TestMounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer m.Close()
 	dir := t.TempDir()
 	if err := os.Symlink(dir, dir+"/link"); err != nil {
 		t.Fatal(err)
@@ -118,6 +122,47 @@ func TestMounts(t *testing.T) {
 	if path, ok := Resolve(0, "/proc/self/fd"); ok {
 		t.Errorf("resolved the agent's own %q", path)
 	}
+}
+
+// TestMountsOfAnother: paths are those of the process that stands for the host, and not
+// those of the agent, from which a mount hides some.
+func TestMountsOfAnother(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root: it mounts")
+	}
+	dir := t.TempDir()
+	c := exec.CommandContext(t.Context(), "unshare", "--mount", "sh", "-c", `mount -t tmpfs t "$1" && mkdir "$1/a" && ln -s "$1/a" "$1/l" && echo && read end`, "sh", dir)
+	stdin, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stdout.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	m, err := mountsOf(strconv.Itoa(c.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	var stat unix.Stat_t
+	if err := unix.Stat(fmt.Sprintf("/proc/%d/root%s/a", c.Process.Pid, dir), &stat); err != nil {
+		t.Fatal(err)
+	}
+	want := Found{abi.FileObject{Inode: stat.Ino, Device: unix.Major(stat.Dev)<<20 | unix.Minor(stat.Dev)}, dir + "/a"}
+	if found, ok := m.Find(dir + "/l"); !ok || found != want {
+		t.Errorf("found %+v (%t), want %+v", found, ok, want)
+	}
+	if err := stdin.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Wait() // read has nothing to read
 }
 
 func FuzzMounts(f *testing.F) {

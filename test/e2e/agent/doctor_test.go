@@ -136,8 +136,9 @@ func TestDoctorWarns(t *testing.T) {
 		wantCheck(t, got, "rights", "warn", name)
 	}
 
-	h.yaml = "store: {max_bytes: 1000TiB}\n"
+	h.yaml = "store: {max_bytes: 1000TiB}\nsensors: {files: {paths: [/etc, /etc/skep-none]}}\n"
 	got = examined(t, h.command("doctor"))
+	wantCheck(t, got, "watched paths", "warn", "not there: /etc/skep-none")
 	wantCheck(t, got, "disk log", "warn", "may grow to 1000TiB")
 	wantCheck(t, got, "data directory", "ok", h.dir)
 	if entries, err := os.ReadDir(h.dir); err != nil || len(entries) != 1 {

@@ -17,7 +17,7 @@ import (
 )
 
 // verbEnv makes the test binary do something to itself and then become another program:
-// "drop N..." takes capabilities from the bounding set, "hide DIR", "no-bpffs" and "no-cgroups" change
+// "drop N..." takes capabilities from the bounding set, "hide DIR", "boot FILE", "no-bpffs" and "no-cgroups" change
 // the mounts that it sees.
 const verbEnv = "SKEP_AGENT_TEST_VERB"
 
@@ -38,6 +38,8 @@ func become(verb []string) error {
 		err = dropCapabilities(verb[1:])
 	case "hide":
 		err = hide(verb[1])
+	case "boot":
+		err = otherBoot(verb[1])
 	case "no-bpffs":
 		err = withoutBPFFS()
 	case "no-cgroups":
@@ -78,6 +80,14 @@ func hide(dir string) error {
 		return err
 	}
 	return unix.Mount("none", dir, "tmpfs", 0, "")
+}
+
+// otherBoot has the boot id that is in a file.
+func otherBoot(file string) error {
+	if err := ownMounts(); err != nil {
+		return err
+	}
+	return unix.Mount(file, "/proc/sys/kernel/random/boot_id", "", unix.MS_BIND, "")
 }
 
 // withoutCgroups leaves no cgroup file system.

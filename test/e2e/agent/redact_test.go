@@ -3,11 +3,13 @@
 package agent
 
 import (
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
 
@@ -40,10 +42,12 @@ func secretive(t *testing.T) *exec.Cmd {
 func TestNoSecretLeaves(t *testing.T) {
 	before := secretive(t)
 	time.Sleep(100 * time.Millisecond) // it has become the shell
-	h := newPrivateHouse(t, "redact: {names: [pin]}")
+	dir := t.TempDir()
+	h := newPrivateHouse(t, "redact: {names: [pin]}", "sensors: {host: {calls: [mount, memfd]}, files: {paths: ["+dir+"]}}")
 	a := h.start()
 	s := a.observe()
 	after := secretive(t)
+	wantCleanNames(t, s, dir)
 	pid := uint32(after.Process.Pid)
 	record := s.find("the exec", func(r *skepv1.Record) bool {
 		return r.Kind == "exec" && r.Process.GetPid() == pid && len(r.GetExec().GetArgs()) > 3
@@ -84,6 +88,29 @@ func TestNoSecretLeaves(t *testing.T) {
 	a.stop()
 	if strings.Contains(a.text(), planted) {
 		t.Error("the secret is in the agent's log")
+	}
+}
+
+// wantCleanNames wants no secret in what a process names by itself.
+func wantCleanNames(t *testing.T, s *stream, dir string) {
+	t.Helper()
+	if err := unix.Mount("//me:"+planted+"@host/share", dir+"/none", "cifs", 0, ""); err == nil {
+		t.Error("mounted a share")
+	}
+	fd, err := unix.MemfdCreate("token="+planted, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := os.Symlink("https://me:"+planted+"@host/x", dir+"/link"); err != nil {
+		t.Fatal(err)
+	}
+	for want, text := range map[string]func(*skepv1.Record) string{
+		"//me:[redacted]@host/share":   func(r *skepv1.Record) string { return r.GetHost().GetSource() },
+		"token=[redacted]":             func(r *skepv1.Record) string { return r.GetHost().GetName() },
+		"https://me:[redacted]@host/x": func(r *skepv1.Record) string { return r.GetFile().GetTarget() },
+	} {
+		s.find(want, func(r *skepv1.Record) bool { return text(r) == want })
 	}
 }
 

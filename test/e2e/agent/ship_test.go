@@ -56,8 +56,10 @@ func TestShip(t *testing.T) {
 			messages <- string(buf[:n])
 		}
 	}()
+	receiver := newReceiver(t)
 	yaml := func(keep int) string {
-		return fmt.Sprintf("ship:\n  archive: {file: {path: %s, keep: %d}}\n  siem: {kinds: [exec, exit], syslog: {address: 'unix://%s'}}\n", path, keep, socket)
+		return fmt.Sprintf("ship:\n  archive: {file: {path: %s, keep: %d}}\n  siem: {kinds: [exec, exit], syslog: {address: 'unix://%s'}}\n"+
+			"  traces: {exes: [/bin/true, /usr/bin/true], where: 'kind == \"exec\" && exec.args.size() == 1', otlp: {endpoint: '%s', metrics: 0s}}\n", path, keep, socket, receiver.URL)
 	}
 	h.yaml = yaml(1)
 	a := h.start()
@@ -71,7 +73,7 @@ func TestShip(t *testing.T) {
 		a.reload(s, i+1, yaml(i+2))
 	}
 	outputs := a.status().Outputs
-	if len(outputs) != 2 || outputs[0].Name != "archive" || outputs[0].Type != "file" || outputs[1].Type != "syslog" {
+	if len(outputs) != 3 || outputs[2].Type != "otlp" || outputs[0].Name != "archive" || outputs[0].Type != "file" || outputs[1].Type != "syslog" {
 		t.Errorf("outputs: %v", outputs)
 	}
 	a.stop()
@@ -89,7 +91,10 @@ func TestShip(t *testing.T) {
 		}
 		syslog.WriteString(body + "\n")
 	}
-	inFile, inSyslog := shipped(t, string(text)), shipped(t, syslog.String())
+	inFile, inSyslog, inOTLP := shipped(t, string(text)), shipped(t, syslog.String()), shipped(t, receiver.lines())
+	if len(inOTLP) < 100 {
+		t.Errorf("%d records over OTLP, want 100 or more", len(inOTLP))
+	}
 	for _, r := range records {
 		key := fmt.Sprint(r.Kind, " ", r.Seq)
 		if inFile[key] != 1 {
@@ -101,6 +106,13 @@ func TestShip(t *testing.T) {
 		}
 		if inSyslog[key] != want {
 			t.Errorf("%s is %d times in syslog", key, inSyslog[key])
+		}
+		want = 0
+		if r.Kind == "exec" && filepath.Base(r.Process.GetExe()) == "true" && len(r.GetExec().Args) == 1 {
+			want = 1
+		}
+		if inOTLP[key] != want {
+			t.Errorf("%s is %d times sent over OTLP, want %d", key, inOTLP[key], want)
 		}
 	}
 	if len(records) < 300 || len(inFile) != len(records) {

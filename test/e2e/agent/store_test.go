@@ -24,6 +24,7 @@ import (
 type told struct {
 	Kind    string
 	Seq     uint64
+	BootID  string `json:"boot_id"`
 	Time    time.Time
 	Process struct{ Pid int }
 	Exec    struct{ Args []string }
@@ -133,6 +134,48 @@ func TestLookBack(t *testing.T) {
 	if out := h.skep("status"); !strings.Contains(out, "Disk log") {
 		t.Errorf("status does not speak of the disk log:\n%s", out)
 	}
+}
+
+// TestAfterReboot: an agent that starts on the data of another boot, with no pins, before the
+// network has its addresses, numbers anew under that boot and shows what was before it.
+func TestAfterReboot(t *testing.T) {
+	h := newHouse(t, "store: {enabled: true}", "metrics: {listen: '192.0.2.1:0'}")
+	a := h.start()
+	first := a.status().BootId
+	mark(t, 0, 5)
+	h.waitForMark(4)
+	a.stop()
+	if out, err := h.command("remove").CombinedOutput(); err != nil {
+		t.Fatalf("skepd remove: %v: %s", err, out)
+	}
+	second := "5a2f0a9e-4c3b-4d7a-9f4e-0123456789ab"
+	h.write("boot", second+"\n")
+	a = h.startAs(as(h.command("run"), "boot "+filepath.Join(h.dir, "boot")))
+	if got := a.status().BootId; got != second || first == second {
+		t.Errorf("boots %q and %q", first, got)
+	}
+	mark(t, 5, 10)
+	h.waitForMark(9)
+	records := tellings(t, h.skep("observe", "--since", "1h", "--kind", "exec", "--comm", "true", "-o", "json"))
+	wantMarks(t, marks(t, records), 0, 10)
+	wantNoneLost(t, records)
+	for _, r := range records {
+		if n, _ := strconv.Atoi(r.Exec.Args[2]); r.BootID != map[bool]string{true: first, false: second}[n < 5] {
+			t.Errorf("process %d is of boot %q", n, r.BootID)
+		}
+	}
+	a.stop()
+}
+
+// waitForMark waits until a marked process is found.
+func (h *house) waitForMark(n int) {
+	h.t.Helper()
+	within(h.t, skepdtest.Patience, "the last process is shown", func() error {
+		if !strings.Contains(h.skep("observe", "--since", "1h", "--kind", "exec", "--comm", "true", "-o", "json"), fmt.Sprintf("%q", strconv.Itoa(n))) {
+			return errors.New("it is not")
+		}
+		return nil
+	})
 }
 
 // TestGapIsCounted: what an earlier agent did not store is told, and counted like any loss.
@@ -247,7 +290,7 @@ func TestUnreadableLogs(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	h.start()
+	a = h.start()
 	within(t, 30*time.Second, "the logs are closed", func() error {
 		logs, _ := filepath.Glob(filepath.Join(store, "*.wal"))
 		segments, _ := filepath.Glob(filepath.Join(store, "exec-00000003-*.parquet"))
@@ -257,6 +300,32 @@ func TestUnreadableLogs(t *testing.T) {
 		return nil
 	})
 	wantMarks(t, marks(t, tellings(t, h.skep("observe", "--since", "1h", "--comm", "true", "-o", "json"))), 0, 20)
+	a.stop()
+	segments, err := filepath.Glob(filepath.Join(store, "exec-00000003-*.parquet"))
+	if err != nil || len(segments) != 1 {
+		t.Fatalf("segments %v, %v", segments, err)
+	}
+	flip(t, segments[0])
+	h.start()
+	named := func(r told) bool {
+		return r.Kind == "loss" && strings.Contains(r.Loss.Detail, filepath.Base(segments[0]))
+	}
+	if records := tellings(t, h.skep("observe", "--since", "1h", "-o", "json")); !slices.ContainsFunc(records, named) {
+		t.Errorf("no loss names %s, in which a byte is wrong", segments[0])
+	}
+}
+
+// flip makes another byte of one in the middle of a file.
+func flip(t *testing.T, path string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text[len(text)/2] ^= 0xff
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestDrainedIntoDiskLog: what waited in the rings while nobody was there is more than the

@@ -165,6 +165,7 @@ func TestRungs(t *testing.T) {
 			}
 			t.Run("through a symlink", s.testSymlink)
 			t.Run("objects", s.testObjects)
+			t.Run("names", s.testNames)
 			t.Run("late", s.testLate)
 			t.Run("views", s.testViews)
 			t.Run("hostile", s.testHostile)

@@ -107,6 +107,10 @@ var made = map[string]func() (int, error){
 	"setuid":        ids(unix.SYS_SETUID, 0),
 	"setreuid":      ids(unix.SYS_SETREUID, keep, 5),
 	"setfsuid":      ids(unix.SYS_SETFSUID, 7),
+	"setgid":        ids(unix.SYS_SETGID, 9),
+	"setregid":      ids(unix.SYS_SETREGID, keep, 8),
+	"setfsgid":      ids(unix.SYS_SETFSGID, 7),
+	"setgroups":     ids(unix.SYS_SETGROUPS, 0),
 	"kill":          func() (int, error) { return other(func(pid int) error { return unix.Kill(pid, unix.SIGWINCH) }) },
 	"kill forged":   func() (int, error) { return other(queueAsTimer) },
 	"kill nothing":  func() (int, error) { return 0, unix.Kill(os.Getppid(), 0) },
@@ -129,7 +133,7 @@ const keep = ^uintptr(0)
 func ids(call uintptr, a ...uintptr) func() (int, error) {
 	a = append(a, 0, 0)
 	return func() (int, error) {
-		if _, _, err := unix.RawSyscall(call, a[0], a[1], a[2]); err != 0 && call != unix.SYS_SETFSUID {
+		if _, _, err := unix.RawSyscall(call, a[0], a[1], a[2]); err != 0 && call != unix.SYS_SETFSUID && call != unix.SYS_SETFSGID {
 			return 0, err
 		}
 		return 0, nil

@@ -135,8 +135,13 @@ var cases = map[string][][2]string{
 	},
 	"ids": {
 		{"nobody groups", "setresgid 65534::65534 0:0:0:0>65534:0:65534:0"},
+		{"setfsgid", "setfsgid 7 65534:0:65534:0>65534:0:65534:7"},
+		{"setregid", "setregid :8 65534:0:65534:7>65534:8:8:8"},
+		{"setgid", "setgid 9 65534:8:8:8>9:9:9:9"},
+		{"setgroups", ""},
 		{"setreuid", "setreuid :5 0:0:0:0>0:5:5:5"},
 		{"setuid", "setuid 0 0:5:5:5>0:0:5:0"},
+		{"setfsuid", "setfsuid 7 0:0:5:0>0:0:5:7"},
 	},
 	"nobody": {
 		{"nobody", "setresuid 65534:65534:65534 0:0:0:0>65534:65534:65534:65534"},
@@ -214,6 +219,7 @@ func (s *scene) sees(call string) bool {
 	group := map[string]string{
 		"umount": "mount", "move_mount": "mount", "pivot_root": "mount", "memfd_create": "memfd", "bpf_load": "bpf", "module_load": "module",
 		"module_unload": "module", "setresuid": "setuid", "setreuid": "setuid", "setresgid": "setuid",
+		"setfsuid": "setuid", "setgid": "setuid", "setregid": "setuid", "setfsgid": "setuid",
 	}[call]
 	if group == "" {
 		group = call

@@ -88,12 +88,18 @@ func TestInstallAndRemove(t *testing.T) {
 func wantSeen(t *testing.T) {
 	t.Helper()
 	sh(t, "/bin/true")
+	wantRecord(t, "--kind exec --comm true", "true")
+}
+
+// wantRecord waits until the last record that the arguments find says what is wanted.
+func wantRecord(t *testing.T, args, want string) {
+	t.Helper()
 	for end := time.Now().Add(skepdtest.Patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		if strings.Contains(sh(t, "/usr/local/bin/skep observe --kind exec --comm true --last 1"), "true") {
+		if strings.Contains(sh(t, "/usr/local/bin/skep observe "+args+" --last 1"), want) {
 			return
 		}
 	}
-	t.Fatal("the agent does not show the exec of true")
+	t.Fatalf("the agent does not show %q of %q", want, args)
 }
 
 // fakeSystemd is a systemctl that notes its arguments and fails for some of them.
@@ -181,12 +187,18 @@ func TestSandbox(t *testing.T) {
 			bounding += ",+" + strings.ToLower(strings.TrimPrefix(name, "CAP_"))
 		}
 	}
-	sh(t, "mkdir -p /var/lib/skep /run/skep")
+	watched, hide := t.TempDir(), "true" // below /tmp
+	if strings.Contains(string(unit), "\nPrivateTmp=yes") {
+		hide = "mount -t tmpfs t /tmp"
+	}
+	sh(t, "mkdir -p /var/lib/skep /run/skep && echo 'sensors: {files: {paths: ["+watched+"]}}' > "+config.DefaultPath)
 	agent := start(t, "unshare", "--mount", "sh", "-c", `umask 077
-		mount --bind /var/lib/skep /var/lib/skep && mount -o remount,ro,bind / && ! touch /etc/x 2>/dev/null &&
-		exec setpriv --bounding-set "$1" --inh-caps -all --no-new-privs /usr/local/bin/skepd run --ephemeral`, "sh", bounding)
+		mount --bind /var/lib/skep /var/lib/skep && mount -o remount,ro,bind / && $2 && ! touch /etc/x 2>/dev/null &&
+		exec setpriv --bounding-set "$1" --inh-caps -all --no-new-privs /usr/local/bin/skepd run --ephemeral`, "sh", bounding, hide)
 	wantSeen(t)
 	sh(t, "/usr/local/bin/skep doctor")
+	sh(t, "touch "+watched+"/x")
+	wantRecord(t, "--kind file --path "+watched, "create "+watched+"/x")
 	// Of the thread that empties the rings; field 19 of proc_pid_stat(5), counted behind the name.
 	if out := sh(t, fmt.Sprintf("sed 's/.*) //' /proc/%d/task/*/stat | cut -d' ' -f17 | sort -n | head -1", agent.Process.Pid)); out != "-10\n" {
 		t.Errorf("the highest priority of a thread is %s", out)

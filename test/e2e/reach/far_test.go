@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"connectrpc.com/connect"
@@ -62,6 +63,9 @@ func (f *fake) GetIdentity(context.Context, *skepv1.GetIdentityRequest) (*skepv1
 
 // Observe claims to be another host, and to have a terminal's attention.
 func (f *fake) Observe(ctx context.Context, _ *skepv1.ObserveRequest, s *connect.ServerStream[skepv1.ObserveResponse]) error {
+	if f.how == "freeze" {
+		return freeze(s)
+	}
 	const evil = "alpha\x1b[2J\r\n{\"host\":\"alpha\"}\nskep: alpha: \u202e"
 	r := &skepv1.Record{NodeName: evil, Kind: evil, Process: &skepv1.Process{Pid: 1, Comm: evil},
 		Body: &skepv1.Record_Exec{Exec: &skepv1.Exec{Args: []string{evil}}}}
@@ -69,6 +73,17 @@ func (f *fake) Observe(ctx context.Context, _ *skepv1.ObserveRequest, s *connect
 		return err
 	}
 	return connect.NewError(connect.CodeInternal, &text{evil + strings.Repeat("y", 1<<20)})
+}
+
+// freeze sends one record, and then stands still with all of its process, as a host does
+// whose disk or memory has gone.
+func freeze(s *connect.ServerStream[skepv1.ObserveResponse]) error {
+	r := &skepv1.Record{Kind: "exec", Process: &skepv1.Process{Pid: 1}, Body: &skepv1.Record_Exec{Exec: &skepv1.Exec{}}}
+	if err := s.Send(&skepv1.ObserveResponse{Records: []*skepv1.Record{r}}); err != nil {
+		return err
+	}
+	time.Sleep(500 * time.Millisecond) // it is on its way
+	return syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 }
 
 type text struct{ s string }

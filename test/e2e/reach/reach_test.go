@@ -219,6 +219,17 @@ func TestHostThatDies(t *testing.T) {
 	}
 }
 
+// A host that freezes in the middle of a stream is told by its silence.
+func TestHostThatFreezes(t *testing.T) {
+	n := newNetwork(t)
+	n.far("freezes", "freeze")
+	r := n.skep("--timeout", "8s", "-H", "ssh://freezes", "observe", "-f", "-o", "json")
+	if got := r.answers(t); r.code != 3 || len(got) != 1 || got[0].Host != "freezes" || r.took > 24*time.Second+skepdtest.Patience {
+		t.Errorf("exit code %d after %v: %q", r.code, r.took, r.stdout)
+	}
+	wantLine(t, r.stderr, "skep: freezes: no answer within 8s")
+}
+
 // The agent sees who has logged in, gives that user's role, and logs the call.
 func TestRoleOfTheLogin(t *testing.T) {
 	n := newNetwork(t)
