@@ -4,6 +4,7 @@ package generate
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/skep-io/skep/internal/compile"
 )
@@ -105,10 +106,13 @@ func (f *body) probe() {
 
 // callFunc calls a function, made for it or before.
 func (f *body) callFunc() {
-	if len(f.areas) == 0 {
+	if !f.isEntry {
 		return
 	}
-	if !f.isEntry {
+	if i := slices.IndexFunc(f.areas, func(a area) bool { return a.p.Type == compile.Stack && a.size >= loopSize }); i >= 0 && f.pick(2) == 1 {
+		name := fmt.Sprintf("s%d", len(f.program.Funcs))
+		f.function(name, compile.Word, compile.Stack, compile.Word)
+		f.keep(f.CallFunc(name, f.word(), f.areas[i].p, f.word()))
 		return
 	}
 	if len(f.callees) == 0 || len(f.callees) < 3 && f.pick(2) == 0 {
