@@ -21,6 +21,7 @@
 //	division      signed division, for kernels without
 //	phis          trivial phis
 //	number        value numbering over the dominator tree, with algebra and stable
+//	lookups       lookups of one key in one map, while nothing changes that
 //	dead          what nothing needs
 //	branches      decided branches, jump threading (thread), joining of blocks
 //	sinkslots     slots are made where they are first used
