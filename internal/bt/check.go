@@ -39,6 +39,8 @@ type checker struct {
 	unit  *unit
 	scope *scope
 	loops int // around the statement
+	// copies is how often unroll repeats the statement, all around it together.
+	copies int64
 }
 
 func (s *script) report(list *[]Diagnostic, d Diagnostic) {
@@ -126,7 +128,7 @@ func (s *script) split(i int) {
 }
 
 func (s *script) checkUnit(u *unit) {
-	c := &checker{script: s, unit: u, scope: &scope{names: map[string]*variable{}}}
+	c := &checker{script: s, unit: u, copies: 1, scope: &scope{names: map[string]*variable{}}}
 	if u.probe.Predicate != nil {
 		c.condition(u.probe.Predicate)
 	}
@@ -134,7 +136,7 @@ func (s *script) checkUnit(u *unit) {
 }
 
 func (s *script) checkFunction(p *subprogram) {
-	c := &checker{script: s, unit: p.unit, scope: &scope{names: map[string]*variable{}}}
+	c := &checker{script: s, unit: p.unit, copies: 1, scope: &scope{names: map[string]*variable{}}}
 	for i, param := range p.decl.Params {
 		v := c.declare(param, param.Name, p.params[i], true)
 		v.declared = true

@@ -57,6 +57,7 @@ type program struct {
 	temporary   int               // bytes that the statement took behind them
 	mostScratch int
 	useScratch  bool
+	early       bool // already the predicate needs scratch memory
 	callbacks   int
 	subprograms map[string]bool
 }
@@ -68,13 +69,20 @@ type loopTargets struct{ next, after *compile.Block }
 // turns out that any is needed: the unit is then built once more.
 func (s *script) lowerUnit(u *unit, index int, out *output) *compile.Program {
 	actions := len(out.actions)
+	early := false
 	for useScratch := false; ; useScratch = true {
 		out.actions = out.actions[:actions]
 		p := &program{
 			index: index, maps: map[string]compile.MapShape{}, places: map[*variable]int{},
-			useScratch: useScratch, subprograms: map[string]bool{},
+			useScratch: useScratch, early: early, subprograms: map[string]bool{},
 		}
 		s.buildUnit(u, p, out)
+		early = p.early
+		if p.mostScratch > scratchSize {
+			s.errorf(u.pos, "the texts and tuples of this probe take %d bytes; at most %d are possible: make max_strlen smaller",
+				p.mostScratch, scratchSize)
+			return &compile.Program{Funcs: p.funcs, Maps: p.maps}
+		}
 		if p.mostScratch == 0 || useScratch {
 			out.scratch = max(out.scratch, p.mostScratch)
 			return &compile.Program{Funcs: p.funcs, Maps: p.maps}
@@ -90,6 +98,9 @@ func (s *script) buildUnit(u *unit, p *program, out *output) {
 	f.ctx = f.b.Parameter(0)
 	f.filter()
 	f.openIterator()
+	if p.early {
+		f.openScratch()
+	}
 	if u.probe.Predicate != nil {
 		f.b.Pos = u.probe.Predicate.Position()
 		go_, stop := f.b.NewBlock(), f.b.NewBlock()
@@ -100,7 +111,10 @@ func (s *script) buildUnit(u *unit, p *program, out *output) {
 		f.b.Return(f.b.Const(0))
 		f.b.Enter(go_)
 	}
-	f.openScratch()
+	if !p.early {
+		p.early = p.mostScratch > 0
+		f.openScratch()
+	}
 	f.declareVariables()
 	f.block(u.probe.Body)
 	f.b.Pos = u.pos
@@ -147,7 +161,7 @@ func (f *lowering) openScratch() {
 }
 
 // scratchSize is what a program's scratch memory is at most, in bytes.
-const scratchSize = 32 << 10
+const scratchSize = 30 << 10
 
 func (f *lowering) useMap(name string, shape compile.MapShape) { f.main.maps[name] = shape }
 

@@ -50,6 +50,8 @@ var printed = []struct{ script, want string }{
 	{`print(strncmp("hello", "help", 3)); print(strncmp("hello", "help", 4)); $s = "help"; print(strncmp($s, "hello", 3))`, `0 1 0`},
 	{`$s = "haystack"; print(strcontains($s, "st")); print(strcontains($s, "sk")); print(strcontains($s, ""))`, `1 0 1`},
 	{`$s = "haystack"; $n = "ack"; print(strcontains($s, $n)); $m = "acks"; print(strcontains($s, $m))`, `1 0`},
+	{`$s = str(0x1010); print(strcontains($s, "name")); print(strcontains($s, "namex")); print(strcontains($s, "")); print(strcontains($s, str(0x1080)))`, `1 0 1 0`},
+	{`$n = "kn"; print(strcontains(str(0x1010), $n)); $m = "me"; print(strcontains(str(0x1010), $m)); $o = "nk"; print(strcontains(str(0x1010), $o))`, `1 1 0`},
 	{`$a = "same"; $b = "same"; $c = "samex"; print($a == $b); print($a == $c); print($a != $c)`, `1 0 1`},
 	{`print(bswap((uint16)0x1234)); print(bswap((uint32)0x12345678)); print(bswap((uint8)7))`, `13330 2018915346 7`},
 	{`print(sizeof(uint32)); print(sizeof(struct task_struct)); print(offsetof(struct task_struct, in.b)); print(sizeof(1))`, `4 256 72 8`},
@@ -110,6 +112,14 @@ func benchHost() vm.Host {
 		Comm: "bench", PidTgid: 7<<32 | 8, UidGid: 100<<32 | 1000, CPU: 1, Cgroup: 9,
 		Time: func(vm.Clock) uint64 { return 5000 }, Kernel: memory(), User: memory(),
 		Stack: func(bool) []uint64 { return []uint64{1, 2, 3} },
+	}
+}
+
+// A predicate may need memory as well.
+func TestPredicateReadsText(t *testing.T) {
+	r := newRig(t, `BEGIN /str(0x1010) == "taskname" && strcontains(str(0x1080), "name")/ { print(str(0x1010)); $s = str(0x1080); print($s) }`, bt.Options{})
+	if got := r.host(benchHost()).fire(0, nil).carried(); got != "taskname longname" {
+		t.Errorf("got %q", got)
 	}
 }
 

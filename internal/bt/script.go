@@ -174,7 +174,7 @@ const (
 	Record // a struct of the kernel, or a tuple with names
 	Tuple
 	KStack      // identifier of 8 bytes in the map of stacks named in Type.Name
-	UStack      // the same, then pid and probed binary's identity: 8 bytes
+	UStack      // the same, then the identifier of the process: 8 bytes
 	KSymbol     // address, 8 bytes
 	USymbol     // address and pid, 16 bytes
 	InetAddress // family in 8 bytes, then 16 of address
