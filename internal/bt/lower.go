@@ -11,6 +11,7 @@ import (
 const (
 	ringMap    = "ring"
 	lossMap    = "loss"
+	fullMap    = "full"
 	scratchMap = "scratch"
 	zerosMap   = "zeros"
 	startMap   = "start"
@@ -20,6 +21,7 @@ const (
 type output struct {
 	actions     []Action
 	usesStart   bool
+	usesFull    bool
 	stacks      map[string]int // frames by the map's name
 	zeros       int            // bytes of 0 that are needed
 	scratch     int            // bytes of scratch memory that are needed

@@ -90,7 +90,8 @@ type Target struct {
 //
 // Others, by their names: "ring" (MaxEntries bytes; the reader polls it every 10 ms, as
 // records do not wake it, except that of exit), "loss" (a word for each of Script.Probes:
-// records that had no place in the ring), "scratch", "zeros" (never written), "start" (a
+// records that had no place in the ring), "full" (the same of what a map of the user's had no
+// room for; only there if that can be), "scratch", "zeros" (never written), "start" (a
 // word, which whoever runs the script sets to the clock CLOCK_BOOTTIME in nanoseconds
 // before attaching), "stacks N" (of at most N frames).
 type Map struct {
