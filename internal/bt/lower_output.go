@@ -125,7 +125,7 @@ func (f *lowering) item(x syntax.Expr) item {
 
 // printf builds printf() and what takes a format as it does.
 func (f *lowering) printf(call *syntax.Call) value {
-	kinds := map[string]ActionKind{"printf": Printf, "errorf": Errorf, "system": SystemCommand, "cat": Cat}
+	kinds := map[string]ActionKind{"printf": Printf, "errorf": Errorf, "warnf": Errorf, "system": SystemCommand, "cat": Cat}
 	format, _ := literalText(call.Args[0])
 	var items []item
 	for _, arg := range call.Args[1:] {
