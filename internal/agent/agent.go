@@ -95,6 +95,7 @@ type Agent struct {
 	sink       *sink
 	costs      *costs
 	store      *store.Store // nil without a disk log
+	tracer     *tracer      // nil before there is a server
 	server     *server.Server
 	listeners  []net.Listener // of the API
 	audit      io.WriteCloser

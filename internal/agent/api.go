@@ -9,7 +9,9 @@ import (
 	"github.com/skep-io/skep/internal/flow"
 	flowudp "github.com/skep-io/skep/internal/flow/udp"
 	"github.com/skep-io/skep/internal/identity"
+	"github.com/skep-io/skep/internal/identity/cgroup"
 	"github.com/skep-io/skep/internal/server"
+	"github.com/skep-io/skep/internal/trace/host"
 )
 
 func (a *Agent) openServer() error {
@@ -19,6 +21,7 @@ func (a *Agent) openServer() error {
 	}
 	roles := a.options.Config.Roles
 	a.costs.rates.counts = a.counts
+	a.tracer = &tracer{host: host.New(cgroup.RootV2()), logger: a.logger, cgroups: a.scriptCgroups}
 	var disk server.Store // nil, and not an interface to a nil pointer, without a disk log
 	if a.store != nil {
 		disk = history{a.store}
@@ -30,6 +33,7 @@ func (a *Agent) openServer() error {
 		Processes:   processes{identity.View{Table: a.processes, Clock: a.clock}, a.flows, a.traffic, a.datagrams.table},
 		Connections: connections{a.flows, a.traffic, a.datagrams.table},
 		Usage:       &usage{&a.sink.recorder.tallies, identity.View{Table: a.processes, Clock: a.clock}, a.flows, a.traffic},
+		Tracer:      a.tracer,
 		CatchUp:     a.reader.CatchUp,
 		Status:      a.status,
 		Doctor:      a.doctor,

@@ -109,7 +109,7 @@ func (a *Agent) endLog() {
 
 // stop runs after the parts have ended.
 func (a *Agent) stop() error {
-	errs := []error{a.reader.Close()}
+	errs := []error{a.reader.Close(), a.tracer.host.Close()}
 	switch {
 	case a.options.Ephemeral:
 		errs = append(errs, a.kernel.Remove())

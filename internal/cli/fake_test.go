@@ -28,6 +28,7 @@ import (
 type fakeAgent struct {
 	mu       sync.Mutex
 	requests *os.File
+	ends     chan struct{} // of scripts: see endings
 }
 
 func (f *fakeAgent) note(name string, m proto.Message) {

@@ -124,3 +124,63 @@ func TestCompileKeepsProgram(t *testing.T) {
 		}
 	}
 }
+
+// TestTooFar: a jump that its 16 bits cannot hold is an error.
+func TestTooFar(t *testing.T) {
+	b := NewBuilder("entry", Word, Context)
+	x := wordAt(b, b.Parameter(0), 0)
+	b.If(b.Binary(Equal, x, b.Const(1)), func() {
+		p := b.ValueOf("scratch", 0)
+		for range 1 << 15 {
+			b.Store(p, 0, 8, x)
+		}
+	}, nil)
+	b.Return(b.Const(0))
+	_, err := Compile(&Program{Funcs: []*Func{b.Func}, Maps: goldenMaps}, Options{})
+	if err == nil || !strings.Contains(err.Error(), "too large") {
+		t.Errorf("a jump over 32,768 instructions: %v", err)
+	}
+}
+
+// TestParameters: as many as there can be, all of them alive with more values than there
+// are registers.
+func TestParameters(t *testing.T) {
+	entry := NewBuilder("entry", Word, Context)
+	ctx := entry.Parameter(0)
+	var args []*Value
+	for i := range int64(5) {
+		args = append(args, wordAt(entry, ctx, i))
+	}
+	entry.Return(entry.CallFunc("f", args...))
+	f := NewBuilder("f", Word, Word, Word, Word, Word, Word)
+	var values []*Value
+	for i := range 5 {
+		values = append(values, f.Parameter(i))
+	}
+	for i := range int64(8) {
+		values = append(values, f.Binary(Mul, values[i], f.Const(i+3)))
+	}
+	sum := f.Const(0)
+	for i, v := range values {
+		sum = f.Binary(Add, sum, f.Binary(Mul, v, f.Const(int64(i)+1)))
+	}
+	f.Return(sum)
+	p := &Program{Funcs: []*Func{entry.Func, f.Func}, Maps: map[string]MapShape{"out": {4, outSize, false}}}
+	var want string
+	for _, w := range ways {
+		code, err := compileTuned(p, w.o, w.tuning)
+		if err != nil {
+			t.Fatalf("%s: %v", w.name, err)
+		}
+		got, err := runCode(code, 1)
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", w.name, err, code)
+		}
+		if want == "" {
+			want = got
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", w.name, got, want)
+		}
+	}
+}

@@ -62,6 +62,11 @@ func suites() []suite {
 		{pkg: "./test/e2e/process", args: []string{"-test.run=TestConfidentiality"}, programs: agentPrograms, env: agentEnv,
 			kernels: []string{"6.12-lockdown"}},
 		{pkg: "./internal/kern", kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
+		{pkg: "./internal/trace", args: []string{"-test.run=Test"}, kernels: []string{"6.1", "6.12", "7.2"}},
+		// Random programs are accepted by older verifiers too; an emulator runs a few of them.
+		{pkg: "./internal/compile/generate", args: []string{"-test.run=TestDifferential/kernel|TestFound", "-programs=120"},
+			kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
+		{pkg: "./internal/vm", args: []string{"-test.run=ByKernel|TestMapsAgree"}, kernels: []string{"6.12", "7.2"}},
 		// What depends on the kernel: pins and what becomes of them, rings, links, and not what config or files decide.
 		{pkg: "./test/e2e/agent", args: []string{"-test.run=TestForeignUntouched|TestNobody|TestLosses|TestSecond|TestKilledUnder|" +
 			"TestOther|TestEphemeral|TestRefusals/no_BPF|TestDamagedPins/(none|a_link_is)"},

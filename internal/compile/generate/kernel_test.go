@@ -11,6 +11,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/ringbuf"
 	"github.com/cilium/ebpf/rlimit"
 
@@ -22,6 +23,43 @@ import (
 type kernel struct {
 	out, table, ring *ebpf.Map
 	records          *ringbuf.Reader
+	compared         int
+	cpus             []int          // versions of the instruction set that it has
+	lacks            map[int64]bool // helpers that it has not
+}
+
+// helpersOfAge are those that came after the oldest kernel that runs programs here.
+var helpersOfAge = []asm.BuiltinFunc{asm.FnLoop, asm.FnForEachMapElem}
+
+func (k *kernel) probe(t testing.TB) {
+	t.Helper()
+	k.cpus, k.lacks = []int{3}, map[int64]bool{}
+	if err := features.HaveV4ISA(); err == nil {
+		k.cpus = append(k.cpus, 4)
+	} else if !errors.Is(err, ebpf.ErrNotSupported) {
+		t.Fatal(err)
+	}
+	for _, fn := range helpersOfAge {
+		if err := features.HaveProgramHelper(ebpf.RawTracepoint, fn); errors.Is(err, ebpf.ErrNotSupported) {
+			k.lacks[int64(fn)] = true
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// has tells whether the kernel has what a program calls.
+func (k *kernel) has(p *compile.Program) bool {
+	for _, f := range p.Funcs {
+		for _, b := range f.Blocks {
+			for _, v := range b.Values {
+				if v.Op == compile.Call && k.lacks[v.Imm] {
+					return false
+				}
+			}
+		}
+	}
+	return true
 }
 
 func newKernel(t testing.TB) *kernel {
@@ -50,22 +88,36 @@ func newKernel(t testing.TB) *kernel {
 	t.Cleanup(func() { records.Close() })
 	records.SetDeadline(time.Now().Add(-time.Second)) // only what is there
 	k.records = records
+	k.probe(t)
 	return k
 }
 
-// run loads and runs code. A refusal of the verifier is the state's fault.
-func (k *kernel) run(code *compile.Code, context []byte) state {
+// run loads code and runs it in each context. A refusal of the verifier is the only state's
+// fault.
+func (k *kernel) run(code *compile.Code, contexts [][]byte) []state {
+	p, err := k.load(code)
+	if err != nil {
+		return []state{{fault: err}}
+	}
+	defer p.Close()
+	var states []state
+	for _, context := range contexts {
+		states = append(states, k.runIn(p, context))
+	}
+	return states
+}
+
+func (k *kernel) load(code *compile.Code) (*ebpf.Program, error) {
 	insns := append(asm.Instructions(nil), code.Instructions...)
 	for name, m := range map[string]*ebpf.Map{generate.Out: k.out, generate.Table: k.table, generate.Ring: k.ring} {
 		if err := insns.AssociateMap(name, m); err != nil && !errors.Is(err, asm.ErrUnreferencedSymbol) {
-			return state{fault: err}
+			return nil, err
 		}
 	}
-	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.RawTracepoint, Instructions: insns, License: "GPL"})
-	if err != nil {
-		return state{fault: err}
-	}
-	defer p.Close()
+	return ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.RawTracepoint, Instructions: insns, License: "GPL"})
+}
+
+func (k *kernel) runIn(p *ebpf.Program, context []byte) state {
 	if err := k.reset(); err != nil {
 		return state{fault: err}
 	}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/bt"
+	"github.com/skep-io/skep/internal/bt/syntax"
+	"github.com/skep-io/skep/internal/server"
+)
+
+// list sends the probes that a pattern names.
+func (t *tracer) list(req *skepv1.TraceRequest, send sendEvents) error {
+	job := &traceJob{tracer: t, req: req, send: send}
+	points, errs := syntax.ParsePoints(req.GetPattern(), nil)
+	if len(errs) > 0 {
+		return errors.Join(job.tell(syntaxErrors(errs)), server.ErrScript)
+	}
+	return job.listPoints(points)
+}
+
+// listScript sends the probes of a script.
+func (j *traceJob) listScript(program *syntax.Program) error {
+	var points []*syntax.AttachPoint
+	for _, p := range program.Probes {
+		points = append(points, p.Points...)
+	}
+	return j.listPoints(points)
+}
+
+func (j *traceJob) listPoints(points []*syntax.AttachPoint) error {
+	var batch []*skepv1.TraceEvent
+	var failed error
+	flush := func() bool {
+		if len(batch) > 0 {
+			failed = j.send(batch...)
+			batch = nil
+		}
+		return failed == nil
+	}
+	problems := bt.List(points, j.host, j.req.GetArguments(), func(one bt.Listed) bool {
+		p := &skepv1.TraceProbe{Name: valid(one.Name)}
+		for _, m := range one.Members {
+			p.Arguments = append(p.Arguments, &skepv1.TraceArgument{Type: valid(cTypeName(m)), Name: valid(m.Name)})
+		}
+		batch = append(batch, &skepv1.TraceEvent{Body: &skepv1.TraceEvent_Listed{Listed: p}})
+		return len(batch) < maxScriptEvents || flush()
+	})
+	if !flush() {
+		return failed
+	}
+	if len(problems) > 0 {
+		return j.wrong(diagnostics(problems, skepv1.TraceDiagnostic_SEVERITY_ERROR))
+	}
+	return nil
+}
+
+// cTypeName is a type as C writes it, as far as it is known.
+func cTypeName(m bt.Member) string {
+	t := m.Type
+	switch {
+	case t.Kind == bt.Pointer && t.Elem != nil:
+		return strings.TrimSpace(cTypeName(bt.Member{Type: *t.Elem}) + " *")
+	case t.Kind == bt.Pointer:
+		return "void *"
+	case t.Kind == bt.ArrayOf && t.Elem != nil && t.Elem.Size > 0:
+		return fmt.Sprintf("%s[%d]", cTypeName(bt.Member{Type: *t.Elem}), t.Size/t.Elem.Size)
+	case t.Kind == bt.String:
+		return fmt.Sprintf("string[%d]", t.Size)
+	case t.Name != "":
+		return t.Name
+	case t.Kind == bt.None:
+		return "void"
+	case t.Signed:
+		return fmt.Sprintf("int%d", 8*t.Size)
+	}
+	return fmt.Sprintf("uint%d", 8*t.Size)
+}
+
+func (j *traceJob) emit(text string) error {
+	return j.send(&skepv1.TraceEvent{Body: &skepv1.TraceEvent_Emitted{Emitted: &skepv1.TraceEmitted{Text: valid(text)}}})
+}
+
+func (j *traceJob) representation() string {
+	var b strings.Builder
+	for _, p := range j.script.Probes {
+		fmt.Fprintf(&b, "// %s\n%s\n", p.Targets[0].Name, p.Program)
+	}
+	return b.String()
+}
+
+func (j *traceJob) assembly() string {
+	var b strings.Builder
+	for i, p := range j.script.Probes {
+		fmt.Fprintf(&b, "// %s: %d instructions, %d bytes of stack\n%s\n", p.Targets[0].Name, j.codes[i].Stats.Slots, j.codes[i].Frame, j.codes[i])
+	}
+	return b.String()
+}
+
+// scriptCgroups finds the cgroups of a container, by its name or the beginning of its id.
+func (a *Agent) scriptCgroups(name string) ([]uint64, error) {
+	if a.hierarchy.Version != 2 {
+		return nil, fmt.Errorf("find container %q: here containers are told apart by cgroup v1, whose cgroups a script does not see", name)
+	}
+	var ids []uint64
+	for _, id := range a.index.IDs() {
+		c := a.containers.ForCgroup(id)
+		if c != nil && (c.Name == name || len(name) >= 12 && strings.HasPrefix(c.ID, name)) {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, fmt.Errorf("find container %q: none of that name or id runs", name)
+	}
+	slices.Sort(ids)
+	return ids, nil
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bt
+
+import "github.com/skep-io/skep/internal/bt/syntax"
+
+// Listed is a place that could be probed.
+type Listed struct {
+	Name string
+	// Members are what it has to offer: fields of a tracepoint, arguments of a function,
+	// and what the function returns as the last one, named retval.
+	Members []Member
+}
+
+// List hands each place that attach points name to yield, until that returns false. A
+// pattern that matches nothing is none of its errors. With members, each comes with what it
+// has to offer.
+func List(points []*syntax.AttachPoint, host Host, members bool, yield func(Listed) bool) []Diagnostic {
+	s := newScript(&syntax.Program{}, host, Options{})
+	for _, point := range points {
+		for _, kind := range s.kindsOf(point) {
+			targets, err := s.listed(kind, point)
+			if err != nil {
+				s.errorf(point.Pos, "%s: %v", point.Text, err)
+			}
+			for _, t := range targets {
+				one := Listed{Name: t.Name}
+				if members {
+					one.Members = s.offers(kind, t)
+				}
+				if !yield(one) {
+					return s.problems
+				}
+			}
+		}
+	}
+	return s.problems
+}
+
+func (s *script) listed(kind ProbeKind, point *syntax.AttachPoint) ([]Target, error) {
+	pattern := s.pattern(kind, point)
+	if kind <= Profile { // they are wherever one wants them
+		return []Target{pattern}, nil
+	}
+	return s.host.Targets(kind, pattern)
+}
+
+func (s *script) offers(kind ProbeKind, t Target) []Member {
+	if kind == Tracepoint {
+		members, _ := s.host.Tracepoint(t.Category, t.Event)
+		return members
+	}
+	signature, ok := s.host.Signature(kind, t)
+	if !ok {
+		return nil
+	}
+	if kind == Kretprobe || kind == Fexit {
+		return append(signature.Params, Member{Name: "retval", Type: signature.Result})
+	}
+	return signature.Params
+}
