@@ -4,6 +4,7 @@ package bt
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/skep-io/skep/internal/bt/syntax"
 	"github.com/skep-io/skep/internal/compile"
@@ -92,7 +93,11 @@ func (s *script) check() {
 
 // settle makes variables that nothing is ever assigned to integers.
 func (s *script) settle() {
-	for _, u := range s.units {
+	units := slices.Clone(s.units)
+	for _, p := range s.subprograms {
+		units = append(units, p.unit)
+	}
+	for _, u := range units {
 		for _, v := range u.variables {
 			if v.typ.Kind == None {
 				v.typ, s.changed = int64Type, true

@@ -93,6 +93,8 @@ func (s *script) lowerUnit(u *unit, index int, out *output) *compile.Program {
 }
 
 func (s *script) buildUnit(u *unit, p *program, out *output) {
+	s.placeVariables(u, p)
+	inVariables := p.mostScratch
 	f := &lowering{script: s, out: out, unit: u, main: p, words: map[*variable]compile.Variable{}}
 	f.b = compile.NewBuilder(programName(u), compile.Word, compile.Context)
 	f.b.Pos = u.pos
@@ -114,7 +116,7 @@ func (s *script) buildUnit(u *unit, p *program, out *output) {
 		f.b.Enter(go_)
 	}
 	if !p.early {
-		p.early = p.mostScratch > 0
+		p.early = p.mostScratch > inVariables
 		f.openScratch()
 	}
 	f.declareVariables()
@@ -167,22 +169,36 @@ const scratchSize = 30 << 10
 
 func (f *lowering) useMap(name string, shape compile.MapShape) { f.main.maps[name] = shape }
 
-// declareVariables gives each variable a place: words in registers, anything larger in
-// scratch memory.
+// inRegister tells whether a variable is a word; anything larger is in scratch memory.
+func (v *variable) inRegister() bool { return v.typ.isWord() || v.typ.Kind == None }
+
+// declareVariables begins the words of a function with 0.
 func (f *lowering) declareVariables() {
 	for _, v := range f.unit.variables {
-		if v.typ.isWord() || v.typ.Kind == None {
+		if v.inRegister() {
 			w := f.b.NewVariable(compile.Word)
 			f.b.Write(w, f.b.Const(0))
 			f.words[v] = w
-			continue
 		}
-		if _, placed := f.main.places[v]; !placed {
-			f.main.places[v] = f.main.persistent
-			f.main.persistent += v.typ.stored()
-		}
-		f.main.mostScratch = max(f.main.mostScratch, f.main.persistent)
 	}
+}
+
+// placeVariables gives what is no word a place in scratch memory, before anything else is
+// put there: that of a unit and of the functions that it may call.
+func (s *script) placeVariables(u *unit, p *program) {
+	units := []*unit{u}
+	for _, name := range sortedNames(s.subprograms) {
+		units = append(units, s.subprograms[name].unit)
+	}
+	for _, one := range units {
+		for _, v := range one.variables {
+			if !v.inRegister() {
+				p.places[v] = p.persistent
+				p.persistent += v.typ.stored()
+			}
+		}
+	}
+	p.mostScratch = p.persistent
 }
 
 // filter ends the program where the user restricted it to a process or to cgroups.

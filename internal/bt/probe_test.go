@@ -63,6 +63,13 @@ func TestSubprograms(t *testing.T) {
 	if got := r.fire(0, nil).carried(); got != "42 5 10" {
 		t.Errorf("got %q", got)
 	}
+	// What a function keeps in memory is not what its caller keeps there.
+	r = newRig(t, `fn same($p : uint64) : int64 { let $z; $s = str($p); $t = (str($p), 5); if ($s == "taskname") { return $t.1; } return $z; }
+		BEGIN { $a = "text of the caller"; $b = ($a, str(0x1080), same(0x1010)); print($b); print((str(0x1080), same(0x1080))); print($a) }`, bt.Options{})
+	want := "text of the caller,longname,5 longname,0 text of the caller"
+	if got := r.host(benchHost()).fire(0, nil).carried(); got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
 }
 
 func TestWildcardsMakeProgramsOfTheirOwn(t *testing.T) {

@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package bt is the tracing language: scripts as bpftrace runs them become programs of
-// internal/compile, and a description of what to attach and what their records mean.
-//
-// It looks at no kernel: what a script needs to know of the host it asks a [Host].
 package bt
 
 import "github.com/skep-io/skep/internal/compile"
