@@ -39,6 +39,11 @@ var layers = []rule{
 		example: "internal/kern -> internal/event",
 	},
 	{
+		who: []string{"internal/bt"}, mayNot: ours, may: []string{"internal/compile", "internal/bt/syntax"},
+		why:     "a script is compiled from what its Host answers, so that the whole language is tested without a kernel",
+		example: "internal/bt -> internal/trace/host",
+	},
+	{
 		who: []string{"internal/redact"}, mayNot: ours,
 		why:     "redact is bytes in, bytes out: whatever decodes a command line cleans it there, and depends on nothing more for it",
 		example: "internal/redact -> internal/event",
