@@ -43,7 +43,7 @@ func (s said) losses() map[Place]uint64 {
 // TestNoSilentLoss: what a script prints, and what it is told that it lost, is what happened,
 // with a small ring, with a limit on what may be said, and with a slow listener.
 func TestNoSilentLoss(t *testing.T) {
-	const n = 20_000
+	const n = 8_000
 	for _, c := range []struct {
 		name    string
 		ring    int
