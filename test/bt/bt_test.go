@@ -211,6 +211,24 @@ func TestRun(t *testing.T) {
 	}
 }
 
+func TestReady(t *testing.T) {
+	skep, err := newSkep(t.TempDir(), "skep trace", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line, want := range map[string]bool{
+		attached: true, "Attaching 1 probe...": true, "Attaching 12 probes...": true,
+		`{"type": "attached_probes", "data": {"probes": 1}}`: true, "attaching": false, "": false,
+	} {
+		if got := skep.isReady(line); got != want {
+			t.Errorf("%q says that probes are attached: %v", line, got)
+		}
+	}
+	if (&tool{}).isReady("Attaching 1 probe...") {
+		t.Error("bpftrace says this before it attaches")
+	}
+}
+
 func TestSkip(t *testing.T) {
 	r := &runner{dir: t.TempDir()}
 	features := map[string]bool{"btf": true, "dwarf": false}
