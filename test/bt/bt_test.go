@@ -83,6 +83,8 @@ func TestExpect(t *testing.T) {
 		{matchNoLine, "a", "a\n", false},
 		{matchRegexp, "^b+$", "a\nbbb\n", true},
 		{matchRegexp, "^b+$", "a bbb\n", false},
+		{matchRegexp, `^[ab]{1500}\.{2}$`, strings.Repeat("ab", 750) + "..\n", true},
+		{matchRegexp, `^a{2001}$`, strings.Repeat("a", 2000) + "\n", false},
 		{matchNoRegexp, "b", "a\n", true},
 		{matchNoRegexp, "b", "ab\n", false},
 		{matchFile, "text", "one\ntwo", true},
