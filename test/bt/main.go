@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"syscall"
 	"time"
 )
 
@@ -89,7 +90,7 @@ func run(o options) error {
 	}
 	describe(reference, skep, len(all), missing)
 	r := &runner{dir: dir}
-	stop, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
+	stop, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel() // the first Ctrl-C ends the run with a report of what there is
 	var outcomes []outcome
 	for _, c := range all {
