@@ -83,6 +83,8 @@ func TestExpect(t *testing.T) {
 		{matchNoLine, "a", "a\n", false},
 		{matchRegexp, "^b+$", "a\nbbb\n", true},
 		{matchRegexp, "^b+$", "a bbb\n", false},
+		{matchRegexp, `^[ab]{1500}\.{2}$`, strings.Repeat("ab", 750) + "..\n", true},
+		{matchRegexp, `^a{2001}$`, strings.Repeat("a", 2000) + "\n", false},
 		{matchNoRegexp, "b", "a\n", true},
 		{matchNoRegexp, "b", "ab\n", false},
 		{matchFile, "text", "one\ntwo", true},
@@ -208,6 +210,24 @@ func TestRun(t *testing.T) {
 				t.Errorf("took %v", took)
 			}
 		})
+	}
+}
+
+func TestReady(t *testing.T) {
+	skep, err := newSkep(t.TempDir(), "skep trace", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line, want := range map[string]bool{
+		attached: true, "Attaching 1 probe...": true, "Attaching 12 probes...": true,
+		`{"type": "attached_probes", "data": {"probes": 1}}`: true, "attaching": false, "": false,
+	} {
+		if got := skep.isReady(line); got != want {
+			t.Errorf("%q says that probes are attached: %v", line, got)
+		}
+	}
+	if (&tool{}).isReady("Attaching 1 probe...") {
+		t.Error("bpftrace says this before it attaches")
 	}
 }
 

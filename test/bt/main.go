@@ -11,13 +11,15 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"syscall"
+	"time"
 )
 
 // options are the flags.
 type options struct {
-	suite, against, skep, only, results string
-	keepFlags, verbose                  bool
-	tries                               int
+	suite, against, skep, agent, only, results string
+	keepFlags, verbose                         bool
+	tries                                      int
 }
 
 func main() {
@@ -29,6 +31,7 @@ func main() {
 	flag.StringVar(&o.suite, "suite", "", "checkout of bpftrace, tag v0.23.2")
 	flag.StringVar(&o.against, "against", "bpftrace", "bpftrace to compare with, or none")
 	flag.StringVar(&o.skep, "skep", "", `command that runs skep, such as "skep trace"; empty for the reference alone`)
+	flag.StringVar(&o.agent, "agent", "", "command to keep running meanwhile, such as an agent for skep")
 	flag.BoolVar(&o.keepFlags, "keep-flags", false, "give skep the flags of bpftrace as they are")
 	flag.StringVar(&o.only, "only", "", "run only cases whose FILE.NAME matches this regular expression")
 	flag.IntVar(&o.tries, "tries", 1, "how often a tool may try a case; once is enough to pass")
@@ -74,13 +77,20 @@ func run(o options) error {
 	if err != nil {
 		return err
 	}
+	if o.agent != "" {
+		agent, err := start(dir, os.Environ(), nil, "/bin/sh", "-c", o.agent)
+		if err != nil {
+			return fmt.Errorf("start agent: %w", err)
+		}
+		defer agent.end(5 * time.Second)
+	}
 	reference, skep, features, err := tools(o, dir)
 	if err != nil {
 		return err
 	}
 	describe(reference, skep, len(all), missing)
 	r := &runner{dir: dir}
-	stop, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
+	stop, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel() // the first Ctrl-C ends the run with a report of what there is
 	var outcomes []outcome
 	for _, c := range all {

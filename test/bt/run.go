@@ -138,7 +138,7 @@ func (r *runner) trace(c *testCase, t *tool, command string) result {
 	ready := make(chan struct{}, 1)
 	var p *process
 	notify := func(line string) {
-		if line != attached || len(ready) > 0 {
+		if !t.isReady(line) || len(ready) > 0 {
 			return
 		}
 		if c.exact() {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -15,6 +16,16 @@ type tool struct {
 	name string
 	path string   // called as bpftrace is
 	env  []string // besides that of each case
+	// program is skep itself, which is asked for its version; "" for bpftrace.
+	program string
+	// ready is a line that says that probes are attached, besides the one that the
+	// environment asks for; nil if there is none.
+	ready *regexp.Regexp
+}
+
+// isReady tells whether a line says that the probes are attached.
+func (t *tool) isReady(line string) bool {
+	return line == attached || t.ready != nil && t.ready.MatchString(line)
 }
 
 // command is the line of shell that runs a case.
@@ -66,7 +77,9 @@ func (t *tool) features() (map[string]bool, error) {
 // version is the first line of what a tool says with --version.
 func (t *tool) version() string {
 	cmd := exec.Command(t.path, "--version")
-	cmd.Env = append(os.Environ(), t.env...)
+	if t.program != "" {
+		cmd = exec.Command(t.program, "version")
+	}
 	out, err := cmd.Output()
 	if err != nil {
 		return "version unknown: " + err.Error()
@@ -85,7 +98,10 @@ func newSkep(dir, command string, keepFlags bool) (*tool, error) {
 	if err := os.Symlink(self, link); err != nil {
 		return nil, fmt.Errorf("make link to this program: %w", err)
 	}
-	t := &tool{name: "skep", path: link, env: []string{commandVariable + "=" + command}}
+	// skep says what bpftrace says before it attaches when it has attached.
+	ready := regexp.MustCompile(`^(Attaching \d+ probes?\.\.\.|\{"type": "attached_probes".*)$`)
+	program, _, _ := strings.Cut(strings.TrimSpace(command), " ")
+	t := &tool{name: "skep", program: program, path: link, env: []string{commandVariable + "=" + command}, ready: ready}
 	if keepFlags {
 		t.env = append(t.env, keepVariable+"=1")
 	}

@@ -53,7 +53,8 @@ type MapDecl struct {
 	Max  uint64 // entries
 }
 
-// Macro is macro f($a, @b, c) { ... }. See Expand.
+// Macro is macro f($a, @b, c) { ... }. Its calls are Calls and Names of that name: whoever
+// checks the script puts the body in their place.
 type Macro struct {
 	At
 	Name   string

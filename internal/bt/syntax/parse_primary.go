@@ -172,7 +172,7 @@ func (b *BlockExpr) lastIf() bool {
 	if value == nil {
 		return false
 	}
-	b.Stmts, b.Value = b.Stmts[:len(b.Stmts)-1:len(b.Stmts)-1], value
+	b.Stmts, b.Value = butLast(b.Stmts), value
 	return true
 }
 
@@ -196,13 +196,21 @@ func blockValue(b *Block) Expr {
 		return nil
 	}
 	if last, ok := b.Stmts[len(b.Stmts)-1].(*ExprStmt); ok {
-		x.Stmts, x.Value = b.Stmts[:len(b.Stmts)-1:len(b.Stmts)-1], last.X
+		x.Stmts, x.Value = butLast(b.Stmts), last.X
 		return x
 	}
 	if !x.lastIf() {
 		return nil
 	}
 	return x
+}
+
+// butLast is a list without its last statement, nil if nothing is left.
+func butLast(stmts []Stmt) []Stmt {
+	if len(stmts) <= 1 {
+		return nil
+	}
+	return stmts[: len(stmts)-1 : len(stmts)-1]
 }
 
 // paren reads (x), (a, b), (a=1, b=2) and ().
