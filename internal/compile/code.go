@@ -63,7 +63,7 @@ func compileTuned(p *Program, o Options, t tuning) (*Code, error) {
 	code := &Code{}
 	emitted := map[string]*emitter{}
 	for _, f := range p.Funcs {
-		e, err := compileFunc(f.clone(), o, t)
+		e, err := compileFunc(f.clone(), p.Maps, o, t)
 		if err != nil {
 			return nil, fmt.Errorf("compile function %s: %w", f.Name, err)
 		}
@@ -122,10 +122,10 @@ func (c *Code) append(f *Func, e *emitter) {
 }
 
 // compileFunc takes one function through all passes.
-func compileFunc(f *Func, o Options, t tuning) (*emitter, error) {
+func compileFunc(f *Func, shapes map[string]MapShape, o Options, t tuning) (*emitter, error) {
 	expandDivision(f, o)
 	if !t.plain {
-		simplify(f)
+		simplify(f, shapes)
 	}
 	splitCriticalEdges(f)
 	m := selectInstructions(f, layout(f), o, placeSlots(f))

@@ -78,6 +78,7 @@ var goldens = []struct {
 	{"signed", one(signedProgram, Context), Options{}},
 	{"signed4", one(signedProgram, Context), Options{CPU: 4}},
 	{"boolean", one(booleanProgram, Context), Options{}},
+	{"lookups", one(lookupsProgram, Context), Options{}},
 	{"tail", one(tailProgram, Context), Options{}},
 	{"order", one(orderProgram, Context), Options{}},
 }

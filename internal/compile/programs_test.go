@@ -229,3 +229,51 @@ func orderProgram(b *Builder) {
 	x := b.Extend(wordAt(b, b.Parameter(0), 0), 2, false)
 	b.Return(b.Value(Value{Op: Swap, Type: Word, Width: 2, Args: []*Value{x}}))
 }
+
+// lookupsProgram asks for one key five times: twice while nothing changed, and again behind
+// a deletion, behind one that may not have run, and in a loop that updates.
+func lookupsProgram(b *Builder) {
+	x := wordAt(b, b.Parameter(0), 0)
+	sum := b.NewVariable(Word)
+	b.Write(sum, b.Const(0))
+	add := func() {
+		key := b.Slot(8)
+		b.Store(key, 0, 8, x)
+		p := b.Call(1, NullableMapValue, b.Map("counts"), key)
+		b.If(b.Binary(NotEqual, p, b.Const(0)), func() {
+			there := b.Value(Value{Op: NonNull, Type: MapValue, Args: []*Value{p}})
+			b.Write(sum, b.Binary(Add, b.Read(sum), b.Load(there, 0, 8, false)))
+		}, nil)
+	}
+	change := func(helper int64) {
+		key := b.Slot(8)
+		b.Store(key, 0, 8, x)
+		if helper == mapDelete {
+			b.Call(helper, Word, b.Map("counts"), key)
+		} else {
+			b.Call(helper, Word, b.Map("counts"), key, key, b.Const(0))
+		}
+	}
+	add()
+	add()
+	change(mapDelete)
+	add()
+	b.If(b.Binary(Equal, x, b.Const(7)), func() { change(mapDelete) }, nil)
+	add()
+	i := b.NewVariable(Word)
+	b.Write(i, b.Const(0))
+	head, body, after := b.NewBlock(), b.NewBlock(), b.NewBlock()
+	b.Jump(head)
+	b.Enter(head)
+	b.Branch(b.Binary(ULess, b.Read(i), b.Const(3)), body, after)
+	b.Seal(body)
+	b.Enter(body)
+	add()
+	change(mapUpdate)
+	b.Write(i, b.Binary(Add, b.Read(i), b.Const(1)))
+	b.Jump(head)
+	b.Seal(head)
+	b.Seal(after)
+	b.Enter(after)
+	b.Return(b.Read(sum))
+}

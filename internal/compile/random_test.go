@@ -124,6 +124,7 @@ func (g *randomProgram) statement() {
 		g.out()
 	case n < 12:
 		g.lookup()
+		g.lookup()
 	case n < 13:
 		g.update()
 	case n < 14 && g.ctx != nil:
@@ -233,9 +234,17 @@ func (g *randomProgram) out() {
 	}
 }
 
+// keyWord is often the same, so that lookups meet what was done before.
+func (g *randomProgram) keyWord() *Value {
+	if g.rand.IntN(3) > 0 {
+		return g.Binary(And, g.Read(g.vars[0]), g.Const(3))
+	}
+	return g.Binary(And, g.read(), g.Const(3))
+}
+
 func (g *randomProgram) lookup() {
 	key := g.Slot(8)
-	g.Store(key, 0, 8, g.Binary(And, g.read(), g.Const(3)))
+	g.Store(key, 0, 8, g.keyWord())
 	p := g.Call(1, NullableMapValue, g.Map("table"), key)
 	v := g.variable()
 	before := g.expression(2)
@@ -249,7 +258,11 @@ func (g *randomProgram) lookup() {
 func (g *randomProgram) update() {
 	key, value := g.Slot(8), g.Slot(8)
 	g.Zero(key, 0, 8)
-	g.Store(key, 0, 8, g.Binary(And, g.read(), g.Const(3)))
+	g.Store(key, 0, 8, g.keyWord())
+	if g.rand.IntN(4) == 0 {
+		g.Call(3, Word, g.Map("table"), key)
+		return
+	}
 	g.Store(value, 0, 8, g.expression(1))
 	g.Call(2, Word, g.Map("table"), key, value, g.Const(0))
 }

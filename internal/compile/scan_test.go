@@ -10,10 +10,11 @@ func TestAllocation(t *testing.T) {
 	few := [10]bool{2: true, 3: true, 4: true, 5: true, 8: true, 9: true}
 	for seed := range uint64(200) {
 		for _, avoid := range [][10]bool{{}, few} {
-			f := newRandom(seed, 10+int(seed%40)).Funcs[0].clone()
+			p := newRandom(seed, 10+int(seed%40))
+			f := p.Funcs[0].clone()
 			expandDivision(f, Options{})
 			if seed%2 == 0 {
-				simplify(f)
+				simplify(f, p.Maps)
 			}
 			splitCriticalEdges(f)
 			m := selectInstructions(f, layout(f), Options{}, placeSlots(f))

@@ -7,10 +7,11 @@ package compile
 const rounds = 4
 
 // simplify makes a function smaller and faster without changing what it does.
-func simplify(f *Func) {
+func simplify(f *Func, shapes map[string]MapShape) {
 	for range rounds {
 		changed := removePhis(f)
 		changed = number(f) || changed
+		changed = shareLookups(f, shapes) || changed
 		removeDead(f)
 		changed = simplifyBranches(f) || changed
 		if !changed {

@@ -5,6 +5,14 @@ package compile
 // The helpers are named by their numbers in enum bpf_func_id of include/uapi/linux/bpf.h,
 // which never change.
 
+const (
+	mapLookup = 1
+	mapUpdate = 2
+	mapDelete = 3
+	forEach   = 164 // for_each_map_elem, which calls a function
+	loop      = 181 // the same
+)
+
 // constantHelpers give the same each time within one run of a program: who is running,
 // where, and why.
 var constantHelpers = map[int64]bool{

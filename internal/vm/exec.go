@@ -40,14 +40,14 @@ func (m *Machine) invoke(p *Program, entry int, args []Value) (Value, error) {
 	defer func() { f.stack.Kill("its function has returned") }()
 	for {
 		done, err := m.step(f)
-		if errors.Is(err, errPastPacket) {
-			return Number(0), nil
-		}
-		if err != nil {
-			return Value{}, f.p.fault(f.pc, err)
-		}
-		if done {
+		switch {
+		case err == nil && done:
 			return f.regs[0], nil
+		case err == nil:
+		case errors.Is(err, errPastPacket):
+			return Number(0), nil
+		default:
+			return Value{}, f.p.fault(f.pc, err)
 		}
 	}
 }

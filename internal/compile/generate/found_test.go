@@ -48,10 +48,8 @@ func TestFound(t *testing.T) {
 			b := compile.NewBuilder("entry", compile.Word, compile.Context)
 			tt.build(p, b)
 			p.Funcs[0] = b.Func
-			for seed := range uint64(5) {
-				if err := difference(p, contextOf(seed), k); err != nil {
-					t.Fatalf("%v\n%v", err, p)
-				}
+			if err := difference(p, contextsOf(1), k); err != nil {
+				t.Errorf("%v\n%v", err, p)
 			}
 		})
 	}

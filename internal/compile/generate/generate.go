@@ -184,7 +184,25 @@ func (f *body) number() int64 {
 	}
 }
 
-func (f *body) keep(w *compile.Value) { f.words = append(f.words, w) }
+// A function keeps so many words and areas at once: more would not have room in its frame.
+const (
+	maxWords = 20
+	maxAreas = 7
+)
+
+func (f *body) keep(w *compile.Value) {
+	if f.nesting == 0 && len(f.words) >= maxWords {
+		f.words[f.pick(len(f.words))] = w
+		return
+	}
+	f.words = append(f.words, w)
+}
+
+func (f *body) keepArea(a area) {
+	if len(f.areas) < maxAreas {
+		f.areas = append(f.areas, a)
+	}
+}
 
 // scope forgets what was made inside, which does not reach what comes behind it.
 func (f *body) scope(inside func()) {

@@ -73,7 +73,7 @@ func FuzzCompile(f *testing.F) {
 			}
 		}
 		p := generate.Program(choices)
-		if err := difference(p, context, nil); err != nil {
+		if err := difference(p, [][]byte{context}, nil); err != nil {
 			t.Errorf("%v\n%v", p, err)
 		}
 	})

@@ -92,19 +92,32 @@ func newKernel(t testing.TB) *kernel {
 	return k
 }
 
-// run loads and runs code. A refusal of the verifier is the state's fault.
-func (k *kernel) run(code *compile.Code, context []byte) state {
+// run loads code and runs it in each context. A refusal of the verifier is the only state's
+// fault.
+func (k *kernel) run(code *compile.Code, contexts [][]byte) []state {
+	p, err := k.load(code)
+	if err != nil {
+		return []state{{fault: err}}
+	}
+	defer p.Close()
+	var states []state
+	for _, context := range contexts {
+		states = append(states, k.runIn(p, context))
+	}
+	return states
+}
+
+func (k *kernel) load(code *compile.Code) (*ebpf.Program, error) {
 	insns := append(asm.Instructions(nil), code.Instructions...)
 	for name, m := range map[string]*ebpf.Map{generate.Out: k.out, generate.Table: k.table, generate.Ring: k.ring} {
 		if err := insns.AssociateMap(name, m); err != nil && !errors.Is(err, asm.ErrUnreferencedSymbol) {
-			return state{fault: err}
+			return nil, err
 		}
 	}
-	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.RawTracepoint, Instructions: insns, License: "GPL"})
-	if err != nil {
-		return state{fault: err}
-	}
-	defer p.Close()
+	return ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.RawTracepoint, Instructions: insns, License: "GPL"})
+}
+
+func (k *kernel) runIn(p *ebpf.Program, context []byte) state {
 	if err := k.reset(); err != nil {
 		return state{fault: err}
 	}

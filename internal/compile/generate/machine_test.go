@@ -110,6 +110,10 @@ func interpreted(code *compile.Code, context []byte) state {
 	return left(m, r0, err)
 }
 
+func contextsOf(seed uint64) [][]byte {
+	return [][]byte{contextOf(seed), contextOf(seed + 1<<40), contextOf(seed + 2<<40)}
+}
+
 // contextOf is made of numbers where mistakes show.
 func contextOf(seed uint64) []byte {
 	r := rand.New(rand.NewPCG(seed, 3))

@@ -4,6 +4,7 @@ package generate
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/skep-io/skep/internal/compile"
 )
@@ -43,7 +44,7 @@ func (f *body) lookup() {
 	p := f.NonNull(found, isNull)
 	f.mayChange = false
 	f.scope(func() {
-		f.areas = append(f.areas, area{p, TableSize, p})
+		f.keepArea(area{p, TableSize, p})
 		f.keep(f.Load(p, int64(8*f.pick(2)), 8, false))
 		f.statements()
 	})
@@ -84,7 +85,7 @@ func (f *body) ask() {
 		comm := f.Slot(16)
 		f.Zero(comm, 0, 16)
 		f.keep(f.Call(currentComm, compile.Word, comm, f.Const(16)))
-		f.areas = append(f.areas, area{comm, 16, comm})
+		f.keepArea(area{comm, 16, comm})
 	}
 }
 
@@ -105,10 +106,13 @@ func (f *body) probe() {
 
 // callFunc calls a function, made for it or before.
 func (f *body) callFunc() {
-	if len(f.areas) == 0 {
+	if !f.isEntry {
 		return
 	}
-	if !f.isEntry {
+	if i := slices.IndexFunc(f.areas, func(a area) bool { return a.p.Type == compile.Stack && a.size >= loopSize }); i >= 0 && f.pick(2) == 1 {
+		name := fmt.Sprintf("s%d", len(f.program.Funcs))
+		f.function(name, compile.Word, compile.Stack, compile.Word)
+		f.keep(f.CallFunc(name, f.word(), f.areas[i].p, f.word()))
 		return
 	}
 	if len(f.callees) == 0 || len(f.callees) < 3 && f.pick(2) == 0 {
@@ -162,7 +166,7 @@ func (f *body) repeat() {
 	f.Store(shared, 0, 8, f.word())
 	f.Store(shared, 8, 8, f.word())
 	f.keep(f.Call(bpfLoop, compile.Word, f.Const(int64(1+f.pick(4))), f.FuncOf(name), shared, f.Const(0)))
-	f.areas = append(f.areas, area{shared, loopSize, shared})
+	f.keepArea(area{shared, loopSize, shared})
 }
 
 // spill keeps a pointer in memory for a while.
@@ -176,7 +180,7 @@ func (f *body) spill() {
 	f.scope(f.statements)
 	p := f.LoadPtr(slot, 0, a.p.Type)
 	f.keep(f.Load(p, 0, 8, false))
-	f.areas = append(f.areas, area{p, a.size, a.same})
+	f.keepArea(area{p, a.size, a.same})
 }
 
 // each makes the kernel call a function with every element of the table. Their order is the
@@ -196,7 +200,7 @@ func (f *body) each() {
 	shared := f.Slot(loopSize)
 	f.Zero(shared, 0, loopSize)
 	f.keep(f.Call(forEach, compile.Word, f.Map(Table), f.FuncOf(name), shared, f.Const(0)))
-	f.areas = append(f.areas, area{shared, loopSize, shared})
+	f.keepArea(area{shared, loopSize, shared})
 }
 
 // record reserves a record, fills it, and submits it or not.

@@ -159,7 +159,7 @@ func (f *body) slot() {
 			f.Store(p, int64(offset), 8, f.word())
 		}
 	}
-	f.areas = append(f.areas, area{p, size, p})
+	f.keepArea(area{p, size, p})
 }
 
 // part is any part of an area, aligned or not.

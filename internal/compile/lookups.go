@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package compile
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+)
+
+// shareLookups lets a lookup use what one before it found, if that dominates it, was of the
+// same map and key, and nothing on any way between may have changed the map: a call that
+// updates it or deletes from it, a function, or a helper that may. That other processors
+// may change it meanwhile is no different from a lookup that ran a moment earlier.
+//
+// It is available expressions over the dominator tree: where ways come together, what the
+// blocks between there and the dominator change is taken out, and at the head of a loop
+// what the loop changes.
+func shareLookups(f *Func, shapes map[string]MapShape) bool {
+	l := &lookups{shapes: shapes, slots: slotsOf(f), tree: dominators(f), by: map[*Value]*Value{}, place: map[*Block]int{}}
+	if l.count(f) < 2 {
+		return false
+	}
+	l.around = loops(l.tree)
+	for i, b := range l.tree.order {
+		l.place[b] = i
+	}
+	l.walk(f.Blocks[0], nil)
+	if len(l.by) == 0 {
+		return false
+	}
+	find := func(v *Value) *Value {
+		for l.by[v] != nil {
+			v = l.by[v]
+		}
+		return v
+	}
+	substitute(f, l.by, find)
+	return true
+}
+
+type lookups struct {
+	shapes map[string]MapShape
+	slots  *slotSet
+	tree   *domTree
+	around map[*Block][]*Block
+	place  map[*Block]int // in reverse postorder
+	by     map[*Value]*Value
+}
+
+// found are lookups by the map and the contents of the key.
+type found map[lookupKey]*Value
+
+type lookupKey struct{ symbol, key string }
+
+func (l *lookups) count(f *Func) int {
+	n := 0
+	for _, b := range f.Blocks {
+		for _, v := range b.Values {
+			if v.Op == Call && v.Imm == mapLookup {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// walk goes through a block with what is known at its start, and then through those that
+// it dominates.
+func (l *lookups) walk(b *Block, known found) {
+	known = maps.Clone(known)
+	if known == nil {
+		known = found{}
+	}
+	for i, v := range b.Values {
+		known.change(v)
+		if v.Op != Call || v.Imm != mapLookup || v.Args[0].Op != MapOf {
+			continue
+		}
+		key, ok := l.contents(b, i)
+		if !ok {
+			continue
+		}
+		k := lookupKey{v.Args[0].Symbol, key}
+		if before := known[k]; before != nil && before.Type == v.Type {
+			l.by[v] = before
+		} else {
+			known[k] = v
+		}
+	}
+	for _, c := range l.tree.children[b] {
+		l.walk(c, l.entering(c, b, known))
+	}
+}
+
+// entering is what is known at the start of c, whose dominator is b.
+func (l *lookups) entering(c, b *Block, known found) found {
+	header := times(l.around[c], c) > 0
+	if len(c.Preds) == 1 && c.Preds[0] == b || len(known) == 0 {
+		return known
+	}
+	known = maps.Clone(known)
+	for _, x := range l.tree.order[l.place[b]+1:] {
+		between := l.place[x] < l.place[c]
+		if between || header && times(l.around[x], c) > 0 {
+			for _, v := range x.Values {
+				known.change(v)
+			}
+		}
+	}
+	return known
+}
+
+// change takes out what a value may change.
+func (known found) change(v *Value) {
+	switch {
+	case v.Op == CallFunc:
+		clear(known)
+	case v.Op != Call || constantHelpers[v.Imm]:
+	case v.Imm == mapUpdate || v.Imm == mapDelete:
+		for k := range known {
+			if v.Args[0].Op != MapOf || v.Args[0].Symbol == k.symbol {
+				delete(known, k)
+			}
+		}
+	case !quietHelpers[v.Imm] || v.Imm == forEach || v.Imm == loop:
+		clear(known)
+	}
+}
+
+// contents is what the key of the lookup at place i of a block consists of, byte by byte,
+// if it was made in this block by stores alone.
+func (l *lookups) contents(b *Block, i int) (string, bool) {
+	call := b.Values[i]
+	slot, off := slotAddress(call.Args[1])
+	size := l.shapes[call.Args[0].Symbol].KeySize
+	if slot == nil || off != 0 || size < 1 || int64(size) > slot.Imm || l.slots.escaped[l.slots.index[slot]] {
+		return "", false
+	}
+	bytes := make([]string, slot.Imm)
+	made := false
+	for _, v := range b.Values[:i] {
+		switch {
+		case v == slot:
+			made = true
+		case !l.touches(v, slot):
+		case v.Op == Store || v.Op == Zero:
+			_, at := slotAddress(v.Args[0])
+			for n := range v.Width {
+				bytes[at+v.Imm+int64(n)] = storedByte(v, n)
+			}
+		case v.Op == Load || v.Op == Call && v.Imm >= mapLookup && v.Imm <= mapDelete: // read it
+		default:
+			return "", false
+		}
+	}
+	for _, x := range bytes[:size] {
+		if x == "" {
+			return "", false
+		}
+	}
+	return strings.Join(bytes[:size], " "), made
+}
+
+func (l *lookups) touches(v, slot *Value) bool {
+	touched := false
+	l.slots.accesses(v, func(a access) { touched = touched || l.slots.all[a.slot] == slot })
+	return touched
+}
+
+// storedByte names the n-th byte in memory of what is stored.
+func storedByte(v *Value, n int) string {
+	if bigEndian() {
+		n = v.Width - 1 - n
+	}
+	switch {
+	case v.Op == Zero:
+		return "0"
+	case v.Args[1].Op == Const:
+		return fmt.Sprint(byte(v.Args[1].Imm >> (8 * n)))
+	}
+	return fmt.Sprintf("v%d.%d", v.Args[1].ID, n)
+}
