@@ -3,10 +3,12 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 )
@@ -78,8 +80,13 @@ func run(o options) error {
 	}
 	describe(reference, skep, len(all), missing)
 	r := &runner{dir: dir}
+	stop, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer cancel() // the first Ctrl-C ends the run with a report of what there is
 	var outcomes []outcome
 	for _, c := range all {
+		if stop.Err() != nil {
+			break
+		}
 		if only.MatchString(c.File + "." + c.Name) {
 			outcomes = append(outcomes, both(r, c, o, reference, skep, features))
 		}

@@ -94,6 +94,14 @@ func TestCorpusIsReadAndPrinted(t *testing.T) {
 	}
 }
 
+func TestInterpreter(t *testing.T) {
+	program := parse(t, "#!/usr/bin/env bpftrace -q\r\n#include <a.h>\nBEGIN { }")
+	if program.Interpreter != "#!/usr/bin/env bpftrace -q" || len(program.Definitions) != 1 || len(program.Probes) != 1 {
+		t.Errorf("read as\n%s", Print(program))
+	}
+	sameWhenPrinted(t, program, nil)
+}
+
 // TestForeignScripts reads the scripts of a checkout of bpftrace: its tools and those of
 // its runtime tests, which are not ours to commit.
 func TestForeignScripts(t *testing.T) {
