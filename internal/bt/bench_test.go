@@ -170,6 +170,16 @@ func (r *rig) entries(m *vm.Machine, name string) string {
 	return ""
 }
 
+// counted is the first word of a map of counters, the same in both machines.
+func (r *rig) counted(name string) int {
+	r.t.Helper()
+	a, b := r.code.Map(name).Lookup(make([]byte, 4)), r.direct.Map(name).Lookup(make([]byte, 4))
+	if string(a) != string(b) {
+		r.t.Fatalf("%s counts %x by the code, %x by the evaluation", name, a, b)
+	}
+	return int(binary.LittleEndian.Uint64(a))
+}
+
 // show is a value by its type.
 func show(t bt.Type, b []byte) string {
 	u := func(at int) uint64 { return binary.LittleEndian.Uint64(b[at:]) }

@@ -4,6 +4,7 @@ package bt
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/skep-io/skep/internal/bt/syntax"
 )
@@ -54,6 +55,7 @@ func machineBuiltins() []*builtin {
 		{name: "nsecs", doc: "nanoseconds since boot", check: fixed(uint64Type), lower: (*lowering).now},
 		{name: "elapsed", doc: "nanoseconds since the script began", check: fixed(uint64Type), lower: (*lowering).elapsed},
 		{name: "cpu", doc: "number of the processor", check: fixed(uint32Type), lower: helperWord(fnProcessor)},
+		{name: "ncpus", doc: "how many processors there can be", check: fixed(uint64Type), lower: (*lowering).processors},
 		{name: "numaid", doc: "number of the memory node", check: fixed(uint32Type), lower: helperWord(fnNuma)},
 		{name: "rand", doc: "a random number", check: fixed(uint32Type), lower: (*lowering).random},
 		{name: "jiffies", doc: "ticks of the kernel", check: fixed(uint64Type), helper: fnJiffies, lower: helperWord(fnJiffies)},
@@ -74,8 +76,14 @@ func probeBuiltins() []*builtin {
 	}
 }
 
+// builtinNamed is a builtin by its name, which later versions of the language also write
+// with __builtin_ in front.
+func (s *script) builtinNamed(name string) *builtin {
+	return s.builtins[strings.TrimPrefix(name, "__builtin_")]
+}
+
 func (c *checker) name(x *syntax.Name) Type {
-	if b := c.builtins[x.Name]; b != nil {
+	if b := c.builtinNamed(x.Name); b != nil {
 		return c.builtin(b, x)
 	}
 	if prefix, number, ok := isArgument(x.Name); ok {

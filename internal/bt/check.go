@@ -4,6 +4,7 @@ package bt
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/skep-io/skep/internal/bt/syntax"
 	"github.com/skep-io/skep/internal/compile"
@@ -39,6 +40,8 @@ type checker struct {
 	unit  *unit
 	scope *scope
 	loops int // around the statement
+	// copies is how often unroll repeats the statement, all around it together.
+	copies int64
 }
 
 func (s *script) report(list *[]Diagnostic, d Diagnostic) {
@@ -90,7 +93,11 @@ func (s *script) check() {
 
 // settle makes variables that nothing is ever assigned to integers.
 func (s *script) settle() {
-	for _, u := range s.units {
+	units := slices.Clone(s.units)
+	for _, p := range s.subprograms {
+		units = append(units, p.unit)
+	}
+	for _, u := range units {
 		for _, v := range u.variables {
 			if v.typ.Kind == None {
 				v.typ, s.changed = int64Type, true
@@ -126,7 +133,7 @@ func (s *script) split(i int) {
 }
 
 func (s *script) checkUnit(u *unit) {
-	c := &checker{script: s, unit: u, scope: &scope{names: map[string]*variable{}}}
+	c := &checker{script: s, unit: u, copies: 1, scope: &scope{names: map[string]*variable{}}}
 	if u.probe.Predicate != nil {
 		c.condition(u.probe.Predicate)
 	}
@@ -134,7 +141,7 @@ func (s *script) checkUnit(u *unit) {
 }
 
 func (s *script) checkFunction(p *subprogram) {
-	c := &checker{script: s, unit: p.unit, scope: &scope{names: map[string]*variable{}}}
+	c := &checker{script: s, unit: p.unit, copies: 1, scope: &scope{names: map[string]*variable{}}}
 	for i, param := range p.decl.Params {
 		v := c.declare(param, param.Name, p.params[i], true)
 		v.declared = true

@@ -18,6 +18,9 @@ func (c *checker) value(x syntax.Expr) Type {
 		return t
 	}
 	if _, isMap := x.(*syntax.Map); isMap && t.isCastable() {
+		if !c.host.Helper(fnLookupPerCPU, c.unit.kind) {
+			return c.errorf(x.Position(), "reading %s needs a helper that this kernel does not have (map_lookup_percpu_elem, Linux 5.19)", t)
+		}
 		return t.read()
 	}
 	return c.errorf(x.Position(), "a value of type %s cannot be used here", t)

@@ -61,7 +61,11 @@ func (c *checker) loop(body *syntax.Block) {
 	c.loops--
 }
 
-const mostUnrolled = 100
+// Bounds of unroll: of one, and of those inside of each other together.
+const (
+	mostUnrolled = 100
+	mostCopies   = 2000
+)
 
 func (c *checker) unroll(s *syntax.Unroll) {
 	c.value(s.Count)
@@ -72,7 +76,12 @@ func (c *checker) unroll(s *syntax.Unroll) {
 	case n < 1 || n > mostUnrolled:
 		c.errorf(s.Count.Position(), "unroll repeats 1 to %d times, not %d", mostUnrolled, n)
 	}
+	outer := c.copies
+	if c.copies *= max(1, min(n, mostUnrolled)); c.copies > mostCopies {
+		c.errorf(s.Pos, "unroll inside of unroll makes %d copies; at most %d are possible", c.copies, mostCopies)
+	}
 	c.loop(s.Body)
+	c.copies = outer
 }
 
 func (c *checker) jump(s *syntax.Jump) {
@@ -284,6 +293,9 @@ func (c *checker) pairs(s *syntax.For) Type {
 	info := c.mapNamed(m)
 	if info.keySet && info.key.Kind == None {
 		return c.errorf(m.Pos, "%s has no keys to go over", m.Name)
+	}
+	if !c.host.Helper(fnForEach, c.unit.kind) {
+		return c.errorf(s.Pos, "for over a map needs a helper that this kernel does not have (for_each_map_elem, Linux 5.13)")
 	}
 	if info.value.Kind == None || !info.keySet {
 		return noType

@@ -182,6 +182,9 @@ func (s *script) layMaps(out *output) []Map {
 	if out.zeros > 0 {
 		maps = append(maps, Map{Name: zerosMap, Kind: Array, MaxEntries: 1, KeySize: 4, ValueSize: out.zeros})
 	}
+	if out.usesFull {
+		maps = append(maps, Map{Name: fullMap, Kind: Array, MaxEntries: 1, KeySize: 4, ValueSize: n * word})
+	}
 	if out.usesStart {
 		maps = append(maps, Map{Name: startMap, Kind: Array, MaxEntries: 1, KeySize: 4, ValueSize: word})
 	}

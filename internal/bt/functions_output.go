@@ -11,6 +11,8 @@ func outputFunctions() []*function {
 			least: 1, most: anyNumber, check: (*checker).formatted, lower: (*lowering).printf},
 		{name: "errorf", signature: "errorf(const string format, ...)", doc: "prints an error by a format",
 			least: 1, most: anyNumber, check: (*checker).formatted, lower: (*lowering).printf},
+		{name: "warnf", signature: "warnf(const string format, ...)", doc: "prints a warning by a format",
+			least: 1, most: anyNumber, check: (*checker).formatted, lower: (*lowering).printf},
 		{name: "system", signature: "system(const string format, ...)", doc: "runs a command", unsafe: true,
 			least: 1, most: anyNumber, check: (*checker).formatted, lower: (*lowering).printf},
 		{name: "cat", signature: "cat(const string format, ...)", doc: "prints a file",

@@ -11,6 +11,7 @@ import (
 const (
 	ringMap    = "ring"
 	lossMap    = "loss"
+	fullMap    = "full"
 	scratchMap = "scratch"
 	zerosMap   = "zeros"
 	startMap   = "start"
@@ -20,6 +21,7 @@ const (
 type output struct {
 	actions     []Action
 	usesStart   bool
+	usesFull    bool
 	stacks      map[string]int // frames by the map's name
 	zeros       int            // bytes of 0 that are needed
 	scratch     int            // bytes of scratch memory that are needed
@@ -57,6 +59,7 @@ type program struct {
 	temporary   int               // bytes that the statement took behind them
 	mostScratch int
 	useScratch  bool
+	early       bool // already the predicate needs scratch memory
 	callbacks   int
 	subprograms map[string]bool
 }
@@ -68,13 +71,20 @@ type loopTargets struct{ next, after *compile.Block }
 // turns out that any is needed: the unit is then built once more.
 func (s *script) lowerUnit(u *unit, index int, out *output) *compile.Program {
 	actions := len(out.actions)
+	early := false
 	for useScratch := false; ; useScratch = true {
 		out.actions = out.actions[:actions]
 		p := &program{
 			index: index, maps: map[string]compile.MapShape{}, places: map[*variable]int{},
-			useScratch: useScratch, subprograms: map[string]bool{},
+			useScratch: useScratch, early: early, subprograms: map[string]bool{},
 		}
 		s.buildUnit(u, p, out)
+		early = p.early
+		if p.mostScratch > scratchSize {
+			s.errorf(u.pos, "the texts and tuples of this probe take %d bytes; at most %d are possible: make max_strlen smaller",
+				p.mostScratch, scratchSize)
+			return &compile.Program{Funcs: p.funcs, Maps: p.maps}
+		}
 		if p.mostScratch == 0 || useScratch {
 			out.scratch = max(out.scratch, p.mostScratch)
 			return &compile.Program{Funcs: p.funcs, Maps: p.maps}
@@ -83,6 +93,8 @@ func (s *script) lowerUnit(u *unit, index int, out *output) *compile.Program {
 }
 
 func (s *script) buildUnit(u *unit, p *program, out *output) {
+	s.placeVariables(u, p)
+	inVariables := p.mostScratch
 	f := &lowering{script: s, out: out, unit: u, main: p, words: map[*variable]compile.Variable{}}
 	f.b = compile.NewBuilder(programName(u), compile.Word, compile.Context)
 	f.b.Pos = u.pos
@@ -90,6 +102,9 @@ func (s *script) buildUnit(u *unit, p *program, out *output) {
 	f.ctx = f.b.Parameter(0)
 	f.filter()
 	f.openIterator()
+	if p.early {
+		f.openScratch()
+	}
 	if u.probe.Predicate != nil {
 		f.b.Pos = u.probe.Predicate.Position()
 		go_, stop := f.b.NewBlock(), f.b.NewBlock()
@@ -100,7 +115,10 @@ func (s *script) buildUnit(u *unit, p *program, out *output) {
 		f.b.Return(f.b.Const(0))
 		f.b.Enter(go_)
 	}
-	f.openScratch()
+	if !p.early {
+		p.early = p.mostScratch > inVariables
+		f.openScratch()
+	}
 	f.declareVariables()
 	f.block(u.probe.Body)
 	f.b.Pos = u.pos
@@ -147,26 +165,40 @@ func (f *lowering) openScratch() {
 }
 
 // scratchSize is what a program's scratch memory is at most, in bytes.
-const scratchSize = 32 << 10
+const scratchSize = 30 << 10
 
 func (f *lowering) useMap(name string, shape compile.MapShape) { f.main.maps[name] = shape }
 
-// declareVariables gives each variable a place: words in registers, anything larger in
-// scratch memory.
+// inRegister tells whether a variable is a word; anything larger is in scratch memory.
+func (v *variable) inRegister() bool { return v.typ.isWord() || v.typ.Kind == None }
+
+// declareVariables begins the words of a function with 0.
 func (f *lowering) declareVariables() {
 	for _, v := range f.unit.variables {
-		if v.typ.isWord() || v.typ.Kind == None {
+		if v.inRegister() {
 			w := f.b.NewVariable(compile.Word)
 			f.b.Write(w, f.b.Const(0))
 			f.words[v] = w
-			continue
 		}
-		if _, placed := f.main.places[v]; !placed {
-			f.main.places[v] = f.main.persistent
-			f.main.persistent += v.typ.stored()
-		}
-		f.main.mostScratch = max(f.main.mostScratch, f.main.persistent)
 	}
+}
+
+// placeVariables gives what is no word a place in scratch memory, before anything else is
+// put there: that of a unit and of the functions that it may call.
+func (s *script) placeVariables(u *unit, p *program) {
+	units := []*unit{u}
+	for _, name := range sortedNames(s.subprograms) {
+		units = append(units, s.subprograms[name].unit)
+	}
+	for _, one := range units {
+		for _, v := range one.variables {
+			if !v.inRegister() {
+				p.places[v] = p.persistent
+				p.persistent += v.typ.stored()
+			}
+		}
+	}
+	p.mostScratch = p.persistent
 }
 
 // filter ends the program where the user restricted it to a process or to cgroups.

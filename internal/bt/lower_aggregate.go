@@ -95,7 +95,7 @@ func (f *lowering) bucket(info *mapInfo, key, index *compile.Value) {
 	add := func(p *compile.Value) { f.addTo(f.b.Binary(compile.Add, p, offset), 0, f.constant(1)) }
 	f.present(info, key, add, func() {
 		f.update(info, key, f.zeros(info.value.Size), ifMissing)
-		f.present(info, key, add, func() {})
+		f.present(info, key, add, f.countFull)
 	})
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 func (f *lowering) name(x *syntax.Name) value {
-	if b := f.builtins[x.Name]; b != nil {
+	if b := f.builtinNamed(x.Name); b != nil {
 		v := b.lower(f, x)
 		if v.typ.Kind == None {
 			v.typ = f.typeOf(x)
@@ -81,6 +81,10 @@ func (f *lowering) elapsed(*syntax.Name) value {
 	f.useMap(startMap, compile.MapShape{KeySize: 4, ValueSize: word})
 	start := f.b.Load(f.b.ValueOf(startMap, 0), 0, word, false)
 	return value{word: f.b.Binary(compile.Sub, f.b.Call(f.clockHelper(), compile.Word), start)}
+}
+
+func (f *lowering) processors(*syntax.Name) value {
+	return value{word: f.constant(int64(f.machine.CPUs))}
 }
 
 func (f *lowering) childPID(*syntax.Name) value {

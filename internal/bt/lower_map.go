@@ -78,8 +78,25 @@ func (f *lowering) lookup(m *mapInfo, key *compile.Value) *compile.Value {
 	return f.b.Call(fnLookup, compile.NullableMapValue, f.mapValue(m), key)
 }
 
+// update stores a value, and counts where a map has no room for another key.
 func (f *lowering) update(m *mapInfo, key, val *compile.Value, flags int64) {
-	f.b.Call(fnUpdate, compile.Word, f.mapValue(m), key, val, f.constant(flags))
+	failed := f.b.Call(fnUpdate, compile.Word, f.mapValue(m), key, val, f.constant(flags))
+	if m.canFill() && flags == 0 {
+		f.b.If(failed, f.countFull, nil)
+	}
+}
+
+// canFill tells whether a map has a limited number of keys and keeps the old ones.
+func (m *mapInfo) canFill() bool {
+	kind := m.kind()
+	return m.key.Kind != None && (kind == Hash || kind == PerCPUHash)
+}
+
+func (f *lowering) countFull() {
+	f.out.usesFull = true
+	f.b.Block().Unlikely = true
+	f.useMap(fullMap, compile.MapShape{KeySize: 4, ValueSize: word * maxPrograms})
+	f.b.AtomicAdd(f.b.ValueOf(fullMap, int64(f.main.index*word)), 0, word, f.constant(1))
 }
 
 // readMap is the value of a key, or zeros where the key is missing.

@@ -40,6 +40,10 @@ func (f *lowering) emit(action Action, flags int64, items ...item) {
 // record reserves a part of the ring, and counts a loss where there is none.
 func (f *lowering) record(action Action, size int, flags int64, fill func(p *compile.Value)) {
 	action.Size, action.Pos = size, f.b.Pos
+	if size > largestRecord {
+		f.errorf(f.b.Pos, "what is printed here takes %d bytes; at most %d are possible: make max_strlen smaller", size, largestRecord)
+		return
+	}
 	id := len(f.out.actions)
 	f.out.actions = append(f.out.actions, action)
 	f.useMap(ringMap, compile.MapShape{})
@@ -55,6 +59,9 @@ func (f *lowering) record(action Action, size int, flags int64, fill func(p *com
 	f.b.Seal(after)
 	f.b.Enter(after)
 }
+
+// largestRecord in bytes: an offset in one has 16 bits with a sign.
+const largestRecord = 32 << 10
 
 func (f *lowering) countLoss() {
 	f.useMap(lossMap, compile.MapShape{KeySize: 4, ValueSize: word * maxPrograms})
@@ -118,7 +125,7 @@ func (f *lowering) item(x syntax.Expr) item {
 
 // printf builds printf() and what takes a format as it does.
 func (f *lowering) printf(call *syntax.Call) value {
-	kinds := map[string]ActionKind{"printf": Printf, "errorf": Errorf, "system": SystemCommand, "cat": Cat}
+	kinds := map[string]ActionKind{"printf": Printf, "errorf": Errorf, "warnf": Errorf, "system": SystemCommand, "cat": Cat}
 	format, _ := literalText(call.Args[0])
 	var items []item
 	for _, arg := range call.Args[1:] {

@@ -148,6 +148,9 @@ func (f *lowering) strcontains(x *syntax.Call) value {
 	if !ok {
 		return f.containsText(haystack, f.eval(x.Args[1]))
 	}
+	if haystack.typ.Size > searchedInline && f.host.Helper(fnLoop, f.unit.kind) {
+		return f.search(haystack, f.inPlace(x.Args[1], stringType(len(needle)+1)))
+	}
 	at := f.inMemory(haystack)
 	found, result := f.b.NewBlock(), f.b.NewVariable(compile.Word)
 	for start := 0; start+len(needle) < haystack.typ.Size || start == 0; start++ {
@@ -188,6 +191,9 @@ func (f *lowering) found(block *compile.Block, result compile.Variable) value {
 
 // containsText looks for a text that is not known before.
 func (f *lowering) containsText(haystack, needle value) value {
+	if f.host.Helper(fnLoop, f.unit.kind) {
+		return f.search(haystack, needle)
+	}
 	a, b := f.inMemory(haystack), f.inMemory(needle)
 	found, result := f.b.NewBlock(), f.b.NewVariable(compile.Word)
 	for start := range haystack.typ.Size {

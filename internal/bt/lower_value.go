@@ -108,7 +108,8 @@ func (f *lowering) loadAt(p place, width int, signed bool) *compile.Value {
 	return f.b.Load(slot, 0, width, signed)
 }
 
-// memory is how the address of a place in readable memory is built: slot or scratch.
+// memory is a place for so many bytes until the statement ends: in the frame while there is
+// room, else in scratch memory.
 func (f *lowering) memory(size int) place {
 	size = align(size)
 	if size <= smallSlot || f.frame+size <= largestFrame {

@@ -63,6 +63,13 @@ func TestSubprograms(t *testing.T) {
 	if got := r.fire(0, nil).carried(); got != "42 5 10" {
 		t.Errorf("got %q", got)
 	}
+	// What a function keeps in memory is not what its caller keeps there.
+	r = newRig(t, `fn same($p : uint64) : int64 { let $z; $s = str($p); $t = (str($p), 5); if ($s == "taskname") { return $t.1; } return $z; }
+		BEGIN { $a = "text of the caller"; $b = ($a, str(0x1080), same(0x1010)); print($b); print((str(0x1080), same(0x1080))); print($a) }`, bt.Options{})
+	want := "text of the caller,longname,5 longname,0 text of the caller"
+	if got := r.host(benchHost()).fire(0, nil).carried(); got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
 }
 
 func TestWildcardsMakeProgramsOfTheirOwn(t *testing.T) {
@@ -137,13 +144,24 @@ func TestHistogramBuckets(t *testing.T) {
 	}
 }
 
+func TestFullMapIsCounted(t *testing.T) {
+	limits := bt.DefaultLimits()
+	limits.MaxMapKeys = 2
+	for _, assignment := range []string{"@[$i] = 1", "@[$i] = count()", "@[$i] = hist(1)", "@[$i]++", "@[$i] += 2", `@[$i] = "x"`} {
+		r := newRig(t, `BEGIN { for ($i : 0..5) { `+assignment+`; } }`, bt.Options{Limits: limits})
+		if got := r.fire(0, nil).counted("full"); got != 3 {
+			t.Errorf("of 5 keys for 2 places by %s, %d are counted", assignment, got)
+		}
+	}
+}
+
 func TestFullRingIsCounted(t *testing.T) {
 	limits := bt.DefaultLimits()
 	limits.RingBytes = 4096
 	r := newRig(t, `BEGIN { for ($i : 0..100) { printf("%s", "a text of some length, so that the ring is soon full of them"); } }`, bt.Options{Limits: limits})
 	r.fire(0, nil)
-	lost := r.contents("loss")
-	if n := len(strings.Fields(r.carried())) / 13; lost == "=0" || n == 100 {
-		t.Errorf("%d of 100 records arrived, loss says %q", n, lost)
+	lost := r.counted("loss")
+	if n := len(r.output()); lost == 0 || n+lost != 100 {
+		t.Errorf("of 100 records %d arrived and %d were counted as lost", n, lost)
 	}
 }

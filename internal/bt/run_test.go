@@ -4,9 +4,12 @@ package bt_test
 
 import (
 	"encoding/binary"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/skep-io/skep/internal/bt"
+	"github.com/skep-io/skep/internal/bt/syntax"
 	"github.com/skep-io/skep/internal/vm"
 )
 
@@ -50,6 +53,8 @@ var printed = []struct{ script, want string }{
 	{`print(strncmp("hello", "help", 3)); print(strncmp("hello", "help", 4)); $s = "help"; print(strncmp($s, "hello", 3))`, `0 1 0`},
 	{`$s = "haystack"; print(strcontains($s, "st")); print(strcontains($s, "sk")); print(strcontains($s, ""))`, `1 0 1`},
 	{`$s = "haystack"; $n = "ack"; print(strcontains($s, $n)); $m = "acks"; print(strcontains($s, $m))`, `1 0`},
+	{`$s = str(0x1010); print(strcontains($s, "name")); print(strcontains($s, "namex")); print(strcontains($s, "")); print(strcontains($s, str(0x1080)))`, `1 0 1 0`},
+	{`$n = "kn"; print(strcontains(str(0x1010), $n)); $m = "me"; print(strcontains(str(0x1010), $m)); $o = "nk"; print(strcontains(str(0x1010), $o))`, `1 1 0`},
 	{`$a = "same"; $b = "same"; $c = "samex"; print($a == $b); print($a == $c); print($a != $c)`, `1 0 1`},
 	{`print(bswap((uint16)0x1234)); print(bswap((uint32)0x12345678)); print(bswap((uint8)7))`, `13330 2018915346 7`},
 	{`print(sizeof(uint32)); print(sizeof(struct task_struct)); print(offsetof(struct task_struct, in.b)); print(sizeof(1))`, `4 256 72 8`},
@@ -59,7 +64,7 @@ var printed = []struct{ script, want string }{
 	{`print(strftime("%H", nsecs)); print(elapsed); print(nsecs(monotonic))`, `5000 5000 5000`},
 	{`print(ntop(0x0100007f)); print(ntop(10, pton("::1"))); print(pton("1.2.3.4"))`,
 		`2:7f000001000000000000000000000000 10:00000000000000000000000000000001 01020304`},
-	{`print(probe)`, `0`},
+	{`print(probe); print(__builtin_pid); print(ncpus); errorf("%d", 5)`, `0 7 2 5`},
 	{`$a = (uint8[8])12345; print($a[0]); print($a[1]); print((uint64)$a); $i = 1; print($a[$i])`, `57 48 12345 48`},
 	{`print(kaddr("jiffies_64")); print(cgroupid("/a")); print(ksym(5)); print(usym(6)); print(strerror(2))`, `18446744071578845184 77 5 6/7 2`},
 	{`print(str($1)); print($1); print($#)`, ` 0 0`},
@@ -110,6 +115,40 @@ func benchHost() vm.Host {
 		Comm: "bench", PidTgid: 7<<32 | 8, UidGid: 100<<32 | 1000, CPU: 1, Cgroup: 9,
 		Time: func(vm.Clock) uint64 { return 5000 }, Kernel: memory(), User: memory(),
 		Stack: func(bool) []uint64 { return []uint64{1, 2, 3} },
+	}
+}
+
+func TestSignals(t *testing.T) {
+	r := newRig(t, `kprobe:vfs_read { signal("KILL"); signal("sigusr1"); signal(15); $n = 3; signal($n) }`, bt.Options{Unsafe: true})
+	r.host(benchHost()).fire(0, registers())
+	if got := fmt.Sprint(r.code.Host.Signals); got != "[9 10 15 3]" {
+		t.Errorf("signals %s were sent", got)
+	}
+}
+
+// What an old kernel cannot do is done without, or refused with the reason.
+func TestOldKernel(t *testing.T) {
+	const loop, forEach, perCPU, bootTime = 181, 164, 195, 125
+	old := &fakeHost{lacks: map[int64]bool{loop: true, forEach: true, perCPU: true, bootTime: true}}
+	for text, want := range map[string]string{
+		`BEGIN { print(nsecs); print(elapsed); for ($i : 0..pid) { print($i) } }`: "",
+		`BEGIN { @a[1] = 1; for ($kv : @a) { print($kv) } }`:                      "for_each_map_elem",
+		`BEGIN { @a = count(); $x = @a; }`:                                        "map_lookup_percpu_elem",
+		`BEGIN { $s = "haystack"; print(strcontains(str(1), $s)) }`:               "",
+	} {
+		program, _ := syntax.Parse("config = { max_strlen = 20 } "+text, nil)
+		script, problems := bt.Compile(program, old, bt.Options{})
+		if want == "" && script == nil || want != "" && (script != nil || !strings.Contains(problems[0].Text, want)) {
+			t.Errorf("%s: got %v, want %q", text, problems, want)
+		}
+	}
+}
+
+// A predicate may need memory as well.
+func TestPredicateReadsText(t *testing.T) {
+	r := newRig(t, `BEGIN /str(0x1010) == "taskname" && strcontains(str(0x1080), "name")/ { print(str(0x1010)); $s = str(0x1080); print($s) }`, bt.Options{})
+	if got := r.host(benchHost()).fire(0, nil).carried(); got != "taskname longname" {
+		t.Errorf("got %q", got)
 	}
 }
 

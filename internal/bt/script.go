@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package bt is the tracing language: scripts as bpftrace runs them become programs of
-// internal/compile, and a description of what to attach and what their records mean.
-//
-// It looks at no kernel: what a script needs to know of the host it asks a [Host].
 package bt
 
 import "github.com/skep-io/skep/internal/compile"
@@ -90,7 +86,8 @@ type Target struct {
 //
 // Others, by their names: "ring" (MaxEntries bytes; the reader polls it every 10 ms, as
 // records do not wake it, except that of exit), "loss" (a word for each of Script.Probes:
-// records that had no place in the ring), "scratch", "zeros" (never written), "start" (a
+// records that had no place in the ring), "full" (the same of what a map of the user's had no
+// room for; only there if that can be), "scratch", "zeros" (never written), "start" (a
 // word, which whoever runs the script sets to the clock CLOCK_BOOTTIME in nanoseconds
 // before attaching), "stacks N" (of at most N frames).
 type Map struct {
@@ -174,7 +171,7 @@ const (
 	Record // a struct of the kernel, or a tuple with names
 	Tuple
 	KStack      // identifier of 8 bytes in the map of stacks named in Type.Name
-	UStack      // the same, then pid and probed binary's identity: 8 bytes
+	UStack      // the same, then the identifier of the process: 8 bytes
 	KSymbol     // address, 8 bytes
 	USymbol     // address and pid, 16 bytes
 	InetAddress // family in 8 bytes, then 16 of address

@@ -88,7 +88,7 @@ func (n *names) process(pid int, address uint64) render.Frame {
 			break
 		}
 		if s, offset, ok := file.At(linked); ok {
-			f.Name, f.Offset = s.Name, offset
+			f.Name, f.Offset = host.Demangled(s.Name), offset
 		}
 		break
 	}

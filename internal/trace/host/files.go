@@ -67,6 +67,9 @@ func userFunctions(f *executable.File, kind bt.ProbeKind, t bt.Target) []bt.Targ
 		t.Name = prefix + strconv.FormatUint(t.Offset, 10)
 		return []bt.Target{t}
 	}
+	if t.Language != "" {
+		return sourceFunctions(f, prefix, t)
+	}
 	if !wild(t.Function) {
 		if _, ok := f.Symbol(t.Function); !ok {
 			return nil

@@ -185,6 +185,31 @@ func TestGlob(t *testing.T) {
 	}
 }
 
+// TestDemangled compares with what c++filt(1) prints, and looks a function of C++ up.
+func TestDemangled(t *testing.T) {
+	for name, want := range map[string]string{
+		"_ZNSt6vectorIiSaIiEE9push_backERKi": "std::vector<int, std::allocator<int> >::push_back(int const&)",
+		"_ZdlPv":                             "operator delete(void*)",
+		"_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE": "core::fmt::Write::write_fmt",
+		"main":  "main",
+		"_Zbad": "_Zbad",
+	} {
+		if got := Demangled(name); got != want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	h := newHost(t)
+	for pattern, want := range map[string]string{"operator delete(void*)": "_ZdlPv", "operator delete": "_ZdlPv", "std::terminate": "_ZSt9terminatev"} {
+		got, err := h.Targets(bt.Uprobe, bt.Target{Binary: "stdc++", Function: pattern, Language: "cpp"})
+		if errors.Is(err, os.ErrNotExist) {
+			t.Skipf("needs libstdc++: %v", err)
+		}
+		if !slices.ContainsFunc(got, func(one bt.Target) bool { return one.Function == want }) {
+			t.Errorf("%s: %v, %v", pattern, names(got), err)
+		}
+	}
+}
+
 func FuzzOperands(f *testing.F) {
 	f.Add("8@%rdi -4@$5 4@-8(%rbp,%rax,4)")
 	f.Add("8@[sp, x1] -4@w30 ]][[ @@")
