@@ -124,7 +124,7 @@ func objectName(name string) string {
 	return string(kept[:min(len(kept), 15)])
 }
 
-// Close detaches what is attached, last first, and lets go of programs and maps.
+// Close detaches what is attached, and lets go of programs and maps.
 func (g *Group) Close() error {
 	err := g.Detach()
 	g.mutex.Lock()
@@ -142,18 +142,34 @@ func (g *Group) Close() error {
 	return err
 }
 
-// Detach takes every program off its hook. The maps stay readable.
+// Detach takes every program off its hook, those attached last first, many at a time. The
+// maps stay readable.
 func (g *Group) Detach() error {
 	g.mutex.Lock()
 	attached := g.attached
 	g.attached = nil
 	g.mutex.Unlock()
-	var errs []error
-	for _, a := range slices.Backward(attached) {
-		errs = append(errs, a.close())
+	slices.Reverse(attached)
+	errs := make([]error, len(attached))
+	// The kernel waits for a grace period at each, which those that wait at once share.
+	var group sync.WaitGroup
+	places := make(chan struct{}, closersAtOnce)
+	var events []descriptor
+	for i, a := range attached {
+		places <- struct{}{}
+		group.Go(func() {
+			errs[i] = a.close()
+			<-places
+		})
+		events = append(events, a.events...)
 	}
+	group.Wait()
+	closeEvents(events)
 	return errors.Join(errs...)
 }
+
+// closersAtOnce bounds the threads that wait for the kernel.
+const closersAtOnce = 64
 
 // Stats are the kernel's run-time statistics of every program, with the number of the
 // program in the spec.

@@ -18,7 +18,9 @@ type attachment struct {
 	number  int // of the program in the spec
 	names   []string
 	closers []io.Closer
-	iter    *link.Iter
+	// events are perf events whose programs are in links, which are among the closers.
+	events []descriptor
+	iter   *link.Iter
 }
 
 // close undoes what was done, last first.
@@ -29,6 +31,25 @@ func (a *attachment) close() error {
 	}
 	a.closers = nil
 	return errors.Join(errs...)
+}
+
+// atOnce is how many perf events are closed while somebody waits for it.
+const atOnce = 8
+
+// closeEvents closes perf events that no program is attached to any more. The kernel waits
+// for all CPUs at each tracepoint's, some 50 ms, one after the other: what is many is done
+// behind the back of who detaches.
+func closeEvents(events []descriptor) {
+	closeAll := func() {
+		for _, e := range events {
+			e.Close()
+		}
+	}
+	if len(events) > atOnce {
+		go closeAll()
+		return
+	}
+	closeAll()
 }
 
 // Unattached is a place that one of several programs could not be attached to.
@@ -140,7 +161,9 @@ func (g *Group) attach(s step) (*attachment, error) {
 		err = errors.ErrUnsupported
 	}
 	if err != nil {
-		return nil, errors.Join(err, a.close())
+		err = errors.Join(err, a.close())
+		closeEvents(a.events)
+		return nil, err
 	}
 	return a, nil
 }

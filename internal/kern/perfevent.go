@@ -129,11 +129,12 @@ func attachEvent(a *attachment, attr *unix.PerfEventAttr, pid, cpu int, program 
 	if err != nil {
 		return fmt.Errorf("open perf event: %w", err)
 	}
-	a.closers = append(a.closers, descriptor(fd))
 	l, err := linkEvent(fd, program, p.Cookie)
-	if errors.Is(err, unix.EINVAL) && !p.NeedsCookie { // before 5.15
+	if errors.Is(err, unix.EINVAL) && !p.NeedsCookie { // before 5.15: closing the event detaches the program
+		a.closers = append(a.closers, descriptor(fd))
 		return os.NewSyscallError("ioctl PERF_EVENT_IOC_SET_BPF", unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_SET_BPF, program.FD()))
 	}
+	a.events = append(a.events, descriptor(fd))
 	if err != nil {
 		return fmt.Errorf("attach program to perf event: %w", err)
 	}

@@ -66,6 +66,23 @@ func TestUserFunctions(t *testing.T) {
 	}
 }
 
+// TestManyPlaces: a program at every system call is there soon and gone soon; waiting for
+// each of its perf events in turn takes twenty seconds.
+func TestManyPlaces(t *testing.T) {
+	s := start(t, fmt.Sprintf(`tracepoint:syscalls:sys_enter_* /pid == %d/ { @[probe] = count(); }`, os.Getpid()), bt.Options{})
+	var ended time.Time
+	got := follow(t, s, func() { getsids(); ended = time.Now() })
+	if n := len(s.script.Probes[0].Targets); n < 200 || got.outputs[0].Count != uint64(n) {
+		t.Errorf("attached to %d of %d", got.outputs[0].Count, n)
+	}
+	if !strings.Contains(got.text, "@[tracepoint:syscalls:sys_enter_getsid]: 37\n") {
+		t.Errorf("got %s", got.text)
+	}
+	if took := time.Since(ended); took > 8*time.Second {
+		t.Errorf("detached in %v", took)
+	}
+}
+
 func TestInterval(t *testing.T) {
 	began := time.Now()
 	got := run(t, `interval:ms:5 { @ = count(); if (@ >= 20) { exit(); } }`, nil)
