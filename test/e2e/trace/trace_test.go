@@ -134,7 +134,7 @@ func held(t *testing.T, a *skepdtest.Agent) int {
 // TestNothingIsLeft: however a script ends, nothing of it stays with the agent.
 func TestNothingIsLeft(t *testing.T) {
 	a := skepdtest.Start(t)
-	const text = `tracepoint:syscalls:sys_enter_openat { @[comm, pid] = count(); @h = hist(pid); } interval:ms:100 { print(@h); } profile:hz:99 { @[kstack] = count(); }`
+	const text = `tracepoint:syscalls:sys_enter_openat { @[comm, pid] = count(); @h = hist(pid); } interval:ms:100 { print(@h); } profile:hz:99 { @k[kstack] = count(); }`
 	// The first script makes what the agent keeps for all.
 	if err := start(t, t.Context(), a, script("begin { exit(); }")).finish(); err != nil {
 		t.Fatal(err)
