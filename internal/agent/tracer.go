@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
@@ -19,6 +20,7 @@ import (
 	"github.com/skep-io/skep/internal/server"
 	"github.com/skep-io/skep/internal/trace"
 	"github.com/skep-io/skep/internal/trace/host"
+	"github.com/skep-io/skep/tools"
 )
 
 // tracer implements server.Tracer: it reads, compiles, loads and runs scripts.
@@ -42,7 +44,36 @@ const (
 type sendEvents func(...*skepv1.TraceEvent) error
 
 // ToolRole implements server.Tracer.
-func (t *tracer) ToolRole(string) (skepv1.Role, bool) { return skepv1.Role_ROLE_UNSPECIFIED, false }
+func (t *tracer) ToolRole(name string) (skepv1.Role, bool) {
+	tool, err := tools.Get(name)
+	switch {
+	case err != nil:
+		return skepv1.Role_ROLE_UNSPECIFIED, false
+	case tool.Role == tools.Operate:
+		return skepv1.Role_ROLE_OPERATE, true
+	}
+	return skepv1.Role_ROLE_ADMIN, true
+}
+
+// scripted is a request with a tool's script in the place of its name.
+func scripted(req *skepv1.TraceRequest) (*skepv1.TraceRequest, error) {
+	if req.GetTool() == "" {
+		return req, nil
+	}
+	tool, err := tools.Get(req.GetTool())
+	if err != nil {
+		return nil, err
+	}
+	req = proto.CloneOf(req)
+	req.Script, req.Name = tool.Script, tool.Name+".bt"
+	for _, o := range tool.Options[min(len(req.GetArgs()), len(tool.Options)):] {
+		if o.Required {
+			return nil, fmt.Errorf("run tool %s: it needs %s: %s", tool.Name, o.Name, o.Text)
+		}
+		req.Args = append(req.Args, o.Default)
+	}
+	return req, nil
+}
 
 // Trace implements server.Tracer. A fault of the compiler ends the script and not the agent.
 func (t *tracer) Trace(ctx context.Context, req *skepv1.TraceRequest, end <-chan string, send func(...*skepv1.TraceEvent) error) (err error) {
@@ -54,6 +85,9 @@ func (t *tracer) Trace(ctx context.Context, req *skepv1.TraceRequest, end <-chan
 	}()
 	if req.GetPattern() != "" {
 		return t.list(req, send)
+	}
+	if req, err = scripted(req); err != nil {
+		return err
 	}
 	job := &traceJob{tracer: t, req: req, send: send, begun: time.Now()}
 	return job.do(ctx, end)

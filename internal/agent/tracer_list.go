@@ -46,7 +46,14 @@ func (j *traceJob) listPoints(points []*syntax.AttachPoint) error {
 	problems := bt.List(points, j.host, j.req.GetArguments(), func(one bt.Listed) bool {
 		p := &skepv1.TraceProbe{Name: valid(one.Name)}
 		for _, m := range one.Members {
-			p.Arguments = append(p.Arguments, &skepv1.TraceArgument{Type: valid(cTypeName(m)), Name: valid(m.Name)})
+			if strings.HasPrefix(m.Name, "common_") { // every tracepoint has them
+				continue
+			}
+			of, length, isArray := strings.Cut(cTypeName(m.Type), "[")
+			if isArray {
+				length = "[" + length
+			}
+			p.Arguments = append(p.Arguments, &skepv1.TraceArgument{Type: valid(of), Name: valid(m.Name + length)})
 		}
 		batch = append(batch, &skepv1.TraceEvent{Body: &skepv1.TraceEvent_Listed{Listed: p}})
 		return len(batch) < maxScriptEvents || flush()
@@ -61,25 +68,24 @@ func (j *traceJob) listPoints(points []*syntax.AttachPoint) error {
 }
 
 // cTypeName is a type as C writes it, as far as it is known.
-func cTypeName(m bt.Member) string {
-	t := m.Type
+func cTypeName(t bt.Type) string {
 	switch {
 	case t.Kind == bt.Pointer && t.Elem != nil:
-		return strings.TrimSpace(cTypeName(bt.Member{Type: *t.Elem}) + " *")
+		return strings.TrimSpace(cTypeName(*t.Elem) + " *")
 	case t.Kind == bt.Pointer:
 		return "void *"
 	case t.Kind == bt.ArrayOf && t.Elem != nil && t.Elem.Size > 0:
-		return fmt.Sprintf("%s[%d]", cTypeName(bt.Member{Type: *t.Elem}), t.Size/t.Elem.Size)
+		return fmt.Sprintf("%s[%d]", cTypeName(*t.Elem), t.Size/t.Elem.Size)
 	case t.Kind == bt.String:
-		return fmt.Sprintf("string[%d]", t.Size)
+		return fmt.Sprintf("char[%d]", t.Size)
 	case t.Name != "":
 		return t.Name
 	case t.Kind == bt.None:
 		return "void"
 	case t.Signed:
-		return fmt.Sprintf("int%d", 8*t.Size)
+		return fmt.Sprintf("int%d_t", 8*t.Size)
 	}
-	return fmt.Sprintf("uint%d", 8*t.Size)
+	return fmt.Sprintf("uint%d_t", 8*t.Size)
 }
 
 func (j *traceJob) emit(text string) error {
