@@ -5,6 +5,7 @@ package compile
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 )
 
@@ -24,6 +25,9 @@ func shareLookups(f *Func, shapes map[string]MapShape) bool {
 	l.around = loops(l.tree)
 	for i, b := range l.tree.order {
 		l.place[b] = i
+		if slices.ContainsFunc(b.Values, mayChange) {
+			l.changing = append(l.changing, b)
+		}
 	}
 	l.walk(f.Blocks[0], nil)
 	if len(l.by) == 0 {
@@ -46,6 +50,8 @@ type lookups struct {
 	around map[*Block][]*Block
 	place  map[*Block]int // in reverse postorder
 	by     map[*Value]*Value
+	// changing are the blocks that may change a map, in reverse postorder.
+	changing []*Block
 }
 
 // found are lookups by the map and the contents of the key.
@@ -100,8 +106,8 @@ func (l *lookups) entering(c, b *Block, known found) found {
 		return known
 	}
 	known = maps.Clone(known)
-	for _, x := range l.tree.order[l.place[b]+1:] {
-		between := l.place[x] < l.place[c]
+	for _, x := range l.changing {
+		between := l.place[b] < l.place[x] && l.place[x] < l.place[c]
 		if between || header && times(l.around[x], c) > 0 {
 			for _, v := range x.Values {
 				known.change(v)
@@ -111,19 +117,28 @@ func (l *lookups) entering(c, b *Block, known found) found {
 	return known
 }
 
+// mayChange tells whether a value may change any map.
+func mayChange(v *Value) bool {
+	switch {
+	case v.Op == CallFunc:
+		return true
+	case v.Op != Call || constantHelpers[v.Imm]:
+		return false
+	}
+	return v.Imm == mapUpdate || v.Imm == mapDelete || v.Imm == forEach || v.Imm == loop || !quietHelpers[v.Imm]
+}
+
 // change takes out what a value may change.
 func (known found) change(v *Value) {
 	switch {
-	case v.Op == CallFunc:
-		clear(known)
-	case v.Op != Call || constantHelpers[v.Imm]:
-	case v.Imm == mapUpdate || v.Imm == mapDelete:
+	case !mayChange(v):
+	case v.Op == Call && (v.Imm == mapUpdate || v.Imm == mapDelete):
 		for k := range known {
 			if v.Args[0].Op != MapOf || v.Args[0].Symbol == k.symbol {
 				delete(known, k)
 			}
 		}
-	case !quietHelpers[v.Imm] || v.Imm == forEach || v.Imm == loop:
+	default:
 		clear(known)
 	}
 }
