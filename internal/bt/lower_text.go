@@ -118,11 +118,10 @@ func (f *lowering) bufInto(to place, t Type, x *syntax.Call) {
 	f.b.Call(f.readHelper(at.space, false), compile.Word, f.pointer(to.plus(4)), n, f.address(at))
 }
 
-// commInto builds comm where it is to be. The helper fills all 16 bytes.
+// commInto builds comm where it is to be. Not every kernel fills what is behind the name (6.1
+// does not), and it may be a key.
 func (f *lowering) commInto(to place, t Type) {
-	if rest := t.stored() - 16; rest > 0 {
-		f.b.Zero(to.base, to.offset+16, rest)
-	}
+	f.b.Zero(to.base, to.offset, t.stored())
 	f.b.Call(fnComm, compile.Word, f.pointer(to), f.constant(16))
 }
 

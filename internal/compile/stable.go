@@ -40,10 +40,10 @@ var quietHelpers = map[int64]bool{
 
 // fillingHelpers write as many bytes as their second operand says to where their first
 // points, whether they succeed or fail, and read nothing there. Those that read strings are
-// not among them: behind the end of the string they leave what is there.
+// not among them: behind the end of the string they leave what is there, as get_current_comm
+// does on some kernels (6.1).
 var fillingHelpers = map[int64]bool{
 	4:   true, // probe_read
-	16:  true, // get_current_comm
 	112: true, // probe_read_user
 	113: true, // probe_read_kernel
 }

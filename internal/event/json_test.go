@@ -104,8 +104,16 @@ func TestJSONOfWholeSchema(t *testing.T) {
 
 // unnamed gives enums a value without a name: ours are short, which protojson does not read.
 func unnamed(m protoreflect.Message) {
-	m.Range(func(f protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
-		if f.Enum() != nil {
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case f.IsMap():
+		case f.IsList() && f.Message() != nil:
+			for i := range v.List().Len() {
+				unnamed(v.List().Get(i).Message())
+			}
+		case f.Message() != nil:
+			unnamed(v.Message())
+		case f.Enum() != nil:
 			m.Set(f, protoreflect.ValueOfEnum(42))
 		}
 		return true

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 )
 
 // attachment is a program at one place, or at all those of one link.
@@ -177,25 +178,47 @@ func (a *attachment) keep(l link.Link, err error) error {
 
 func attachKprobe(a *attachment, hook Hook, s step) error {
 	if s.unit.multi {
-		options := link.KprobeMultiOptions{}
-		for _, p := range s.places {
-			options.Symbols = append(options.Symbols, p.Function)
-			options.Cookies = append(options.Cookies, p.Cookie)
+		if err := a.keep(kprobeMulti(hook, s)); !lacksMulti(err) {
+			return err
 		}
-		if hook == Kretprobe {
-			return a.keep(link.KretprobeMulti(s.unit.program, options))
-		}
-		return a.keep(link.KprobeMulti(s.unit.program, options))
 	}
-	place := s.places[0]
-	attach := func(cookie uint64) (link.Link, error) {
+	return a.each(s.places, func(place Place, cookie uint64) (link.Link, error) {
 		options := &link.KprobeOptions{Offset: place.Offset, Cookie: cookie}
 		if hook == Kretprobe {
 			return link.Kretprobe(place.Function, s.unit.program, options)
 		}
 		return link.Kprobe(place.Function, s.unit.program, options)
+	})
+}
+
+func kprobeMulti(hook Hook, s step) (link.Link, error) {
+	options := link.KprobeMultiOptions{}
+	for _, p := range s.places {
+		options.Symbols = append(options.Symbols, p.Function)
+		options.Cookies = append(options.Cookies, p.Cookie)
 	}
-	return a.keep(withCookie(place, attach))
+	if hook == Kretprobe {
+		return link.KretprobeMulti(s.unit.program, options)
+	}
+	return link.KprobeMulti(s.unit.program, options)
+}
+
+// lacksMulti tells whether an attempt failed as it does where the kernel has no link for many
+// places. It may have loaded the program all the same: before 5.18 (kprobes) and 6.6 (uprobes)
+// it did not look at the type of attachment. Each place takes a link of its own then, and says
+// better what is wrong with it.
+func lacksMulti(err error) bool {
+	return errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, unix.EINVAL)
+}
+
+// each attaches to one place after the other.
+func (a *attachment) each(places []Place, attach func(place Place, cookie uint64) (link.Link, error)) error {
+	for _, place := range places {
+		if err := a.keep(withCookie(place, func(cookie uint64) (link.Link, error) { return attach(place, cookie) })); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // withCookie attaches with the cookie and, where the kernel has none and none is needed, without.
@@ -208,36 +231,40 @@ func withCookie(place Place, attach func(cookie uint64) (link.Link, error)) (lin
 }
 
 func attachUprobe(a *attachment, hook Hook, s step) error {
-	place := s.places[0]
-	file, err := link.OpenExecutable(place.Path)
+	file, err := link.OpenExecutable(s.places[0].Path)
 	if err != nil {
 		return err
 	}
 	if s.unit.multi {
-		options := &link.UprobeMultiOptions{PID: uint32(place.PID)}
-		counters := false
-		for _, p := range s.places {
-			options.Addresses = append(options.Addresses, p.Offset)
-			options.Cookies = append(options.Cookies, p.Cookie)
-			options.RefCtrOffsets = append(options.RefCtrOffsets, p.Counter)
-			counters = counters || p.Counter != 0
+		if err := a.keep(uprobeMulti(file, hook, s)); !lacksMulti(err) {
+			return err
 		}
-		if !counters {
-			options.RefCtrOffsets = nil
-		}
-		if hook == Uretprobe {
-			return a.keep(file.UretprobeMulti(nil, s.unit.program, options))
-		}
-		return a.keep(file.UprobeMulti(nil, s.unit.program, options))
 	}
-	attach := func(cookie uint64) (link.Link, error) {
+	return a.each(s.places, func(place Place, cookie uint64) (link.Link, error) {
 		options := &link.UprobeOptions{Address: place.Offset, PID: place.PID, RefCtrOffset: place.Counter, Cookie: cookie}
 		if hook == Uretprobe {
 			return file.Uretprobe("", s.unit.program, options)
 		}
 		return file.Uprobe("", s.unit.program, options)
+	})
+}
+
+func uprobeMulti(file *link.Executable, hook Hook, s step) (link.Link, error) {
+	options := &link.UprobeMultiOptions{PID: uint32(s.places[0].PID)}
+	counters := false
+	for _, p := range s.places {
+		options.Addresses = append(options.Addresses, p.Offset)
+		options.Cookies = append(options.Cookies, p.Cookie)
+		options.RefCtrOffsets = append(options.RefCtrOffsets, p.Counter)
+		counters = counters || p.Counter != 0
 	}
-	return a.keep(withCookie(place, attach))
+	if !counters {
+		options.RefCtrOffsets = nil
+	}
+	if hook == Uretprobe {
+		return file.UretprobeMulti(nil, s.unit.program, options)
+	}
+	return file.UprobeMulti(nil, s.unit.program, options)
 }
 
 // Run runs a program that was loaded [OnDemand], by its number in the spec, in this thread.

@@ -14,7 +14,7 @@ import (
 
 // alone are packages whose tests load BPF programs or count what the whole host
 // does: one at a time, so that they neither meet nor disturb each other.
-var alone = []string{"internal/agent", "internal/kern", "internal/sensor", "test/e2e", "test/house"}
+var alone = []string{"internal/agent", "internal/kern", "internal/sensor", "internal/trace", "test/e2e", "test/house"}
 
 // raced are the packages where goroutines meet. internal/cli is not among them: its tests start
 // whole processes, which the detector makes slow and does not look across.
