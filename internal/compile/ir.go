@@ -88,7 +88,7 @@ const (
 	Zero      // sets Width bytes at Args[0]+Imm to 0; any Width
 	Copy      // copies Width bytes from Args[1] to Args[0]+Imm; any Width; they do not overlap
 	AtomicAdd // adds Args[1] to the Width (4 or 8) bytes at Args[0]+Imm
-	Call      // helper number Imm; at most five operands
+	Call      // helper number Imm; at most five operands. Of an int only the lowest 4 bytes are sure
 	CallFunc  // function named Symbol; at most five operands, words or pointers to the frame or a map value
 	TailCall  // context, map of programs, index; goes on behind it if there is no program
 )
