@@ -144,7 +144,7 @@ func TestHostsThatFail(t *testing.T) {
 	n.far("giant", "giant")
 	n.far("stops", "stop")
 
-	args := []string{"--timeout", "20s", "-o", "json", "whoami"}
+	args := []string{"--timeout", "40s", "-o", "json", "whoami"}
 	for _, h := range []string{"hangs", "refuses", "bare", "greeter", "frozen", "closed", "unknown", "idle", "babbles", "giant", "stops", "alpha"} {
 		args = append(args, "-H", "ssh://"+h)
 	}
@@ -155,13 +155,13 @@ func TestHostsThatFail(t *testing.T) {
 	if r.code == 0 || r.took > 20*time.Second+skepdtest.Patience {
 		t.Errorf("exit code %d after %v", r.code, r.took)
 	}
-	if !strings.Contains(r.stderr, "skep: hangs: no answer within 20s") { // ssh's own limit is the same
+	if !strings.Contains(r.stderr, "skep: hangs: no answer within 40s") { // ssh's own limit is the same
 		wantLine(t, r.stderr, "skep: hangs: ssh failed", "timed out")
 	}
 	wantLine(t, r.stderr, "skep: refuses: ssh failed", "Connection refused")
 	wantLine(t, r.stderr, "skep: bare: skep is not in the PATH", "not found")
 	wantLine(t, r.stderr, "skep: greeter: something else than skep answered", `"Welcome to greeter\n"`)
-	wantLine(t, r.stderr, "skep: frozen: no answer within 20s")
+	wantLine(t, r.stderr, "skep: frozen: no answer within 40s")
 	wantLine(t, r.stderr, "skep: closed: ssh failed", "Permission denied")
 	wantLine(t, r.stderr, "skep: unknown: ssh failed", "Host key verification failed")
 	wantLine(t, r.stderr, "skep: idle: no agent answers at "+n.path("none.sock"))

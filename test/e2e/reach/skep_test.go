@@ -22,6 +22,9 @@ import (
 // command is skep, with the ssh and the hosts of the network.
 func (n *network) command(args ...string) *exec.Cmd {
 	n.t.Helper()
+	if !slices.Contains(args, "--timeout") { // the ssh of these tests is some twenty processes
+		args = append([]string{"--timeout", "1m"}, args...)
+	}
 	c := exec.Command(skepdtest.Build(n.t, "skep"), args...)
 	c.Env = append(os.Environ(), "PATH="+n.path("bin")+":"+os.Getenv("PATH"), "SKEP_SOCKET="+n.path("no-agent-here"), "TZ=UTC", "LANG=C.UTF-8")
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
