@@ -47,10 +47,10 @@ func suites() []suite {
 		{pkg: "./internal/sensor/process", kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
 		{pkg: "./internal/sensor/udp", kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
 		{pkg: "./internal/sensor/unix", kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
-		{pkg: "./internal/sensor/files", args: []string{"-test.run=Test"}, kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
-		{pkg: "./internal/sensor/host", kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
+		{pkg: "./internal/sensor/files", args: []string{"-test.run=Test"}, kernels: []string{"5.10", "7.2"}},
+		{pkg: "./internal/sensor/host", kernels: []string{"5.10", "7.2"}},
 		// What a reload does is about the configuration.
-		{pkg: "./test/e2e/host", args: []string{"-test.skip=TestReload"}, programs: agentPrograms, env: agentEnv, kernels: []string{"5.10", "6.1", "7.2"}},
+		{pkg: "./test/e2e/host", args: []string{"-test.skip=TestReload"}, programs: agentPrograms, env: agentEnv, kernels: []string{"5.10", "7.2"}},
 		// TestReload is about the configuration, not about the kernel.
 		{pkg: "./test/e2e/files", args: []string{"-test.skip=TestReload"}, programs: agentPrograms, env: agentEnv, kernels: []string{"5.10", "7.2"}},
 		// Neither sensor uses LSM: a few tests show that nothing else differs either.
@@ -75,8 +75,8 @@ func suites() []suite {
 			programs: agentPrograms, env: agentEnv, kernels: []string{"5.10"}},
 		{pkg: "./test/e2e/agent", args: []string{"-test.run=TestLosses|TestKilledUnder|TestDamagedPins/none"},
 			programs: agentPrograms, env: agentEnv, kernels: []string{"6.1", "6.12"}},
-		{pkg: "./test/e2e/agent", args: []string{"-test.run=TestForeign|TestLosses|TestTable|TestConnectionsHeal|TestEphemeral|TestKilledUnder|" +
-			"TestKilledWhileStarting|TestOther|TestDamagedPins/(none|a_link_is|a_map_is)"},
+		{pkg: "./test/e2e/agent", args: []string{"-test.run=TestForeign|TestLosses|TestTable|TestConnectionsHeal|TestKilledUnder|" +
+			"TestOther|TestDamagedPins/(none|a_link_is)"},
 			programs: agentPrograms, env: agentEnv, kernels: []string{"7.2"}},
 	}
 }
