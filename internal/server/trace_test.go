@@ -148,7 +148,14 @@ func TestTraceClientDies(t *testing.T) {
 	}
 	die()
 	waitFor(t, "the script is gone", func() bool { return f.running() == 0 })
-	waitFor(t, "its place is free", func() bool { return a.scripts.places.all == 0 && len(a.scripts.running) == 0 })
+	waitFor(t, "its place is free", func() bool {
+		places := a.scripts.places
+		places.mu.Lock()
+		a.scripts.mutex.Lock()
+		defer places.mu.Unlock()
+		defer a.scripts.mutex.Unlock()
+		return places.all == 0 && len(a.scripts.running) == 0
+	})
 }
 
 func TestTraceIsBounded(t *testing.T) {
