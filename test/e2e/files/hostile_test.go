@@ -176,8 +176,14 @@ func TestFullRing(t *testing.T) {
 			break
 		}
 	}
-	if told+lost != 2*n {
-		t.Errorf("%d told and %d lost of %d", told, lost, 2*n)
+	// What the kernel did not run a program for, which a preempted one keeps from running, is
+	// counted too, though not of which kind it would have been.
+	missed := uint64(0)
+	for _, p := range agent.Status(t).Programs {
+		missed += p.Missed
+	}
+	if told+lost > 2*n || told+lost+missed < 2*n {
+		t.Errorf("%d told, %d lost and %d runs missed of %d", told, lost, missed, 2*n)
 	}
 }
 
