@@ -175,10 +175,7 @@ func (j *traceJob) options() (bt.Options, error) {
 }
 
 func (j *traceJob) compile() error {
-	options := compile.Options{CPU: 3}
-	if j.host.Machine().CPUv4 {
-		options.CPU = 4
-	}
+	options := trace.CompileOptions(j.host.Machine())
 	for _, p := range j.script.Probes {
 		code, err := compile.Compile(p.Program, options)
 		if err != nil {

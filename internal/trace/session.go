@@ -75,11 +75,16 @@ func Start(h *host.Host, script *bt.Script, options Options) (*Session, error) {
 	return Load(h, script, codes, options)
 }
 
-func compileAll(script *bt.Script, machine bt.Machine) ([]*compile.Code, error) {
-	options := compile.Options{CPU: 3}
+// CompileOptions is what the compiler may use on a machine.
+func CompileOptions(machine bt.Machine) compile.Options {
 	if machine.CPUv4 {
-		options.CPU = 4
+		return compile.Options{CPU: 4}
 	}
+	return compile.Options{CPU: 3}
+}
+
+func compileAll(script *bt.Script, machine bt.Machine) ([]*compile.Code, error) {
+	options := CompileOptions(machine)
 	codes := make([]*compile.Code, len(script.Probes))
 	for i, p := range script.Probes {
 		code, err := compile.Compile(p.Program, options)
