@@ -147,3 +147,12 @@ func TestStuckListener(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestListenerPanics: what fails on the goroutine that hands on ends the script, not the agent.
+func TestListenerPanics(t *testing.T) {
+	s := start(t, `interval:ms:5 { printf("x\n"); }`, bt.Options{})
+	_, err := s.Run(t.Context(), nil, func([]Output) error { panic("broken") })
+	if err == nil || !strings.Contains(err.Error(), "broken") || len(s.group.Attached(0)) > 0 {
+		t.Errorf("ended with %v, attached %v", err, s.group.Attached(0))
+	}
+}

@@ -33,18 +33,30 @@ func (s *Session) Run(ctx context.Context, end <-chan string, sink Sink) (Result
 	defer cancel(nil)
 	delivered := make(chan error, 1)
 	go func() {
-		err := s.queue.deliver(sink)
+		err := s.deliver(sink)
 		if err != nil {
 			cancel(err)
 		}
 		delivered <- err
 	}()
+	defer s.queue.close() // also if run panics: else who delivers would wait for ever
 	result, err := s.run(ctx, end)
 	s.queue.close()
 	if failed := <-delivered; err == nil {
 		err = failed
 	}
 	return result, err
+}
+
+// deliver hands on what is said. A sink that panics ends its script, and nothing else: it is
+// not on the goroutine of who called Run.
+func (s *Session) deliver(sink Sink) (err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("hand on what the script says: %v", fault)
+		}
+	}()
+	return s.queue.deliver(sink)
 }
 
 func (s *Session) run(ctx context.Context, end <-chan string) (Result, error) {
