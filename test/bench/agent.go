@@ -29,7 +29,11 @@ type agent struct {
 // startAgent starts a skepd and returns once it answers.
 func (b *bench) startAgent(ctx context.Context, args ...string) (*agent, error) {
 	socket := filepath.Join(b.dir, "agent.sock")
-	args = append([]string{"run", "--socket", socket, "--data-dir", filepath.Join(b.dir, "data")}, args...)
+	config := filepath.Join(b.dir, "skep.yaml")
+	if err := os.WriteFile(config, []byte(b.config), 0o600); err != nil {
+		return nil, err
+	}
+	args = append([]string{"run", "--config", config, "--socket", socket, "--data-dir", filepath.Join(b.dir, "data")}, args...)
 	command := exec.Command(filepath.Join(b.bin, "skepd"), args...)
 	log, err := os.OpenFile(filepath.Join(b.dir, "agent.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

@@ -194,8 +194,8 @@ type outcome struct {
 	peakResident, mapBytes uint64
 }
 
-func (b *bench) watchedBlock(ctx context.Context, count int, args ...string) (o outcome, err error) {
-	a, err := b.startAgent(ctx, append([]string{"--ephemeral"}, args...)...)
+func (b *bench) watchedBlock(ctx context.Context, count int) (o outcome, err error) {
+	a, err := b.startAgent(ctx, "--ephemeral")
 	if err != nil {
 		return o, err
 	}

@@ -37,10 +37,18 @@ var benchmarks = []benchmark{
 
 // bench is what all benchmarks share.
 type bench struct {
-	bin   string // directory of skepd
-	dir   string // scratch
-	tiny  string // the tiny static binary
-	scale int    // divides the amount of work
+	bin    string // directory of skepd
+	dir    string // scratch
+	tiny   string // the tiny static binary
+	scale  int    // divides the amount of work
+	config string // text of the agent's skep.yaml; empty: the default
+}
+
+// configured is b with agents of another configuration.
+func (b *bench) configured(text string) *bench {
+	other := *b
+	other.config = text
+	return &other
 }
 
 func main() {

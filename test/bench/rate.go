@@ -135,11 +135,7 @@ func (g *generator) produced() (map[string]uint64, error) {
 // startPinned starts an agent whose maps can be opened from outside.
 func (b *bench) startPinned(ctx context.Context) (*agent, string, error) {
 	root := "/sys/fs/bpf/skep-bench"
-	config := filepath.Join(b.dir, "skep.yaml")
-	if err := os.WriteFile(config, []byte("bpffs: "+root+"\n"), 0o600); err != nil {
-		return nil, "", err
-	}
-	a, err := b.startAgent(ctx, "--ephemeral", "--config", config)
+	a, err := b.configured(b.config+"bpffs: "+root+"\n").startAgent(ctx, "--ephemeral")
 	if err != nil {
 		return nil, "", err
 	}
