@@ -18,6 +18,9 @@ type Gap struct {
 	First, Last uint64
 }
 
+// bootColumn is the column whose bounds tell whether a segment is of one boot.
+const bootColumn = "boot_id"
+
 // findGaps compares the last numbers on disk with the last ones that were given. A kind
 // of which the disk has nothing of this boot may have been new to it: that is no gap.
 func (s *Store) findGaps() {
@@ -77,7 +80,7 @@ func lastSeq(path, boot string) (last uint64, ok bool) {
 		}
 		return chunk.Bounds()
 	}
-	first, final, ok := bounds("boot_id")
+	first, final, ok := bounds(bootColumn)
 	if !ok || first.String() != boot || final.String() != boot {
 		return 0, false
 	}

@@ -236,13 +236,14 @@ func (s *schema) blooms() (filters []parquet.BloomFilterColumn) {
 	return filters
 }
 
-// unbounded are the columns without bounds: texts. From the first to the last of a period's
+// unbounded are the columns without bounds: texts but boot_id, which tells whether a
+// segment is of one boot. From the first to the last of a period's
 // commands or names lies nearly every other, so that bounds rule nothing out, as blooms and
 // dictionaries do; to find them takes a twentieth of the time of closing a log.
 func (s *schema) unbounded() parquet.WriterOption {
 	var skip parquet.WriterConfig
 	for _, path := range s.parquet.Columns() {
-		if leaf, ok := s.parquet.Lookup(path...); ok && leaf.Node.Type().Kind() == parquet.ByteArray {
+		if leaf, ok := s.parquet.Lookup(path...); ok && leaf.Node.Type().Kind() == parquet.ByteArray && path[0] != bootColumn {
 			skip.SkipPageBounds = append(skip.SkipPageBounds, path)
 		}
 	}
