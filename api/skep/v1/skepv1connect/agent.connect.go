@@ -58,6 +58,8 @@ const (
 	AgentServiceTraceProcedure = "/skep.v1.AgentService/Trace"
 	// AgentServiceEndTraceProcedure is the fully-qualified name of the AgentService's EndTrace RPC.
 	AgentServiceEndTraceProcedure = "/skep.v1.AgentService/EndTrace"
+	// AgentServiceListToolsProcedure is the fully-qualified name of the AgentService's ListTools RPC.
+	AgentServiceListToolsProcedure = "/skep.v1.AgentService/ListTools"
 	// AgentServiceExportProcedure is the fully-qualified name of the AgentService's Export RPC.
 	AgentServiceExportProcedure = "/skep.v1.AgentService/Export"
 	// AgentServiceGetDiagnosticsProcedure is the fully-qualified name of the AgentService's
@@ -94,6 +96,8 @@ type AgentServiceClient interface {
 	// End a script: its end probes run and its maps come, then its stream ends. Only for who
 	// started it, and role admin. Role operate.
 	EndTrace(context.Context, *v1.EndTraceRequest) (*v1.EndTraceResponse, error)
+	// The tools that come with the agent, and what they are called with. Role view.
+	ListTools(context.Context, *v1.ListToolsRequest) (*v1.ListToolsResponse, error)
 	// What the disk log holds, as one Parquet file. Role view.
 	Export(context.Context, *v1.ExportRequest) (*connect.ServerStreamForClient[v1.ExportResponse], error)
 	// What helps to find a fault: configuration, log, build. Without secrets. Role view.
@@ -175,6 +179,12 @@ func NewAgentServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(agentServiceMethods.ByName("EndTrace")),
 			connect.WithClientOptions(opts...),
 		),
+		listTools: connect.NewClient[v1.ListToolsRequest, v1.ListToolsResponse](
+			httpClient,
+			baseURL+AgentServiceListToolsProcedure,
+			connect.WithSchema(agentServiceMethods.ByName("ListTools")),
+			connect.WithClientOptions(opts...),
+		),
 		export: connect.NewClient[v1.ExportRequest, v1.ExportResponse](
 			httpClient,
 			baseURL+AgentServiceExportProcedure,
@@ -214,6 +224,7 @@ type agentServiceClient struct {
 	top             *connect.Client[v1.TopRequest, v1.TopResponse]
 	trace           *connect.Client[v1.TraceRequest, v1.TraceResponse]
 	endTrace        *connect.Client[v1.EndTraceRequest, v1.EndTraceResponse]
+	listTools       *connect.Client[v1.ListToolsRequest, v1.ListToolsResponse]
 	export          *connect.Client[v1.ExportRequest, v1.ExportResponse]
 	getDiagnostics  *connect.Client[v1.GetDiagnosticsRequest, v1.GetDiagnosticsResponse]
 	getIdentity     *connect.Client[v1.GetIdentityRequest, v1.GetIdentityResponse]
@@ -298,6 +309,15 @@ func (c *agentServiceClient) EndTrace(ctx context.Context, req *v1.EndTraceReque
 	return nil, err
 }
 
+// ListTools calls skep.v1.AgentService.ListTools.
+func (c *agentServiceClient) ListTools(ctx context.Context, req *v1.ListToolsRequest) (*v1.ListToolsResponse, error) {
+	response, err := c.listTools.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // Export calls skep.v1.AgentService.Export.
 func (c *agentServiceClient) Export(ctx context.Context, req *v1.ExportRequest) (*connect.ServerStreamForClient[v1.ExportResponse], error) {
 	return c.export.CallServerStream(ctx, connect.NewRequest(req))
@@ -353,6 +373,8 @@ type AgentServiceHandler interface {
 	// End a script: its end probes run and its maps come, then its stream ends. Only for who
 	// started it, and role admin. Role operate.
 	EndTrace(context.Context, *v1.EndTraceRequest) (*v1.EndTraceResponse, error)
+	// The tools that come with the agent, and what they are called with. Role view.
+	ListTools(context.Context, *v1.ListToolsRequest) (*v1.ListToolsResponse, error)
 	// What the disk log holds, as one Parquet file. Role view.
 	Export(context.Context, *v1.ExportRequest, *connect.ServerStream[v1.ExportResponse]) error
 	// What helps to find a fault: configuration, log, build. Without secrets. Role view.
@@ -430,6 +452,12 @@ func NewAgentServiceHandler(svc AgentServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(agentServiceMethods.ByName("EndTrace")),
 		connect.WithHandlerOptions(opts...),
 	)
+	agentServiceListToolsHandler := connect.NewUnaryHandlerSimple(
+		AgentServiceListToolsProcedure,
+		svc.ListTools,
+		connect.WithSchema(agentServiceMethods.ByName("ListTools")),
+		connect.WithHandlerOptions(opts...),
+	)
 	agentServiceExportHandler := connect.NewServerStreamHandlerSimple(
 		AgentServiceExportProcedure,
 		svc.Export,
@@ -476,6 +504,8 @@ func NewAgentServiceHandler(svc AgentServiceHandler, opts ...connect.HandlerOpti
 			agentServiceTraceHandler.ServeHTTP(w, r)
 		case AgentServiceEndTraceProcedure:
 			agentServiceEndTraceHandler.ServeHTTP(w, r)
+		case AgentServiceListToolsProcedure:
+			agentServiceListToolsHandler.ServeHTTP(w, r)
 		case AgentServiceExportProcedure:
 			agentServiceExportHandler.ServeHTTP(w, r)
 		case AgentServiceGetDiagnosticsProcedure:
@@ -531,6 +561,10 @@ func (UnimplementedAgentServiceHandler) Trace(context.Context, *v1.TraceRequest,
 
 func (UnimplementedAgentServiceHandler) EndTrace(context.Context, *v1.EndTraceRequest) (*v1.EndTraceResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("skep.v1.AgentService.EndTrace is not implemented"))
+}
+
+func (UnimplementedAgentServiceHandler) ListTools(context.Context, *v1.ListToolsRequest) (*v1.ListToolsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("skep.v1.AgentService.ListTools is not implemented"))
 }
 
 func (UnimplementedAgentServiceHandler) Export(context.Context, *v1.ExportRequest, *connect.ServerStream[v1.ExportResponse]) error {
