@@ -39,6 +39,7 @@ func (a *app) startPrivate(ctx context.Context) (*privateAgent, error) {
 	}
 	p := &privateAgent{child: c, client: newClient(socket, a.timeout), dir: dir}
 	p.client.private = true
+	fmt.Fprintln(a.err, "skep: the private agent is ready")
 	return p, nil
 }
 
