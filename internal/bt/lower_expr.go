@@ -175,6 +175,10 @@ func (f *lowering) ternary(x *syntax.Ternary, t Type) value {
 	if x.Then == nil {
 		return f.valueOrElse(x, t)
 	}
+	var p place
+	if t.Kind != None && !t.isWord() {
+		p = f.memory(t.stored()) // here, where it is made on every way to both arms
+	}
 	yes, no, after := f.b.NewBlock(), f.b.NewBlock(), f.b.NewBlock()
 	f.branch(x.Cond, yes, no)
 	if t.Kind == None {
@@ -192,7 +196,6 @@ func (f *lowering) ternary(x *syntax.Ternary, t Type) value {
 		f.b.Enter(after)
 		return value{typ: t, word: f.b.Read(v)}
 	}
-	p := f.memory(t.stored())
 	f.arm(yes, after, func() { f.into(p, t, x.Then) })
 	f.arm(no, after, func() { f.into(p, t, x.Else) })
 	f.b.Seal(after)

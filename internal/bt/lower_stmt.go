@@ -114,7 +114,9 @@ func (f *lowering) write(v *variable, x value) {
 		f.b.Write(w, f.cut(v, word))
 		return
 	}
-	f.put(f.placeOf(v), v.typ, x)
+	if to := f.placeOf(v); x.at != to { // $s = $s
+		f.put(to, v.typ, x)
+	}
 }
 
 // cut makes a word fit a variable that was declared with a smaller type.

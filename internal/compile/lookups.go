@@ -160,7 +160,10 @@ func (l *lookups) contents(b *Block, i int) (string, bool) {
 			made = true
 		case !l.touches(v, slot):
 		case v.Op == Store || v.Op == Zero:
-			_, at := slotAddress(v.Args[0])
+			known, at := slotAddress(v.Args[0])
+			if known == nil {
+				return "", false
+			}
 			for n := range v.Width {
 				bytes[at+v.Imm+int64(n)] = storedByte(v, n)
 			}
