@@ -20,7 +20,7 @@ import (
 
 // More scripts than CI has time for: go test ./internal/bt -run RandomScripts -args -scripts 20000 -seed 7.
 var (
-	scripts = flag.Uint64("scripts", 1500, "random scripts to compare")
+	scripts = flag.Uint64("scripts", 1000, "random scripts to compare")
 	seed    = flag.Uint64("seed", 0, "the first seed")
 	first   = flag.Bool("first", false, "end with the first script that fails, as it is")
 )

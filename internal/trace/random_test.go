@@ -28,7 +28,7 @@ import (
 
 // More scripts than CI has time for: go test ./internal/trace -run RandomScripts -args -scripts 20000 -seed 7.
 var (
-	scripts = flag.Uint64("scripts", 2000, "random scripts to load and compare")
+	scripts = flag.Uint64("scripts", 1500, "random scripts to load and compare")
 	seed    = flag.Uint64("seed", 0, "the first seed")
 )
 

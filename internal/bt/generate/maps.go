@@ -172,7 +172,7 @@ func (g *generator) each() {
 		}
 		switch m.value {
 		case number:
-			g.line("%s ^= %s.1;", sum, pair)
+			g.line("%s += %s.1;", sum, pair)
 		case text:
 			g.line("if (%s.1 == %s) { %s++; }", pair, g.literal(), sum)
 		default:
