@@ -31,7 +31,7 @@ func (g *generator) number(depth int) string {
 		return g.simple()
 	}
 	x := func() string { return g.number(depth - 1) }
-	switch n := g.Pick(20); {
+	switch n := g.Pick(22); {
 	case n < 3:
 		return g.simple()
 	case n < 9:
@@ -52,6 +52,8 @@ func (g *generator) number(depth int) string {
 		return fmt.Sprintf("bswap((%s)(%s))", g.of("uint16", "uint32", "uint64", "uint8"), x())
 	case n < 18:
 		return g.call(depth)
+	case n < 20:
+		return "((" + g.of("int32", "uint32", "int8") + ")(" + x() + ") " + g.of("<", "<=", ">", ">=", "==") + " " + g.of("0", "1", "5", "-1", "100") + ")"
 	}
 	return g.ofTexts(depth)
 }

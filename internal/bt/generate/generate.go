@@ -71,9 +71,9 @@ type generator struct {
 	// vars are the variables in scope, by kind.
 	vars [kinds][]string
 	// named counts names that were given.
-	named   int
-	nesting int
-	loops   int // around
+	named      int
+	nesting    int
+	loops      int // around
 	isFunction bool
 	// known tells that every map was assigned to; until then none is read.
 	known bool

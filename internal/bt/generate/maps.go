@@ -156,6 +156,27 @@ func (g *generator) remove() {
 	g.line("delete(%s, %s);", m.name, g.keyOf(m))
 }
 
+// again reads an element, changes the map, and reads it again.
+func (g *generator) again() {
+	m, ok := g.some(func(m mapOf) bool { return m.key == numberKey && m.value == number && isPlain(m) })
+	if !ok || g.isFunction {
+		return
+	}
+	element := fmt.Sprintf("%s[%d]", m.name, g.Pick(3))
+	before, after := g.name("n"), g.name("n")
+	g.line("%s = %s;", before, element)
+	switch g.Pick(3) {
+	case 0:
+		g.line("delete(%s);", element)
+	case 1:
+		g.line("%s = %s;", element, g.number(1))
+	default:
+		g.line("if (%s) { delete(%s); }", g.number(1), element)
+	}
+	g.line("%s = %s;", after, element)
+	g.vars[number] = append(g.vars[number], before, after)
+}
+
 // each goes over a map. The order of keys is the kernel's: what is done with each must not
 // depend on it.
 func (g *generator) each() {

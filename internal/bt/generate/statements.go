@@ -9,7 +9,7 @@ func (g *generator) statement() {
 	if g.budget--; g.budget < 0 {
 		return
 	}
-	switch n := g.Pick(24); {
+	switch n := g.Pick(27); {
 	case n == 0:
 	case n < 5:
 		g.assign()
@@ -33,6 +33,10 @@ func (g *generator) statement() {
 		g.line("%s%s;", g.variable(number), g.of("++", "--"))
 	case n < 22:
 		g.declare(kind(g.Pick(int(kinds))))
+	case n < 24:
+		g.again()
+	case n < 25:
+		g.flag()
 	default:
 		g.print()
 	}
@@ -136,6 +140,18 @@ func (g *generator) unroll() {
 	}
 	g.line("unroll (%d) {", 1+g.Pick(3))
 	g.block(g.inLoop)
+}
+
+// flag decides by what was just decided.
+func (g *generator) flag() {
+	if g.nesting > 3 {
+		return
+	}
+	flag, with := g.name("n"), g.variable(number)
+	g.line("%s = %d;", flag, g.Pick(2))
+	g.line("if (%s) { %s = %d; %s = %s; }", g.number(2), flag, g.Pick(2), with, g.number(1))
+	g.line("if (%s) {", flag)
+	g.block(g.few)
 }
 
 // leave ends a loop or the probe, on a condition.
