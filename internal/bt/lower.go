@@ -191,6 +191,7 @@ func (s *script) placeVariables(u *unit, p *program) {
 		units = append(units, s.subprograms[name].unit)
 	}
 	for _, one := range units {
+		one.findLoose()
 		for _, v := range one.variables {
 			if !v.inRegister() {
 				p.places[v] = p.persistent

@@ -252,7 +252,7 @@ func (f *lowering) path(call *syntax.Call) value {
 	if address == nil {
 		address = f.address(v.at)
 	}
-	f.b.Zero(p.base, p.offset, t.stored())
+	f.clear(p, t.stored())
 	f.b.Call(fnPath, compile.Word, address, f.pointer(p), f.constant(int64(t.Size)))
 	return value{typ: t, at: p}
 }

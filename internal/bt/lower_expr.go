@@ -127,12 +127,15 @@ func (f *lowering) putText(to place, room int, text string) {
 	if len(text) >= room {
 		text = text[:max(0, room-1)]
 	}
+	if to.loose {
+		room = min(room, align(len(text)+1))
+	}
 	at := 0
 	for ; at+word <= room && at < len(text); at += word {
 		f.b.Store(to.base, to.offset+int64(at), word, f.constant(littleEndian(text[at:])))
 	}
 	if at < room {
-		f.b.Zero(to.base, to.offset+int64(at), room-at)
+		f.clear(to.plus(at), room-at)
 	}
 }
 
