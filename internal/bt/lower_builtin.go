@@ -317,7 +317,7 @@ func (f *lowering) callSubprogram(x *syntax.Call, p *subprogram) value {
 	}
 	if !f.main.subprograms[x.Name] {
 		f.main.subprograms[x.Name] = true
-		f.buildSubprogram(p)
+		f.main.ownMemory(func() { f.buildSubprogram(p) })
 	}
 	w := f.b.CallFunc(x.Name, args...)
 	if p.result.Kind == None {
@@ -346,4 +346,14 @@ func (f *lowering) buildSubprogram(p *subprogram) {
 	}
 	inner.block(p.decl.Body)
 	inner.leave()
+}
+
+// ownMemory keeps the scratch memory that is taken meanwhile for ever: a function is built at
+// its first call, and at another one its caller may have more in there.
+func (p *program) ownMemory(build func()) {
+	most, temporary := p.mostScratch, p.temporary
+	p.mostScratch = p.persistent + temporary
+	build()
+	p.persistent = p.mostScratch
+	p.mostScratch = max(most, p.persistent+temporary)
 }

@@ -140,6 +140,12 @@ func (b *Builder) LoadPtr(p *Value, offset int64, t Type) *Value {
 	return b.Value(Value{Op: LoadPtr, Type: t, Args: []*Value{p}, Imm: offset, Width: 8})
 }
 
+// PacketPtr reads the beginning or end of the packet, a Packet or PacketEnd, from 4 bytes of
+// the context: data and data_end of xdp_md and __sk_buff, which the kernel widens.
+func (b *Builder) PacketPtr(context *Value, offset int64, t Type) *Value {
+	return b.Value(Value{Op: LoadPtr, Type: t, Args: []*Value{context}, Imm: offset, Width: 4})
+}
+
 // Store writes the lowest width bytes of v at p+offset.
 func (b *Builder) Store(p *Value, offset int64, width int, v *Value) {
 	b.Value(Value{Op: Store, Args: []*Value{p, v}, Imm: offset, Width: width})
