@@ -299,7 +299,7 @@ func (f *lowering) counter(count place) string {
 	f.main.callbacks++
 	name := "count" + itoa(f.main.callbacks)
 	inner := &lowering{script: f.script, out: f.out, unit: f.unit, main: f.main}
-	inner.b = compile.NewBuilder(name, compile.Word, compile.Map, compile.MapValue, compile.MapValue, compile.Word)
+	inner.b = f.out.builder(name, compile.Word, compile.Map, compile.MapValue, compile.MapValue, compile.Word)
 	inner.b.Pos = f.b.Pos
 	f.main.funcs = append(f.main.funcs, inner.b.Func)
 	inner.openScratch()
@@ -332,7 +332,7 @@ func (f *lowering) buildSubprogram(p *subprogram) {
 		params[i] = compile.Word
 	}
 	inner := &lowering{script: f.script, out: f.out, unit: p.unit, main: f.main, words: map[*variable]compile.Variable{}}
-	inner.b = compile.NewBuilder(p.decl.Name, compile.Word, params...)
+	inner.b = f.out.builder(p.decl.Name, compile.Word, params...)
 	inner.b.Pos = p.decl.Pos
 	f.main.funcs = append(f.main.funcs, inner.b.Func)
 	var values []*compile.Value

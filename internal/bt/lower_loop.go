@@ -178,7 +178,7 @@ func (f *lowering) callbackFor(s *syntax.For, outer *callback, params []compile.
 	f.main.callbacks++
 	name := "each" + itoa(f.main.callbacks)
 	inner := &lowering{script: f.script, out: f.out, unit: f.unit, main: f.main, words: map[*variable]compile.Variable{}}
-	b := compile.NewBuilder(name, compile.Word, params...)
+	b := f.out.builder(name, compile.Word, params...)
 	b.Pos, inner.b = s.Pos, b
 	f.main.funcs = append(f.main.funcs, b.Func)
 	var values []*compile.Value

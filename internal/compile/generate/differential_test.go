@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/skep-io/skep/internal/compile"
 	"github.com/skep-io/skep/internal/compile/generate"
@@ -101,12 +102,21 @@ func differential(t *testing.T, k *kernel, first, programs uint64) {
 	}
 }
 
-// report shrinks what fails and writes it down.
+// shrinking is how long a failure may be made smaller: a verifier that gives up on a program
+// takes seconds for it in an emulator.
+const shrinking = time.Minute
+
+// report writes down what fails, and what it shrinks to.
 func report(t *testing.T, seed uint64, k *kernel) {
 	t.Helper()
 	contexts := contextsOf(seed)
 	first := difference(generate.Program(choicesOf(seed)), contexts, k)
+	t.Errorf("seed %d: %.3000v", seed, first)
+	end := time.Now().Add(shrinking)
 	small := generate.Shrink(choicesOf(seed), 400, func(c generate.Choices) bool {
+		if time.Now().After(end) {
+			return false
+		}
 		err := difference(generate.Program(c), contexts, k)
 		return err != nil && fmt.Sprintf("%.25s", err) == fmt.Sprintf("%.25s", first)
 	})
