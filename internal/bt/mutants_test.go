@@ -25,7 +25,11 @@ var mutants = []struct{ name, file, old, new string }{
 	{"a lookup is shared over a delete", "lookups.go",
 		`v.Imm == mapDelete || v.Imm == forEach`, `v.Imm == mapDelete && mutant != %d || v.Imm == forEach`},
 	{"a lookup is shared where ways meet that change the map", "lookups.go",
-		`if between || header`, `if between && mutant != %d || header`},
+		`known.changeAll(x)
+	}
+	for _, x`, `if mutant != %d { known.changeAll(x) }
+	}
+	for _, x`},
 	{"keys of lookups are told apart by their first byte", "lookups.go",
 		`return strings.Join(bytes[:size], " "), made`, `if mutant == %d { size = 1 }; return strings.Join(bytes[:size], " "), made`},
 	{"a store is dead that a call reads", "slots.go",
