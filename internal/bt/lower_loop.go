@@ -15,8 +15,12 @@ func (f *lowering) forLoop(s *syntax.For) {
 	f.forMap(s)
 }
 
-// mostCounted is how many turns of a loop the verifier is made to follow one by one.
+// mostCounted is how many turns of a loop, and of those inside of it, the verifier is made to
+// follow one by one.
 const mostCounted = 100
+
+// deepestCounted is how many of them may be inside of each other.
+const deepestCounted = 5
 
 // forRange builds for ($i : from..to). The loop counts by itself: what the body assigns to
 // the variable does not change how often it runs. Where the verifier could not see that it
@@ -24,7 +28,8 @@ const mostCounted = 100
 func (f *lowering) forRange(s *syntax.For) {
 	from, fixedFrom := constantOf(s.From)
 	to, fixedTo := constantOf(s.To)
-	if fixedFrom && fixedTo && to-from <= mostCounted || !f.host.Helper(fnLoop, f.unit.kind) {
+	few := fixedFrom && fixedTo && to-from <= mostCounted && (to-from)*turnsIn(s.Body, 0) <= mostCounted
+	if few || !f.host.Helper(fnLoop, f.unit.kind) {
 		f.countHere(s)
 		return
 	}
@@ -42,6 +47,26 @@ func (f *lowering) forRange(s *syntax.For) {
 			f.b.Call(fnLoop, compile.Word, runs, f.b.FuncOf(name), context, f.constant(0))
 		})
 	}, nil)
+}
+
+// turnsIn is how often what is inside of a body runs at most, by the ranges that are known.
+func turnsIn(body *syntax.Block, depth int) int64 {
+	if depth > deepestCounted {
+		return mostCounted + 1
+	}
+	most := int64(1)
+	syntaxWalk(body, func(n syntax.Node) {
+		inner, ok := n.(*syntax.For)
+		if !ok || inner.To == nil {
+			return
+		}
+		from, fixedFrom := constantOf(inner.From)
+		to, fixedTo := constantOf(inner.To)
+		if fixedFrom && fixedTo && to-from <= mostCounted {
+			most = max(most, (to-from)*turnsIn(inner.Body, depth+1))
+		}
+	})
+	return most
 }
 
 // countHere builds a range as a loop with an edge back.

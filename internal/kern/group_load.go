@@ -9,10 +9,12 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"golang.org/x/sys/unix"
 )
 
 // Refused is what the verifier says of a program that it does not take.
@@ -40,6 +42,9 @@ var instructionLine = regexp.MustCompile(`^(\d+): \([0-9a-f]{2}\) `)
 // refused makes a *Refused of an error of the verifier, or names the program in any other.
 func refused(i int, name string, err error) error {
 	var verifier *ebpf.VerifierError
+	if errors.Is(err, unix.EFAULT) { // 6.18, of loops that do not end
+		return &Refused{Program: i, Name: name, Instruction: -1, Cause: err, Verdict: "the verifier fails on it by a fault of its own (EFAULT)"}
+	}
 	if !errors.As(err, &verifier) || verdict(verifier.Log) == "" {
 		if forbidden(err) {
 			return fmt.Errorf("load program %s: %s: %w", name, reason(err), ErrForbidden)
@@ -140,10 +145,30 @@ func (g *Group) loadJob(j job) error {
 }
 
 func (g *Group) load(spec *ebpf.ProgramSpec) (*ebpf.Program, error) {
+	program, err := g.loadLogging(spec, ebpf.ProgramOptions{LogDisabled: true})
+	if err == nil {
+		return program, nil
+	}
+	// What the verifier says of a million instructions is more than anybody can hold: first
+	// ask for its verdict alone.
+	_, brief := g.loadLogging(spec, ebpf.ProgramOptions{LogLevel: ebpf.LogLevelStats})
+	var verifier *ebpf.VerifierError
+	if errors.As(brief, &verifier) && tooLarge(verifier.Log) {
+		return nil, brief
+	}
+	return g.loadLogging(spec, ebpf.ProgramOptions{})
+}
+
+// tooLarge tells whether the verifier gave up, without an opinion of the program.
+func tooLarge(log []string) bool {
+	return slices.ContainsFunc(log, func(line string) bool { return strings.Contains(line, "program is too large") })
+}
+
+func (g *Group) loadLogging(spec *ebpf.ProgramSpec, options ebpf.ProgramOptions) (*ebpf.Program, error) {
 	const name = "program"
 	collection, err := ebpf.NewCollectionWithOptions(
 		&ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{name: spec}},
-		ebpf.CollectionOptions{Cache: g.types.Cache()})
+		ebpf.CollectionOptions{Cache: g.types.Cache(), Programs: options})
 	if err != nil {
 		return nil, err
 	}

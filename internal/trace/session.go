@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -59,6 +60,10 @@ type Rejected struct {
 }
 
 func (r *Rejected) Error() string {
+	if strings.Contains(r.Verdict, "too large") || strings.Contains(r.Verdict, "infinite loop") || strings.Contains(r.Verdict, "EFAULT") {
+		return fmt.Sprintf("line %d: the kernel gives up on this program: does a loop run too often, or not end? Shorter loops help, and for ($i : 0..n) in place of while: %s",
+			r.Pos.Line, r.Verdict)
+	}
 	return fmt.Sprintf("line %d: the kernel does not take this program, which is a fault of skep and not of the script: %s", r.Pos.Line, r.Verdict)
 }
 
