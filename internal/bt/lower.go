@@ -19,13 +19,13 @@ const (
 
 // output collects what all units add to the script.
 type output struct {
-	actions     []Action
-	usesStart   bool
-	usesFull    bool
-	stacks      map[string]int // frames by the map's name
-	zeros       int            // bytes of 0 that are needed
-	scratch     int            // bytes of scratch memory that are needed
-	room        int // values and blocks that may still be made
+	actions   []Action
+	usesStart bool
+	usesFull  bool
+	stacks    map[string]int // frames by the map's name
+	zeros     int            // bytes of 0 that are needed
+	scratch   int            // bytes of scratch memory that are needed
+	room      int            // values and blocks that may still be made
 }
 
 // mostParts bounds the values and blocks of all programs of a script: more take seconds to

@@ -93,7 +93,7 @@ type mblock struct {
 	index        int // in mfunc.blocks, which is their order in memory
 	depth        int // of loops around it
 
-	from, to int // positions, see numberInsts
+	from, to int    // positions, see numberInsts
 	liveIn   bitset // of m.globals
 	liveOut  bitset
 }
