@@ -24,6 +24,7 @@ type kernel struct {
 	out, table, ring *ebpf.Map
 	records          *ringbuf.Reader
 	compared         int
+	tooLarge         int            // of these, for the verifier
 	cpus             []int          // versions of the instruction set that it has
 	lacks            map[int64]bool // helpers that it has not
 }
