@@ -25,8 +25,11 @@ type Refused struct {
 	// (loading 64 bits takes two); -1 if it does not say.
 	Instruction int
 	Verdict     string
-	Log         []string
-	Cause       error
+	// GaveUp tells that the verifier has no opinion: the program is too large for it, as one
+	// whose loops do not end is.
+	GaveUp bool
+	Log    []string
+	Cause  error
 }
 
 func (r *Refused) Error() string {
@@ -43,7 +46,7 @@ var instructionLine = regexp.MustCompile(`^(\d+): \([0-9a-f]{2}\) `)
 func refused(i int, name string, err error) error {
 	var verifier *ebpf.VerifierError
 	if errors.Is(err, unix.EFAULT) { // 6.18, of loops that do not end
-		return &Refused{Program: i, Name: name, Instruction: -1, Cause: err, Verdict: "the verifier fails on it by a fault of its own (EFAULT)"}
+		return &Refused{Program: i, Name: name, Instruction: -1, Cause: err, GaveUp: true, Verdict: "the verifier fails on it by a fault of its own (EFAULT)"}
 	}
 	if !errors.As(err, &verifier) || verdict(verifier.Log) == "" {
 		if forbidden(err) {
@@ -51,7 +54,7 @@ func refused(i int, name string, err error) error {
 		}
 		return fmt.Errorf("load program %s: %w%s", name, err, memlockHint(err))
 	}
-	r := &Refused{Program: i, Name: name, Instruction: -1, Verdict: verdict(verifier.Log), Log: verifier.Log, Cause: err}
+	r := &Refused{Program: i, Name: name, Instruction: -1, Verdict: verdict(verifier.Log), GaveUp: gaveUp(verifier.Log), Log: verifier.Log, Cause: err}
 	for _, line := range slices.Backward(verifier.Log) {
 		if m := instructionLine.FindStringSubmatch(line); m != nil {
 			r.Instruction, _ = strconv.Atoi(m[1])
@@ -153,15 +156,19 @@ func (g *Group) load(spec *ebpf.ProgramSpec) (*ebpf.Program, error) {
 	// ask for its verdict alone.
 	_, brief := g.loadLogging(spec, ebpf.ProgramOptions{LogLevel: ebpf.LogLevelStats})
 	var verifier *ebpf.VerifierError
-	if errors.As(brief, &verifier) && tooLarge(verifier.Log) {
+	if errors.As(brief, &verifier) && gaveUp(verifier.Log) {
 		return nil, brief
 	}
 	return g.loadLogging(spec, ebpf.ProgramOptions{})
 }
 
-// tooLarge tells whether the verifier gave up, without an opinion of the program.
-func tooLarge(log []string) bool {
-	return slices.ContainsFunc(log, func(line string) bool { return strings.Contains(line, "program is too large") })
+// giveUps are what verifiers say then.
+var giveUps = []string{"program is too large", "jumps is too complex", "infinite loop detected"}
+
+func gaveUp(log []string) bool {
+	return slices.ContainsFunc(log, func(line string) bool {
+		return slices.ContainsFunc(giveUps, func(text string) bool { return strings.Contains(line, text) })
+	})
 }
 
 func (g *Group) loadLogging(spec *ebpf.ProgramSpec, options ebpf.ProgramOptions) (*ebpf.Program, error) {

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -55,12 +54,14 @@ type Session struct {
 type Rejected struct {
 	Pos     compile.Pos
 	Verdict string
-	Log     []string
-	Cause   error
+	// GaveUp tells that it is the script's: the verifier looked as long as it could.
+	GaveUp bool
+	Log    []string
+	Cause  error
 }
 
 func (r *Rejected) Error() string {
-	if strings.Contains(r.Verdict, "too large") || strings.Contains(r.Verdict, "infinite loop") || strings.Contains(r.Verdict, "EFAULT") {
+	if r.GaveUp {
 		return fmt.Sprintf("line %d: the kernel gives up on this program: does a loop run too often, or not end? Shorter loops help, and for ($i : 0..n) in place of while: %s",
 			r.Pos.Line, r.Verdict)
 	}
@@ -157,7 +158,7 @@ func (s *Session) load() error {
 	group, err := kern.LoadGroup(spec, s.host.Types)
 	var refused *kern.Refused
 	if errors.As(err, &refused) {
-		return &Rejected{Pos: s.position(refused), Verdict: refused.Verdict, Log: refused.Log, Cause: err}
+		return &Rejected{Pos: s.position(refused), Verdict: refused.Verdict, GaveUp: refused.GaveUp, Log: refused.Log, Cause: err}
 	}
 	s.group = group
 	return err
