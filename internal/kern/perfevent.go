@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -103,25 +104,116 @@ func (g *Group) attachEvents(a *attachment, hook Hook, program *ebpf.Program, p 
 			return err
 		}
 	}
-	pid, cpus := -1, []int{-1}
-	switch {
-	case hook == Every || hook == Tracepoint: // a tracepoint's program runs on every CPU, whichever the event is of
-		cpus, err = onlineCPUs()
-		cpus = cpus[:min(len(cpus), 1)]
-	case p.PID > 0 && hook != Clock:
-		pid = p.PID
-	default:
-		cpus, err = onlineCPUs()
+	if p.PID > 0 && hook != Clock && hook != Every && hook != Tracepoint {
+		return explainEvent(hook, p, attachThreads(a, attr, program, p))
 	}
+	cpus, err := onlineCPUs()
 	if err != nil {
 		return err
 	}
+	if hook == Every || hook == Tracepoint { // a tracepoint's program runs on every CPU, whichever the event is of
+		cpus = cpus[:min(len(cpus), 1)]
+	}
+	a.follow = &followed{hook: hook, attr: attr, program: program, place: p}
+	return a.onCPUs(cpus)
+}
+
+// followed is what is on every CPU, also on those that come later.
+type followed struct {
+	hook    Hook
+	attr    unix.PerfEventAttr
+	program *ebpf.Program
+	place   Place
+	cpus    []int // that have it
+}
+
+func (a *attachment) onCPUs(cpus []int) error {
+	f := a.follow
 	for _, cpu := range cpus {
-		if err := attachEvent(a, &attr, pid, cpu, program, p); err != nil {
-			return explainEvent(hook, p, err)
+		if err := attachEvent(a, &f.attr, -1, cpu, f.program, f.place); err != nil {
+			return explainEvent(f.hook, f.place, err)
 		}
+		f.cpus = append(f.cpus, cpu)
 	}
 	return nil
+}
+
+// FollowCPUs attaches what is on every CPU to those that have come since, and moves what is
+// on one to another if that has gone: the kernel takes events off a CPU that goes, for good.
+func (g *Group) FollowCPUs() error {
+	cpus, err := onlineCPUs()
+	if err != nil || len(cpus) == 0 {
+		return err
+	}
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	var errs []error
+	for _, a := range g.attached {
+		f := a.follow
+		if f == nil || f.hook == Tracepoint { // that is on all without being there
+			continue
+		}
+		f.cpus = slices.DeleteFunc(f.cpus, func(cpu int) bool { return !slices.Contains(cpus, cpu) })
+		want := cpus
+		if f.hook == Every {
+			want = cpus[:1]
+			if len(f.cpus) > 0 {
+				continue
+			}
+		}
+		errs = append(errs, a.onCPUs(slices.DeleteFunc(slices.Clone(want), func(cpu int) bool { return slices.Contains(f.cpus, cpu) })))
+	}
+	return errors.Join(errs...)
+}
+
+// attachThreads attaches to every thread of a process: an event is one thread's, and is
+// inherited by those that it starts.
+func attachThreads(a *attachment, attr unix.PerfEventAttr, program *ebpf.Program, p Place) error {
+	attr.Bits |= unix.PerfBitInherit
+	done := map[int]bool{}
+	for again := true; again; {
+		again = false
+		threads, err := threadsOf(p.PID)
+		if err != nil {
+			return err
+		}
+		for _, tid := range threads {
+			if done[tid] {
+				continue
+			}
+			done[tid], again = true, true // others may have come meanwhile
+			if err := attachEvent(a, &attr, tid, -1, program, p); err != nil && !errors.Is(err, unix.ESRCH) {
+				return err
+			}
+		}
+		if len(done) > mostThreads {
+			return fmt.Errorf("process %d has more than %d threads", p.PID, mostThreads)
+		}
+	}
+	if len(a.closers) == 0 {
+		return unix.ESRCH
+	}
+	return nil
+}
+
+// mostThreads bounds the events that one probe takes of a process.
+const mostThreads = 4096
+
+func threadsOf(pid int) ([]int, error) {
+	entries, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/task")
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, unix.ESRCH
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list threads: %w", err)
+	}
+	var threads []int
+	for _, e := range entries {
+		if tid, err := strconv.Atoi(e.Name()); err == nil {
+			threads = append(threads, tid)
+		}
+	}
+	return threads, nil
 }
 
 func attachEvent(a *attachment, attr *unix.PerfEventAttr, pid, cpu int, program *ebpf.Program, p Place) error {
@@ -134,7 +226,11 @@ func attachEvent(a *attachment, attr *unix.PerfEventAttr, pid, cpu int, program 
 		a.closers = append(a.closers, descriptor(fd))
 		return os.NewSyscallError("ioctl PERF_EVENT_IOC_SET_BPF", unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_SET_BPF, program.FD()))
 	}
-	a.events = append(a.events, descriptor(fd))
+	if attr.Type == unix.PERF_TYPE_TRACEPOINT {
+		a.events = append(a.events, descriptor(fd))
+	} else {
+		a.closers = append(a.closers, descriptor(fd))
+	}
 	if err != nil {
 		return fmt.Errorf("attach program to perf event: %w", err)
 	}
@@ -186,6 +282,8 @@ func (g *Group) closeTracefs() {
 // explainEvent says what a kernel that refuses an event lacks, and what would serve.
 func explainEvent(hook Hook, p Place, err error) error {
 	switch {
+	case err == nil:
+		return nil
 	case hook == HardwareEvent && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENODEV)):
 		return fmt.Errorf("this machine counts no %s (virtual machines often have no performance counters); software:cpu-clock or profile samples by time: %w", p.Event, err)
 	case hook == Breakpoint && errors.Is(err, unix.ENOSPC):

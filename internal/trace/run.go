@@ -179,6 +179,7 @@ func (s *Session) follow(ctx context.Context, end <-chan string) (reason string,
 		if time.Since(looked) >= lossEvery {
 			looked = time.Now()
 			s.tellLosses()
+			s.followCPUs()
 		}
 		s.flush()
 		if s.exited || s.idle() {
@@ -200,6 +201,13 @@ func (s *Session) follow(ctx context.Context, end <-chan string) (reason string,
 		return "", context.Cause(ctx)
 	}
 	return "done", nil
+}
+
+// followCPUs goes to CPUs that have come.
+func (s *Session) followCPUs() {
+	if err := s.group.FollowCPUs(); err != nil {
+		s.say(Output{Kind: Failure, Text: "not on all CPUs: " + err.Error()})
+	}
 }
 
 // finish detaches, runs the end probes, and tells what is in the maps.
