@@ -36,7 +36,7 @@ func (c *checker) arguments() []Member {
 	}
 	u.argsGot = true
 	target := u.targets[0]
-	if u.stand != nil && u.stand.row != nil {
+	if u.row() != nil {
 		c.standArguments()
 		return u.args
 	}
@@ -78,7 +78,7 @@ func dynamicType(t Type, longest int) Type {
 
 // returned is the type of retval.
 func (c *checker) returned() Type {
-	if c.unit.stand != nil && c.unit.stand.row != nil {
+	if c.unit.row() != nil {
 		return c.standIn(c.unit.pos, "retval")
 	}
 	if c.unit.kind == Fexit {

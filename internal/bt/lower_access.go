@@ -166,7 +166,7 @@ func (f *lowering) putArguments(to place, t Type) {
 }
 
 func (f *lowering) argumentOf(m Member, t Type) value {
-	if f.unit.stand != nil && f.unit.stand.row != nil {
+	if f.unit.row() != nil {
 		return value{typ: t, word: f.extend(f.standIn("arg"+itoa(m.Offset)), t)}
 	}
 	if f.unit.kind == Tracepoint {

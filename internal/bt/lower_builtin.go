@@ -107,7 +107,7 @@ func (f *lowering) probeName(x *syntax.Name) value {
 
 func (f *lowering) functionName(*syntax.Name) value {
 	var address *compile.Value
-	if f.unit.stand != nil && f.unit.stand.row != nil {
+	if f.unit.row() != nil {
 		known, _ := f.host.KernelSymbol(f.unit.stand.row.Function)
 		return value{word: f.constant(int64(known))}
 	}
@@ -150,7 +150,7 @@ func (f *lowering) register(call *syntax.Call) value {
 
 func (f *lowering) returned(x *syntax.Name) value {
 	t := f.typeOf(x)
-	if f.unit.stand != nil && f.unit.stand.row != nil {
+	if f.unit.row() != nil {
 		return value{typ: t, word: f.standIn("retval")}
 	}
 	if f.unit.kind == Fexit {
@@ -173,7 +173,7 @@ func (f *lowering) contextWord(*syntax.Name) value { return value{word: f.ctx} }
 // numbered builds arg0 ... and sarg0 ...
 func (f *lowering) numbered(prefix string, number int) *compile.Value {
 	switch {
-	case f.unit.stand != nil && f.unit.stand.row != nil:
+	case f.unit.row() != nil:
 		return f.standIn(prefix + itoa(number))
 	case f.unit.stand != nil:
 		return f.number(f.functionArgument(f.unit.args[number], f.unit.args[number].Type))

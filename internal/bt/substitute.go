@@ -150,6 +150,14 @@ func (u *unit) asked() ProbeKind {
 	return u.kind
 }
 
+// row is that of the table that the unit runs by, or nil.
+func (u *unit) row() *substitute {
+	if u.stand == nil {
+		return nil
+	}
+	return u.stand.row
+}
+
 // inStand checks expressions of the table: args and other builtins mean there what they mean
 // where the unit is attached.
 func (c *checker) inStand(check func()) {
@@ -196,12 +204,13 @@ func (f *lowering) inStand(build func()) {
 
 // requireStand ends the program where the event is none of the function's.
 func (f *lowering) requireStand() {
-	if f.unit.stand == nil || f.unit.stand.row == nil || f.unit.stand.row.predicate == nil {
+	row := f.unit.row()
+	if row == nil || row.predicate == nil {
 		return
 	}
 	f.inStand(func() {
 		yes, no := f.b.NewBlock(), f.b.NewBlock()
-		f.branch(f.unit.stand.row.predicate, yes, no)
+		f.branch(row.predicate, yes, no)
 		f.b.Seal(yes)
 		f.b.Seal(no)
 		f.b.Enter(no)
@@ -212,10 +221,9 @@ func (f *lowering) requireStand() {
 
 // checkStand checks what the table adds to a unit.
 func (c *checker) checkStand() {
-	if c.unit.stand == nil || c.unit.stand.row == nil || c.unit.stand.row.predicate == nil {
-		return
+	if row := c.unit.row(); row != nil && row.predicate != nil {
+		c.inStand(func() { c.condition(row.predicate) })
 	}
-	c.inStand(func() { c.condition(c.unit.stand.row.predicate) })
 }
 
 // standArgument checks arg0 ... of a unit that stands for a kprobe.
