@@ -179,10 +179,12 @@ func packetSubstitutes() []Substitute {
 
 func blockSubstitutes() []Substitute {
 	return slices.Concat(
+		rows(Kprobe, "swap_readpage swap_read_folio", "needs Linux 6.15 or so; only of memory that a memory cgroup accounts for, and not from zswap; the arguments are not known",
+			`rawtracepoint:count_memcg_events /args.item == PSWPIN/ { }`),
 		rows(Kprobe, "blk_account_io_start __blk_account_io_start", "needs Linux 6.5; also of requests that are not accounted for",
 			`rawtracepoint:block_io_start { $arg0 = args.rq }`),
 		rows(Kprobe, "blk_account_io_done __blk_account_io_done", "needs Linux 6.5; also of requests that are not accounted for",
-			`rawtracepoint:block_io_done { $arg0 = args.rq; $arg1 = nsecs }`),
+			`rawtracepoint:block_io_done { $arg0 = args.rq; $arg1 = nsecs(monotonic) }`),
 		rows(Kprobe, "blk_mq_start_request", "",
 			`rawtracepoint:block_rq_issue { $arg0 = args.rq }`),
 		rows(Kprobe, "submit_bio", "also of what stacked drivers pass on",

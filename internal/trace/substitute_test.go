@@ -4,25 +4,130 @@ package trace
 
 import (
 	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/skep-io/skep/internal/bt"
+	"github.com/skep-io/skep/internal/bt/syntax"
 )
 
-// TestSubstitutesLoad: each row of the table of substitutes loads here, or this kernel has
-// not the tracepoint.
-func TestSubstitutesLoad(t *testing.T) {
-	for _, row := range bt.Substitutes() {
-		name := map[bt.ProbeKind]string{bt.Kprobe: "kprobe:", bt.Kretprobe: "kretprobe:"}[row.Kind] + row.Function
-		value := "arg0, arg1, arg2, arg3"
-		if row.Kind == bt.Kretprobe {
-			value = "retval"
+var withoutFunctions = map[bt.ProbeKind]bool{bt.Kprobe: true, bt.Kretprobe: true, bt.Fentry: true, bt.Fexit: true}
+
+// likeness is how a probe on a function and its substitute are compared: both run a script
+// while calls of known number and values are made, and both must say what is known.
+type likeness struct {
+	// functions, apart by blanks, of which there is one in each kernel: "kprobe:f kprobe:g".
+	functions string
+	// keep is a predicate that leaves out what others do; print a list of integers.
+	keep, print string
+	// provoke makes the calls and returns what is to be printed, in any order.
+	provoke func(t *testing.T) []string
+	// apart tells why the probe on the function is not compared.
+	apart string
+}
+
+// TestSubstitutes: each row of the table sees what the test provokes and, where this kernel
+// can probe functions, what the probe on the function sees.
+func TestSubstitutes(t *testing.T) {
+	covered := map[string]bool{}
+	for _, c := range likenesses() {
+		for function := range strings.FieldsSeq(c.functions) {
+			covered[function] = true
+			t.Run(function, func(t *testing.T) { c.compare(t, function) })
 		}
-		t.Run(name, func(t *testing.T) {
-			s := start(t, fmt.Sprintf(`%s { @[%s, func, kstack(1)] = count(); }`, name, value), bt.Options{Without: withoutFunctions})
-			t.Log(s.script.Probes[0].Targets[0].Via)
-		})
+	}
+	for _, row := range bt.Substitutes() {
+		if name := kindPrefix[row.Kind] + row.Function; !covered[name] {
+			t.Errorf("no test provokes calls of %s", name)
+		}
 	}
 }
 
-var withoutFunctions = map[bt.ProbeKind]bool{bt.Kprobe: true, bt.Kretprobe: true, bt.Fentry: true, bt.Fexit: true}
+var kindPrefix = map[bt.ProbeKind]string{bt.Kprobe: "kprobe:", bt.Kretprobe: "kretprobe:"}
+
+func (c likeness) compare(t *testing.T, function string) {
+	script := fmt.Sprintf(`%s /%s/ { printf("%s\n", %s); }`, function, c.keep, strings.TrimSpace(strings.Repeat("%ld ", strings.Count(c.print, ";")+1)),
+		strings.ReplaceAll(c.print, ";", ","))
+	script = c.fill(t, function, script)
+	if !compiles(t, script, withoutFunctions) {
+		t.Skip("needs a tracepoint that this kernel has not")
+	}
+	substitute := start(t, script, bt.Options{Without: withoutFunctions})
+	var want []string
+	provoke := func() { // on a goroutine of its own, which may end by Skip
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			want = c.provoke(t)
+		}()
+		<-done
+	}
+	var real said
+	compared := c.apart == "" && compiles(t, script, map[bt.ProbeKind]bool{bt.Fentry: true, bt.Fexit: true}) && probeable(function)
+	if compared {
+		both := start(t, script, bt.Options{Without: map[bt.ProbeKind]bool{bt.Fentry: true, bt.Fexit: true}})
+		inner := provoke
+		provoke = func() { real = follow(t, both, inner) }
+	}
+	got := lines(follow(t, substitute, provoke).text)
+	if t.Skipped() || t.Failed() {
+		return
+	}
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the substitute saw %d events, want %d:\n%s\nwant\n%s", len(got), len(want), strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if other := lines(real.text); compared && !slices.Equal(got, other) {
+		t.Errorf("the substitute saw %d events, %s saw %d:\n%s\nand\n%s", len(got), function, len(other), strings.Join(got, "\n"), strings.Join(other, "\n"))
+	}
+	t.Logf("%d events; compared with the function: %t", len(got), compared)
+}
+
+// fill puts what is known only now in the place of its name.
+func (c likeness) fill(t *testing.T, function, script string) string {
+	if strings.Contains(script, "LOOP") {
+		script = strings.ReplaceAll(script, "LOOP", loopName(t))
+	}
+	packet := "arg0"
+	if strings.HasSuffix(function, "sk_skb_reason_drop") {
+		packet = "arg1"
+	}
+	return strings.NewReplacer("TID", strconv.Itoa(threadID), "SWAPPEDPORT", strconv.Itoa(swapped(knownPort)), "SYNPORT", strconv.Itoa(knownPort),
+		"PACKET", packet).Replace(script)
+}
+
+// probeable tells whether this kernel has the function itself, and can probe it.
+func probeable(function string) bool {
+	kind := bt.Kprobe
+	name, isEntry := strings.CutPrefix(function, "kprobe:")
+	if !isEntry {
+		kind, name = bt.Kretprobe, strings.TrimPrefix(function, "kretprobe:")
+	}
+	found, err := theHost.Targets(kind, bt.Target{Function: name})
+	return err == nil && len(found) > 0
+}
+
+func compiles(t *testing.T, text string, without map[bt.ProbeKind]bool) bool {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: runs scripts")
+	}
+	program, errs := syntax.Parse(text, nil)
+	if len(errs) > 0 {
+		t.Fatalf("%s: %v", text, errs.Err())
+	}
+	script, _ := bt.Compile(program, theHost, bt.Options{Without: without})
+	return script != nil
+}
+
+func lines(text string) []string {
+	out := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if text == "" {
+		out = nil
+	}
+	slices.Sort(out)
+	return out
+}
