@@ -46,7 +46,7 @@ func (s *script) listed(kind ProbeKind, point *syntax.AttachPoint) ([]Target, er
 		return []Target{pattern}, nil
 	}
 	targets, err := s.targetsOn(kind, pattern)
-	if len(targets) == 0 {
+	if err != nil {
 		if others := s.instead(kind, pattern); len(others) > 0 {
 			return others, nil
 		}

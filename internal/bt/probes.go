@@ -33,7 +33,7 @@ func kindName(kind ProbeKind) string {
 func (s *script) expandProbes() {
 	count := 0
 	for _, probe := range s.program.Probes {
-		units := map[unitKey]*unit{}
+		var all []Target
 		for _, point := range probe.Points {
 			for _, kind := range s.kindsOf(point) {
 				targets := s.targetsOf(kind, point)
@@ -41,9 +41,13 @@ func (s *script) expandProbes() {
 					s.errorf(point.Pos, "the script has more than %d probes (max_probes)", s.limits.MaxProbes)
 					return
 				}
-				s.addTargets(units, kind, probe, targets)
+				for _, t := range targets {
+					t.kind = kind
+					all = append(all, t)
+				}
 			}
 		}
+		s.addTargets(probe, s.withoutAliases(all))
 	}
 	if len(s.units) == 0 && len(s.problems) == 0 {
 		s.errorf(s.program.Pos, "the script has no probe that could be attached")
@@ -57,9 +61,10 @@ type unitKey struct {
 	stand stand
 }
 
-func (s *script) addTargets(units map[unitKey]*unit, kind ProbeKind, probe *syntax.Probe, targets []Target) {
+func (s *script) addTargets(probe *syntax.Probe, targets []Target) {
+	units := map[unitKey]*unit{}
 	for _, t := range targets {
-		key := unitKey{kind: kind}
+		key := unitKey{kind: t.kind}
 		if t.stand != nil {
 			key = unitKey{t.stand.on, *t.stand}
 		}
@@ -110,7 +115,7 @@ func (s *script) targetsOf(kind ProbeKind, point *syntax.AttachPoint) []Target {
 		return []Target{pattern}
 	}
 	targets, err := s.targetsOn(kind, pattern)
-	if len(targets) == 0 {
+	if err != nil {
 		if others := s.instead(kind, pattern); len(others) > 0 {
 			return others
 		}

@@ -84,7 +84,8 @@ type Target struct {
 	// which cases that is not the same.
 	Via, Differs string
 
-	stand *stand // behind Via
+	stand *stand    // behind Via
+	kind  ProbeKind // as the script asks for it
 }
 
 // Map is a map to make. Those of the user are printed when the script ends.

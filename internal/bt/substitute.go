@@ -5,6 +5,7 @@ package bt
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -69,8 +70,39 @@ func readSubstitute(row Substitute) (*substitute, error) {
 	return s, nil
 }
 
-// instead finds what a probe on functions runs on where there is nothing of its kind, or no
-// function of that name: fentry and fexit where the kernel has them, else what the table has.
+// withoutAliases leaves out targets that stand for another name of a function whose events the
+// probe has already: scripts name all that a function was ever called, of which a kernel has
+// one. Two that this kernel has, of which one calls the other, are both kept.
+func (s *script) withoutAliases(targets []Target) []Target {
+	taken := map[string]bool{} // by where the substitute runs
+	exists := func(t Target) bool {
+		_, ok := s.host.KernelSymbol(t.Function)
+		return ok
+	}
+	for _, t := range targets {
+		if t.row() != nil && exists(t) {
+			taken[t.row().On] = true
+		}
+	}
+	return slices.DeleteFunc(targets, func(t Target) bool {
+		if t.row() == nil || exists(t) {
+			return false
+		}
+		alias := taken[t.row().On]
+		taken[t.row().On] = true
+		return alias
+	})
+}
+
+// row is that of the table that a target runs by, or nil.
+func (t Target) row() *substitute {
+	if t.stand == nil {
+		return nil
+	}
+	return t.stand.row
+}
+
+// instead finds what a probe on functions runs on where there is nothing of its kind: fentry and fexit where the kernel has them, else what the table has.
 func (s *script) instead(kind ProbeKind, pattern Target) []Target {
 	other, ok := map[ProbeKind]ProbeKind{Kprobe: Fentry, Kretprobe: Fexit}[kind]
 	if !ok || pattern.Offset != 0 || pattern.Function == "" {

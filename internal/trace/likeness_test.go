@@ -377,9 +377,7 @@ func socketLikenesses() []likeness {
 			return dialed(t, "::1")
 		}},
 		{functions: "kprobe:tcp_v4_destroy_sock", keep: dport + " == SWAPPEDPORT", print: "1", provoke: func(t *testing.T) []string {
-			fd := listening(t, unix.AF_INET, 19)
-			dialed(t, "127.0.0.1")
-			unix.Close(fd)
+			connected(t, fmt.Sprintf("127.0.0.1:%d", knownPort), 3, 0)
 			return times(3, "1")
 		}},
 		{functions: "kprobe:tcp_rcv_space_adjust", keep: ours + " && " + num + " == SYNPORT", print: "1", provoke: func(t *testing.T) []string {
