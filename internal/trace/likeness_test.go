@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -86,15 +87,8 @@ func fileLikenesses() []likeness {
 			_, n := writes(t)
 			return times(n, "4323")
 		}},
-		{functions: "kprobe:vfs_fsync", keep: ours, print: inode + "; arg1", provoke: func(t *testing.T) []string {
-			f, ino := temporary(t, 1)
-			for range 3 {
-				unix.Fsync(int(f.Fd()))
-			}
-			unix.Fdatasync(int(f.Fd()))
-			unix.Fsync(9999)
-			return append(times(3, "%d 0", ino), times(1, "%d 1", ino)...)
-		}},
+		{functions: "kprobe:vfs_fsync", keep: ours, print: inode + "; arg1", provoke: syncs, apart: "the compiler inlines it"},
+		{functions: "kprobe:vfs_fsync_range", keep: ours, print: inode + "; arg3", provoke: syncs},
 		{functions: "kprobe:vfs_open", keep: ours + " && tid == " + "TID", print: "((struct path *)arg0)->dentry->d_inode->i_ino", provoke: openings(func(ino uint64) []string { return times(4, "%d", ino) })},
 		{functions: "kprobe:do_sys_open", keep: ours + " && tid == TID", print: "(int32)arg0; arg2 & 577; arg3", apart: "the compiler inlines it",
 			provoke: openings(func(uint64) []string { return []string{"-100 0 0", "-100 0 0", "-100 577 384", "-100 0 0"} })},
@@ -105,7 +99,7 @@ func fileLikenesses() []likeness {
 		{functions: "kretprobe:do_sys_open", keep: ours + " && tid == TID", print: "retval < 0 ? retval : 1", apart: "the compiler inlines it",
 			provoke: openings(func(uint64) []string { return append(times(3, "1"), "-2") })},
 		{functions: "kprobe:path_mount", keep: ours, print: "arg3", provoke: mounts("33554433")},
-		{functions: "kretprobe:path_mount", keep: ours, print: "retval", provoke: mounts("-19")},
+		{functions: "kretprobe:path_mount", keep: ours, print: "(int32)retval", provoke: mounts("-19")},
 		{functions: "kprobe:path_umount", keep: ours, print: "arg1", provoke: func(t *testing.T) []string {
 			dir := t.TempDir()
 			for range 3 {
@@ -116,6 +110,16 @@ func fileLikenesses() []likeness {
 			return times(3, "4")
 		}},
 	}
+}
+
+func syncs(t *testing.T) []string {
+	f, ino := temporary(t, 1)
+	for range 3 {
+		unix.Fsync(int(f.Fd()))
+	}
+	unix.Fdatasync(int(f.Fd()))
+	unix.Fsync(9999)
+	return append(times(3, "%d 0", ino), times(1, "%d 1", ino)...)
 }
 
 // openings opens a file by open, openat, creat and openat2, and one that is not there by openat.
@@ -276,21 +280,23 @@ func wake(t *testing.T, n int) {
 	defer unix.Close(pipe[0])
 	defer unix.Close(pipe[1])
 	id := make(chan int)
+	var read atomic.Int32
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends with its name
 		name, _ := unix.BytePtrFromString("skepwoken")
-		unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(name)), 0, 0, 0)
 		id <- unix.Gettid()
+		unix.RawSyscallNoError(unix.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(name)), 0)
 		for range n {
 			unix.RawSyscallNoError(unix.SYS_READ, uintptr(pipe[0]), uintptr(unsafe.Pointer(new(byte))), 1)
+			read.Add(1)
 		}
 		id <- 0
 	}()
 	tid := <-id
-	for range n {
+	for i := range n {
 		for deadline := time.Now().Add(10 * time.Second); ; {
-			stat, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/syscall", tid))
-			if err != nil || strings.HasPrefix(string(stat), fmt.Sprintf("%d ", unix.SYS_READ)) {
+			stat, _ := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/stat", tid))
+			if strings.Contains(string(stat), "(skepwoken) S ") && int(read.Load()) == i {
 				break
 			}
 			if time.Now().After(deadline) {
