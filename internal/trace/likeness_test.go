@@ -284,12 +284,15 @@ func wake(t *testing.T, n int) {
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends with its name
 		name, _ := unix.BytePtrFromString("skepwoken")
+		done, _ := unix.BytePtrFromString("skepdone")
 		id <- unix.Gettid()
 		unix.RawSyscallNoError(unix.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(name)), 0)
 		for range n {
 			unix.RawSyscallNoError(unix.SYS_READ, uintptr(pipe[0]), uintptr(unsafe.Pointer(new(byte))), 1)
 			read.Add(1)
 		}
+		// What wakes it from here on is no write.
+		unix.RawSyscallNoError(unix.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(done)), 0)
 		id <- 0
 	}()
 	tid := <-id

@@ -65,12 +65,17 @@ func (c likeness) compare(t *testing.T, function string) {
 		}()
 		<-done
 	}
-	var real said
-	compared := c.apart == "" && compiles(t, script, map[bt.ProbeKind]bool{bt.Fentry: true, bt.Fexit: true}) && probeable(function)
-	if compared {
-		both := start(t, script, bt.Options{Without: map[bt.ProbeKind]bool{bt.Fentry: true, bt.Fexit: true}})
-		inner := provoke
-		provoke = func() { real = follow(t, both, inner) }
+	// What the function itself sees, by a kprobe and by fentry, where this kernel has them.
+	others := map[string]*said{}
+	for by, without := range map[string]map[bt.ProbeKind]bool{
+		"kprobe": {bt.Fentry: true, bt.Fexit: true}, "fentry": {bt.Kprobe: true, bt.Kretprobe: true},
+	} {
+		if c.apart != "" || !probeable(function, by) {
+			continue
+		}
+		s, inner, saw := start(t, script, bt.Options{Without: without}), provoke, &said{}
+		others[by] = saw
+		provoke = func() { *saw = follow(t, s, inner) }
 	}
 	got := lines(follow(t, substitute, provoke).text)
 	if t.Skipped() || t.Failed() {
@@ -80,10 +85,12 @@ func (c likeness) compare(t *testing.T, function string) {
 	if !slices.Equal(got, want) {
 		t.Errorf("the substitute saw %d events, want %d:\n%s\nwant\n%s", len(got), len(want), strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if other := lines(real.text); compared && !slices.Equal(got, other) {
-		t.Errorf("the substitute saw %d events, %s saw %d:\n%s\nand\n%s", len(got), function, len(other), strings.Join(got, "\n"), strings.Join(other, "\n"))
+	for by, saw := range others {
+		if other := lines(saw.text); !slices.Equal(got, other) {
+			t.Errorf("the substitute saw %d events, %s by %s %d:\n%s\nand\n%s", len(got), function, by, len(other), strings.Join(got, "\n"), strings.Join(other, "\n"))
+		}
 	}
-	t.Logf("%d events; compared with the function: %t", len(got), compared)
+	t.Logf("%d events; compared with %d probes on the function", len(got), len(others))
 }
 
 // fill puts what is known only now in the place of its name.
@@ -99,14 +106,11 @@ func (c likeness) fill(t *testing.T, function, script string) string {
 		"PACKET", packet).Replace(script)
 }
 
-// probeable tells whether this kernel has the function itself, and can probe it.
-func probeable(function string) bool {
-	kind := bt.Kprobe
-	name, isEntry := strings.CutPrefix(function, "kprobe:")
-	if !isEntry {
-		kind, name = bt.Kretprobe, strings.TrimPrefix(function, "kretprobe:")
-	}
-	found, err := theHost.Targets(kind, bt.Target{Function: name})
+// probeable tells whether this kernel has the function, and can probe it so.
+func probeable(function, by string) bool {
+	kinds := map[string]bt.ProbeKind{"kprobe kprobe": bt.Kprobe, "kretprobe kprobe": bt.Kretprobe, "kprobe fentry": bt.Fentry, "kretprobe fentry": bt.Fexit}
+	asked, name, _ := strings.Cut(function, ":")
+	found, err := theHost.Targets(kinds[asked+" "+by], bt.Target{Function: name})
 	return err == nil && len(found) > 0
 }
 
