@@ -96,6 +96,14 @@ func perFile(number int, u *loaded) []step {
 // other failure, everything that was attached is detached again. So it is where the agent has
 // no descriptors or memory left, which it needs for others.
 func (g *Group) Attach() ([]Unattached, error) {
+	skipped, err := g.attachAll()
+	if err != nil {
+		return nil, errors.Join(err, g.Detach())
+	}
+	return skipped, nil
+}
+
+func (g *Group) attachAll() ([]Unattached, error) {
 	var skipped []Unattached
 	worked := map[int]bool{}
 	defer lingering.hold()()
@@ -110,14 +118,14 @@ func (g *Group) Attach() ([]Unattached, error) {
 		}
 		for _, f := range failed {
 			if exhausted(f.Err) {
-				return nil, errors.Join(fmt.Errorf("attach %s: %w", f.Place, f.Err), g.Detach())
+				return nil, fmt.Errorf("attach %s: %w", f.Place, f.Err)
 			}
 		}
 		skipped = append(skipped, failed...)
 	}
 	for _, s := range skipped {
 		if !worked[s.Program] {
-			return nil, errors.Join(fmt.Errorf("attach %s: %w", s.Place, s.Err), g.Detach())
+			return nil, fmt.Errorf("attach %s: %w", s.Place, s.Err)
 		}
 	}
 	return skipped, nil

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package trace
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+func processLikenesses() []likeness {
+	sleep := func(t *testing.T) {
+		short := unix.NsecToTimespec(1000)
+		inThread(func() {
+			for range 3 {
+				unix.Nanosleep(&short, nil)
+			}
+			for range 2 {
+				unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &short, nil)
+			}
+		})
+	}
+	const task = "((struct task_struct *)arg0)"
+	return []likeness{
+		{functions: "kprobe:do_nanosleep kprobe:hrtimer_nanosleep", keep: ours + " && tid == TID", print: "1", provoke: func(t *testing.T) []string {
+			sleep(t)
+			return times(5, "1")
+		}},
+		{functions: "kretprobe:do_nanosleep kretprobe:hrtimer_nanosleep", keep: ours + " && tid == TID", print: "retval", provoke: func(t *testing.T) []string {
+			sleep(t)
+			return times(5, "0")
+		}},
+		{functions: "kprobe:do_exit", keep: "arg0 == 19712", print: "arg0", provoke: func(t *testing.T) []string {
+			children(t, 3)
+			return times(3, "19712")
+		}},
+		{functions: "kprobe:wake_up_new_task", keep: ours + " && " + task + "->tgid != pid", print: task + "->tgid", provoke: func(t *testing.T) []string { return children(t, 3) }},
+		{functions: "kretprobe:copy_process", keep: ours + " && ((struct task_struct *)retval)->tgid != pid", print: "((struct task_struct *)retval)->tgid",
+			provoke: func(t *testing.T) []string { return children(t, 3) }},
+		{functions: "kprobe:try_to_wake_up", keep: ours + ` && ` + task + `->comm == "skepwoken"`, print: task + "->tgid", provoke: func(t *testing.T) []string {
+			wake(t, 5)
+			return times(5, "%d", os.Getpid())
+		}},
+		{functions: "kprobe:__set_task_comm", keep: ours + ` && str(arg1) == "skep-named"`, print: task + "->tgid", provoke: func(t *testing.T) []string {
+			name, _ := unix.BytePtrFromString("skep-named")
+			inThread(func() {
+				for range 3 {
+					unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(name)), 0, 0, 0)
+				}
+			})
+			return times(3, "%d", os.Getpid())
+		}},
+		{functions: "kprobe:cap_capable", keep: ours + " && arg2 == 18", print: "arg2", provoke: func(t *testing.T) []string {
+			chroots(t)
+			return times(3, "18")
+		}},
+		{functions: "kretprobe:cap_capable", keep: ours + " && tid == TID", print: "retval", provoke: func(t *testing.T) []string {
+			chroots(t)
+			return times(3, "0")
+		}},
+		{functions: "kprobe:__send_signal_locked kprobe:__send_signal", keep: ours + " && arg0 == 28", print: "arg0; ((struct task_struct *)arg2)->tgid", provoke: func(t *testing.T) []string {
+			for range 3 {
+				unix.Kill(os.Getpid(), unix.SIGWINCH)
+			}
+			return times(3, "28 %d", os.Getpid())
+		}},
+	}
+}
+
+func chroots(t *testing.T) {
+	inThread(func() {
+		for range 3 {
+			if err := unix.Chroot("/"); err != nil { // as it is
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// children runs processes that exit with 77, and returns their numbers.
+func children(t *testing.T, n int) (pids []string) {
+	t.Helper()
+	for range n {
+		cmd := exec.Command("/bin/sh", "-c", "exit 77")
+		if err := cmd.Start(); err != nil {
+			t.Error(err)
+			return nil
+		}
+		pids = append(pids, strconv.Itoa(cmd.Process.Pid))
+		cmd.Wait()
+	}
+	return pids
+}
+
+// wake wakes a thread so often, each time when it sleeps.
+func wake(t *testing.T, n int) {
+	t.Helper()
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], 0); err != nil {
+		t.Error(err)
+		return
+	}
+	defer unix.Close(pipe[0])
+	defer unix.Close(pipe[1])
+	id := make(chan int)
+	var read atomic.Int32
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with its name
+		name, _ := unix.BytePtrFromString("skepwoken")
+		done, _ := unix.BytePtrFromString("skepdone")
+		id <- unix.Gettid()
+		unix.RawSyscallNoError(unix.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(name)), 0)
+		for range n {
+			unix.RawSyscallNoError(unix.SYS_READ, uintptr(pipe[0]), uintptr(unsafe.Pointer(new(byte))), 1)
+			read.Add(1)
+		}
+		// What wakes it from here on is no write.
+		unix.RawSyscallNoError(unix.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(done)), 0)
+		id <- 0
+	}()
+	tid := <-id
+	for i := range n {
+		for deadline := time.Now().Add(10 * time.Second); ; {
+			stat, _ := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/stat", tid))
+			if strings.Contains(string(stat), "(skepwoken) S ") && int(read.Load()) == i {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Error("the thread does not sleep")
+				return
+			}
+		}
+		unix.Write(pipe[1], []byte{1})
+	}
+	<-id
+}
