@@ -5,6 +5,7 @@ package trace
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,11 +34,14 @@ func (s *Session) Run(ctx context.Context, end <-chan string, sink Sink) (Result
 	defer cancel(nil)
 	delivered := make(chan error, 1)
 	go func() {
-		err := s.deliver(sink)
-		if err != nil {
-			cancel(err)
-		}
-		delivered <- err
+		err := errors.New("hand on what the script says: its listener is gone")
+		defer func() { // also if the sink ends its goroutine
+			if err != nil {
+				cancel(err)
+			}
+			delivered <- err
+		}()
+		err = s.deliver(sink)
 	}()
 	defer s.queue.close() // also if run panics: else who delivers would wait for ever
 	result, err := s.run(ctx, end)
