@@ -130,8 +130,9 @@ func wake(t *testing.T, n int) {
 	tid := <-id
 	for i := range n {
 		for deadline := time.Now().Add(10 * time.Second); ; {
-			stat, _ := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/stat", tid))
-			if strings.Contains(string(stat), "(skepwoken) S ") && int(read.Load()) == i {
+			// Its state alone may be that of a wait of Go's runtime.
+			where, _ := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/wchan", tid))
+			if strings.Contains(string(where), "pipe") && int(read.Load()) == i {
 				break
 			}
 			if time.Now().After(deadline) {
