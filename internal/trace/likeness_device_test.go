@@ -20,11 +20,17 @@ import (
 
 func deviceLikenesses() []likeness {
 	const request = `((struct request *)arg0)->q->disk->disk_name == "LOOP"`
+	const (
+		started = request + " && ((struct request *)arg0)->__data_len == 8192"
+		sector  = "((struct request *)arg0)->__sector"
+		done    = "nsecs(monotonic) + 1000000000 - arg1 < 2000000000"
+	)
 	return []likeness{
 		{functions: "kprobe:submit_bio", keep: ours + " && ((struct bio *)arg0)->bi_iter.bi_size == 8192", print: "((struct bio *)arg0)->bi_iter.bi_sector", provoke: blocks("0", "16", "32")},
-		{functions: "kprobe:blk_mq_start_request kprobe:blk_account_io_start kprobe:__blk_account_io_start", keep: request + " && ((struct request *)arg0)->__data_len == 8192",
-			print: "((struct request *)arg0)->__sector", provoke: blocks("0", "16", "32")},
-		{functions: "kprobe:blk_account_io_done kprobe:__blk_account_io_done", keep: request, print: "nsecs(monotonic) + 1000000000 - arg1 < 2000000000", provoke: blocks("1", "1", "1")},
+		{functions: "kprobe:blk_mq_start_request kprobe:__blk_account_io_start", keep: started, print: sector, provoke: blocks("0", "16", "32")},
+		{functions: "kprobe:blk_account_io_start", keep: started, print: sector, provoke: blocks("0", "16", "32"), apart: "some kernels have two of that name"},
+		{functions: "kprobe:__blk_account_io_done", keep: request, print: done, provoke: blocks("1", "1", "1")},
+		{functions: "kprobe:blk_account_io_done", keep: request, print: done, provoke: blocks("1", "1", "1"), apart: "some kernels have two of that name"},
 		{functions: "kprobe:swap_readpage kprobe:swap_read_folio", keep: `comm == "skepswaps"`, print: "1", provoke: swapIn},
 	}
 }
