@@ -140,7 +140,9 @@ func wake(t *testing.T, n int) {
 				return
 			}
 		}
-		inThread(func() { unix.RawSyscallNoError(unix.SYS_WRITE, uintptr(pipe[1]), uintptr(unsafe.Pointer(new(byte))), 1) })
+		inThread(func() {
+			unix.RawSyscallNoError(unix.SYS_WRITE, uintptr(pipe[1]), uintptr(unsafe.Pointer(new(byte))), 1)
+		})
 	}
 	<-id
 }
