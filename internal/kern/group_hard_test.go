@@ -211,6 +211,9 @@ func TestManyFunctions(t *testing.T) {
 // it can are counted as missed.
 func TestMissedReturns(t *testing.T) {
 	needFunctions(t)
+	if kernel := os.Getenv("SKEP_KERNEL"); kernel == "5.10" || kernel == "6.1" {
+		t.Skip("needs a kernel that tells what links have missed (6.7)")
+	}
 	const sleepers = 200
 	g := attachGroup(t, Kretprobe, true, Place{Name: "r", Function: "hrtimer_nanosleep"})
 	var group sync.WaitGroup
