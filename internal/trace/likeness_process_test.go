@@ -46,7 +46,7 @@ func processLikenesses() []likeness {
 		{functions: "kprobe:wake_up_new_task", keep: ours + " && " + task + "->tgid != pid", print: task + "->tgid", provoke: func(t *testing.T) []string { return children(t, 3) }},
 		{functions: "kretprobe:copy_process", keep: ours + " && ((struct task_struct *)retval)->tgid != pid", print: "((struct task_struct *)retval)->tgid",
 			provoke: func(t *testing.T) []string { return children(t, 3) }},
-		{functions: "kprobe:try_to_wake_up", keep: `tid == TID && ` + task + `->comm == "skepwoken"`, print: task + "->tgid", provoke: func(t *testing.T) []string {
+		{functions: "kprobe:try_to_wake_up", atMost: true, keep: `tid == TID && ` + task + `->comm == "skepwoken"`, print: task + "->tgid", provoke: func(t *testing.T) []string {
 			wake(t, 5)
 			return times(5, "%d", os.Getpid())
 		}},
