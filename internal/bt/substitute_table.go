@@ -107,8 +107,6 @@ func processSubstitutes() []Substitute {
 			`rawtracepoint:sched_process_exit { $arg0 = args.p->exit_code }`),
 		rows(Kprobe, "wake_up_new_task", "a little later, when the task is in its run queue",
 			`rawtracepoint:sched_wakeup_new { $arg0 = args.p }`),
-		rows(Kprobe, "try_to_wake_up", "only of tasks that sleep in a state that the caller meant; arg1 and arg2 are not known",
-			`rawtracepoint:sched_waking { $arg0 = args.p }`),
 		rows(Kretprobe, "copy_process", "only where a task was made",
 			`rawtracepoint:sched_process_fork { $retval = args.child }`),
 		rows(Kprobe, "__set_task_comm", "",

@@ -3,15 +3,10 @@
 package trace
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"strconv"
-	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -46,10 +41,6 @@ func processLikenesses() []likeness {
 		{functions: "kprobe:wake_up_new_task", keep: ours + " && " + task + "->tgid != pid", print: task + "->tgid", provoke: func(t *testing.T) []string { return children(t, 3) }},
 		{functions: "kretprobe:copy_process", keep: ours + " && ((struct task_struct *)retval)->tgid != pid", print: "((struct task_struct *)retval)->tgid",
 			provoke: func(t *testing.T) []string { return children(t, 3) }},
-		{functions: "kprobe:try_to_wake_up", atMost: true, keep: `tid == TID && ` + task + `->comm == "skepwoken"`, print: task + "->tgid", provoke: func(t *testing.T) []string {
-			wake(t, 5)
-			return times(5, "%d", os.Getpid())
-		}},
 		{functions: "kprobe:__set_task_comm", keep: ours + ` && str(arg1) == "skep-named"`, print: task + "->tgid", provoke: func(t *testing.T) []string {
 			name, _ := unix.BytePtrFromString("skep-named")
 			inThread(func() {
@@ -99,50 +90,4 @@ func children(t *testing.T, n int) (pids []string) {
 		cmd.Wait()
 	}
 	return pids
-}
-
-// wake wakes a thread so often, each time when it sleeps.
-func wake(t *testing.T, n int) {
-	t.Helper()
-	var pipe [2]int
-	if err := unix.Pipe2(pipe[:], 0); err != nil {
-		t.Error(err)
-		return
-	}
-	defer unix.Close(pipe[0])
-	defer unix.Close(pipe[1])
-	id := make(chan int)
-	var read atomic.Int32
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with its name
-		name, _ := unix.BytePtrFromString("skepwoken")
-		done, _ := unix.BytePtrFromString("skepdone")
-		id <- unix.Gettid()
-		unix.RawSyscallNoError(unix.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(name)), 0)
-		for range n {
-			unix.RawSyscallNoError(unix.SYS_READ, uintptr(pipe[0]), uintptr(unsafe.Pointer(new(byte))), 1)
-			read.Add(1)
-		}
-		// What wakes it from here on is no write.
-		unix.RawSyscallNoError(unix.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(done)), 0)
-		id <- 0
-	}()
-	tid := <-id
-	for i := range n {
-		for deadline := time.Now().Add(10 * time.Second); ; {
-			// Its state alone may be that of a wait of Go's runtime.
-			where, _ := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/wchan", tid))
-			if strings.Contains(string(where), "pipe") && int(read.Load()) == i {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Error("the thread does not sleep")
-				return
-			}
-		}
-		inThread(func() {
-			unix.RawSyscallNoError(unix.SYS_WRITE, uintptr(pipe[1]), uintptr(unsafe.Pointer(new(byte))), 1)
-		})
-	}
-	<-id
 }

@@ -25,9 +25,6 @@ type likeness struct {
 	keep, print string
 	// provoke makes the calls and returns what is to be printed, in any order.
 	provoke func(t *testing.T) []string
-	// atMost tells that not every call is certain: a thread that is to be woken may be awake.
-	// At least one must be seen then, and the same by both.
-	atMost bool
 	// apart tells why the probe on the function is not compared.
 	apart string
 }
@@ -90,9 +87,6 @@ func (c likeness) once(t *testing.T, function, script, by string) {
 	}
 	slices.Sort(want)
 	got := lines(saw.text)
-	if c.atMost {
-		want = want[:max(1, min(len(want), len(got)))]
-	}
 	if !alike(got, want, saw.lost()) {
 		t.Errorf("the substitute saw %d events, want %d:\n%s\nwant\n%s", len(got), len(want), strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
