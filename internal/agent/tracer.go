@@ -218,11 +218,7 @@ func (j *traceJob) ready() *skepv1.TraceEvent {
 		Took: durationpb.New(took), Compiling: durationpb.New(j.compiled), Loading: durationpb.New(j.loaded - j.compiled),
 		Attaching: durationpb.New(took - j.loaded), Instructions: uint32(j.instructions),
 	}
-	for _, p := range j.script.Probes {
-		for _, t := range p.Targets {
-			r.Probes = append(r.Probes, &skepv1.TraceProbe{Name: valid(t.Name)})
-		}
-	}
+	r.Probes = traceProbes(j.script)
 	return &skepv1.TraceEvent{Body: &skepv1.TraceEvent_Ready{Ready: r}}
 }
 

@@ -11,6 +11,7 @@ import (
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/bt"
 	"github.com/skep-io/skep/internal/bt/syntax"
+	"github.com/skep-io/skep/internal/compile"
 	"github.com/skep-io/skep/internal/server"
 )
 
@@ -43,8 +44,15 @@ func (j *traceJob) listPoints(points []*syntax.AttachPoint) error {
 		}
 		return failed == nil
 	}
+	var known probeList
 	problems := bt.List(points, j.host, j.req.GetArguments(), func(one bt.Listed) bool {
-		p := &skepv1.TraceProbe{Name: valid(one.Name)}
+		before := len(known.probes)
+		p := known.add(compile.Pos{}, one.Name, one.Via, one.Differs)
+		if one.Via == "" {
+			known = probeList{}
+		} else if len(known.probes) == before {
+			return true // another place of the same
+		}
 		for _, m := range one.Members {
 			if strings.HasPrefix(m.Name, "common_") { // every tracepoint has them
 				continue

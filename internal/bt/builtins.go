@@ -114,7 +114,7 @@ func (c *checker) allowed(kinds []ProbeKind) bool {
 	if c.unit.fn != nil {
 		return kinds == nil
 	}
-	return kinds == nil || slices.Contains(kinds, c.unit.kind)
+	return kinds == nil || slices.Contains(kinds, c.unit.asked())
 }
 
 // where is the unit, for messages.
@@ -122,7 +122,7 @@ func (c *checker) where() string {
 	if c.unit.fn != nil {
 		return "a function"
 	}
-	return "a probe of type " + kindName(c.unit.kind)
+	return "a probe of type " + kindName(c.unit.asked())
 }
 
 // argumentsInRegisters is how many arguments a function gets in registers.
@@ -141,6 +141,9 @@ func (c *checker) numbered(x *syntax.Name, prefix string, number int) Type {
 	}
 	if !c.allowed(kinds) {
 		return c.errorf(x.Pos, "%s is not there in %s", x.Name, c.where())
+	}
+	if c.unit.stand != nil {
+		return c.standArgument(x, prefix, number)
 	}
 	t := Type{Kind: Integer, Size: word, Signed: true, User: c.userSpace()}
 	switch c.unit.kind {
@@ -197,6 +200,9 @@ func (c *checker) function(*syntax.Name) Type {
 func (c *checker) context(x *syntax.Name) Type {
 	if c.unit.kind == Iterator {
 		return c.allArgs(x)
+	}
+	if c.unit.stand != nil {
+		return c.notThere(x.Pos, "ctx")
 	}
 	return Type{Kind: Pointer, Size: word}
 }

@@ -126,7 +126,7 @@ func (s *script) split(i int) {
 	var parts []*unit
 	for _, target := range u.targets {
 		part := newUnit(u.kind, u.probe, u.pos, []Target{target})
-		part.particular = true
+		part.particular, part.stand = true, u.stand
 		parts = append(parts, part)
 	}
 	s.units = append(s.units[:i], append(parts, s.units[i+1:]...)...)
@@ -134,6 +134,7 @@ func (s *script) split(i int) {
 
 func (s *script) checkUnit(u *unit) {
 	c := &checker{script: s, unit: u, copies: 1, scope: &scope{names: map[string]*variable{}}}
+	c.checkStand()
 	if u.probe.Predicate != nil {
 		c.condition(u.probe.Predicate)
 	}

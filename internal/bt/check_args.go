@@ -9,7 +9,7 @@ import "strings"
 func (c *checker) userSpace() bool { return c.unit.userSpace() }
 
 func (u *unit) userSpace() bool {
-	switch u.kind {
+	switch u.asked() {
 	case Uprobe, Uretprobe, USDT:
 		return true
 	case Tracepoint:
@@ -36,6 +36,10 @@ func (c *checker) arguments() []Member {
 	}
 	u.argsGot = true
 	target := u.targets[0]
+	if u.row() != nil {
+		c.standArguments()
+		return u.args
+	}
 	if u.kind == Tracepoint {
 		u.args, u.argsOK = c.host.Tracepoint(target.Category, target.Event)
 		u.args = fieldsOfRecord(u.args, target.Category == "syscalls", c.limits.MaxStrlen)
@@ -74,6 +78,9 @@ func dynamicType(t Type, longest int) Type {
 
 // returned is the type of retval.
 func (c *checker) returned() Type {
+	if c.unit.row() != nil {
+		return c.standIn(c.unit.pos, "retval")
+	}
 	if c.unit.kind == Fexit {
 		c.arguments()
 		if c.unit.argsOK && c.unit.result.Kind != None {

@@ -144,6 +144,9 @@ func (c *checker) register(call *syntax.Call) Type {
 	if !ok {
 		return noType
 	}
+	if c.unit.stand != nil {
+		return c.notThere(call.Pos, "reg()")
+	}
 	if _, found := registerOffset(c.machine.Arch, name); !found {
 		return c.hintf(call.Args[0].Position(), nearest(name, registerNames(c.machine.Arch)), "there is no register %s", name)
 	}

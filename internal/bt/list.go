@@ -7,6 +7,9 @@ import "github.com/skep-io/skep/internal/bt/syntax"
 // Listed is a place that could be probed.
 type Listed struct {
 	Name string
+	// Via is what it runs on where that is not what Name says, and Differs in which cases
+	// that is not the same; else "".
+	Via, Differs string
 	// Members are what it has to offer: fields of a tracepoint, arguments of a function,
 	// and what the function returns as the last one, named retval.
 	Members []Member
@@ -24,7 +27,7 @@ func List(points []*syntax.AttachPoint, host Host, members bool, yield func(List
 				s.errorf(point.Pos, "%s: %v", point.Text, err)
 			}
 			for _, t := range targets {
-				one := Listed{Name: t.Name}
+				one := Listed{Name: t.Name, Via: t.Via, Differs: t.Differs}
 				if members {
 					one.Members = s.offers(kind, t)
 				}
@@ -42,7 +45,13 @@ func (s *script) listed(kind ProbeKind, point *syntax.AttachPoint) ([]Target, er
 	if kind <= Profile { // they are wherever one wants them
 		return []Target{pattern}, nil
 	}
-	return s.host.Targets(kind, pattern)
+	targets, err := s.targetsOn(kind, pattern)
+	if err != nil {
+		if others := s.instead(kind, pattern); len(others) > 0 {
+			return others, nil
+		}
+	}
+	return targets, err
 }
 
 func (s *script) offers(kind ProbeKind, t Target) []Member {

@@ -111,6 +111,7 @@ func (s *script) buildUnit(u *unit, p *program, out *output) {
 	p.funcs = append(p.funcs, f.b.Func)
 	f.ctx = f.b.Parameter(0)
 	f.filter()
+	f.requireStand()
 	f.openIterator()
 	if p.early {
 		f.openScratch()

@@ -62,7 +62,18 @@ func (f *lowering) field(x *syntax.Field) value {
 		record = *record.Elem
 	}
 	m, _ := f.findMember(record.Name, x.Name, 0)
+	if at.space == followed && nullable[record.Name+"."+x.Name] {
+		at.space = inKernel
+	}
 	return f.member(at, m, f.typeOf(x))
+}
+
+// nullable are the pointers in the kernel's objects that its verifier lets nobody follow
+// without a look whether they are 0 (BTF_TYPE_SAFE_RCU_OR_NULL and BTF_TYPE_SAFE_TRUSTED_OR_NULL
+// of kernel/bpf/verifier.c). They are read by a helper instead.
+var nullable = map[string]bool{
+	"struct sk_buff.sk": true, "struct request_sock.sk": true, "struct mm_struct.exe_file": true, "struct socket.sk": true,
+	"struct dentry.d_inode": true, "struct vm_area_struct.vm_mm": true, "struct vm_area_struct.vm_file": true,
 }
 
 // member reads a member of a structure at a place.
@@ -166,6 +177,9 @@ func (f *lowering) putArguments(to place, t Type) {
 }
 
 func (f *lowering) argumentOf(m Member, t Type) value {
+	if f.unit.row() != nil {
+		return value{typ: t, word: f.extend(f.standIn("arg"+itoa(m.Offset)), t)}
+	}
 	if f.unit.kind == Tracepoint {
 		return f.tracepointField(m, t)
 	}

@@ -107,6 +107,10 @@ func (f *lowering) probeName(x *syntax.Name) value {
 
 func (f *lowering) functionName(*syntax.Name) value {
 	var address *compile.Value
+	if f.unit.row() != nil {
+		known, _ := f.host.KernelSymbol(f.unit.stand.row.Function)
+		return value{word: f.constant(int64(known))}
+	}
 	if f.unit.kind == Fentry || f.unit.kind == Fexit || f.host.Helper(fnFuncIP, f.unit.kind) && !f.unit.userSpace() {
 		address = f.b.Call(fnFuncIP, compile.Word, f.ctx)
 	} else {
@@ -146,6 +150,9 @@ func (f *lowering) register(call *syntax.Call) value {
 
 func (f *lowering) returned(x *syntax.Name) value {
 	t := f.typeOf(x)
+	if f.unit.row() != nil {
+		return value{typ: t, word: f.standIn("retval")}
+	}
 	if f.unit.kind == Fexit {
 		w := f.b.Load(f.ctx, int64(len(f.unit.args)*word), word, false)
 		if t.Kind == Integer {
@@ -166,6 +173,10 @@ func (f *lowering) contextWord(*syntax.Name) value { return value{word: f.ctx} }
 // numbered builds arg0 ... and sarg0 ...
 func (f *lowering) numbered(prefix string, number int) *compile.Value {
 	switch {
+	case f.unit.row() != nil:
+		return f.standIn(prefix + itoa(number))
+	case f.unit.stand != nil:
+		return f.number(f.functionArgument(f.unit.args[number], f.unit.args[number].Type))
 	case prefix == "sarg":
 		return f.stackArgument(number)
 	case f.unit.kind == RawTracepoint:

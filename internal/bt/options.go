@@ -18,6 +18,8 @@ type Options struct {
 	// Untyped reads arguments that the verifier could follow by helpers instead: where it
 	// refuses to follow them after all.
 	Untyped bool
+	// Without are kinds of probes to do without, as where the kernel has none of them.
+	Without map[ProbeKind]bool
 	// Limits are for what the script does not set; see DefaultLimits.
 	Limits Limits
 }

@@ -33,7 +33,7 @@ func kindName(kind ProbeKind) string {
 func (s *script) expandProbes() {
 	count := 0
 	for _, probe := range s.program.Probes {
-		byKind := map[ProbeKind]*unit{}
+		var all []Target
 		for _, point := range probe.Points {
 			for _, kind := range s.kindsOf(point) {
 				targets := s.targetsOf(kind, point)
@@ -41,26 +41,42 @@ func (s *script) expandProbes() {
 					s.errorf(point.Pos, "the script has more than %d probes (max_probes)", s.limits.MaxProbes)
 					return
 				}
-				s.addTargets(byKind, kind, probe, targets)
+				for _, t := range targets {
+					t.kind = kind
+					all = append(all, t)
+				}
 			}
 		}
+		s.addTargets(probe, s.withoutAliases(all))
 	}
 	if len(s.units) == 0 && len(s.problems) == 0 {
 		s.errorf(s.program.Pos, "the script has no probe that could be attached")
 	}
 }
 
-func (s *script) addTargets(byKind map[ProbeKind]*unit, kind ProbeKind, probe *syntax.Probe, targets []Target) {
-	if len(targets) == 0 {
-		return
+// unitKey is what the targets of a unit have in common: how they are attached, and what they
+// stand for.
+type unitKey struct {
+	kind  ProbeKind
+	stand stand
+}
+
+func (s *script) addTargets(probe *syntax.Probe, targets []Target) {
+	units := map[unitKey]*unit{}
+	for _, t := range targets {
+		key := unitKey{kind: t.kind}
+		if t.stand != nil {
+			key = unitKey{t.stand.on, *t.stand}
+		}
+		u := units[key]
+		if u == nil {
+			u = newUnit(key.kind, probe, probe.Pos, nil)
+			u.stand = t.stand
+			units[key] = u
+			s.units = append(s.units, u)
+		}
+		u.targets = append(u.targets, t)
 	}
-	u := byKind[kind]
-	if u == nil {
-		u = newUnit(kind, probe, probe.Pos, nil)
-		byKind[kind] = u
-		s.units = append(s.units, u)
-	}
-	u.targets = append(u.targets, targets...)
 }
 
 // kindsOf are the kinds that a provider names, more than one if it is a pattern.
@@ -98,7 +114,12 @@ func (s *script) targetsOf(kind ProbeKind, point *syntax.AttachPoint) []Target {
 		}
 		return []Target{pattern}
 	}
-	targets, err := s.host.Targets(kind, pattern)
+	targets, err := s.targetsOn(kind, pattern)
+	if err != nil {
+		if others := s.instead(kind, pattern); len(others) > 0 {
+			return others
+		}
+	}
 	switch {
 	case err != nil:
 		s.missing(point, kind, pattern, ": "+err.Error())

@@ -88,6 +88,11 @@ type unit struct {
 	argsGot bool
 	result  Type // of builtin retval, of fexit
 
+	// stand is set where the unit stands for a probe of another kind; own are then the
+	// arguments of what it is attached to.
+	stand *stand
+	own   []Member
+
 	firstName int // index in Script.ProbeNames of targets[0]
 }
 

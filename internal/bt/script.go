@@ -80,6 +80,12 @@ type Target struct {
 	// Cookie is an index in Script.ProbeNames, to attach with where Machine.Cookies says
 	// that the kind has them.
 	Cookie uint64
+	// Via is what it runs on where that is not what Name says, "" if it is; Differs is in
+	// which cases that is not the same.
+	Via, Differs string
+
+	stand *stand    // behind Via
+	kind  ProbeKind // as the script asks for it
 }
 
 // Map is a map to make. Those of the user are printed when the script ends.

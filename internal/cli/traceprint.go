@@ -100,9 +100,7 @@ func (p *tracePrinter) attached(r *skepv1.TraceReady) {
 		p.text(fmt.Sprintf("Attaching %d probe%s...\n", n, plural(n)))
 	}
 	for _, probe := range r.GetProbes() {
-		if probe.GetVia() != "" && !p.flags.quiet {
-			p.told(fmt.Sprintf("%s runs on %s", event.Printable(probe.GetName()), event.Printable(probe.GetVia())))
-		}
+		p.instead(probe)
 	}
 	if p.flags.verbose {
 		of := func(d *durationpb.Duration) string { return formatDuration(d.AsDuration()) }
@@ -146,8 +144,16 @@ func (p *tracePrinter) part() {
 	p.parted = true
 }
 
+// instead says what a probe runs on if that is not what its name says.
+func (p *tracePrinter) instead(probe *skepv1.TraceProbe) {
+	if probe.GetVia() != "" && !p.flags.quiet {
+		p.told(fmt.Sprintf("%s runs on %s", event.Printable(probe.GetName()), event.Printable(probe.GetVia())))
+	}
+}
+
 func (p *tracePrinter) listed(probe *skepv1.TraceProbe) {
 	p.text(probe.GetName() + "\n")
+	p.instead(probe)
 	for _, arg := range probe.GetArguments() {
 		p.text("    " + strings.TrimSpace(arg.GetType()+" "+arg.GetName()) + "\n")
 	}

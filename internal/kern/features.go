@@ -11,6 +11,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"golang.org/x/sys/unix"
 
 	"github.com/skep-io/skep/internal/kern/ctype"
 )
@@ -50,8 +51,10 @@ func (f *Features) Helper(number int64, hook Hook) bool {
 	key := helper{hook.programType(), number}
 	known, ok := f.helpers[key]
 	if !ok {
-		known = f.tryHelper(number, hook)
-		f.helpers[key] = known
+		var sure bool
+		if known, sure = f.tryHelper(number, hook); sure {
+			f.helpers[key] = known
+		}
 	}
 	return known
 }
@@ -60,17 +63,18 @@ func (f *Features) Helper(number int64, hook Hook) bool {
 // of this type. Of any other it complains about the arguments, of which there are none here.
 var unknownHelper = []string{"unknown func", "invalid func", "cannot use helper", "helper call is not allowed"}
 
-func (f *Features) tryHelper(number int64, hook Hook) bool {
+// tryHelper also tells whether it is sure of what it says.
+func (f *Features) tryHelper(number int64, hook Hook) (known, sure bool) {
 	if hook.programType() == ebpf.Tracing {
 		hook = RawTracepoint // the one of its kind that every kernel loads
 	}
 	err := f.load(hook, asm.Instructions{asm.BuiltinFunc(number).Call(), asm.Mov.Imm(asm.R0, 0), asm.Return()})
 	var verifier *ebpf.VerifierError
 	if err == nil || !errors.As(err, &verifier) {
-		return err == nil
+		return err == nil, !passing(err)
 	}
 	text := strings.Join(verifier.Log, "\n")
-	return text != "" && !slices.ContainsFunc(unknownHelper, func(s string) bool { return strings.Contains(text, s) })
+	return text != "" && !slices.ContainsFunc(unknownHelper, func(s string) bool { return strings.Contains(text, s) }), !passing(err)
 }
 
 func (f *Features) load(hook Hook, code asm.Instructions) error {
@@ -96,9 +100,22 @@ func (f *Features) Hook(hook Hook) error {
 	err, ok := f.hooks[hook]
 	if !ok {
 		err = f.tryHook(hook)
-		f.hooks[hook] = err
+		if !passing(err) {
+			f.hooks[hook] = err
+		}
 	}
 	return err
+}
+
+// quiet is an error that is known by what it wraps, and says nothing itself.
+type quiet struct{ err error }
+
+func (q quiet) Error() string { return "" }
+func (q quiet) Unwrap() error { return q.err }
+
+// passing tells an error that says nothing of the kernel, but of how busy the host is.
+func passing(err error) bool {
+	return exhausted(err) || errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR)
 }
 
 // ErrUnavailable means that this kernel has nothing of a kind.
@@ -109,13 +126,13 @@ func (f *Features) tryHook(hook Hook) error {
 	switch hook {
 	case Fentry, Fexit:
 		if err := f.load(hook, code); err != nil {
-			return fmt.Errorf("%w: %s; kprobes or a tracepoint may serve", ErrUnavailable, reason(err))
+			return fmt.Errorf("%w: %s; kprobes or a tracepoint may serve%w", ErrUnavailable, reason(err), quiet{err})
 		}
 	case Kprobe, Kretprobe:
 		spec := GroupSpec{Programs: []GroupProgram{{Name: "skep_probe", Hook: hook, Instructions: code, Places: []Place{{Name: "kprobe", Function: "bpf_fentry_test1"}}}}}
 		g, err := LoadGroup(spec, f.types)
 		if err != nil {
-			return fmt.Errorf("%w: %s", ErrUnavailable, reason(err))
+			return fmt.Errorf("%w: %s%w", ErrUnavailable, reason(err), quiet{err})
 		}
 		defer g.Close()
 		if _, err := g.Attach(); err != nil {

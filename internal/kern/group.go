@@ -68,7 +68,9 @@ type Group struct {
 	mutex    sync.Mutex // of programs and attached
 	programs [][]*loaded
 	attached []*attachment
-	tracefs  *tracefs.FS // during an Attach
+	// missed is what links that are gone have missed, by the number of their program.
+	missed  map[int]uint64
+	tracefs *tracefs.FS // during an Attach
 }
 
 // loaded is a program in the kernel, for some of the places of its spec.
@@ -76,6 +78,31 @@ type loaded struct {
 	program *ebpf.Program
 	places  []Place
 	multi   bool // all places take one link
+	// other is the same program, loaded for the other way to attach where that was needed.
+	other *ebpf.Program
+}
+
+// way is the program of a unit, for a link for many places or for one.
+func (g *Group) way(number int, u *loaded, multi bool) (*ebpf.Program, error) {
+	if u.multi == multi {
+		return u.program, nil
+	}
+	if u.other != nil {
+		return u.other, nil
+	}
+	p := g.spec.Programs[number]
+	instructions, err := g.associate(p)
+	if err != nil {
+		return nil, err
+	}
+	program, err := g.load(programSpec(p, &loaded{places: u.places, multi: multi}, instructions))
+	if err != nil {
+		return nil, refused(number, p.Name, err)
+	}
+	g.mutex.Lock()
+	u.other = program
+	g.mutex.Unlock()
+	return program, nil
 }
 
 // LoadGroup makes the maps and loads the programs. What the verifier refuses is a
@@ -83,7 +110,7 @@ type loaded struct {
 func LoadGroup(spec GroupSpec, types *ctype.Kernel) (*Group, error) {
 	// Since 5.11 BPF memory is not under this limit; where it is, a refusal shows later.
 	_ = rlimit.RemoveMemlock()
-	g := &Group{spec: spec, types: types, maps: map[string]*ebpf.Map{}, programs: make([][]*loaded, len(spec.Programs))}
+	g := &Group{spec: spec, types: types, maps: map[string]*ebpf.Map{}, missed: map[int]uint64{}, programs: make([][]*loaded, len(spec.Programs))}
 	for _, m := range spec.Maps {
 		if err := g.makeMap(m); err != nil {
 			return nil, errors.Join(err, g.Close())
@@ -132,6 +159,9 @@ func (g *Group) Close() error {
 	for _, units := range g.programs {
 		for _, u := range units {
 			err = errors.Join(err, u.program.Close())
+			if u.other != nil {
+				err = errors.Join(err, u.other.Close())
+			}
 		}
 	}
 	g.programs = nil
@@ -153,43 +183,20 @@ func (g *Group) Detach() error {
 	errs := make([]error, len(attached))
 	// The kernel waits for a grace period at each, which those that wait at once share.
 	var group sync.WaitGroup
-	places := make(chan struct{}, closersAtOnce)
 	var events []descriptor
 	for i, a := range attached {
-		places <- struct{}{}
+		g.keepMissed(a)
+		closers <- struct{}{}
 		group.Go(func() {
 			errs[i] = a.close()
-			<-places
+			<-closers
 		})
 		events = append(events, a.events...)
 	}
 	group.Wait()
-	closeEvents(events)
+	lingering.close(events)
 	return errors.Join(errs...)
 }
 
-// closersAtOnce bounds the threads that wait for the kernel.
-const closersAtOnce = 64
-
-// Stats are the kernel's run-time statistics of every program, with the number of the
-// program in the spec.
-func (g *Group) Stats() map[int][]ProgramStats {
-	g.mutex.Lock()
-	defer g.mutex.Unlock()
-	all := map[int][]ProgramStats{}
-	for i, units := range g.programs {
-		for _, u := range units {
-			s := ProgramStats{Name: g.spec.Programs[i].Name, Hook: u.places[0].Name}
-			if info, err := u.program.Info(); err == nil {
-				id, _ := info.ID()
-				s.ID = uint32(id)
-				s.Instructions, _ = info.VerifiedInstructions()
-			}
-			if stats, err := u.program.Stats(); err == nil {
-				s.Runs, s.RunTime, s.Missed = stats.RunCount, stats.Runtime, stats.RecursionMisses
-			}
-			all[i] = append(all[i], s)
-		}
-	}
-	return all
-}
+// closers bounds the threads that wait for the kernel, of all groups together.
+var closers = make(chan struct{}, 64)

@@ -22,6 +22,7 @@ type attachment struct {
 	// events are perf events whose programs are in links, which are among the closers.
 	events []descriptor
 	iter   *link.Iter
+	follow *followed // nil for what is not on CPUs
 }
 
 // close undoes what was done, last first.
@@ -32,25 +33,6 @@ func (a *attachment) close() error {
 	}
 	a.closers = nil
 	return errors.Join(errs...)
-}
-
-// atOnce is how many perf events are closed while somebody waits for it.
-const atOnce = 8
-
-// closeEvents closes perf events that no program is attached to any more. The kernel waits
-// for all CPUs at each tracepoint's, some 50 ms, one after the other: what is many is done
-// behind the back of who detaches.
-func closeEvents(events []descriptor) {
-	closeAll := func() {
-		for _, e := range events {
-			e.Close()
-		}
-	}
-	if len(events) > atOnce {
-		go closeAll()
-		return
-	}
-	closeAll()
 }
 
 // Unattached is a place that one of several programs could not be attached to.
@@ -111,62 +93,100 @@ func perFile(number int, u *loaded) []step {
 
 // Attach attaches every program to its places. Of a program with several places those that
 // the kernel refuses are skipped and returned, unless it refuses them all: then, as on any
-// other failure, everything that was attached is detached again.
+// other failure, everything that was attached is detached again. So it is where the agent has
+// no descriptors or memory left, which it needs for others.
 func (g *Group) Attach() ([]Unattached, error) {
+	skipped, err := g.attachAll()
+	if err != nil {
+		return nil, errors.Join(err, g.Detach())
+	}
+	return skipped, nil
+}
+
+func (g *Group) attachAll() ([]Unattached, error) {
 	var skipped []Unattached
 	worked := map[int]bool{}
+	defer lingering.hold()()
 	defer g.closeTracefs()
 	for _, s := range g.plan() {
-		a, err := g.attach(s)
-		if err != nil {
-			skipped = append(skipped, Unattached{s.number, s.places[0].Name, err})
-			continue
+		a, failed := g.attach(s)
+		if a != nil {
+			worked[s.number] = true
+			g.mutex.Lock()
+			g.attached = append(g.attached, a)
+			g.mutex.Unlock()
 		}
-		worked[s.number] = true
-		g.mutex.Lock()
-		g.attached = append(g.attached, a)
-		g.mutex.Unlock()
+		for _, f := range failed {
+			if exhausted(f.Err) {
+				return nil, fmt.Errorf("attach %s: %w", f.Place, f.Err)
+			}
+		}
+		skipped = append(skipped, failed...)
 	}
 	for _, s := range skipped {
 		if !worked[s.Program] {
-			return nil, errors.Join(fmt.Errorf("attach %s: %w", s.Place, s.Err), g.Detach())
+			return nil, fmt.Errorf("attach %s: %w", s.Place, s.Err)
 		}
 	}
 	return skipped, nil
 }
 
-func (g *Group) attach(s step) (*attachment, error) {
+// exhausted tells an error that is the agent's and not the place's.
+func exhausted(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOMEM)
+}
+
+// attach carries out a step. It returns nil instead of an attachment to nothing.
+func (g *Group) attach(s step) (*attachment, []Unattached) {
 	a := &attachment{number: s.number}
-	for _, p := range s.places {
-		a.names = append(a.names, p.Name)
+	var failed []Unattached
+	switch hook := g.spec.Programs[s.number].Hook; hook {
+	case Kprobe, Kretprobe:
+		failed = g.attachMany(a, s, functionLinks(hook))
+	case Uprobe, Uretprobe:
+		failed = g.attachInFile(a, hook, s)
+	default:
+		if err := g.attachOne(a, hook, s); err != nil {
+			failed = s.failed(err)
+		} else {
+			a.names = []string{s.places[0].Name}
+		}
 	}
-	hook, program, place := g.spec.Programs[s.number].Hook, s.unit.program, s.places[0]
-	var err error
+	if len(a.names) > 0 {
+		return a, failed
+	}
+	if err := a.close(); err != nil {
+		failed = s.failed(errors.Join(failed[0].Err, err))
+	}
+	lingering.close(a.events)
+	return nil, failed
+}
+
+func (s step) failed(err error) (all []Unattached) {
+	for _, p := range s.places {
+		all = append(all, Unattached{s.number, p.Name, err})
+	}
+	return all
+}
+
+func (g *Group) attachOne(a *attachment, hook Hook, s step) error {
+	program, place := s.unit.program, s.places[0]
 	switch hook {
 	case Every, Clock, SoftwareEvent, HardwareEvent, Breakpoint, Tracepoint:
-		err = g.attachEvents(a, hook, program, place)
+		return g.attachEvents(a, hook, program, place)
 	case RawTracepoint, Fentry, Fexit:
-		err = a.keep(withCookie(place, func(cookie uint64) (link.Link, error) {
+		return a.keep(withCookie(place, func(cookie uint64) (link.Link, error) {
 			return link.AttachTracing(link.TracingOptions{Program: program, Cookie: cookie})
 		}))
-	case Kprobe, Kretprobe:
-		err = attachKprobe(a, hook, s)
-	case Uprobe, Uretprobe:
-		err = attachUprobe(a, hook, s)
 	case Iterator:
-		a.iter, err = link.AttachIter(link.IterOptions{Program: program})
-		if err == nil {
-			a.closers = append(a.closers, a.iter)
+		iter, err := link.AttachIter(link.IterOptions{Program: program})
+		if err != nil {
+			return err
 		}
-	default:
-		err = errors.ErrUnsupported
+		a.iter, a.closers = iter, append(a.closers, iter)
+		return nil
 	}
-	if err != nil {
-		err = errors.Join(err, a.close())
-		closeEvents(a.events)
-		return nil, err
-	}
-	return a, nil
+	return errors.ErrUnsupported
 }
 
 func (a *attachment) keep(l link.Link, err error) error {
@@ -174,97 +194,6 @@ func (a *attachment) keep(l link.Link, err error) error {
 		a.closers = append(a.closers, l)
 	}
 	return err
-}
-
-func attachKprobe(a *attachment, hook Hook, s step) error {
-	if s.unit.multi {
-		if err := a.keep(kprobeMulti(hook, s)); !lacksMulti(err) {
-			return err
-		}
-	}
-	return a.each(s.places, func(place Place, cookie uint64) (link.Link, error) {
-		options := &link.KprobeOptions{Offset: place.Offset, Cookie: cookie}
-		if hook == Kretprobe {
-			return link.Kretprobe(place.Function, s.unit.program, options)
-		}
-		return link.Kprobe(place.Function, s.unit.program, options)
-	})
-}
-
-func kprobeMulti(hook Hook, s step) (link.Link, error) {
-	options := link.KprobeMultiOptions{}
-	for _, p := range s.places {
-		options.Symbols = append(options.Symbols, p.Function)
-		options.Cookies = append(options.Cookies, p.Cookie)
-	}
-	if hook == Kretprobe {
-		return link.KretprobeMulti(s.unit.program, options)
-	}
-	return link.KprobeMulti(s.unit.program, options)
-}
-
-// lacksMulti tells whether an attempt failed as it does where the kernel has no link for many
-// places. It may have loaded the program all the same: before 5.18 (kprobes) and 6.6 (uprobes)
-// it did not look at the type of attachment. Each place takes a link of its own then, and says
-// better what is wrong with it.
-func lacksMulti(err error) bool {
-	return errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, unix.EINVAL)
-}
-
-// each attaches to one place after the other.
-func (a *attachment) each(places []Place, attach func(place Place, cookie uint64) (link.Link, error)) error {
-	for _, place := range places {
-		if err := a.keep(withCookie(place, func(cookie uint64) (link.Link, error) { return attach(place, cookie) })); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// withCookie attaches with the cookie and, where the kernel has none and none is needed, without.
-func withCookie(place Place, attach func(cookie uint64) (link.Link, error)) (link.Link, error) {
-	l, err := attach(place.Cookie)
-	if err != nil && place.Cookie != 0 && !place.NeedsCookie && errors.Is(err, ebpf.ErrNotSupported) {
-		return attach(0)
-	}
-	return l, err
-}
-
-func attachUprobe(a *attachment, hook Hook, s step) error {
-	file, err := link.OpenExecutable(s.places[0].Path)
-	if err != nil {
-		return err
-	}
-	if s.unit.multi {
-		if err := a.keep(uprobeMulti(file, hook, s)); !lacksMulti(err) {
-			return err
-		}
-	}
-	return a.each(s.places, func(place Place, cookie uint64) (link.Link, error) {
-		options := &link.UprobeOptions{Address: place.Offset, PID: place.PID, RefCtrOffset: place.Counter, Cookie: cookie}
-		if hook == Uretprobe {
-			return file.Uretprobe("", s.unit.program, options)
-		}
-		return file.Uprobe("", s.unit.program, options)
-	})
-}
-
-func uprobeMulti(file *link.Executable, hook Hook, s step) (link.Link, error) {
-	options := &link.UprobeMultiOptions{PID: uint32(s.places[0].PID)}
-	counters := false
-	for _, p := range s.places {
-		options.Addresses = append(options.Addresses, p.Offset)
-		options.Cookies = append(options.Cookies, p.Cookie)
-		options.RefCtrOffsets = append(options.RefCtrOffsets, p.Counter)
-		counters = counters || p.Counter != 0
-	}
-	if !counters {
-		options.RefCtrOffsets = nil
-	}
-	if hook == Uretprobe {
-		return file.UretprobeMulti(nil, s.unit.program, options)
-	}
-	return file.UprobeMulti(nil, s.unit.program, options)
 }
 
 // Run runs a program that was loaded [OnDemand], by its number in the spec, in this thread.

@@ -2,7 +2,11 @@
 
 package kern
 
-import "github.com/cilium/ebpf"
+import (
+	"github.com/cilium/ebpf"
+
+	"github.com/skep-io/skep/internal/kern/executable"
+)
 
 // Hook is a kind of place that a program of a group is attached to.
 type Hook uint8
@@ -40,7 +44,9 @@ type Place struct {
 	// beginning of the file Path for probes of programs.
 	Function, Module string
 	Path             string
-	Offset           uint64
+	// File is what Path led to when Offset was found in it; zero is any file.
+	File   executable.Identity
+	Offset uint64
 	// Counter is where in the file Path the counter is that tells the program that a probe
 	// is in use, 0 if there is none.
 	Counter uint64

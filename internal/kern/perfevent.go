@@ -103,25 +103,18 @@ func (g *Group) attachEvents(a *attachment, hook Hook, program *ebpf.Program, p 
 			return err
 		}
 	}
-	pid, cpus := -1, []int{-1}
-	switch {
-	case hook == Every || hook == Tracepoint: // a tracepoint's program runs on every CPU, whichever the event is of
-		cpus, err = onlineCPUs()
-		cpus = cpus[:min(len(cpus), 1)]
-	case p.PID > 0 && hook != Clock:
-		pid = p.PID
-	default:
-		cpus, err = onlineCPUs()
+	if p.PID > 0 && hook != Clock && hook != Every && hook != Tracepoint {
+		return explainEvent(hook, p, attachThreads(a, attr, program, p))
 	}
+	cpus, err := onlineCPUs()
 	if err != nil {
 		return err
 	}
-	for _, cpu := range cpus {
-		if err := attachEvent(a, &attr, pid, cpu, program, p); err != nil {
-			return explainEvent(hook, p, err)
-		}
+	if hook == Every || hook == Tracepoint { // a tracepoint's program runs on every CPU, whichever the event is of
+		cpus = cpus[:min(len(cpus), 1)]
 	}
-	return nil
+	a.follow = &followed{hook: hook, attr: attr, program: program, place: p}
+	return a.onCPUs(cpus)
 }
 
 func attachEvent(a *attachment, attr *unix.PerfEventAttr, pid, cpu int, program *ebpf.Program, p Place) error {
@@ -134,7 +127,11 @@ func attachEvent(a *attachment, attr *unix.PerfEventAttr, pid, cpu int, program 
 		a.closers = append(a.closers, descriptor(fd))
 		return os.NewSyscallError("ioctl PERF_EVENT_IOC_SET_BPF", unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_SET_BPF, program.FD()))
 	}
-	a.events = append(a.events, descriptor(fd))
+	if attr.Type == unix.PERF_TYPE_TRACEPOINT {
+		a.events = append(a.events, descriptor(fd))
+	} else {
+		a.closers = append(a.closers, descriptor(fd))
+	}
 	if err != nil {
 		return fmt.Errorf("attach program to perf event: %w", err)
 	}
@@ -186,6 +183,8 @@ func (g *Group) closeTracefs() {
 // explainEvent says what a kernel that refuses an event lacks, and what would serve.
 func explainEvent(hook Hook, p Place, err error) error {
 	switch {
+	case err == nil:
+		return nil
 	case hook == HardwareEvent && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENODEV)):
 		return fmt.Errorf("this machine counts no %s (virtual machines often have no performance counters); software:cpu-clock or profile samples by time: %w", p.Event, err)
 	case hook == Breakpoint && errors.Is(err, unix.ENOSPC):

@@ -5,6 +5,7 @@ package trace
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,11 +34,14 @@ func (s *Session) Run(ctx context.Context, end <-chan string, sink Sink) (Result
 	defer cancel(nil)
 	delivered := make(chan error, 1)
 	go func() {
-		err := s.deliver(sink)
-		if err != nil {
-			cancel(err)
-		}
-		delivered <- err
+		err := errors.New("hand on what the script says: its listener is gone")
+		defer func() { // also if the sink ends its goroutine
+			if err != nil {
+				cancel(err)
+			}
+			delivered <- err
+		}()
+		err = s.deliver(sink)
 	}()
 	defer s.queue.close() // also if run panics: else who delivers would wait for ever
 	result, err := s.run(ctx, end)
@@ -179,6 +183,7 @@ func (s *Session) follow(ctx context.Context, end <-chan string) (reason string,
 		if time.Since(looked) >= lossEvery {
 			looked = time.Now()
 			s.tellLosses()
+			s.followCPUs()
 		}
 		s.flush()
 		if s.exited || s.idle() {
@@ -200,6 +205,13 @@ func (s *Session) follow(ctx context.Context, end <-chan string) (reason string,
 		return "", context.Cause(ctx)
 	}
 	return "done", nil
+}
+
+// followCPUs goes to CPUs that have come.
+func (s *Session) followCPUs() {
+	if err := s.group.FollowCPUs(); err != nil {
+		s.say(Output{Kind: Failure, Text: "not on all CPUs: " + err.Error()})
+	}
 }
 
 // finish detaches, runs the end probes, and tells what is in the maps.

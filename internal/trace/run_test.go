@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -153,5 +154,15 @@ func TestCounts(t *testing.T) {
 		if got := run(t, script, getsids); got.text != want || got.result.Reason != "asked" {
 			t.Errorf("%s: got\n%s(%s), want\n%s", script, got.text, got.result.Reason, want)
 		}
+	}
+}
+
+// TestListenerEnds: a listener that ends its goroutine ends its script.
+func TestListenerEnds(t *testing.T) {
+	s := start(t, `BEGIN { printf("hi\n"); }`, bt.Options{})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if _, err := s.Run(ctx, nil, func([]Output) error { runtime.Goexit(); return nil }); err == nil || ctx.Err() != nil {
+		t.Errorf("ended with %v", err)
 	}
 }

@@ -4,6 +4,7 @@ package vm
 
 import (
 	"fmt"
+	"os"
 	"strings"
 )
 
@@ -62,10 +63,11 @@ func Lookup(name string) (Kernel, error) {
 	return Kernel{}, fmt.Errorf("look up kernel %q: not in the matrix, which has %s", name, strings.Join(names, ", "))
 }
 
-// wantedModules are loaded in every guest, with what they depend on. Those built into a kernel are skipped there.
+// wantedModules are loaded in every guest, with what they depend on, and those that SKEP_VM_MODULES names. Those built
+// into a kernel are skipped there.
 func wantedModules() []string {
-	return []string{
+	return append([]string{
 		"af_packet", "ipv6", "veth", "dummy", "bridge", "overlay",
 		"inet_diag", "tcp_diag", "udp_diag", "unix_diag", "sch_ingress", "cls_bpf",
-	}
+	}, strings.Fields(os.Getenv("SKEP_VM_MODULES"))...)
 }

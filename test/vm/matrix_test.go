@@ -177,7 +177,10 @@ func build(t *testing.T, suites []suite) []builtSuite {
 			b.host[guest] = compile(pkg, "build")
 		}
 		for guest, file := range s.files {
-			b.host[guest] = filepath.Join(root, file)
+			if !filepath.IsAbs(file) {
+				file = filepath.Join(root, file)
+			}
+			b.host[guest] = file
 		}
 		if s.systemd {
 			if err := AddSystemd(b.host); err != nil {

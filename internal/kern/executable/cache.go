@@ -3,10 +3,7 @@
 package executable
 
 import (
-	"fmt"
-	"os"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -15,21 +12,19 @@ import (
 // number of goroutines.
 type Cache struct {
 	mutex   sync.Mutex
-	entries map[identity]*cached
+	entries map[Identity]*cached
 	symbols int
 	timer   *time.Timer
 }
 
-// identity changes when a file does.
-type identity struct {
-	device, inode  uint64
-	size           int64
-	seconds, nanos int64
-}
-
+// cached is a file, which is there once ready is closed: reading one may take long, or for
+// ever where a filesystem does not answer, and that must be nobody else's trouble.
 type cached struct {
-	file *File
-	used time.Time
+	ready chan struct{}
+	file  *File
+	err   error
+	done  bool // that it was read, by the cache's mutex
+	used  time.Time
 }
 
 const (
@@ -39,62 +34,71 @@ const (
 
 // Open is the function [Open], unless the file has been read before.
 func (c *Cache) Open(path string) (*File, error) {
-	id, err := identify(path)
+	pinned, id, err := Pin(path)
 	if err != nil {
 		return nil, err
 	}
+	defer pinned.Close()
 	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	if e := c.entries[id]; e != nil {
-		e.used = time.Now()
-		return e.file, nil
+	e, known := c.entries[id]
+	if !known {
+		e = &cached{ready: make(chan struct{})}
+		c.add(id, e)
 	}
-	file, err := Open(path)
-	if err != nil {
-		return nil, err
+	e.used = time.Now()
+	c.mutex.Unlock()
+	if known {
+		<-e.ready
+		return e.file, e.err
 	}
-	c.add(id, file)
-	return file, nil
+	e.file, e.err = openPinned(pinned, path, id)
+	close(e.ready)
+	c.settle(id, e)
+	return e.file, e.err
 }
 
-func identify(path string) (identity, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return identity{}, fmt.Errorf("open executable: %w", err)
-	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return identity{}, fmt.Errorf("open executable %s: %w", path, os.ErrInvalid)
-	}
-	return identity{stat.Dev, stat.Ino, stat.Size, int64(stat.Mtim.Sec), int64(stat.Mtim.Nsec)}, nil
-}
-
-func (c *Cache) add(id identity, file *File) {
+func (c *Cache) add(id Identity, e *cached) {
 	if c.entries == nil {
-		c.entries = map[identity]*cached{}
+		c.entries = map[Identity]*cached{}
 	}
-	c.entries[id] = &cached{file, time.Now()}
-	c.symbols += len(file.symbols)
-	for c.symbols > cacheSymbols && len(c.entries) > 1 {
-		c.drop(c.oldest(id))
-	}
+	c.entries[id] = e
 	if c.timer == nil {
 		c.timer = time.AfterFunc(cacheLinger, c.sweep)
 	}
 }
 
-func (c *Cache) oldest(but identity) identity {
-	var oldest identity
+// settle counts what was read, and forgets what was used longest ago if that is too much, and
+// what could not be read.
+func (c *Cache) settle(id Identity, e *cached) {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if e.err != nil {
+		delete(c.entries, id)
+		return
+	}
+	e.done = true
+	c.symbols += len(e.file.symbols)
+	for c.symbols > cacheSymbols && len(c.entries) > 1 {
+		old, ok := c.oldest(id)
+		if !ok {
+			break
+		}
+		c.drop(old)
+	}
+}
+
+// oldest is what was used longest ago of what has been read.
+func (c *Cache) oldest(but Identity) (oldest Identity, ok bool) {
 	var found *cached
 	for id, e := range c.entries {
-		if id != but && (found == nil || e.used.Before(found.used)) {
+		if id != but && e.done && (found == nil || e.used.Before(found.used)) {
 			oldest, found = id, e
 		}
 	}
-	return oldest
+	return oldest, found != nil
 }
 
-func (c *Cache) drop(id identity) {
+func (c *Cache) drop(id Identity) {
 	if e := c.entries[id]; e != nil {
 		c.symbols -= len(e.file.symbols)
 		delete(c.entries, id)
@@ -106,7 +110,7 @@ func (c *Cache) sweep() {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	for id, e := range c.entries {
-		if time.Since(e.used) > cacheLinger {
+		if e.done && time.Since(e.used) > cacheLinger {
 			c.drop(id)
 		}
 	}

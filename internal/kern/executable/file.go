@@ -7,7 +7,6 @@ package executable
 import (
 	"cmp"
 	"debug/elf"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,6 +18,7 @@ import (
 // descriptor.
 type File struct {
 	Path     string
+	Identity Identity
 	Machine  elf.Machine
 	symbols  []Symbol // by address
 	byName   []int32  // numbers of symbols, by name
@@ -38,42 +38,43 @@ type Symbol struct {
 // segment is a part of the file that is mapped.
 type segment struct{ address, offset, fileSize uint64 }
 
-// maxSymbols bounds what is kept of one file.
-const maxSymbols = 2 << 20
-
 // Open reads a file. The error wraps [os.ErrNotExist] if there is none.
 func Open(path string) (*File, error) {
-	file, err := os.Open(path)
+	pinned, id, err := Pin(path)
 	if err != nil {
-		return nil, fmt.Errorf("open executable: %w", err)
+		return nil, err
 	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("it is not a file")
-	}
+	defer pinned.Close()
+	return openPinned(pinned, path, id)
+}
+
+func openPinned(pinned *os.File, path string, id Identity) (*File, error) {
+	file, err := reopen(pinned)
 	if err != nil {
 		return nil, fmt.Errorf("open executable %s: %w", path, err)
 	}
+	defer file.Close()
 	f, err := read(file)
 	if err != nil {
 		return nil, fmt.Errorf("read executable %s: %w", path, err)
 	}
-	f.Path = path
+	f.Path, f.Identity = path, id
 	return f, nil
 }
 
-func read(r io.ReaderAt) (f *File, err error) {
+func read(file io.ReaderAt) (f *File, err error) {
 	// debug/elf checks what it reads, but this is a file of anybody's.
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("broken ELF file: %v", p)
 		}
 	}()
+	r := &bounded{from: file, left: mostHeaders}
 	in, err := elf.NewFile(r)
 	if err != nil {
-		return nil, err
+		return nil, r.explain(err)
 	}
+	r.left = mostRead
 	f = &File{Machine: in.Machine, fixed: in.Type == elf.ET_EXEC}
 	for _, p := range in.Progs {
 		if p.Type == elf.PT_LOAD {
@@ -81,23 +82,20 @@ func read(r io.ReaderAt) (f *File, err error) {
 		}
 	}
 	if err := f.readSymbols(in); err != nil {
-		return nil, err
+		return nil, r.explain(err)
 	}
 	f.probes, err = readProbes(in)
-	return f, err
+	return f, r.explain(err)
 }
 
 // readSymbols takes .symtab and .dynsym: a stripped library has the latter only.
 func (f *File) readSymbols(in *elf.File) error {
-	for _, table := range []func() ([]elf.Symbol, error){in.Symbols, in.DynamicSymbols} {
-		symbols, err := table()
-		if err != nil && !errors.Is(err, elf.ErrNoSymbols) {
-			return err
+	for _, s := range in.Sections {
+		if s.Type != elf.SHT_SYMTAB && s.Type != elf.SHT_DYNSYM {
+			continue
 		}
-		for _, s := range symbols {
-			if kept, ok := keep(s); ok && len(f.symbols) < maxSymbols {
-				f.symbols = append(f.symbols, kept)
-			}
+		if err := f.readTable(in, s); err != nil {
+			return err
 		}
 	}
 	slices.SortFunc(f.symbols, func(a, b Symbol) int {
@@ -112,17 +110,6 @@ func (f *File) readSymbols(in *elf.File) error {
 		return cmp.Or(cmp.Compare(f.symbols[a].Name, f.symbols[b].Name), cmp.Compare(a, b))
 	})
 	return nil
-}
-
-func keep(s elf.Symbol) (Symbol, bool) {
-	if s.Section == elf.SHN_UNDEF || s.Name == "" || s.Value == 0 {
-		return Symbol{}, false
-	}
-	switch kind := elf.ST_TYPE(s.Info); kind {
-	case elf.STT_FUNC, elf.STT_GNU_IFUNC, elf.STT_OBJECT, elf.STT_NOTYPE:
-		return Symbol{s.Name, s.Value, s.Size, kind == elf.STT_FUNC || kind == elf.STT_GNU_IFUNC}, true
-	}
-	return Symbol{}, false
 }
 
 // Symbol finds one by its name.

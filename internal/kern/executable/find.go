@@ -4,13 +4,18 @@ package executable
 
 import (
 	"bufio"
+	"cmp"
 	"debug/elf"
+	"encoding/binary"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // programs is where executables without a path are looked for: an agent's own PATH says
@@ -32,15 +37,16 @@ func Find(name string, pid int) (string, error) {
 	if strings.Contains(name, "/") {
 		path := name
 		if !strings.HasPrefix(name, "/proc/") {
-			path = within(root, name)
+			path = root + name
 		}
-		if _, err := os.Stat(path); err != nil {
-			return "", fmt.Errorf("find executable: %w", err)
+		pinned, _, err := pin(path)
+		if err != nil {
+			return "", err
 		}
-		return path, nil
+		return path, pinned.Close()
 	}
 	for _, dir := range programs {
-		if path := within(root, dir+"/"+name); isProgram(path) {
+		if path := root + dir + "/" + name; isProgram(path) {
 			return path, nil
 		}
 	}
@@ -51,27 +57,12 @@ func Find(name string, pid int) (string, error) {
 }
 
 func isProgram(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
-}
-
-// within is a path as seen from another root. Symbolic links that start at "/" mean that
-// root: they are followed here, because the kernel would follow them to its own.
-func within(root, path string) string {
-	if root == "" {
-		return path
+	pinned, stat, err := pin(path)
+	if err != nil {
+		return false
 	}
-	for range 20 {
-		target, err := os.Readlink(root + path)
-		if err != nil {
-			break
-		}
-		if !filepath.IsAbs(target) {
-			target = filepath.Join(filepath.Dir(path), target)
-		}
-		path = target
-	}
-	return root + path
+	pinned.Close()
+	return stat.Mode&unix.S_IFMT == unix.S_IFREG && stat.Mode&0o111 != 0
 }
 
 // matches tells whether a library's file name is what the user means by a name: libc means
@@ -89,7 +80,8 @@ func matches(file, name string) bool {
 	return false
 }
 
-// mapped looks a library up among those that a process has mapped.
+// mapped looks a library up among those that a process has mapped. One that was deleted or
+// replaced since is found where the kernel still has it.
 func mapped(name string, pid int) string {
 	if strings.Contains(name, "/") {
 		return ""
@@ -101,39 +93,30 @@ func mapped(name string, pid int) string {
 	defer file.Close()
 	scanner := bufio.NewScanner(file)
 	for scanner.Scan() {
-		_, path, _ := strings.Cut(scanner.Text(), "/")
-		path = "/" + path
-		if matches(filepath.Base(path), name) {
-			if whole := fmt.Sprintf("/proc/%d/root%s", pid, path); isFile(whole) {
-				return whole
-			}
+		before, path, found := strings.Cut(scanner.Text(), "/")
+		path, deleted := strings.CutSuffix("/"+path, " (deleted)")
+		if !found || !matches(filepath.Base(path), name) {
+			continue
+		}
+		if whole := fmt.Sprintf("/proc/%d/root%s", pid, path); !deleted && isFile(whole) {
+			return whole
+		}
+		between, _, _ := strings.Cut(before, " ")
+		if held := fmt.Sprintf("/proc/%d/map_files/%s", pid, between); isFile(held) {
+			return held
 		}
 	}
 	return ""
-}
-
-func isFile(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular()
 }
 
 // library looks one up in the directories of the dynamic linker, and takes only one for this
 // machine.
 func library(name, root string) string {
 	for _, dir := range libraryDirs(root) {
-		entries, err := os.ReadDir(within(root, dir))
-		if err != nil {
-			continue
-		}
-		var found []string
-		for _, e := range entries {
-			if matches(e.Name(), name) {
-				found = append(found, e.Name())
-			}
-		}
-		slices.SortFunc(found, func(a, b string) int { return len(a) - len(b) })
+		found := slices.DeleteFunc(namesIn(root+dir), func(file string) bool { return !matches(file, name) })
+		slices.SortFunc(found, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
 		for _, file := range found {
-			if path := within(root, dir+"/"+file); ours(path) {
+			if path := root + dir + "/" + file; ours(path) {
 				return path
 			}
 		}
@@ -145,24 +128,39 @@ var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AA
 
 // ours tells a library from a linker script of the same name, and from one for another machine.
 func ours(path string) bool {
-	f, err := elf.Open(path)
+	pinned, _, err := Pin(path)
 	if err != nil {
 		return false
 	}
-	defer f.Close()
-	return f.Machine == machines[runtime.GOARCH]
+	defer pinned.Close()
+	file, err := reopen(pinned)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	header := make([]byte, 20) // e_ident, e_type, e_machine: the latter is little-endian on both
+	if _, err := io.ReadFull(file, header); err != nil || string(header[:4]) != elf.ELFMAG {
+		return false
+	}
+	return elf.Machine(binary.LittleEndian.Uint16(header[18:])) == machines[runtime.GOARCH]
 }
 
 // libraryDirs are those of ld.so.conf and the usual ones.
 func libraryDirs(root string) []string {
 	var dirs []string
-	files, _ := filepath.Glob(root + "/etc/ld.so.conf.d/*.conf")
-	for _, path := range append([]string{root + "/etc/ld.so.conf"}, files...) {
-		text, err := os.ReadFile(path)
+	files := []string{"/etc/ld.so.conf"}
+	for _, file := range namesIn(root + "/etc/ld.so.conf.d") {
+		if strings.HasSuffix(file, ".conf") && len(files) < 64 {
+			files = append(files, "/etc/ld.so.conf.d/"+file)
+		}
+	}
+	slices.Sort(files)
+	for _, path := range files {
+		text, err := readSmall(root + path)
 		if err != nil {
 			continue
 		}
-		for line := range strings.Lines(string(text)) {
+		for line := range strings.Lines(text) {
 			if line = strings.TrimSpace(line); strings.HasPrefix(line, "/") {
 				dirs = append(dirs, line)
 			}

@@ -34,7 +34,7 @@ func readProbes(in *elf.File) ([]Probe, error) {
 	if section.Size > maxNotesBytes {
 		return nil, fmt.Errorf("read USDT notes: %d bytes of them are more than %d", section.Size, maxNotesBytes)
 	}
-	data, err := section.Data()
+	data, err := plain(section)
 	if err != nil {
 		return nil, fmt.Errorf("read USDT notes: %w", err)
 	}

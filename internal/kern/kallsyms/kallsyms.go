@@ -33,6 +33,7 @@ type Table struct {
 	entries []entry // by address
 	names   []byte
 	modules []string
+	hidden  bool // that the kernel shows names only
 	read    time.Time
 	timer   *time.Timer
 }
@@ -54,8 +55,8 @@ const (
 	path  = "/proc/kallsyms"
 )
 
-// errHidden is what a kernel says that shows no addresses (kernel.kptr_restrict).
-var errHidden = errors.New("the kernel hides its addresses; set kernel.kptr_restrict to 0 or 1 and give CAP_SYSLOG")
+// ErrHidden tells that the kernel shows no addresses, but names (kernel.kptr_restrict).
+var ErrHidden = errors.New("the kernel hides its addresses; set kernel.kptr_restrict to 0 or 1 and give CAP_SYSLOG")
 
 // Load reads the symbols unless they are there.
 func (t *Table) Load() error {
@@ -123,10 +124,7 @@ func (t *Table) parse(r io.Reader) error {
 	if err := scanner.Err(); err != nil {
 		return err
 	}
-	if hidden {
-		t.entries = nil
-		return errHidden
-	}
+	t.hidden = hidden && len(t.entries) > 0
 	slices.SortStableFunc(t.entries, func(a, b entry) int {
 		switch {
 		case a.address < b.address:
@@ -148,7 +146,7 @@ func (t *Table) symbol(e entry) Symbol {
 func (t *Table) At(address uint64) (s Symbol, offset uint64, ok bool) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	if t.load() != nil {
+	if t.load() != nil || t.hidden {
 		return Symbol{}, 0, false
 	}
 	i := sort.Search(len(t.entries), func(i int) bool { return t.entries[i].address > address }) - 1
@@ -163,10 +161,33 @@ func (t *Table) At(address uint64) (s Symbol, offset uint64, ok bool) {
 	return s, address - s.Address, true
 }
 
-// Named finds a symbol by its name; a function rather than anything else.
+// Named finds a symbol by its name; a function rather than anything else. Its Address is 0
+// where the kernel hides it. What is not there is looked for anew: a module may have come.
 func (t *Table) Named(name string) (found Symbol, ok bool) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
+	if found, ok = t.named(name); !ok && time.Since(t.read) > fresh {
+		t.entries = nil
+		found, ok = t.named(name)
+	}
+	return found, ok
+}
+
+// Address is that of a symbol; the error is [ErrHidden] where the kernel does not tell.
+func (t *Table) Address(name string) (uint64, error) {
+	s, ok := t.Named(name)
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	switch {
+	case !ok:
+		return 0, fmt.Errorf("find kernel symbol %s: %w", name, os.ErrNotExist)
+	case t.hidden:
+		return 0, fmt.Errorf("find kernel symbol %s: %w", name, ErrHidden)
+	}
+	return s.Address, nil
+}
+
+func (t *Table) named(name string) (found Symbol, ok bool) {
 	if t.load() != nil {
 		return Symbol{}, false
 	}

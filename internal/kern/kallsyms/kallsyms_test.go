@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 const sample = `ffffffff81000000 T _stext
@@ -41,8 +42,25 @@ func TestParse(t *testing.T) {
 	if _, ok := table.Named("do"); ok {
 		t.Error("found part of a name")
 	}
-	if err := table.parse(strings.NewReader("0000000000000000 T _stext\n")); !errors.Is(err, errHidden) {
-		t.Errorf("hidden: %v", err)
+}
+
+// TestHidden: a kernel that hides its addresses still tells what there is.
+func TestHidden(t *testing.T) {
+	table := Table{read: time.Now()}
+	if err := table.parse(strings.NewReader("0000000000000000 T _stext\n0000000000000000 t do_one\n")); err != nil {
+		t.Fatal(err)
+	}
+	if s, ok := table.Named("do_one"); !ok || s.Address != 0 || !s.Function {
+		t.Errorf("%+v, %t", s, ok)
+	}
+	if _, _, ok := table.At(0); ok {
+		t.Error("named an address that the kernel hides")
+	}
+	if _, err := table.Address("do_one"); !errors.Is(err, ErrHidden) {
+		t.Errorf("its address: %v", err)
+	}
+	if _, err := table.Address("do_two"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the address of none: %v", err)
 	}
 }
 

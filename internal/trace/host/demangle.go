@@ -17,8 +17,12 @@ func Demangled(name string) string {
 	if !strings.HasPrefix(name, "_Z") && !strings.HasPrefix(name, "_R") {
 		return name
 	}
-	return demangle.Filter(name)
+	return demangle.Filter(name, demangle.MaxLength(longestDemangled))
 }
+
+// longestDemangled bounds what becomes of a name, as a power of two: one of some hundred
+// letters may stand for gigabytes.
+const longestDemangled = 13
 
 // sourceFunctions are the functions of C++ and Rust that a pattern names as their source
 // does. One without parentheses matches whatever the parameters are.

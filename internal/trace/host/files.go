@@ -133,7 +133,7 @@ func (h *Host) inFile(kind bt.ProbeKind, t bt.Target, p *kern.Place) error {
 	if err != nil {
 		return fmt.Errorf("attach %s: %w", t.Name, err)
 	}
-	p.Path = t.Binary
+	p.Path, p.File = t.Binary, f.Identity
 	address := t.Offset
 	if kind != bt.USDT && t.Function != "" {
 		s, ok := f.Symbol(t.Function)

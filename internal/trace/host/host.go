@@ -110,8 +110,8 @@ func (h *Host) Helper(number int64, kind bt.ProbeKind) bool {
 
 // KernelSymbol implements [bt.Host].
 func (h *Host) KernelSymbol(name string) (uint64, bool) {
-	s, ok := h.Symbols.Named(name)
-	return s.Address, ok
+	address, err := h.Symbols.Address(name)
+	return address, err == nil
 }
 
 // UserSymbol implements [bt.Host].
