@@ -12,6 +12,8 @@ const (
 	ringMap    = "ring"
 	lossMap    = "loss"
 	fullMap    = "full"
+	// identityMap is the agent's table of processes.
+	identityMap = "processes"
 	scratchMap = "scratch"
 	zerosMap   = "zeros"
 	startMap   = "start"
@@ -22,6 +24,7 @@ type output struct {
 	actions     []Action
 	usesStart   bool
 	usesFull    bool
+	identifies  bool
 	stacks      map[string]int // frames by the map's name
 	zeros       int            // bytes of 0 that are needed
 	scratch     int            // bytes of scratch memory that are needed
@@ -228,7 +231,12 @@ func (f *lowering) require(condition *compile.Value) {
 }
 
 func (f *lowering) requireCgroup() {
-	id := f.b.Call(fnCgroupID, compile.Word)
+	var id *compile.Value
+	if f.options.CgroupsOfIdentity {
+		id = f.cgroupOfIdentity()
+	} else {
+		id = f.b.Call(fnCgroupID, compile.Word)
+	}
 	found := f.b.NewBlock()
 	for _, want := range f.options.Cgroups {
 		other := f.b.NewBlock()

@@ -712,7 +712,9 @@ type GetStatusResponse struct {
 	// Where records are sent on.
 	Outputs []*OutputStatus `protobuf:"bytes,41,rep,name=outputs,proto3" json:"outputs,omitempty"`
 	// What the agent may cost, and what it has shed; absent without limits.
-	Budget        *BudgetStatus `protobuf:"bytes,42,opt,name=budget,proto3" json:"budget,omitempty"`
+	Budget *BudgetStatus `protobuf:"bytes,42,opt,name=budget,proto3" json:"budget,omitempty"`
+	// Scripts that are installed.
+	Traces        []*TraceStatus `protobuf:"bytes,43,rep,name=traces,proto3" json:"traces,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -897,6 +899,13 @@ func (x *GetStatusResponse) GetOutputs() []*OutputStatus {
 func (x *GetStatusResponse) GetBudget() *BudgetStatus {
 	if x != nil {
 		return x.Budget
+	}
+	return nil
+}
+
+func (x *GetStatusResponse) GetTraces() []*TraceStatus {
+	if x != nil {
+		return x.Traces
 	}
 	return nil
 }
@@ -3530,7 +3539,7 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"KindCounts\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x16\n" +
 	"\x06counts\x18\x02 \x03(\x04R\x06counts\"\x12\n" +
-	"\x10GetStatusRequest\"\xe8\a\n" +
+	"\x10GetStatusRequest\"\x96\b\n" +
 	"\x11GetStatusResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x17\n" +
 	"\anode_id\x18\x02 \x01(\tR\x06nodeId\x12\x17\n" +
@@ -3556,7 +3565,8 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\x05store\x18\x13 \x01(\v2\x14.skep.v1.StoreStatusR\x05store\x12#\n" +
 	"\rargs_redacted\x18( \x01(\x04R\fargsRedacted\x12/\n" +
 	"\aoutputs\x18) \x03(\v2\x15.skep.v1.OutputStatusR\aoutputs\x12-\n" +
-	"\x06budget\x18* \x01(\v2\x15.skep.v1.BudgetStatusR\x06budget\"\xdd\x01\n" +
+	"\x06budget\x18* \x01(\v2\x15.skep.v1.BudgetStatusR\x06budget\x12,\n" +
+	"\x06traces\x18+ \x03(\v2\x14.skep.v1.TraceStatusR\x06traces\"\xdd\x01\n" +
 	"\fBudgetStatus\x12\x1b\n" +
 	"\tcpu_limit\x18\x01 \x01(\x01R\bcpuLimit\x12,\n" +
 	"\x12memory_limit_bytes\x18\x02 \x01(\x04R\x10memoryLimitBytes\x12\x10\n" +
@@ -3764,7 +3774,8 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\tROLE_VIEW\x10\x01\x12\x10\n" +
 	"\fROLE_OPERATE\x10\x02\x12\x0e\n" +
 	"\n" +
-	"ROLE_ADMIN\x10\x032\xe3\a\n" +
+	"ROLE_ADMIN\x10\x032\x87\n" +
+	"\n" +
 	"\fAgentService\x12B\n" +
 	"\tGetStatus\x12\x19.skep.v1.GetStatusRequest\x1a\x1a.skep.v1.GetStatusResponse\x12B\n" +
 	"\tGetDoctor\x12\x19.skep.v1.GetDoctorRequest\x1a\x1a.skep.v1.GetDoctorResponse\x12>\n" +
@@ -3776,7 +3787,12 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\x0fListConnections\x12\x1f.skep.v1.ListConnectionsRequest\x1a .skep.v1.ListConnectionsResponse\x122\n" +
 	"\x03Top\x12\x13.skep.v1.TopRequest\x1a\x14.skep.v1.TopResponse0\x01\x128\n" +
 	"\x05Trace\x12\x15.skep.v1.TraceRequest\x1a\x16.skep.v1.TraceResponse0\x01\x12?\n" +
-	"\bEndTrace\x12\x18.skep.v1.EndTraceRequest\x1a\x19.skep.v1.EndTraceResponse\x12;\n" +
+	"\bEndTrace\x12\x18.skep.v1.EndTraceRequest\x1a\x19.skep.v1.EndTraceResponse\x12K\n" +
+	"\fInstallTrace\x12\x1c.skep.v1.InstallTraceRequest\x1a\x1d.skep.v1.InstallTraceResponse\x12E\n" +
+	"\n" +
+	"ListTraces\x12\x1a.skep.v1.ListTracesRequest\x1a\x1b.skep.v1.ListTracesResponse\x12D\n" +
+	"\tTraceLogs\x12\x19.skep.v1.TraceLogsRequest\x1a\x1a.skep.v1.TraceLogsResponse0\x01\x12H\n" +
+	"\vRemoveTrace\x12\x1b.skep.v1.RemoveTraceRequest\x1a\x1c.skep.v1.RemoveTraceResponse\x12;\n" +
 	"\x06Export\x12\x16.skep.v1.ExportRequest\x1a\x17.skep.v1.ExportResponse0\x01\x12Q\n" +
 	"\x0eGetDiagnostics\x12\x1e.skep.v1.GetDiagnosticsRequest\x1a\x1f.skep.v1.GetDiagnosticsResponse\x12H\n" +
 	"\vGetIdentity\x12\x1b.skep.v1.GetIdentityRequest\x1a\x1c.skep.v1.GetIdentityResponse\x12H\n" +
@@ -3845,14 +3861,23 @@ var file_skep_v1_agent_proto_goTypes = []any{
 	(*durationpb.Duration)(nil),     // 45: google.protobuf.Duration
 	(*timestamppb.Timestamp)(nil),   // 46: google.protobuf.Timestamp
 	(*Record)(nil),                  // 47: skep.v1.Record
-	(*Process)(nil),                 // 48: skep.v1.Process
-	(*Exit)(nil),                    // 49: skep.v1.Exit
-	(*Exec)(nil),                    // 50: skep.v1.Exec
-	(*Connection)(nil),              // 51: skep.v1.Connection
-	(*TraceRequest)(nil),            // 52: skep.v1.TraceRequest
-	(*EndTraceRequest)(nil),         // 53: skep.v1.EndTraceRequest
-	(*TraceResponse)(nil),           // 54: skep.v1.TraceResponse
-	(*EndTraceResponse)(nil),        // 55: skep.v1.EndTraceResponse
+	(*TraceStatus)(nil),             // 48: skep.v1.TraceStatus
+	(*Process)(nil),                 // 49: skep.v1.Process
+	(*Exit)(nil),                    // 50: skep.v1.Exit
+	(*Exec)(nil),                    // 51: skep.v1.Exec
+	(*Connection)(nil),              // 52: skep.v1.Connection
+	(*TraceRequest)(nil),            // 53: skep.v1.TraceRequest
+	(*EndTraceRequest)(nil),         // 54: skep.v1.EndTraceRequest
+	(*InstallTraceRequest)(nil),     // 55: skep.v1.InstallTraceRequest
+	(*ListTracesRequest)(nil),       // 56: skep.v1.ListTracesRequest
+	(*TraceLogsRequest)(nil),        // 57: skep.v1.TraceLogsRequest
+	(*RemoveTraceRequest)(nil),      // 58: skep.v1.RemoveTraceRequest
+	(*TraceResponse)(nil),           // 59: skep.v1.TraceResponse
+	(*EndTraceResponse)(nil),        // 60: skep.v1.EndTraceResponse
+	(*InstallTraceResponse)(nil),    // 61: skep.v1.InstallTraceResponse
+	(*ListTracesResponse)(nil),      // 62: skep.v1.ListTracesResponse
+	(*TraceLogsResponse)(nil),       // 63: skep.v1.TraceLogsResponse
+	(*RemoveTraceResponse)(nil),     // 64: skep.v1.RemoveTraceResponse
 }
 var file_skep_v1_agent_proto_depIdxs = []int32{
 	1,  // 0: skep.v1.ObserveRequest.filter:type_name -> skep.v1.Filter
@@ -3883,86 +3908,95 @@ var file_skep_v1_agent_proto_depIdxs = []int32{
 	12, // 25: skep.v1.GetStatusResponse.store:type_name -> skep.v1.StoreStatus
 	16, // 26: skep.v1.GetStatusResponse.outputs:type_name -> skep.v1.OutputStatus
 	10, // 27: skep.v1.GetStatusResponse.budget:type_name -> skep.v1.BudgetStatus
-	11, // 28: skep.v1.BudgetStatus.sensors:type_name -> skep.v1.SensorBudget
-	46, // 29: skep.v1.SensorBudget.since:type_name -> google.protobuf.Timestamp
-	45, // 30: skep.v1.StoreStatus.max_age:type_name -> google.protobuf.Duration
-	46, // 31: skep.v1.StoreStatus.oldest:type_name -> google.protobuf.Timestamp
-	46, // 32: skep.v1.Subscriber.since:type_name -> google.protobuf.Timestamp
-	19, // 33: skep.v1.MemoryStatus.maps:type_name -> skep.v1.MapStatus
-	22, // 34: skep.v1.SignalStatus.rungs:type_name -> skep.v1.RungStatus
-	25, // 35: skep.v1.GetDoctorResponse.checks:type_name -> skep.v1.Check
-	21, // 36: skep.v1.GetDoctorResponse.signals:type_name -> skep.v1.SignalStatus
-	1,  // 37: skep.v1.ListProcessesRequest.filter:type_name -> skep.v1.Filter
-	46, // 38: skep.v1.ListProcessesRequest.at:type_name -> google.protobuf.Timestamp
-	28, // 39: skep.v1.ListProcessesResponse.processes:type_name -> skep.v1.ProcessInfo
-	4,  // 40: skep.v1.ListProcessesResponse.undecided:type_name -> skep.v1.Undecided
-	48, // 41: skep.v1.ProcessInfo.process:type_name -> skep.v1.Process
-	46, // 42: skep.v1.ProcessInfo.started:type_name -> google.protobuf.Timestamp
-	46, // 43: skep.v1.ProcessInfo.exited:type_name -> google.protobuf.Timestamp
-	49, // 44: skep.v1.ProcessInfo.exit:type_name -> skep.v1.Exit
-	50, // 45: skep.v1.ProcessInfo.exec:type_name -> skep.v1.Exec
-	28, // 46: skep.v1.GetProcessResponse.process:type_name -> skep.v1.ProcessInfo
-	28, // 47: skep.v1.GetProcessResponse.ancestors:type_name -> skep.v1.ProcessInfo
-	28, // 48: skep.v1.GetProcessResponse.children:type_name -> skep.v1.ProcessInfo
-	33, // 49: skep.v1.GetProcessResponse.connections:type_name -> skep.v1.ConnectionInfo
-	1,  // 50: skep.v1.ListConnectionsRequest.filter:type_name -> skep.v1.Filter
-	33, // 51: skep.v1.ListConnectionsResponse.connections:type_name -> skep.v1.ConnectionInfo
-	4,  // 52: skep.v1.ListConnectionsResponse.undecided:type_name -> skep.v1.Undecided
-	48, // 53: skep.v1.ConnectionInfo.process:type_name -> skep.v1.Process
-	51, // 54: skep.v1.ConnectionInfo.connection:type_name -> skep.v1.Connection
-	46, // 55: skep.v1.ConnectionInfo.opened:type_name -> google.protobuf.Timestamp
-	46, // 56: skep.v1.ConnectionInfo.closed:type_name -> google.protobuf.Timestamp
-	46, // 57: skep.v1.ConnectionInfo.counted:type_name -> google.protobuf.Timestamp
-	1,  // 58: skep.v1.TopRequest.filter:type_name -> skep.v1.Filter
-	45, // 59: skep.v1.TopRequest.interval:type_name -> google.protobuf.Duration
-	46, // 60: skep.v1.TopResponse.time:type_name -> google.protobuf.Timestamp
-	45, // 61: skep.v1.TopResponse.measured:type_name -> google.protobuf.Duration
-	36, // 62: skep.v1.TopResponse.rows:type_name -> skep.v1.TopRow
-	36, // 63: skep.v1.TopResponse.total:type_name -> skep.v1.TopRow
-	48, // 64: skep.v1.TopRow.process:type_name -> skep.v1.Process
-	0,  // 65: skep.v1.GetIdentityResponse.role:type_name -> skep.v1.Role
-	46, // 66: skep.v1.GetIdentityResponse.expires:type_name -> google.protobuf.Timestamp
-	0,  // 67: skep.v1.CreateTokenRequest.role:type_name -> skep.v1.Role
-	45, // 68: skep.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
-	0,  // 69: skep.v1.CreateTokenResponse.role:type_name -> skep.v1.Role
-	46, // 70: skep.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
-	1,  // 71: skep.v1.ExportRequest.filter:type_name -> skep.v1.Filter
-	46, // 72: skep.v1.ExportRequest.from:type_name -> google.protobuf.Timestamp
-	46, // 73: skep.v1.ExportRequest.until:type_name -> google.protobuf.Timestamp
-	4,  // 74: skep.v1.ExportResponse.undecided:type_name -> skep.v1.Undecided
-	8,  // 75: skep.v1.AgentService.GetStatus:input_type -> skep.v1.GetStatusRequest
-	23, // 76: skep.v1.AgentService.GetDoctor:input_type -> skep.v1.GetDoctorRequest
-	2,  // 77: skep.v1.AgentService.Observe:input_type -> skep.v1.ObserveRequest
-	5,  // 78: skep.v1.AgentService.CountRecords:input_type -> skep.v1.CountRecordsRequest
-	26, // 79: skep.v1.AgentService.ListProcesses:input_type -> skep.v1.ListProcessesRequest
-	29, // 80: skep.v1.AgentService.GetProcess:input_type -> skep.v1.GetProcessRequest
-	31, // 81: skep.v1.AgentService.ListConnections:input_type -> skep.v1.ListConnectionsRequest
-	34, // 82: skep.v1.AgentService.Top:input_type -> skep.v1.TopRequest
-	52, // 83: skep.v1.AgentService.Trace:input_type -> skep.v1.TraceRequest
-	53, // 84: skep.v1.AgentService.EndTrace:input_type -> skep.v1.EndTraceRequest
-	43, // 85: skep.v1.AgentService.Export:input_type -> skep.v1.ExportRequest
-	37, // 86: skep.v1.AgentService.GetDiagnostics:input_type -> skep.v1.GetDiagnosticsRequest
-	39, // 87: skep.v1.AgentService.GetIdentity:input_type -> skep.v1.GetIdentityRequest
-	41, // 88: skep.v1.AgentService.CreateToken:input_type -> skep.v1.CreateTokenRequest
-	9,  // 89: skep.v1.AgentService.GetStatus:output_type -> skep.v1.GetStatusResponse
-	24, // 90: skep.v1.AgentService.GetDoctor:output_type -> skep.v1.GetDoctorResponse
-	3,  // 91: skep.v1.AgentService.Observe:output_type -> skep.v1.ObserveResponse
-	6,  // 92: skep.v1.AgentService.CountRecords:output_type -> skep.v1.CountRecordsResponse
-	27, // 93: skep.v1.AgentService.ListProcesses:output_type -> skep.v1.ListProcessesResponse
-	30, // 94: skep.v1.AgentService.GetProcess:output_type -> skep.v1.GetProcessResponse
-	32, // 95: skep.v1.AgentService.ListConnections:output_type -> skep.v1.ListConnectionsResponse
-	35, // 96: skep.v1.AgentService.Top:output_type -> skep.v1.TopResponse
-	54, // 97: skep.v1.AgentService.Trace:output_type -> skep.v1.TraceResponse
-	55, // 98: skep.v1.AgentService.EndTrace:output_type -> skep.v1.EndTraceResponse
-	44, // 99: skep.v1.AgentService.Export:output_type -> skep.v1.ExportResponse
-	38, // 100: skep.v1.AgentService.GetDiagnostics:output_type -> skep.v1.GetDiagnosticsResponse
-	40, // 101: skep.v1.AgentService.GetIdentity:output_type -> skep.v1.GetIdentityResponse
-	42, // 102: skep.v1.AgentService.CreateToken:output_type -> skep.v1.CreateTokenResponse
-	89, // [89:103] is the sub-list for method output_type
-	75, // [75:89] is the sub-list for method input_type
-	75, // [75:75] is the sub-list for extension type_name
-	75, // [75:75] is the sub-list for extension extendee
-	0,  // [0:75] is the sub-list for field type_name
+	48, // 28: skep.v1.GetStatusResponse.traces:type_name -> skep.v1.TraceStatus
+	11, // 29: skep.v1.BudgetStatus.sensors:type_name -> skep.v1.SensorBudget
+	46, // 30: skep.v1.SensorBudget.since:type_name -> google.protobuf.Timestamp
+	45, // 31: skep.v1.StoreStatus.max_age:type_name -> google.protobuf.Duration
+	46, // 32: skep.v1.StoreStatus.oldest:type_name -> google.protobuf.Timestamp
+	46, // 33: skep.v1.Subscriber.since:type_name -> google.protobuf.Timestamp
+	19, // 34: skep.v1.MemoryStatus.maps:type_name -> skep.v1.MapStatus
+	22, // 35: skep.v1.SignalStatus.rungs:type_name -> skep.v1.RungStatus
+	25, // 36: skep.v1.GetDoctorResponse.checks:type_name -> skep.v1.Check
+	21, // 37: skep.v1.GetDoctorResponse.signals:type_name -> skep.v1.SignalStatus
+	1,  // 38: skep.v1.ListProcessesRequest.filter:type_name -> skep.v1.Filter
+	46, // 39: skep.v1.ListProcessesRequest.at:type_name -> google.protobuf.Timestamp
+	28, // 40: skep.v1.ListProcessesResponse.processes:type_name -> skep.v1.ProcessInfo
+	4,  // 41: skep.v1.ListProcessesResponse.undecided:type_name -> skep.v1.Undecided
+	49, // 42: skep.v1.ProcessInfo.process:type_name -> skep.v1.Process
+	46, // 43: skep.v1.ProcessInfo.started:type_name -> google.protobuf.Timestamp
+	46, // 44: skep.v1.ProcessInfo.exited:type_name -> google.protobuf.Timestamp
+	50, // 45: skep.v1.ProcessInfo.exit:type_name -> skep.v1.Exit
+	51, // 46: skep.v1.ProcessInfo.exec:type_name -> skep.v1.Exec
+	28, // 47: skep.v1.GetProcessResponse.process:type_name -> skep.v1.ProcessInfo
+	28, // 48: skep.v1.GetProcessResponse.ancestors:type_name -> skep.v1.ProcessInfo
+	28, // 49: skep.v1.GetProcessResponse.children:type_name -> skep.v1.ProcessInfo
+	33, // 50: skep.v1.GetProcessResponse.connections:type_name -> skep.v1.ConnectionInfo
+	1,  // 51: skep.v1.ListConnectionsRequest.filter:type_name -> skep.v1.Filter
+	33, // 52: skep.v1.ListConnectionsResponse.connections:type_name -> skep.v1.ConnectionInfo
+	4,  // 53: skep.v1.ListConnectionsResponse.undecided:type_name -> skep.v1.Undecided
+	49, // 54: skep.v1.ConnectionInfo.process:type_name -> skep.v1.Process
+	52, // 55: skep.v1.ConnectionInfo.connection:type_name -> skep.v1.Connection
+	46, // 56: skep.v1.ConnectionInfo.opened:type_name -> google.protobuf.Timestamp
+	46, // 57: skep.v1.ConnectionInfo.closed:type_name -> google.protobuf.Timestamp
+	46, // 58: skep.v1.ConnectionInfo.counted:type_name -> google.protobuf.Timestamp
+	1,  // 59: skep.v1.TopRequest.filter:type_name -> skep.v1.Filter
+	45, // 60: skep.v1.TopRequest.interval:type_name -> google.protobuf.Duration
+	46, // 61: skep.v1.TopResponse.time:type_name -> google.protobuf.Timestamp
+	45, // 62: skep.v1.TopResponse.measured:type_name -> google.protobuf.Duration
+	36, // 63: skep.v1.TopResponse.rows:type_name -> skep.v1.TopRow
+	36, // 64: skep.v1.TopResponse.total:type_name -> skep.v1.TopRow
+	49, // 65: skep.v1.TopRow.process:type_name -> skep.v1.Process
+	0,  // 66: skep.v1.GetIdentityResponse.role:type_name -> skep.v1.Role
+	46, // 67: skep.v1.GetIdentityResponse.expires:type_name -> google.protobuf.Timestamp
+	0,  // 68: skep.v1.CreateTokenRequest.role:type_name -> skep.v1.Role
+	45, // 69: skep.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
+	0,  // 70: skep.v1.CreateTokenResponse.role:type_name -> skep.v1.Role
+	46, // 71: skep.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
+	1,  // 72: skep.v1.ExportRequest.filter:type_name -> skep.v1.Filter
+	46, // 73: skep.v1.ExportRequest.from:type_name -> google.protobuf.Timestamp
+	46, // 74: skep.v1.ExportRequest.until:type_name -> google.protobuf.Timestamp
+	4,  // 75: skep.v1.ExportResponse.undecided:type_name -> skep.v1.Undecided
+	8,  // 76: skep.v1.AgentService.GetStatus:input_type -> skep.v1.GetStatusRequest
+	23, // 77: skep.v1.AgentService.GetDoctor:input_type -> skep.v1.GetDoctorRequest
+	2,  // 78: skep.v1.AgentService.Observe:input_type -> skep.v1.ObserveRequest
+	5,  // 79: skep.v1.AgentService.CountRecords:input_type -> skep.v1.CountRecordsRequest
+	26, // 80: skep.v1.AgentService.ListProcesses:input_type -> skep.v1.ListProcessesRequest
+	29, // 81: skep.v1.AgentService.GetProcess:input_type -> skep.v1.GetProcessRequest
+	31, // 82: skep.v1.AgentService.ListConnections:input_type -> skep.v1.ListConnectionsRequest
+	34, // 83: skep.v1.AgentService.Top:input_type -> skep.v1.TopRequest
+	53, // 84: skep.v1.AgentService.Trace:input_type -> skep.v1.TraceRequest
+	54, // 85: skep.v1.AgentService.EndTrace:input_type -> skep.v1.EndTraceRequest
+	55, // 86: skep.v1.AgentService.InstallTrace:input_type -> skep.v1.InstallTraceRequest
+	56, // 87: skep.v1.AgentService.ListTraces:input_type -> skep.v1.ListTracesRequest
+	57, // 88: skep.v1.AgentService.TraceLogs:input_type -> skep.v1.TraceLogsRequest
+	58, // 89: skep.v1.AgentService.RemoveTrace:input_type -> skep.v1.RemoveTraceRequest
+	43, // 90: skep.v1.AgentService.Export:input_type -> skep.v1.ExportRequest
+	37, // 91: skep.v1.AgentService.GetDiagnostics:input_type -> skep.v1.GetDiagnosticsRequest
+	39, // 92: skep.v1.AgentService.GetIdentity:input_type -> skep.v1.GetIdentityRequest
+	41, // 93: skep.v1.AgentService.CreateToken:input_type -> skep.v1.CreateTokenRequest
+	9,  // 94: skep.v1.AgentService.GetStatus:output_type -> skep.v1.GetStatusResponse
+	24, // 95: skep.v1.AgentService.GetDoctor:output_type -> skep.v1.GetDoctorResponse
+	3,  // 96: skep.v1.AgentService.Observe:output_type -> skep.v1.ObserveResponse
+	6,  // 97: skep.v1.AgentService.CountRecords:output_type -> skep.v1.CountRecordsResponse
+	27, // 98: skep.v1.AgentService.ListProcesses:output_type -> skep.v1.ListProcessesResponse
+	30, // 99: skep.v1.AgentService.GetProcess:output_type -> skep.v1.GetProcessResponse
+	32, // 100: skep.v1.AgentService.ListConnections:output_type -> skep.v1.ListConnectionsResponse
+	35, // 101: skep.v1.AgentService.Top:output_type -> skep.v1.TopResponse
+	59, // 102: skep.v1.AgentService.Trace:output_type -> skep.v1.TraceResponse
+	60, // 103: skep.v1.AgentService.EndTrace:output_type -> skep.v1.EndTraceResponse
+	61, // 104: skep.v1.AgentService.InstallTrace:output_type -> skep.v1.InstallTraceResponse
+	62, // 105: skep.v1.AgentService.ListTraces:output_type -> skep.v1.ListTracesResponse
+	63, // 106: skep.v1.AgentService.TraceLogs:output_type -> skep.v1.TraceLogsResponse
+	64, // 107: skep.v1.AgentService.RemoveTrace:output_type -> skep.v1.RemoveTraceResponse
+	44, // 108: skep.v1.AgentService.Export:output_type -> skep.v1.ExportResponse
+	38, // 109: skep.v1.AgentService.GetDiagnostics:output_type -> skep.v1.GetDiagnosticsResponse
+	40, // 110: skep.v1.AgentService.GetIdentity:output_type -> skep.v1.GetIdentityResponse
+	42, // 111: skep.v1.AgentService.CreateToken:output_type -> skep.v1.CreateTokenResponse
+	94, // [94:112] is the sub-list for method output_type
+	76, // [76:94] is the sub-list for method input_type
+	76, // [76:76] is the sub-list for extension type_name
+	76, // [76:76] is the sub-list for extension extendee
+	0,  // [0:76] is the sub-list for field type_name
 }
 
 func init() { file_skep_v1_agent_proto_init() }

@@ -63,7 +63,7 @@ func identify(path string) (identity, error) {
 		return identity{}, fmt.Errorf("open executable: %w", err)
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
+	if !ok || !info.Mode().IsRegular() {
 		return identity{}, fmt.Errorf("open executable %s: %w", path, os.ErrInvalid)
 	}
 	return identity{stat.Dev, stat.Ino, stat.Size, int64(stat.Mtim.Sec), int64(stat.Mtim.Nsec)}, nil

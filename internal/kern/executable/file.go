@@ -13,6 +13,8 @@ import (
 	"os"
 	"slices"
 	"sort"
+
+	"golang.org/x/sys/unix"
 )
 
 // File is what was read of an executable or library. It does not change, and holds no
@@ -38,12 +40,17 @@ type Symbol struct {
 // segment is a part of the file that is mapped.
 type segment struct{ address, offset, fileSize uint64 }
 
-// maxSymbols bounds what is kept of one file.
-const maxSymbols = 2 << 20
+// What is kept of one file, and what is read of one of its sections: those with the symbols
+// of a large browser have 200 MiB.
+const (
+	maxSymbols = 2 << 20
+	maxSection = 256 << 20
+)
 
 // Open reads a file. The error wraps [os.ErrNotExist] if there is none.
 func Open(path string) (*File, error) {
-	file, err := os.Open(path)
+	// Whose file it is may put a FIFO there, which nobody writes to.
+	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open executable: %w", err)
 	}
@@ -89,6 +96,11 @@ func read(r io.ReaderAt) (f *File, err error) {
 
 // readSymbols takes .symtab and .dynsym: a stripped library has the latter only.
 func (f *File) readSymbols(in *elf.File) error {
+	for _, s := range in.Sections {
+		if size := max(s.Size, s.FileSize); size > maxSection && (s.Type == elf.SHT_SYMTAB || s.Type == elf.SHT_DYNSYM || s.Type == elf.SHT_STRTAB || s.Type == elf.SHT_NOTE) {
+			return fmt.Errorf("section %s says that it has %d bytes; at most %d are read", s.Name, size, maxSection)
+		}
+	}
 	for _, table := range []func() ([]elf.Symbol, error){in.Symbols, in.DynamicSymbols} {
 		symbols, err := table()
 		if err != nil && !errors.Is(err, elf.ErrNoSymbols) {

@@ -58,6 +58,16 @@ const (
 	AgentServiceTraceProcedure = "/skep.v1.AgentService/Trace"
 	// AgentServiceEndTraceProcedure is the fully-qualified name of the AgentService's EndTrace RPC.
 	AgentServiceEndTraceProcedure = "/skep.v1.AgentService/EndTrace"
+	// AgentServiceInstallTraceProcedure is the fully-qualified name of the AgentService's InstallTrace
+	// RPC.
+	AgentServiceInstallTraceProcedure = "/skep.v1.AgentService/InstallTrace"
+	// AgentServiceListTracesProcedure is the fully-qualified name of the AgentService's ListTraces RPC.
+	AgentServiceListTracesProcedure = "/skep.v1.AgentService/ListTraces"
+	// AgentServiceTraceLogsProcedure is the fully-qualified name of the AgentService's TraceLogs RPC.
+	AgentServiceTraceLogsProcedure = "/skep.v1.AgentService/TraceLogs"
+	// AgentServiceRemoveTraceProcedure is the fully-qualified name of the AgentService's RemoveTrace
+	// RPC.
+	AgentServiceRemoveTraceProcedure = "/skep.v1.AgentService/RemoveTrace"
 	// AgentServiceExportProcedure is the fully-qualified name of the AgentService's Export RPC.
 	AgentServiceExportProcedure = "/skep.v1.AgentService/Export"
 	// AgentServiceGetDiagnosticsProcedure is the fully-qualified name of the AgentService's
@@ -94,6 +104,15 @@ type AgentServiceClient interface {
 	// End a script: its end probes run and its maps come, then its stream ends. Only for who
 	// started it, and role admin. Role operate.
 	EndTrace(context.Context, *v1.EndTraceRequest) (*v1.EndTraceResponse, error)
+	// Install a script: it runs until it is removed, and is back after a restart of the agent.
+	// Role admin.
+	InstallTrace(context.Context, *v1.InstallTraceRequest) (*v1.InstallTraceResponse, error)
+	// The installed scripts. Role admin: GetStatus tells how they are, but not what they are.
+	ListTraces(context.Context, *v1.ListTracesRequest) (*v1.ListTracesResponse, error)
+	// What an installed script has said. Role admin.
+	TraceLogs(context.Context, *v1.TraceLogsRequest) (*connect.ServerStreamForClient[v1.TraceLogsResponse], error)
+	// End an installed script, and forget it and its log. Role admin.
+	RemoveTrace(context.Context, *v1.RemoveTraceRequest) (*v1.RemoveTraceResponse, error)
 	// What the disk log holds, as one Parquet file. Role view.
 	Export(context.Context, *v1.ExportRequest) (*connect.ServerStreamForClient[v1.ExportResponse], error)
 	// What helps to find a fault: configuration, log, build. Without secrets. Role view.
@@ -175,6 +194,30 @@ func NewAgentServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(agentServiceMethods.ByName("EndTrace")),
 			connect.WithClientOptions(opts...),
 		),
+		installTrace: connect.NewClient[v1.InstallTraceRequest, v1.InstallTraceResponse](
+			httpClient,
+			baseURL+AgentServiceInstallTraceProcedure,
+			connect.WithSchema(agentServiceMethods.ByName("InstallTrace")),
+			connect.WithClientOptions(opts...),
+		),
+		listTraces: connect.NewClient[v1.ListTracesRequest, v1.ListTracesResponse](
+			httpClient,
+			baseURL+AgentServiceListTracesProcedure,
+			connect.WithSchema(agentServiceMethods.ByName("ListTraces")),
+			connect.WithClientOptions(opts...),
+		),
+		traceLogs: connect.NewClient[v1.TraceLogsRequest, v1.TraceLogsResponse](
+			httpClient,
+			baseURL+AgentServiceTraceLogsProcedure,
+			connect.WithSchema(agentServiceMethods.ByName("TraceLogs")),
+			connect.WithClientOptions(opts...),
+		),
+		removeTrace: connect.NewClient[v1.RemoveTraceRequest, v1.RemoveTraceResponse](
+			httpClient,
+			baseURL+AgentServiceRemoveTraceProcedure,
+			connect.WithSchema(agentServiceMethods.ByName("RemoveTrace")),
+			connect.WithClientOptions(opts...),
+		),
 		export: connect.NewClient[v1.ExportRequest, v1.ExportResponse](
 			httpClient,
 			baseURL+AgentServiceExportProcedure,
@@ -214,6 +257,10 @@ type agentServiceClient struct {
 	top             *connect.Client[v1.TopRequest, v1.TopResponse]
 	trace           *connect.Client[v1.TraceRequest, v1.TraceResponse]
 	endTrace        *connect.Client[v1.EndTraceRequest, v1.EndTraceResponse]
+	installTrace    *connect.Client[v1.InstallTraceRequest, v1.InstallTraceResponse]
+	listTraces      *connect.Client[v1.ListTracesRequest, v1.ListTracesResponse]
+	traceLogs       *connect.Client[v1.TraceLogsRequest, v1.TraceLogsResponse]
+	removeTrace     *connect.Client[v1.RemoveTraceRequest, v1.RemoveTraceResponse]
 	export          *connect.Client[v1.ExportRequest, v1.ExportResponse]
 	getDiagnostics  *connect.Client[v1.GetDiagnosticsRequest, v1.GetDiagnosticsResponse]
 	getIdentity     *connect.Client[v1.GetIdentityRequest, v1.GetIdentityResponse]
@@ -298,6 +345,38 @@ func (c *agentServiceClient) EndTrace(ctx context.Context, req *v1.EndTraceReque
 	return nil, err
 }
 
+// InstallTrace calls skep.v1.AgentService.InstallTrace.
+func (c *agentServiceClient) InstallTrace(ctx context.Context, req *v1.InstallTraceRequest) (*v1.InstallTraceResponse, error) {
+	response, err := c.installTrace.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListTraces calls skep.v1.AgentService.ListTraces.
+func (c *agentServiceClient) ListTraces(ctx context.Context, req *v1.ListTracesRequest) (*v1.ListTracesResponse, error) {
+	response, err := c.listTraces.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// TraceLogs calls skep.v1.AgentService.TraceLogs.
+func (c *agentServiceClient) TraceLogs(ctx context.Context, req *v1.TraceLogsRequest) (*connect.ServerStreamForClient[v1.TraceLogsResponse], error) {
+	return c.traceLogs.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// RemoveTrace calls skep.v1.AgentService.RemoveTrace.
+func (c *agentServiceClient) RemoveTrace(ctx context.Context, req *v1.RemoveTraceRequest) (*v1.RemoveTraceResponse, error) {
+	response, err := c.removeTrace.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // Export calls skep.v1.AgentService.Export.
 func (c *agentServiceClient) Export(ctx context.Context, req *v1.ExportRequest) (*connect.ServerStreamForClient[v1.ExportResponse], error) {
 	return c.export.CallServerStream(ctx, connect.NewRequest(req))
@@ -353,6 +432,15 @@ type AgentServiceHandler interface {
 	// End a script: its end probes run and its maps come, then its stream ends. Only for who
 	// started it, and role admin. Role operate.
 	EndTrace(context.Context, *v1.EndTraceRequest) (*v1.EndTraceResponse, error)
+	// Install a script: it runs until it is removed, and is back after a restart of the agent.
+	// Role admin.
+	InstallTrace(context.Context, *v1.InstallTraceRequest) (*v1.InstallTraceResponse, error)
+	// The installed scripts. Role admin: GetStatus tells how they are, but not what they are.
+	ListTraces(context.Context, *v1.ListTracesRequest) (*v1.ListTracesResponse, error)
+	// What an installed script has said. Role admin.
+	TraceLogs(context.Context, *v1.TraceLogsRequest, *connect.ServerStream[v1.TraceLogsResponse]) error
+	// End an installed script, and forget it and its log. Role admin.
+	RemoveTrace(context.Context, *v1.RemoveTraceRequest) (*v1.RemoveTraceResponse, error)
 	// What the disk log holds, as one Parquet file. Role view.
 	Export(context.Context, *v1.ExportRequest, *connect.ServerStream[v1.ExportResponse]) error
 	// What helps to find a fault: configuration, log, build. Without secrets. Role view.
@@ -430,6 +518,30 @@ func NewAgentServiceHandler(svc AgentServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(agentServiceMethods.ByName("EndTrace")),
 		connect.WithHandlerOptions(opts...),
 	)
+	agentServiceInstallTraceHandler := connect.NewUnaryHandlerSimple(
+		AgentServiceInstallTraceProcedure,
+		svc.InstallTrace,
+		connect.WithSchema(agentServiceMethods.ByName("InstallTrace")),
+		connect.WithHandlerOptions(opts...),
+	)
+	agentServiceListTracesHandler := connect.NewUnaryHandlerSimple(
+		AgentServiceListTracesProcedure,
+		svc.ListTraces,
+		connect.WithSchema(agentServiceMethods.ByName("ListTraces")),
+		connect.WithHandlerOptions(opts...),
+	)
+	agentServiceTraceLogsHandler := connect.NewServerStreamHandlerSimple(
+		AgentServiceTraceLogsProcedure,
+		svc.TraceLogs,
+		connect.WithSchema(agentServiceMethods.ByName("TraceLogs")),
+		connect.WithHandlerOptions(opts...),
+	)
+	agentServiceRemoveTraceHandler := connect.NewUnaryHandlerSimple(
+		AgentServiceRemoveTraceProcedure,
+		svc.RemoveTrace,
+		connect.WithSchema(agentServiceMethods.ByName("RemoveTrace")),
+		connect.WithHandlerOptions(opts...),
+	)
 	agentServiceExportHandler := connect.NewServerStreamHandlerSimple(
 		AgentServiceExportProcedure,
 		svc.Export,
@@ -476,6 +588,14 @@ func NewAgentServiceHandler(svc AgentServiceHandler, opts ...connect.HandlerOpti
 			agentServiceTraceHandler.ServeHTTP(w, r)
 		case AgentServiceEndTraceProcedure:
 			agentServiceEndTraceHandler.ServeHTTP(w, r)
+		case AgentServiceInstallTraceProcedure:
+			agentServiceInstallTraceHandler.ServeHTTP(w, r)
+		case AgentServiceListTracesProcedure:
+			agentServiceListTracesHandler.ServeHTTP(w, r)
+		case AgentServiceTraceLogsProcedure:
+			agentServiceTraceLogsHandler.ServeHTTP(w, r)
+		case AgentServiceRemoveTraceProcedure:
+			agentServiceRemoveTraceHandler.ServeHTTP(w, r)
 		case AgentServiceExportProcedure:
 			agentServiceExportHandler.ServeHTTP(w, r)
 		case AgentServiceGetDiagnosticsProcedure:
@@ -531,6 +651,22 @@ func (UnimplementedAgentServiceHandler) Trace(context.Context, *v1.TraceRequest,
 
 func (UnimplementedAgentServiceHandler) EndTrace(context.Context, *v1.EndTraceRequest) (*v1.EndTraceResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("skep.v1.AgentService.EndTrace is not implemented"))
+}
+
+func (UnimplementedAgentServiceHandler) InstallTrace(context.Context, *v1.InstallTraceRequest) (*v1.InstallTraceResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("skep.v1.AgentService.InstallTrace is not implemented"))
+}
+
+func (UnimplementedAgentServiceHandler) ListTraces(context.Context, *v1.ListTracesRequest) (*v1.ListTracesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("skep.v1.AgentService.ListTraces is not implemented"))
+}
+
+func (UnimplementedAgentServiceHandler) TraceLogs(context.Context, *v1.TraceLogsRequest, *connect.ServerStream[v1.TraceLogsResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("skep.v1.AgentService.TraceLogs is not implemented"))
+}
+
+func (UnimplementedAgentServiceHandler) RemoveTrace(context.Context, *v1.RemoveTraceRequest) (*v1.RemoveTraceResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("skep.v1.AgentService.RemoveTrace is not implemented"))
 }
 
 func (UnimplementedAgentServiceHandler) Export(context.Context, *v1.ExportRequest, *connect.ServerStream[v1.ExportResponse]) error {
