@@ -66,23 +66,26 @@ func (r *resident) start(t *tracer, logger *slog.Logger) {
 	}()
 }
 
-// take writes what the script says into the journal. That this fails does not end it.
+// take is the script's listener. It never fails: a full disk is no reason to end a script.
 func (r *resident) take(events ...*skepv1.TraceEvent) error {
-	now := timestamppb.Now()
-	var bodies [][]byte
-	for _, e := range events {
-		body, err := proto.Marshal(&skepv1.TraceLogEntry{Time: now, Event: e})
-		if err != nil {
-			return fmt.Errorf("encode an event: %w", err)
-		}
-		bodies = append(bodies, body)
-	}
-	err := r.journal.Write(bodies...)
+	r.write(events...)
 	for _, e := range events {
 		r.note(e)
 	}
-	r.wrote(err, len(events))
 	return nil
+}
+
+// write puts events into the journal, or counts them.
+func (r *resident) write(events ...*skepv1.TraceEvent) {
+	now := timestamppb.Now()
+	bodies := make([][]byte, len(events))
+	var err error
+	for i, e := range events {
+		var failed error
+		bodies[i], failed = proto.Marshal(&skepv1.TraceLogEntry{Time: now, Event: e})
+		err = errors.Join(err, failed)
+	}
+	r.wrote(errors.Join(err, r.journal.Write(bodies...)), len(events))
 }
 
 // wrote counts what could not be written, and says so once.
@@ -134,7 +137,7 @@ func (r *resident) over(err error) {
 	if err != nil {
 		r.logger.Warn("an installed script does not run", "script", r.name, "reason", reason)
 		d := &skepv1.TraceDiagnostic{Severity: skepv1.TraceDiagnostic_SEVERITY_ERROR, Text: "it does not run: " + reason}
-		_ = r.take(&skepv1.TraceEvent{Body: &skepv1.TraceEvent_Diagnostic{Diagnostic: d}}) // counted if it fails
+		r.write(&skepv1.TraceEvent{Body: &skepv1.TraceEvent_Diagnostic{Diagnostic: d}})
 		return
 	}
 	r.logger.Info("an installed script has ended", "script", r.name, "state", state, "reason", reason)
