@@ -16,8 +16,8 @@ import (
 )
 
 const traceInstallLong = `Keep a script in the agent under NAME: it is attached now, and again whenever the
-agent starts, until "skep trace remove NAME". The script is given as to skep trace;
-what it says goes into a log of at most 16 MiB that "skep trace logs" reads. Takes
+agent starts, until "skep trace remove NAME". The script is given as to skep trace,
+its arguments that look like flags behind "--". What it says goes into a log of at most 16 MiB that "skep trace logs" reads. Takes
 role admin.
 
 Its maps begin empty with each start of the agent; what they held is in the log if
