@@ -175,6 +175,7 @@ func (i *installed) Remove(_ context.Context, name string) error {
 		return fmt.Errorf("remove script %s: %w", name, err)
 	}
 	r.finish(endRemoved, i.logger)
+	r.readOut()
 	return i.forget(r)
 }
 

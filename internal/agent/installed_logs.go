@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -20,9 +21,11 @@ const maxLogBatch = 256 << 10
 // Logs implements server.Installer.
 func (i *installed) Logs(ctx context.Context, req *skepv1.TraceLogsRequest, send func(*skepv1.TraceLogsResponse) error) error {
 	r := i.find(req.GetName())
-	if r == nil {
+	if r == nil || r.removing.Load() {
 		return server.ErrNotInstalled
 	}
+	r.readers.Add(1)
+	defer r.readers.Add(-1)
 	if r.journal == nil {
 		return fmt.Errorf("read the log of %s: it has none: %s", r.name, r.statusNow().GetReason())
 	}
@@ -46,6 +49,16 @@ func (i *installed) Logs(ctx context.Context, req *skepv1.TraceLogsRequest, send
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	}
+}
+
+// readersTake is how long the readers of a log have for the last of it when it is removed.
+const readersTake = time.Second
+
+// readOut waits until those who follow the log have read it to its end.
+func (r *resident) readOut() {
+	for end := time.Now().Add(readersTake); r.readers.Load() > 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
 	}
 }
 

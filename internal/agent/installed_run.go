@@ -30,6 +30,7 @@ type resident struct {
 	attached chan struct{} // closed when it is
 	ended    chan struct{} // closed when nothing of it is in the kernel any more
 	removing atomic.Bool
+	readers  atomic.Int32 // of its log
 
 	mutex       sync.Mutex
 	status      *skepv1.TraceStatus
