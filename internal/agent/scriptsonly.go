@@ -6,14 +6,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/identity"
 	"github.com/skep-io/skep/internal/identity/cgroup"
 	"github.com/skep-io/skep/internal/kern"
 	"github.com/skep-io/skep/internal/server"
@@ -23,7 +27,7 @@ import (
 // runScripts runs a private agent that has no sensors and keeps no tables: all it does is to
 // run scripts, and it is ready at once.
 func (a *Agent) runScripts(ctx context.Context) error {
-	for _, step := range []func() error{kern.Preflight, a.openData, a.openSocket, a.openMetrics, a.openScripts} {
+	for _, step := range []func() error{kern.Preflight, a.openScratch, a.openSocket, a.openMetrics, a.openScripts} {
 		if err := step(); err != nil {
 			return errors.Join(err, a.abort())
 		}
@@ -46,6 +50,24 @@ func (a *Agent) runScripts(ctx context.Context) error {
 		err = errors.Join(cause, err)
 	}
 	return err
+}
+
+// openScratch is openData for an agent that nobody will ask again who it was: nothing has to be
+// on the disk before it goes on.
+func (a *Agent) openScratch() error {
+	cfg := &a.options.Config
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return fmt.Errorf("make data directory: %w", err)
+	}
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return fmt.Errorf("read boot id: %w", err)
+	}
+	a.node = identity.Node{ID: uuid.NewString(), BootID: strings.TrimSpace(string(boot)), Name: cfg.NodeName}
+	if a.audit, err = server.OpenAudit(auditPath(*cfg)); err != nil {
+		return fmt.Errorf("open audit log: %w; set audit.path in skep.yaml to a writable place", err)
+	}
+	return nil
 }
 
 func (a *Agent) openScripts() error {
@@ -102,7 +124,9 @@ func (noConnections) Counted(bool) []*skepv1.ConnectionInfo { return nil }
 func (noUsage) Begin() server.Meter { return noUsage{} }
 
 // Take implements server.Meter.
-func (noUsage) Take() (rows []*skepv1.TopRow, measured time.Duration, uncounted uint64) { return nil, 0, 0 }
+func (noUsage) Take() (rows []*skepv1.TopRow, measured time.Duration, uncounted uint64) {
+	return nil, 0, 0
+}
 
 // End implements server.Meter.
 func (noUsage) End() {}

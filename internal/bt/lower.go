@@ -9,14 +9,14 @@ import (
 
 // Names of the maps that every script may have beside its own.
 const (
-	ringMap    = "ring"
-	lossMap    = "loss"
-	fullMap    = "full"
+	ringMap = "ring"
+	lossMap = "loss"
+	fullMap = "full"
 	// identityMap is the agent's table of processes.
 	identityMap = "processes"
-	scratchMap = "scratch"
-	zerosMap   = "zeros"
-	startMap   = "start"
+	scratchMap  = "scratch"
+	zerosMap    = "zeros"
+	startMap    = "start"
 )
 
 // output collects what all units add to the script.

@@ -15,7 +15,9 @@ import (
 
 // withAgent makes a command's RunE from a function that needs an agent: those
 // of the hosts that were named, the one that runs here or, for root, a private one.
-func (a *app) withAgent(ask question) func(*cobra.Command, []string) error { return a.withAgentFor(ask) }
+func (a *app) withAgent(ask question) func(*cobra.Command, []string) error {
+	return a.withAgentFor(ask)
+}
 
 // withAgentFor is withAgent with further arguments for a private agent.
 func (a *app) withAgentFor(ask question, private ...string) func(*cobra.Command, []string) error {

@@ -50,7 +50,9 @@ func (a *app) traceInstallCmd() *cobra.Command {
 			req.Limits = &skepv1.TraceLimits{EventsPerSecond: rate}
 		}
 		install := &skepv1.InstallTraceRequest{Name: args[0], Trace: req}
-		return a.withRunningAgent(func(ctx context.Context, a *app, c *client, _ []string) error { return a.traceInstall(ctx, c, install, &f) })(cmd, args)
+		return a.withRunningAgent(func(ctx context.Context, a *app, c *client, _ []string) error {
+			return a.traceInstall(ctx, c, install, &f)
+		})(cmd, args)
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&f.expression, "expression", "e", "", "the script itself, instead of a file: `PROGRAM`")
@@ -144,7 +146,7 @@ func (a *app) traceLogsCmd() *cobra.Command {
 	req := &skepv1.TraceLogsRequest{}
 	cmd := &cobra.Command{
 		Use: "logs [FLAGS] NAME", Annotations: asksOne, Short: "Show what an installed script has said", Args: cobra.ExactArgs(1),
-		Long: "Show what an installed script has said, as skep trace shows it, and how much of it is not there any more.\nTakes role admin.",
+		Long:    "Show what an installed script has said, as skep trace shows it, and how much of it is not there any more.\nTakes role admin.",
 		PreRunE: func(*cobra.Command, []string) error { return checkOutput(f.output, "text", "json") },
 		RunE: a.withRunningAgent(func(ctx context.Context, a *app, c *client, args []string) error {
 			req.Name = args[0]

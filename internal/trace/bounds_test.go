@@ -116,4 +116,3 @@ func TestPanicWaitsForListener(t *testing.T) {
 		})
 	}()
 }
-

