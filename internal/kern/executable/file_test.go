@@ -277,3 +277,48 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// TestHostileFiles: whoever has a file mapped may put anything in its place.
+func TestHostileFiles(t *testing.T) {
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	own, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := elf.NewFile(bytes.NewReader(own))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The table of section headers says that the first of them is a huge table of symbols.
+	at := binary.LittleEndian.Uint64(own[0x28:]) + 64
+	binary.LittleEndian.PutUint32(own[at+4:], uint32(elf.SHT_SYMTAB))
+	binary.LittleEndian.PutUint64(own[at+32:], 1<<40)
+	forged := filepath.Join(dir, "forged")
+	if err := os.WriteFile(forged, own, 0o600); err != nil || len(in.Sections) < 2 {
+		t.Fatal(err)
+	}
+	var cache Cache
+	for path, want := range map[string]string{fifo: "", "/dev/zero": "", dir: "", forged: "at most"} {
+		done := make(chan error, 2)
+		go func() {
+			_, err := Open(path)
+			done <- err
+			_, err = cache.Open(path)
+			done <- err
+		}()
+		for range 2 {
+			select {
+			case err := <-done:
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("%s: %v, want %q", path, err, want)
+				}
+			case <-time.After(20 * time.Second):
+				t.Fatalf("%s: opening it hangs", path)
+			}
+		}
+	}
+}
