@@ -17,13 +17,30 @@ import (
 
 const traceInstallLong = `Keep a script in the agent under NAME: it is attached now, and again whenever the
 agent starts, until "skep trace remove NAME". The script is given as to skep trace,
-its arguments that look like flags behind "--". What it says goes into a log of at most 16 MiB that "skep trace logs" reads. Takes
-role admin.
+its arguments that look like flags behind "--". What it says goes into a log of at
+most 16 MiB that "skep trace logs" reads. Takes role admin.
 
 Its maps begin empty with each start of the agent; what they held is in the log if
 the agent was stopped, and lost if it was killed. A script that ends by itself
 stays installed and begins again with the agent. system() and cat() are refused,
-as nobody is there to run them with his own rights.`
+as nobody is there to run them with his own rights.
+
+Exit status as in "skep --help"; 1 if the script has faults.`
+
+const traceListLong = `List the installed scripts with their states, and why one does not run. Takes role
+admin; skep status tells how they are to everybody.
+
+Exit status as in "skep --help".`
+
+const traceLogsLong = `Show what an installed script has said, as skep trace shows it, and how much of it
+is not there any more. Takes role admin.
+
+Exit status as in "skep --help".`
+
+const traceRemoveLong = `End an installed script: its probes are taken off, its end probes run, and it is
+forgotten with its log. Takes role admin.
+
+Exit status as in "skep --help".`
 
 func (a *app) traceInstallCmd() *cobra.Command {
 	var f traceFlags
@@ -93,7 +110,7 @@ func (a *app) traceListCmd() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use: "list", Annotations: asksOne, Short: "List the installed scripts, and why one does not run", Args: cobra.NoArgs,
-		Long:    "List the installed scripts with their states, and why one does not run. Takes role admin;\nskep status tells how they are to everybody.",
+		Long: traceListLong, Example: "  sudo skep trace list\n  sudo skep trace list -o json",
 		PreRunE: func(*cobra.Command, []string) error { return checkOutput(output, "table", "json") },
 		RunE: a.withRunningAgent(func(ctx context.Context, a *app, c *client, _ []string) error {
 			res, err := c.ListTraces(ctx, &skepv1.ListTracesRequest{})
@@ -146,7 +163,7 @@ func (a *app) traceLogsCmd() *cobra.Command {
 	req := &skepv1.TraceLogsRequest{}
 	cmd := &cobra.Command{
 		Use: "logs [FLAGS] NAME", Annotations: asksOne, Short: "Show what an installed script has said", Args: cobra.ExactArgs(1),
-		Long:    "Show what an installed script has said, as skep trace shows it, and how much of it is not there any more.\nTakes role admin.",
+		Long: traceLogsLong, Example: "  sudo skep trace logs opens\n  sudo skep trace logs --follow -n 10 opens",
 		PreRunE: func(*cobra.Command, []string) error { return checkOutput(f.output, "text", "json") },
 		RunE: a.withRunningAgent(func(ctx context.Context, a *app, c *client, args []string) error {
 			req.Name = args[0]
@@ -192,7 +209,7 @@ func (a *app) traceLogs(ctx context.Context, c *client, req *skepv1.TraceLogsReq
 func (a *app) traceRemoveCmd() *cobra.Command {
 	return &cobra.Command{
 		Use: "remove NAME", Annotations: asksOne, Short: "End an installed script, and forget it and its log", Args: cobra.ExactArgs(1),
-		Long: "End an installed script: its probes are taken off, its end probes run, and it is forgotten with its log.\nTakes role admin.",
+		Long: traceRemoveLong, Example: "  sudo skep trace remove opens",
 		RunE: a.withRunningAgent(func(ctx context.Context, a *app, c *client, args []string) error {
 			_, err := c.RemoveTrace(ctx, &skepv1.RemoveTraceRequest{Name: args[0]})
 			return err
