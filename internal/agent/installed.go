@@ -52,11 +52,15 @@ func newInstalled(t *tracer, dir string, logger *slog.Logger) *installed {
 	return &installed{tracer: t, dir: dir, logger: logger, scripts: map[string]*resident{}}
 }
 
-// run starts what was installed before, and ends all scripts in peace when ctx is done.
-func (i *installed) run(ctx context.Context) error {
+// resume starts what was installed before, before anybody can install more.
+func (i *installed) resume() {
 	if err := i.load(); err != nil {
 		i.logger.Error("installed scripts are not run", "error", err)
 	}
+}
+
+// run ends all scripts in peace when ctx is done.
+func (i *installed) run(ctx context.Context) error {
 	<-ctx.Done()
 	i.mutex.Lock()
 	i.stopped = true
@@ -79,9 +83,6 @@ func (i *installed) load() error {
 	i.mutex.Lock()
 	defer i.mutex.Unlock()
 	for name, file := range kept {
-		if i.scripts[name] != nil || i.stopped {
-			continue
-		}
 		r := newResident(name, file.script)
 		i.scripts[name] = r
 		if file.err == nil {
