@@ -34,6 +34,7 @@ var required = map[string]skepv1.Role{
 	skepv1connect.AgentServiceListTracesProcedure:     skepv1.Role_ROLE_ADMIN,
 	skepv1connect.AgentServiceTraceLogsProcedure:      skepv1.Role_ROLE_ADMIN,
 	skepv1connect.AgentServiceRemoveTraceProcedure:    skepv1.Role_ROLE_ADMIN,
+	skepv1connect.AgentServiceListToolsProcedure:      skepv1.Role_ROLE_VIEW,
 	skepv1connect.AgentServiceExportProcedure:         skepv1.Role_ROLE_VIEW,
 	skepv1connect.AgentServiceGetDiagnosticsProcedure: skepv1.Role_ROLE_VIEW,
 	skepv1connect.AgentServiceGetIdentityProcedure:    skepv1.Role_ROLE_VIEW,

@@ -50,6 +50,8 @@ type Tracer interface {
 	Trace(ctx context.Context, req *skepv1.TraceRequest, end <-chan string, send func(...*skepv1.TraceEvent) error) error
 	// ToolRole is the role that a tool takes, if there is one of that name.
 	ToolRole(name string) (role skepv1.Role, ok bool)
+	// Tools are those that there are, by name. The answer is shared: it is not to be changed.
+	Tools() ([]*skepv1.Tool, error)
 }
 
 // ErrScript is returned by a Tracer that has sent what is wrong in the script.
@@ -138,6 +140,15 @@ func (s *Server) mayTrace(c caller, req *skepv1.TraceRequest) error {
 		return s.roles.refusal(c, need)
 	}
 	return nil
+}
+
+// ListTools implements the AgentService. An agent that runs no scripts has no tools.
+func (s *Server) ListTools(context.Context, *skepv1.ListToolsRequest) (*skepv1.ListToolsResponse, error) {
+	if s.deps.Tracer == nil {
+		return &skepv1.ListToolsResponse{}, nil
+	}
+	all, err := s.deps.Tracer.Tools()
+	return &skepv1.ListToolsResponse{Tools: all}, err
 }
 
 func checkTrace(req *skepv1.TraceRequest) error {

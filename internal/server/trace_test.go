@@ -44,6 +44,10 @@ func (f *fakeTracer) ToolRole(name string) (skepv1.Role, bool) {
 	return role, ok
 }
 
+func (f *fakeTracer) Tools() ([]*skepv1.Tool, error) {
+	return []*skepv1.Tool{{Name: "opensnoop", Role: skepv1.Role_ROLE_OPERATE}, {Name: "sslsniff", Role: skepv1.Role_ROLE_ADMIN}}, nil
+}
+
 func says(text string) *skepv1.TraceEvent {
 	return &skepv1.TraceEvent{Body: &skepv1.TraceEvent_Text{Text: &skepv1.TraceText{Text: []byte(text)}}}
 }

@@ -21,8 +21,9 @@ import (
 
 const servicePath = "/" + skepv1connect.AgentServiceName + "/"
 
-// allowed are the calls that the page makes, all of role view. CreateToken is
-// not among them: a page must not be able to prolong its own access.
+// allowed are the calls that the page makes, all of role view but those that run a tool,
+// for which the page's token must have the tool's role. CreateToken is not among them: a
+// page must not be able to prolong its own access.
 var allowed = map[string]bool{
 	skepv1connect.AgentServiceGetStatusProcedure:       true,
 	skepv1connect.AgentServiceGetDoctorProcedure:       true,
@@ -32,6 +33,9 @@ var allowed = map[string]bool{
 	skepv1connect.AgentServiceGetProcessProcedure:      true,
 	skepv1connect.AgentServiceListConnectionsProcedure: true,
 	skepv1connect.AgentServiceGetIdentityProcedure:     true,
+	skepv1connect.AgentServiceListToolsProcedure:       true,
+	skepv1connect.AgentServiceTraceProcedure:           true,
+	skepv1connect.AgentServiceEndTraceProcedure:        true,
 }
 
 // Content types of the Connect protocol. A form or a "simple" cross-origin

@@ -3486,6 +3486,396 @@ func (x *ExportResponse) GetUndecided() *Undecided {
 	return nil
 }
 
+type ListToolsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListToolsRequest) Reset() {
+	*x = ListToolsRequest{}
+	mi := &file_skep_v1_agent_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListToolsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListToolsRequest) ProtoMessage() {}
+
+func (x *ListToolsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_agent_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListToolsRequest.ProtoReflect.Descriptor instead.
+func (*ListToolsRequest) Descriptor() ([]byte, []int) {
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{44}
+}
+
+type ListToolsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By name.
+	Tools         []*Tool `protobuf:"bytes,1,rep,name=tools,proto3" json:"tools,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListToolsResponse) Reset() {
+	*x = ListToolsResponse{}
+	mi := &file_skep_v1_agent_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListToolsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListToolsResponse) ProtoMessage() {}
+
+func (x *ListToolsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_agent_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListToolsResponse.ProtoReflect.Descriptor instead.
+func (*ListToolsResponse) Descriptor() ([]byte, []int) {
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *ListToolsResponse) GetTools() []*Tool {
+	if x != nil {
+		return x.Tools
+	}
+	return nil
+}
+
+// Tool is a script that comes with the agent, as its header describes it: see tools/README.md.
+type Tool struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// One sentence.
+	Summary string `protobuf:"bytes,2,opt,name=summary,proto3" json:"summary,omitempty"`
+	// To run it.
+	Role Role `protobuf:"varint,3,opt,name=role,proto3,enum=skep.v1.Role" json:"role,omitempty"`
+	// Its positional parameters, in their order: TraceRequest.args.
+	Options []*ToolOption `protobuf:"bytes,4,rep,name=options,proto3" json:"options,omitempty"`
+	// Of each record, in the order of TraceText.values.
+	Columns []*ToolColumn `protobuf:"bytes,5,rep,name=columns,proto3" json:"columns,omitempty"`
+	Maps    []*ToolMap    `protobuf:"bytes,6,rep,name=maps,proto3" json:"maps,omitempty"`
+	// A command line.
+	Example string `protobuf:"bytes,7,opt,name=example,proto3" json:"example,omitempty"`
+	// What to know, such as what it does not see.
+	Notes         []string `protobuf:"bytes,8,rep,name=notes,proto3" json:"notes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tool) Reset() {
+	*x = Tool{}
+	mi := &file_skep_v1_agent_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tool) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tool) ProtoMessage() {}
+
+func (x *Tool) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_agent_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tool.ProtoReflect.Descriptor instead.
+func (*Tool) Descriptor() ([]byte, []int) {
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *Tool) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Tool) GetSummary() string {
+	if x != nil {
+		return x.Summary
+	}
+	return ""
+}
+
+func (x *Tool) GetRole() Role {
+	if x != nil {
+		return x.Role
+	}
+	return Role_ROLE_UNSPECIFIED
+}
+
+func (x *Tool) GetOptions() []*ToolOption {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+func (x *Tool) GetColumns() []*ToolColumn {
+	if x != nil {
+		return x.Columns
+	}
+	return nil
+}
+
+func (x *Tool) GetMaps() []*ToolMap {
+	if x != nil {
+		return x.Maps
+	}
+	return nil
+}
+
+func (x *Tool) GetExample() string {
+	if x != nil {
+		return x.Example
+	}
+	return ""
+}
+
+func (x *Tool) GetNotes() []string {
+	if x != nil {
+		return x.Notes
+	}
+	return nil
+}
+
+type ToolOption struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Type  string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	// Empty if it is required.
+	Default       string `protobuf:"bytes,3,opt,name=default,proto3" json:"default,omitempty"`
+	Required      bool   `protobuf:"varint,4,opt,name=required,proto3" json:"required,omitempty"`
+	Text          string `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ToolOption) Reset() {
+	*x = ToolOption{}
+	mi := &file_skep_v1_agent_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ToolOption) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ToolOption) ProtoMessage() {}
+
+func (x *ToolOption) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_agent_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ToolOption.ProtoReflect.Descriptor instead.
+func (*ToolOption) Descriptor() ([]byte, []int) {
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *ToolOption) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ToolOption) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *ToolOption) GetDefault() string {
+	if x != nil {
+		return x.Default
+	}
+	return ""
+}
+
+func (x *ToolOption) GetRequired() bool {
+	if x != nil {
+		return x.Required
+	}
+	return false
+}
+
+func (x *ToolOption) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+type ToolColumn struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// int, text, bool, ip, the units ns, us, ms, bytes and kib, kstack, ustack, or what a number
+	// stands for (errno, signal ...).
+	Type          string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ToolColumn) Reset() {
+	*x = ToolColumn{}
+	mi := &file_skep_v1_agent_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ToolColumn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ToolColumn) ProtoMessage() {}
+
+func (x *ToolColumn) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_agent_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ToolColumn.ProtoReflect.Descriptor instead.
+func (*ToolColumn) Descriptor() ([]byte, []int) {
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *ToolColumn) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ToolColumn) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+type ToolMap struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With its @.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// What each part of the key is.
+	Keys      []string `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"`
+	Histogram bool     `protobuf:"varint,3,opt,name=histogram,proto3" json:"histogram,omitempty"`
+	// Of the values. Empty: none.
+	Unit          string `protobuf:"bytes,4,opt,name=unit,proto3" json:"unit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ToolMap) Reset() {
+	*x = ToolMap{}
+	mi := &file_skep_v1_agent_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ToolMap) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ToolMap) ProtoMessage() {}
+
+func (x *ToolMap) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_agent_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ToolMap.ProtoReflect.Descriptor instead.
+func (*ToolMap) Descriptor() ([]byte, []int) {
+	return file_skep_v1_agent_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *ToolMap) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ToolMap) GetKeys() []string {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *ToolMap) GetHistogram() bool {
+	if x != nil {
+		return x.Histogram
+	}
+	return false
+}
+
+func (x *ToolMap) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
+}
+
 var File_skep_v1_agent_proto protoreflect.FileDescriptor
 
 const file_skep_v1_agent_proto_rawDesc = "" +
@@ -3768,13 +4158,41 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\x04data\x18\x01 \x01(\fR\x04data\x12\x18\n" +
 	"\arecords\x18\x02 \x01(\x04R\arecords\x12\x18\n" +
 	"\amissing\x18\x03 \x03(\tR\amissing\x120\n" +
-	"\tundecided\x18\x04 \x01(\v2\x12.skep.v1.UndecidedR\tundecided*M\n" +
+	"\tundecided\x18\x04 \x01(\v2\x12.skep.v1.UndecidedR\tundecided\"\x12\n" +
+	"\x10ListToolsRequest\"8\n" +
+	"\x11ListToolsResponse\x12#\n" +
+	"\x05tools\x18\x01 \x03(\v2\r.skep.v1.ToolR\x05tools\"\x8b\x02\n" +
+	"\x04Tool\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\asummary\x18\x02 \x01(\tR\asummary\x12!\n" +
+	"\x04role\x18\x03 \x01(\x0e2\r.skep.v1.RoleR\x04role\x12-\n" +
+	"\aoptions\x18\x04 \x03(\v2\x13.skep.v1.ToolOptionR\aoptions\x12-\n" +
+	"\acolumns\x18\x05 \x03(\v2\x13.skep.v1.ToolColumnR\acolumns\x12$\n" +
+	"\x04maps\x18\x06 \x03(\v2\x10.skep.v1.ToolMapR\x04maps\x12\x18\n" +
+	"\aexample\x18\a \x01(\tR\aexample\x12\x14\n" +
+	"\x05notes\x18\b \x03(\tR\x05notes\"~\n" +
+	"\n" +
+	"ToolOption\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n" +
+	"\adefault\x18\x03 \x01(\tR\adefault\x12\x1a\n" +
+	"\brequired\x18\x04 \x01(\bR\brequired\x12\x12\n" +
+	"\x04text\x18\x05 \x01(\tR\x04text\"4\n" +
+	"\n" +
+	"ToolColumn\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type\"c\n" +
+	"\aToolMap\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04keys\x18\x02 \x03(\tR\x04keys\x12\x1c\n" +
+	"\thistogram\x18\x03 \x01(\bR\thistogram\x12\x12\n" +
+	"\x04unit\x18\x04 \x01(\tR\x04unit*M\n" +
 	"\x04Role\x12\x14\n" +
 	"\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tROLE_VIEW\x10\x01\x12\x10\n" +
 	"\fROLE_OPERATE\x10\x02\x12\x0e\n" +
 	"\n" +
-	"ROLE_ADMIN\x10\x032\x87\n" +
+	"ROLE_ADMIN\x10\x032\xcb\n" +
 	"\n" +
 	"\fAgentService\x12B\n" +
 	"\tGetStatus\x12\x19.skep.v1.GetStatusRequest\x1a\x1a.skep.v1.GetStatusResponse\x12B\n" +
@@ -3792,7 +4210,8 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\n" +
 	"ListTraces\x12\x1a.skep.v1.ListTracesRequest\x1a\x1b.skep.v1.ListTracesResponse\x12D\n" +
 	"\tTraceLogs\x12\x19.skep.v1.TraceLogsRequest\x1a\x1a.skep.v1.TraceLogsResponse0\x01\x12H\n" +
-	"\vRemoveTrace\x12\x1b.skep.v1.RemoveTraceRequest\x1a\x1c.skep.v1.RemoveTraceResponse\x12;\n" +
+	"\vRemoveTrace\x12\x1b.skep.v1.RemoveTraceRequest\x1a\x1c.skep.v1.RemoveTraceResponse\x12B\n" +
+	"\tListTools\x12\x19.skep.v1.ListToolsRequest\x1a\x1a.skep.v1.ListToolsResponse\x12;\n" +
 	"\x06Export\x12\x16.skep.v1.ExportRequest\x1a\x17.skep.v1.ExportResponse0\x01\x12Q\n" +
 	"\x0eGetDiagnostics\x12\x1e.skep.v1.GetDiagnosticsRequest\x1a\x1f.skep.v1.GetDiagnosticsResponse\x12H\n" +
 	"\vGetIdentity\x12\x1b.skep.v1.GetIdentityRequest\x1a\x1c.skep.v1.GetIdentityResponse\x12H\n" +
@@ -3811,7 +4230,7 @@ func file_skep_v1_agent_proto_rawDescGZIP() []byte {
 }
 
 var file_skep_v1_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_skep_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 44)
+var file_skep_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_skep_v1_agent_proto_goTypes = []any{
 	(Role)(0),                       // 0: skep.v1.Role
 	(*Filter)(nil),                  // 1: skep.v1.Filter
@@ -3858,145 +4277,158 @@ var file_skep_v1_agent_proto_goTypes = []any{
 	(*CreateTokenResponse)(nil),     // 42: skep.v1.CreateTokenResponse
 	(*ExportRequest)(nil),           // 43: skep.v1.ExportRequest
 	(*ExportResponse)(nil),          // 44: skep.v1.ExportResponse
-	(*durationpb.Duration)(nil),     // 45: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),   // 46: google.protobuf.Timestamp
-	(*Record)(nil),                  // 47: skep.v1.Record
-	(*TraceStatus)(nil),             // 48: skep.v1.TraceStatus
-	(*Process)(nil),                 // 49: skep.v1.Process
-	(*Exit)(nil),                    // 50: skep.v1.Exit
-	(*Exec)(nil),                    // 51: skep.v1.Exec
-	(*Connection)(nil),              // 52: skep.v1.Connection
-	(*TraceRequest)(nil),            // 53: skep.v1.TraceRequest
-	(*EndTraceRequest)(nil),         // 54: skep.v1.EndTraceRequest
-	(*InstallTraceRequest)(nil),     // 55: skep.v1.InstallTraceRequest
-	(*ListTracesRequest)(nil),       // 56: skep.v1.ListTracesRequest
-	(*TraceLogsRequest)(nil),        // 57: skep.v1.TraceLogsRequest
-	(*RemoveTraceRequest)(nil),      // 58: skep.v1.RemoveTraceRequest
-	(*TraceResponse)(nil),           // 59: skep.v1.TraceResponse
-	(*EndTraceResponse)(nil),        // 60: skep.v1.EndTraceResponse
-	(*InstallTraceResponse)(nil),    // 61: skep.v1.InstallTraceResponse
-	(*ListTracesResponse)(nil),      // 62: skep.v1.ListTracesResponse
-	(*TraceLogsResponse)(nil),       // 63: skep.v1.TraceLogsResponse
-	(*RemoveTraceResponse)(nil),     // 64: skep.v1.RemoveTraceResponse
+	(*ListToolsRequest)(nil),        // 45: skep.v1.ListToolsRequest
+	(*ListToolsResponse)(nil),       // 46: skep.v1.ListToolsResponse
+	(*Tool)(nil),                    // 47: skep.v1.Tool
+	(*ToolOption)(nil),              // 48: skep.v1.ToolOption
+	(*ToolColumn)(nil),              // 49: skep.v1.ToolColumn
+	(*ToolMap)(nil),                 // 50: skep.v1.ToolMap
+	(*durationpb.Duration)(nil),     // 51: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),   // 52: google.protobuf.Timestamp
+	(*Record)(nil),                  // 53: skep.v1.Record
+	(*TraceStatus)(nil),             // 54: skep.v1.TraceStatus
+	(*Process)(nil),                 // 55: skep.v1.Process
+	(*Exit)(nil),                    // 56: skep.v1.Exit
+	(*Exec)(nil),                    // 57: skep.v1.Exec
+	(*Connection)(nil),              // 58: skep.v1.Connection
+	(*TraceRequest)(nil),            // 59: skep.v1.TraceRequest
+	(*EndTraceRequest)(nil),         // 60: skep.v1.EndTraceRequest
+	(*InstallTraceRequest)(nil),     // 61: skep.v1.InstallTraceRequest
+	(*ListTracesRequest)(nil),       // 62: skep.v1.ListTracesRequest
+	(*TraceLogsRequest)(nil),        // 63: skep.v1.TraceLogsRequest
+	(*RemoveTraceRequest)(nil),      // 64: skep.v1.RemoveTraceRequest
+	(*TraceResponse)(nil),           // 65: skep.v1.TraceResponse
+	(*EndTraceResponse)(nil),        // 66: skep.v1.EndTraceResponse
+	(*InstallTraceResponse)(nil),    // 67: skep.v1.InstallTraceResponse
+	(*ListTracesResponse)(nil),      // 68: skep.v1.ListTracesResponse
+	(*TraceLogsResponse)(nil),       // 69: skep.v1.TraceLogsResponse
+	(*RemoveTraceResponse)(nil),     // 70: skep.v1.RemoveTraceResponse
 }
 var file_skep_v1_agent_proto_depIdxs = []int32{
-	1,  // 0: skep.v1.ObserveRequest.filter:type_name -> skep.v1.Filter
-	45, // 1: skep.v1.ObserveRequest.since:type_name -> google.protobuf.Duration
-	46, // 2: skep.v1.ObserveRequest.from:type_name -> google.protobuf.Timestamp
-	46, // 3: skep.v1.ObserveRequest.until:type_name -> google.protobuf.Timestamp
-	47, // 4: skep.v1.ObserveResponse.records:type_name -> skep.v1.Record
-	4,  // 5: skep.v1.ObserveResponse.undecided:type_name -> skep.v1.Undecided
-	1,  // 6: skep.v1.CountRecordsRequest.filter:type_name -> skep.v1.Filter
-	46, // 7: skep.v1.CountRecordsRequest.from:type_name -> google.protobuf.Timestamp
-	46, // 8: skep.v1.CountRecordsRequest.until:type_name -> google.protobuf.Timestamp
-	45, // 9: skep.v1.CountRecordsRequest.step:type_name -> google.protobuf.Duration
-	7,  // 10: skep.v1.CountRecordsResponse.kinds:type_name -> skep.v1.KindCounts
-	46, // 11: skep.v1.CountRecordsResponse.complete_from:type_name -> google.protobuf.Timestamp
-	4,  // 12: skep.v1.CountRecordsResponse.undecided:type_name -> skep.v1.Undecided
-	46, // 13: skep.v1.GetStatusResponse.started:type_name -> google.protobuf.Timestamp
-	45, // 14: skep.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
-	13, // 15: skep.v1.GetStatusResponse.kinds:type_name -> skep.v1.KindStatus
-	14, // 16: skep.v1.GetStatusResponse.losses:type_name -> skep.v1.LossCount
-	15, // 17: skep.v1.GetStatusResponse.subscribers:type_name -> skep.v1.Subscriber
-	17, // 18: skep.v1.GetStatusResponse.processes:type_name -> skep.v1.TableStatus
-	17, // 19: skep.v1.GetStatusResponse.connections:type_name -> skep.v1.TableStatus
-	17, // 20: skep.v1.GetStatusResponse.containers:type_name -> skep.v1.TableStatus
-	18, // 21: skep.v1.GetStatusResponse.memory:type_name -> skep.v1.MemoryStatus
-	20, // 22: skep.v1.GetStatusResponse.programs:type_name -> skep.v1.ProgramStatus
-	45, // 23: skep.v1.GetStatusResponse.agent_cpu:type_name -> google.protobuf.Duration
-	21, // 24: skep.v1.GetStatusResponse.signals:type_name -> skep.v1.SignalStatus
-	12, // 25: skep.v1.GetStatusResponse.store:type_name -> skep.v1.StoreStatus
-	16, // 26: skep.v1.GetStatusResponse.outputs:type_name -> skep.v1.OutputStatus
-	10, // 27: skep.v1.GetStatusResponse.budget:type_name -> skep.v1.BudgetStatus
-	48, // 28: skep.v1.GetStatusResponse.traces:type_name -> skep.v1.TraceStatus
-	11, // 29: skep.v1.BudgetStatus.sensors:type_name -> skep.v1.SensorBudget
-	46, // 30: skep.v1.SensorBudget.since:type_name -> google.protobuf.Timestamp
-	45, // 31: skep.v1.StoreStatus.max_age:type_name -> google.protobuf.Duration
-	46, // 32: skep.v1.StoreStatus.oldest:type_name -> google.protobuf.Timestamp
-	46, // 33: skep.v1.Subscriber.since:type_name -> google.protobuf.Timestamp
-	19, // 34: skep.v1.MemoryStatus.maps:type_name -> skep.v1.MapStatus
-	22, // 35: skep.v1.SignalStatus.rungs:type_name -> skep.v1.RungStatus
-	25, // 36: skep.v1.GetDoctorResponse.checks:type_name -> skep.v1.Check
-	21, // 37: skep.v1.GetDoctorResponse.signals:type_name -> skep.v1.SignalStatus
-	1,  // 38: skep.v1.ListProcessesRequest.filter:type_name -> skep.v1.Filter
-	46, // 39: skep.v1.ListProcessesRequest.at:type_name -> google.protobuf.Timestamp
-	28, // 40: skep.v1.ListProcessesResponse.processes:type_name -> skep.v1.ProcessInfo
-	4,  // 41: skep.v1.ListProcessesResponse.undecided:type_name -> skep.v1.Undecided
-	49, // 42: skep.v1.ProcessInfo.process:type_name -> skep.v1.Process
-	46, // 43: skep.v1.ProcessInfo.started:type_name -> google.protobuf.Timestamp
-	46, // 44: skep.v1.ProcessInfo.exited:type_name -> google.protobuf.Timestamp
-	50, // 45: skep.v1.ProcessInfo.exit:type_name -> skep.v1.Exit
-	51, // 46: skep.v1.ProcessInfo.exec:type_name -> skep.v1.Exec
-	28, // 47: skep.v1.GetProcessResponse.process:type_name -> skep.v1.ProcessInfo
-	28, // 48: skep.v1.GetProcessResponse.ancestors:type_name -> skep.v1.ProcessInfo
-	28, // 49: skep.v1.GetProcessResponse.children:type_name -> skep.v1.ProcessInfo
-	33, // 50: skep.v1.GetProcessResponse.connections:type_name -> skep.v1.ConnectionInfo
-	1,  // 51: skep.v1.ListConnectionsRequest.filter:type_name -> skep.v1.Filter
-	33, // 52: skep.v1.ListConnectionsResponse.connections:type_name -> skep.v1.ConnectionInfo
-	4,  // 53: skep.v1.ListConnectionsResponse.undecided:type_name -> skep.v1.Undecided
-	49, // 54: skep.v1.ConnectionInfo.process:type_name -> skep.v1.Process
-	52, // 55: skep.v1.ConnectionInfo.connection:type_name -> skep.v1.Connection
-	46, // 56: skep.v1.ConnectionInfo.opened:type_name -> google.protobuf.Timestamp
-	46, // 57: skep.v1.ConnectionInfo.closed:type_name -> google.protobuf.Timestamp
-	46, // 58: skep.v1.ConnectionInfo.counted:type_name -> google.protobuf.Timestamp
-	1,  // 59: skep.v1.TopRequest.filter:type_name -> skep.v1.Filter
-	45, // 60: skep.v1.TopRequest.interval:type_name -> google.protobuf.Duration
-	46, // 61: skep.v1.TopResponse.time:type_name -> google.protobuf.Timestamp
-	45, // 62: skep.v1.TopResponse.measured:type_name -> google.protobuf.Duration
-	36, // 63: skep.v1.TopResponse.rows:type_name -> skep.v1.TopRow
-	36, // 64: skep.v1.TopResponse.total:type_name -> skep.v1.TopRow
-	49, // 65: skep.v1.TopRow.process:type_name -> skep.v1.Process
-	0,  // 66: skep.v1.GetIdentityResponse.role:type_name -> skep.v1.Role
-	46, // 67: skep.v1.GetIdentityResponse.expires:type_name -> google.protobuf.Timestamp
-	0,  // 68: skep.v1.CreateTokenRequest.role:type_name -> skep.v1.Role
-	45, // 69: skep.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
-	0,  // 70: skep.v1.CreateTokenResponse.role:type_name -> skep.v1.Role
-	46, // 71: skep.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
-	1,  // 72: skep.v1.ExportRequest.filter:type_name -> skep.v1.Filter
-	46, // 73: skep.v1.ExportRequest.from:type_name -> google.protobuf.Timestamp
-	46, // 74: skep.v1.ExportRequest.until:type_name -> google.protobuf.Timestamp
-	4,  // 75: skep.v1.ExportResponse.undecided:type_name -> skep.v1.Undecided
-	8,  // 76: skep.v1.AgentService.GetStatus:input_type -> skep.v1.GetStatusRequest
-	23, // 77: skep.v1.AgentService.GetDoctor:input_type -> skep.v1.GetDoctorRequest
-	2,  // 78: skep.v1.AgentService.Observe:input_type -> skep.v1.ObserveRequest
-	5,  // 79: skep.v1.AgentService.CountRecords:input_type -> skep.v1.CountRecordsRequest
-	26, // 80: skep.v1.AgentService.ListProcesses:input_type -> skep.v1.ListProcessesRequest
-	29, // 81: skep.v1.AgentService.GetProcess:input_type -> skep.v1.GetProcessRequest
-	31, // 82: skep.v1.AgentService.ListConnections:input_type -> skep.v1.ListConnectionsRequest
-	34, // 83: skep.v1.AgentService.Top:input_type -> skep.v1.TopRequest
-	53, // 84: skep.v1.AgentService.Trace:input_type -> skep.v1.TraceRequest
-	54, // 85: skep.v1.AgentService.EndTrace:input_type -> skep.v1.EndTraceRequest
-	55, // 86: skep.v1.AgentService.InstallTrace:input_type -> skep.v1.InstallTraceRequest
-	56, // 87: skep.v1.AgentService.ListTraces:input_type -> skep.v1.ListTracesRequest
-	57, // 88: skep.v1.AgentService.TraceLogs:input_type -> skep.v1.TraceLogsRequest
-	58, // 89: skep.v1.AgentService.RemoveTrace:input_type -> skep.v1.RemoveTraceRequest
-	43, // 90: skep.v1.AgentService.Export:input_type -> skep.v1.ExportRequest
-	37, // 91: skep.v1.AgentService.GetDiagnostics:input_type -> skep.v1.GetDiagnosticsRequest
-	39, // 92: skep.v1.AgentService.GetIdentity:input_type -> skep.v1.GetIdentityRequest
-	41, // 93: skep.v1.AgentService.CreateToken:input_type -> skep.v1.CreateTokenRequest
-	9,  // 94: skep.v1.AgentService.GetStatus:output_type -> skep.v1.GetStatusResponse
-	24, // 95: skep.v1.AgentService.GetDoctor:output_type -> skep.v1.GetDoctorResponse
-	3,  // 96: skep.v1.AgentService.Observe:output_type -> skep.v1.ObserveResponse
-	6,  // 97: skep.v1.AgentService.CountRecords:output_type -> skep.v1.CountRecordsResponse
-	27, // 98: skep.v1.AgentService.ListProcesses:output_type -> skep.v1.ListProcessesResponse
-	30, // 99: skep.v1.AgentService.GetProcess:output_type -> skep.v1.GetProcessResponse
-	32, // 100: skep.v1.AgentService.ListConnections:output_type -> skep.v1.ListConnectionsResponse
-	35, // 101: skep.v1.AgentService.Top:output_type -> skep.v1.TopResponse
-	59, // 102: skep.v1.AgentService.Trace:output_type -> skep.v1.TraceResponse
-	60, // 103: skep.v1.AgentService.EndTrace:output_type -> skep.v1.EndTraceResponse
-	61, // 104: skep.v1.AgentService.InstallTrace:output_type -> skep.v1.InstallTraceResponse
-	62, // 105: skep.v1.AgentService.ListTraces:output_type -> skep.v1.ListTracesResponse
-	63, // 106: skep.v1.AgentService.TraceLogs:output_type -> skep.v1.TraceLogsResponse
-	64, // 107: skep.v1.AgentService.RemoveTrace:output_type -> skep.v1.RemoveTraceResponse
-	44, // 108: skep.v1.AgentService.Export:output_type -> skep.v1.ExportResponse
-	38, // 109: skep.v1.AgentService.GetDiagnostics:output_type -> skep.v1.GetDiagnosticsResponse
-	40, // 110: skep.v1.AgentService.GetIdentity:output_type -> skep.v1.GetIdentityResponse
-	42, // 111: skep.v1.AgentService.CreateToken:output_type -> skep.v1.CreateTokenResponse
-	94, // [94:112] is the sub-list for method output_type
-	76, // [76:94] is the sub-list for method input_type
-	76, // [76:76] is the sub-list for extension type_name
-	76, // [76:76] is the sub-list for extension extendee
-	0,  // [0:76] is the sub-list for field type_name
+	1,   // 0: skep.v1.ObserveRequest.filter:type_name -> skep.v1.Filter
+	51,  // 1: skep.v1.ObserveRequest.since:type_name -> google.protobuf.Duration
+	52,  // 2: skep.v1.ObserveRequest.from:type_name -> google.protobuf.Timestamp
+	52,  // 3: skep.v1.ObserveRequest.until:type_name -> google.protobuf.Timestamp
+	53,  // 4: skep.v1.ObserveResponse.records:type_name -> skep.v1.Record
+	4,   // 5: skep.v1.ObserveResponse.undecided:type_name -> skep.v1.Undecided
+	1,   // 6: skep.v1.CountRecordsRequest.filter:type_name -> skep.v1.Filter
+	52,  // 7: skep.v1.CountRecordsRequest.from:type_name -> google.protobuf.Timestamp
+	52,  // 8: skep.v1.CountRecordsRequest.until:type_name -> google.protobuf.Timestamp
+	51,  // 9: skep.v1.CountRecordsRequest.step:type_name -> google.protobuf.Duration
+	7,   // 10: skep.v1.CountRecordsResponse.kinds:type_name -> skep.v1.KindCounts
+	52,  // 11: skep.v1.CountRecordsResponse.complete_from:type_name -> google.protobuf.Timestamp
+	4,   // 12: skep.v1.CountRecordsResponse.undecided:type_name -> skep.v1.Undecided
+	52,  // 13: skep.v1.GetStatusResponse.started:type_name -> google.protobuf.Timestamp
+	51,  // 14: skep.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
+	13,  // 15: skep.v1.GetStatusResponse.kinds:type_name -> skep.v1.KindStatus
+	14,  // 16: skep.v1.GetStatusResponse.losses:type_name -> skep.v1.LossCount
+	15,  // 17: skep.v1.GetStatusResponse.subscribers:type_name -> skep.v1.Subscriber
+	17,  // 18: skep.v1.GetStatusResponse.processes:type_name -> skep.v1.TableStatus
+	17,  // 19: skep.v1.GetStatusResponse.connections:type_name -> skep.v1.TableStatus
+	17,  // 20: skep.v1.GetStatusResponse.containers:type_name -> skep.v1.TableStatus
+	18,  // 21: skep.v1.GetStatusResponse.memory:type_name -> skep.v1.MemoryStatus
+	20,  // 22: skep.v1.GetStatusResponse.programs:type_name -> skep.v1.ProgramStatus
+	51,  // 23: skep.v1.GetStatusResponse.agent_cpu:type_name -> google.protobuf.Duration
+	21,  // 24: skep.v1.GetStatusResponse.signals:type_name -> skep.v1.SignalStatus
+	12,  // 25: skep.v1.GetStatusResponse.store:type_name -> skep.v1.StoreStatus
+	16,  // 26: skep.v1.GetStatusResponse.outputs:type_name -> skep.v1.OutputStatus
+	10,  // 27: skep.v1.GetStatusResponse.budget:type_name -> skep.v1.BudgetStatus
+	54,  // 28: skep.v1.GetStatusResponse.traces:type_name -> skep.v1.TraceStatus
+	11,  // 29: skep.v1.BudgetStatus.sensors:type_name -> skep.v1.SensorBudget
+	52,  // 30: skep.v1.SensorBudget.since:type_name -> google.protobuf.Timestamp
+	51,  // 31: skep.v1.StoreStatus.max_age:type_name -> google.protobuf.Duration
+	52,  // 32: skep.v1.StoreStatus.oldest:type_name -> google.protobuf.Timestamp
+	52,  // 33: skep.v1.Subscriber.since:type_name -> google.protobuf.Timestamp
+	19,  // 34: skep.v1.MemoryStatus.maps:type_name -> skep.v1.MapStatus
+	22,  // 35: skep.v1.SignalStatus.rungs:type_name -> skep.v1.RungStatus
+	25,  // 36: skep.v1.GetDoctorResponse.checks:type_name -> skep.v1.Check
+	21,  // 37: skep.v1.GetDoctorResponse.signals:type_name -> skep.v1.SignalStatus
+	1,   // 38: skep.v1.ListProcessesRequest.filter:type_name -> skep.v1.Filter
+	52,  // 39: skep.v1.ListProcessesRequest.at:type_name -> google.protobuf.Timestamp
+	28,  // 40: skep.v1.ListProcessesResponse.processes:type_name -> skep.v1.ProcessInfo
+	4,   // 41: skep.v1.ListProcessesResponse.undecided:type_name -> skep.v1.Undecided
+	55,  // 42: skep.v1.ProcessInfo.process:type_name -> skep.v1.Process
+	52,  // 43: skep.v1.ProcessInfo.started:type_name -> google.protobuf.Timestamp
+	52,  // 44: skep.v1.ProcessInfo.exited:type_name -> google.protobuf.Timestamp
+	56,  // 45: skep.v1.ProcessInfo.exit:type_name -> skep.v1.Exit
+	57,  // 46: skep.v1.ProcessInfo.exec:type_name -> skep.v1.Exec
+	28,  // 47: skep.v1.GetProcessResponse.process:type_name -> skep.v1.ProcessInfo
+	28,  // 48: skep.v1.GetProcessResponse.ancestors:type_name -> skep.v1.ProcessInfo
+	28,  // 49: skep.v1.GetProcessResponse.children:type_name -> skep.v1.ProcessInfo
+	33,  // 50: skep.v1.GetProcessResponse.connections:type_name -> skep.v1.ConnectionInfo
+	1,   // 51: skep.v1.ListConnectionsRequest.filter:type_name -> skep.v1.Filter
+	33,  // 52: skep.v1.ListConnectionsResponse.connections:type_name -> skep.v1.ConnectionInfo
+	4,   // 53: skep.v1.ListConnectionsResponse.undecided:type_name -> skep.v1.Undecided
+	55,  // 54: skep.v1.ConnectionInfo.process:type_name -> skep.v1.Process
+	58,  // 55: skep.v1.ConnectionInfo.connection:type_name -> skep.v1.Connection
+	52,  // 56: skep.v1.ConnectionInfo.opened:type_name -> google.protobuf.Timestamp
+	52,  // 57: skep.v1.ConnectionInfo.closed:type_name -> google.protobuf.Timestamp
+	52,  // 58: skep.v1.ConnectionInfo.counted:type_name -> google.protobuf.Timestamp
+	1,   // 59: skep.v1.TopRequest.filter:type_name -> skep.v1.Filter
+	51,  // 60: skep.v1.TopRequest.interval:type_name -> google.protobuf.Duration
+	52,  // 61: skep.v1.TopResponse.time:type_name -> google.protobuf.Timestamp
+	51,  // 62: skep.v1.TopResponse.measured:type_name -> google.protobuf.Duration
+	36,  // 63: skep.v1.TopResponse.rows:type_name -> skep.v1.TopRow
+	36,  // 64: skep.v1.TopResponse.total:type_name -> skep.v1.TopRow
+	55,  // 65: skep.v1.TopRow.process:type_name -> skep.v1.Process
+	0,   // 66: skep.v1.GetIdentityResponse.role:type_name -> skep.v1.Role
+	52,  // 67: skep.v1.GetIdentityResponse.expires:type_name -> google.protobuf.Timestamp
+	0,   // 68: skep.v1.CreateTokenRequest.role:type_name -> skep.v1.Role
+	51,  // 69: skep.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
+	0,   // 70: skep.v1.CreateTokenResponse.role:type_name -> skep.v1.Role
+	52,  // 71: skep.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
+	1,   // 72: skep.v1.ExportRequest.filter:type_name -> skep.v1.Filter
+	52,  // 73: skep.v1.ExportRequest.from:type_name -> google.protobuf.Timestamp
+	52,  // 74: skep.v1.ExportRequest.until:type_name -> google.protobuf.Timestamp
+	4,   // 75: skep.v1.ExportResponse.undecided:type_name -> skep.v1.Undecided
+	47,  // 76: skep.v1.ListToolsResponse.tools:type_name -> skep.v1.Tool
+	0,   // 77: skep.v1.Tool.role:type_name -> skep.v1.Role
+	48,  // 78: skep.v1.Tool.options:type_name -> skep.v1.ToolOption
+	49,  // 79: skep.v1.Tool.columns:type_name -> skep.v1.ToolColumn
+	50,  // 80: skep.v1.Tool.maps:type_name -> skep.v1.ToolMap
+	8,   // 81: skep.v1.AgentService.GetStatus:input_type -> skep.v1.GetStatusRequest
+	23,  // 82: skep.v1.AgentService.GetDoctor:input_type -> skep.v1.GetDoctorRequest
+	2,   // 83: skep.v1.AgentService.Observe:input_type -> skep.v1.ObserveRequest
+	5,   // 84: skep.v1.AgentService.CountRecords:input_type -> skep.v1.CountRecordsRequest
+	26,  // 85: skep.v1.AgentService.ListProcesses:input_type -> skep.v1.ListProcessesRequest
+	29,  // 86: skep.v1.AgentService.GetProcess:input_type -> skep.v1.GetProcessRequest
+	31,  // 87: skep.v1.AgentService.ListConnections:input_type -> skep.v1.ListConnectionsRequest
+	34,  // 88: skep.v1.AgentService.Top:input_type -> skep.v1.TopRequest
+	59,  // 89: skep.v1.AgentService.Trace:input_type -> skep.v1.TraceRequest
+	60,  // 90: skep.v1.AgentService.EndTrace:input_type -> skep.v1.EndTraceRequest
+	61,  // 91: skep.v1.AgentService.InstallTrace:input_type -> skep.v1.InstallTraceRequest
+	62,  // 92: skep.v1.AgentService.ListTraces:input_type -> skep.v1.ListTracesRequest
+	63,  // 93: skep.v1.AgentService.TraceLogs:input_type -> skep.v1.TraceLogsRequest
+	64,  // 94: skep.v1.AgentService.RemoveTrace:input_type -> skep.v1.RemoveTraceRequest
+	45,  // 95: skep.v1.AgentService.ListTools:input_type -> skep.v1.ListToolsRequest
+	43,  // 96: skep.v1.AgentService.Export:input_type -> skep.v1.ExportRequest
+	37,  // 97: skep.v1.AgentService.GetDiagnostics:input_type -> skep.v1.GetDiagnosticsRequest
+	39,  // 98: skep.v1.AgentService.GetIdentity:input_type -> skep.v1.GetIdentityRequest
+	41,  // 99: skep.v1.AgentService.CreateToken:input_type -> skep.v1.CreateTokenRequest
+	9,   // 100: skep.v1.AgentService.GetStatus:output_type -> skep.v1.GetStatusResponse
+	24,  // 101: skep.v1.AgentService.GetDoctor:output_type -> skep.v1.GetDoctorResponse
+	3,   // 102: skep.v1.AgentService.Observe:output_type -> skep.v1.ObserveResponse
+	6,   // 103: skep.v1.AgentService.CountRecords:output_type -> skep.v1.CountRecordsResponse
+	27,  // 104: skep.v1.AgentService.ListProcesses:output_type -> skep.v1.ListProcessesResponse
+	30,  // 105: skep.v1.AgentService.GetProcess:output_type -> skep.v1.GetProcessResponse
+	32,  // 106: skep.v1.AgentService.ListConnections:output_type -> skep.v1.ListConnectionsResponse
+	35,  // 107: skep.v1.AgentService.Top:output_type -> skep.v1.TopResponse
+	65,  // 108: skep.v1.AgentService.Trace:output_type -> skep.v1.TraceResponse
+	66,  // 109: skep.v1.AgentService.EndTrace:output_type -> skep.v1.EndTraceResponse
+	67,  // 110: skep.v1.AgentService.InstallTrace:output_type -> skep.v1.InstallTraceResponse
+	68,  // 111: skep.v1.AgentService.ListTraces:output_type -> skep.v1.ListTracesResponse
+	69,  // 112: skep.v1.AgentService.TraceLogs:output_type -> skep.v1.TraceLogsResponse
+	70,  // 113: skep.v1.AgentService.RemoveTrace:output_type -> skep.v1.RemoveTraceResponse
+	46,  // 114: skep.v1.AgentService.ListTools:output_type -> skep.v1.ListToolsResponse
+	44,  // 115: skep.v1.AgentService.Export:output_type -> skep.v1.ExportResponse
+	38,  // 116: skep.v1.AgentService.GetDiagnostics:output_type -> skep.v1.GetDiagnosticsResponse
+	40,  // 117: skep.v1.AgentService.GetIdentity:output_type -> skep.v1.GetIdentityResponse
+	42,  // 118: skep.v1.AgentService.CreateToken:output_type -> skep.v1.CreateTokenResponse
+	100, // [100:119] is the sub-list for method output_type
+	81,  // [81:100] is the sub-list for method input_type
+	81,  // [81:81] is the sub-list for extension type_name
+	81,  // [81:81] is the sub-list for extension extendee
+	0,   // [0:81] is the sub-list for field type_name
 }
 
 func init() { file_skep_v1_agent_proto_init() }
@@ -4012,7 +4444,7 @@ func file_skep_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_skep_v1_agent_proto_rawDesc), len(file_skep_v1_agent_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   44,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -68,6 +68,8 @@ const (
 	// AgentServiceRemoveTraceProcedure is the fully-qualified name of the AgentService's RemoveTrace
 	// RPC.
 	AgentServiceRemoveTraceProcedure = "/skep.v1.AgentService/RemoveTrace"
+	// AgentServiceListToolsProcedure is the fully-qualified name of the AgentService's ListTools RPC.
+	AgentServiceListToolsProcedure = "/skep.v1.AgentService/ListTools"
 	// AgentServiceExportProcedure is the fully-qualified name of the AgentService's Export RPC.
 	AgentServiceExportProcedure = "/skep.v1.AgentService/Export"
 	// AgentServiceGetDiagnosticsProcedure is the fully-qualified name of the AgentService's
@@ -113,6 +115,8 @@ type AgentServiceClient interface {
 	TraceLogs(context.Context, *v1.TraceLogsRequest) (*connect.ServerStreamForClient[v1.TraceLogsResponse], error)
 	// End an installed script, and forget it and its log. Role admin.
 	RemoveTrace(context.Context, *v1.RemoveTraceRequest) (*v1.RemoveTraceResponse, error)
+	// The tools that come with the agent, and what they are called with. Role view.
+	ListTools(context.Context, *v1.ListToolsRequest) (*v1.ListToolsResponse, error)
 	// What the disk log holds, as one Parquet file. Role view.
 	Export(context.Context, *v1.ExportRequest) (*connect.ServerStreamForClient[v1.ExportResponse], error)
 	// What helps to find a fault: configuration, log, build. Without secrets. Role view.
@@ -218,6 +222,12 @@ func NewAgentServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(agentServiceMethods.ByName("RemoveTrace")),
 			connect.WithClientOptions(opts...),
 		),
+		listTools: connect.NewClient[v1.ListToolsRequest, v1.ListToolsResponse](
+			httpClient,
+			baseURL+AgentServiceListToolsProcedure,
+			connect.WithSchema(agentServiceMethods.ByName("ListTools")),
+			connect.WithClientOptions(opts...),
+		),
 		export: connect.NewClient[v1.ExportRequest, v1.ExportResponse](
 			httpClient,
 			baseURL+AgentServiceExportProcedure,
@@ -261,6 +271,7 @@ type agentServiceClient struct {
 	listTraces      *connect.Client[v1.ListTracesRequest, v1.ListTracesResponse]
 	traceLogs       *connect.Client[v1.TraceLogsRequest, v1.TraceLogsResponse]
 	removeTrace     *connect.Client[v1.RemoveTraceRequest, v1.RemoveTraceResponse]
+	listTools       *connect.Client[v1.ListToolsRequest, v1.ListToolsResponse]
 	export          *connect.Client[v1.ExportRequest, v1.ExportResponse]
 	getDiagnostics  *connect.Client[v1.GetDiagnosticsRequest, v1.GetDiagnosticsResponse]
 	getIdentity     *connect.Client[v1.GetIdentityRequest, v1.GetIdentityResponse]
@@ -377,6 +388,15 @@ func (c *agentServiceClient) RemoveTrace(ctx context.Context, req *v1.RemoveTrac
 	return nil, err
 }
 
+// ListTools calls skep.v1.AgentService.ListTools.
+func (c *agentServiceClient) ListTools(ctx context.Context, req *v1.ListToolsRequest) (*v1.ListToolsResponse, error) {
+	response, err := c.listTools.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // Export calls skep.v1.AgentService.Export.
 func (c *agentServiceClient) Export(ctx context.Context, req *v1.ExportRequest) (*connect.ServerStreamForClient[v1.ExportResponse], error) {
 	return c.export.CallServerStream(ctx, connect.NewRequest(req))
@@ -441,6 +461,8 @@ type AgentServiceHandler interface {
 	TraceLogs(context.Context, *v1.TraceLogsRequest, *connect.ServerStream[v1.TraceLogsResponse]) error
 	// End an installed script, and forget it and its log. Role admin.
 	RemoveTrace(context.Context, *v1.RemoveTraceRequest) (*v1.RemoveTraceResponse, error)
+	// The tools that come with the agent, and what they are called with. Role view.
+	ListTools(context.Context, *v1.ListToolsRequest) (*v1.ListToolsResponse, error)
 	// What the disk log holds, as one Parquet file. Role view.
 	Export(context.Context, *v1.ExportRequest, *connect.ServerStream[v1.ExportResponse]) error
 	// What helps to find a fault: configuration, log, build. Without secrets. Role view.
@@ -542,6 +564,12 @@ func NewAgentServiceHandler(svc AgentServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(agentServiceMethods.ByName("RemoveTrace")),
 		connect.WithHandlerOptions(opts...),
 	)
+	agentServiceListToolsHandler := connect.NewUnaryHandlerSimple(
+		AgentServiceListToolsProcedure,
+		svc.ListTools,
+		connect.WithSchema(agentServiceMethods.ByName("ListTools")),
+		connect.WithHandlerOptions(opts...),
+	)
 	agentServiceExportHandler := connect.NewServerStreamHandlerSimple(
 		AgentServiceExportProcedure,
 		svc.Export,
@@ -596,6 +624,8 @@ func NewAgentServiceHandler(svc AgentServiceHandler, opts ...connect.HandlerOpti
 			agentServiceTraceLogsHandler.ServeHTTP(w, r)
 		case AgentServiceRemoveTraceProcedure:
 			agentServiceRemoveTraceHandler.ServeHTTP(w, r)
+		case AgentServiceListToolsProcedure:
+			agentServiceListToolsHandler.ServeHTTP(w, r)
 		case AgentServiceExportProcedure:
 			agentServiceExportHandler.ServeHTTP(w, r)
 		case AgentServiceGetDiagnosticsProcedure:
@@ -667,6 +697,10 @@ func (UnimplementedAgentServiceHandler) TraceLogs(context.Context, *v1.TraceLogs
 
 func (UnimplementedAgentServiceHandler) RemoveTrace(context.Context, *v1.RemoveTraceRequest) (*v1.RemoveTraceResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("skep.v1.AgentService.RemoveTrace is not implemented"))
+}
+
+func (UnimplementedAgentServiceHandler) ListTools(context.Context, *v1.ListToolsRequest) (*v1.ListToolsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("skep.v1.AgentService.ListTools is not implemented"))
 }
 
 func (UnimplementedAgentServiceHandler) Export(context.Context, *v1.ExportRequest, *connect.ServerStream[v1.ExportResponse]) error {
