@@ -11,7 +11,7 @@ if [ "$1" = purge ]; then
 	fi
 	rm -rf /var/log/skep /etc/skep
 	userdel skep-web 2>/dev/null || true # it may be gone
-	for group in skep-operators skep; do
+	for group in skep-web skep-operators skep; do # not every userdel takes the user's own
 		groupdel "$group" 2>/dev/null || true
 	done
 fi

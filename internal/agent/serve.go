@@ -69,6 +69,7 @@ func (a *Agent) announce() {
 	}
 	a.sink.recorder.takeOver(left)
 	a.sink.recorder.matchMissed(a.costs.programs())
+	a.sink.tellFirstGaps()
 	body := &skepv1.Agent{Event: "start", Version: a.options.Version}
 	if a.kernel.Adopted() {
 		a.sink.adopting = true
@@ -96,6 +97,7 @@ func (a *Agent) endLog() {
 	}
 	a.sink.tellLosses()
 	a.sink.reportMalformed()
+	a.sink.reportGaps()
 	a.sink.reportStore(true)
 	a.sink.reportUndecoded()
 	a.sink.reportFull()

@@ -65,10 +65,11 @@ type sink struct {
 	// Since the last scan of processes, and of sockets, records of them were lost.
 	processesLost, closesLost atomic.Bool
 
-	store       *store.Store // nil without a disk log
-	toldStore   event.Counts // losses of it that are in the stream
-	toldStoreAt time.Time
-	gaps        [event.NumKinds]atomic.Uint64 // records of earlier agents that it lacks
+	store        *store.Store                  // nil without a disk log
+	toldStore    event.Counts                  // losses of it that are in the stream
+	storeFailure error                         // the last one since then
+	toldStoreAt  time.Time                     // that it fails
+	gaps         [event.NumKinds]atomic.Uint64 // records of earlier agents that it lacks
 
 	malformedBy   error  // what the last one's fault was
 	toldMalformed uint64 // how many of them are in the stream
@@ -350,6 +351,7 @@ func (s *sink) Flush() {
 		s.reportUndecoded()
 		s.reportFull()
 	}
+	s.reportGaps()
 	select {
 	case call := <-s.calls:
 		call()

@@ -115,7 +115,7 @@ func (a *Agent) lossCounts() []*skepv1.LossCount {
 	add("malformed", "unknown", a.sink.malformed.Load())
 	if a.store != nil {
 		for kind, n := range a.store.Losses() {
-			add("store", event.Kind(kind).String(), n+a.sink.gaps[kind].Load())
+			add(placeStore, event.Kind(kind).String(), n+a.sink.gaps[kind].Load())
 		}
 	}
 	add(placeUndecoded, event.Dns.String(), a.sink.undecoded.Load())

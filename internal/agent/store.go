@@ -119,11 +119,29 @@ func texts(missing []store.Missing) (all []string) {
 	return all
 }
 
+// placeStore is where records are lost that the disk log lacks.
+const placeStore = "store"
+
 // tellStoreAgain is how often it is told that the disk still refuses.
 const tellStoreAgain = time.Minute
 
-// reportStore tells of records that the disk log lacks.
-func (s *sink) reportStore(end bool) {
+// tellFirstGaps tells what earlier agents did not store before anything else is: a record behind
+// it hides that it is missing from an agent that comes after this one. A disk that hangs is not
+// waited for.
+func (s *sink) tellFirstGaps() {
+	if s.store == nil {
+		return
+	}
+	select {
+	case <-s.store.Begun():
+	case <-time.After(adoptPatience):
+		s.storeHangs = true
+	}
+	s.reportGaps()
+}
+
+// reportGaps tells of records that earlier agents did not store.
+func (s *sink) reportGaps() {
 	if s.store == nil {
 		return
 	}
@@ -131,28 +149,54 @@ func (s *sink) reportStore(end bool) {
 		if kind, err := event.ParseKind(gap.Kind); err == nil {
 			s.gaps[kind].Add(gap.Last - gap.First + 1)
 		}
-		s.recorder.publish(event.Loss, bootNS(), nil, &skepv1.Record{Body: &skepv1.Record_Loss{Loss: &skepv1.Loss{
-			LostKind: gap.Kind, Count: gap.Last - gap.First + 1, Place: "store", FirstSeq: gap.First, LastSeq: gap.Last,
+		s.publishLoss(&skepv1.Loss{
+			LostKind: gap.Kind, Count: gap.Last - gap.First + 1, Place: placeStore, FirstSeq: gap.First, LastSeq: gap.Last,
 			Detail: "not in the disk log: an agent before this one ended without writing them, or did not keep one",
-		}}})
+		})
 	}
-	now, why := s.store.Losses(), s.store.Failing()
-	// While the disk refuses, what is told is lost there too: that alone is no news.
-	told := s.toldStore
-	told[event.Loss] = now[event.Loss]
-	if now == told || why != nil && !end && time.Since(s.toldStoreAt) < tellStoreAgain {
+}
+
+// reportStore tells of records that this agent did not store.
+func (s *sink) reportStore(end bool) {
+	if s.store == nil {
 		return
 	}
-	detail := "not in the disk log: they came faster than they could be written"
+	now, why := s.store.Losses(), s.store.Failing()
 	if why != nil {
-		detail = "not in the disk log: " + why.Error()
+		s.storeFailure = why
+	}
+	if why != nil && !end {
+		s.tellStoreFails(why)
+		return
+	}
+	s.tellStoreLosses(now)
+}
+
+// tellStoreFails says that the disk refuses. How much it cost is told when the disk takes it:
+// told now, the log would lack that too, and who reads it later would miss records that
+// nobody has counted. Until then the status says it.
+func (s *sink) tellStoreFails(why error) {
+	if time.Since(s.toldStoreAt) < tellStoreAgain {
+		return
+	}
+	s.toldStoreAt = time.Now()
+	s.publishLoss(&skepv1.Loss{LostKind: "unknown", Place: placeStore,
+		Detail: "the disk log is not written, and what it lacks is told when it is again: " + why.Error()})
+}
+
+func (s *sink) tellStoreLosses(now event.Counts) {
+	detail := "not in the disk log: they came faster than they could be written"
+	if s.storeFailure != nil {
+		detail = "not in the disk log: " + s.storeFailure.Error()
 	}
 	for kind, n := range now {
 		if lost := n - s.toldStore[kind]; lost > 0 {
-			s.recorder.publish(event.Loss, bootNS(), nil, &skepv1.Record{Body: &skepv1.Record_Loss{Loss: &skepv1.Loss{
-				LostKind: event.Kind(kind).String(), Count: lost, Place: "store", Detail: detail,
-			}}})
+			s.publishLoss(&skepv1.Loss{LostKind: event.Kind(kind).String(), Count: lost, Place: placeStore, Detail: detail})
 		}
 	}
-	s.toldStore, s.toldStoreAt = now, time.Now()
+	s.toldStore, s.toldStoreAt, s.storeFailure = now, time.Time{}, nil
+}
+
+func (s *sink) publishLoss(loss *skepv1.Loss) {
+	s.recorder.publish(event.Loss, bootNS(), nil, &skepv1.Record{Body: &skepv1.Record_Loss{Loss: loss}})
 }

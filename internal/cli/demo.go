@@ -30,7 +30,7 @@ what skep tells of each: process, container, name, bytes. The scenes:
 %s
 They are played in network, pid and mount namespaces of their own, where there
 is a loopback device and nothing else, and in a cgroup that looks like a Docker
-container's; no packet leaves this host. It takes about a minute and cleans up
+container's; no packet leaves this host. It takes some ten seconds and cleans up
 after itself. With names of scenes only those are played.
 
 Needs root. Uses the agent that runs, whose records of the demo stay like any

@@ -208,7 +208,11 @@ func (e essence) failure(dst []byte, c *skepv1.Connection) []byte {
 }
 
 func (e essence) loss(dst []byte, l *skepv1.Loss) []byte {
-	text := "LOST " + formatCount(l.GetCount()) + " " + event.Printable(l.GetLostKind()) + " records: " + event.Printable(l.GetPlace())
+	text := "LOST "
+	if l.GetCount() > 0 { // else it is not known, or not yet
+		text += formatCount(l.GetCount()) + " " + event.Printable(l.GetLostKind()) + " "
+	}
+	text += "records: " + event.Printable(l.GetPlace())
 	if l.GetLastSeq() > 0 {
 		text += ", seq " + strconv.FormatUint(l.GetFirstSeq(), 10) + "-" + strconv.FormatUint(l.GetLastSeq(), 10)
 	}

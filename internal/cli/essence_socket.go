@@ -20,8 +20,9 @@ func (e essence) datagrams(dst []byte, c *skepv1.Connection) []byte {
 		dst = appendBytes(dst, way.bytes)
 		dst = strconv.AppendUint(append(dst, " in "...), way.packets, 10)
 	}
-	dst = append(dst, " over "...)
-	dst = appendDuration(dst, time.Duration(c.GetDurationNs()))
+	if ns := c.GetDurationNs(); ns > 0 { // else all of it fell into one tick of the kernel's coarse clock
+		dst = appendDuration(append(dst, " over "...), time.Duration(ns))
+	}
 	reason := event.Printable(c.GetCloseReason())
 	if reason == "" {
 		reason = "so far"

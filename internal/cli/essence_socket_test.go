@@ -20,7 +20,7 @@ func TestSocketEssence(t *testing.T) {
 		{&skepv1.Record{Kind: "udp", Body: &skepv1.Record_Connection{Connection: flow}},
 			`10.0.0.5:5000 <- [2001:db8::7]:443 (se\x1bver[7]) sent 2KiB in 3 rcvd 10B in 1 over 1.5s, so far`},
 		{&skepv1.Record{Kind: "udp", Body: &skepv1.Record_Connection{Connection: ended}},
-			`10.0.0.5:5000 -> [2001:db8::7]:443 sent 0B in 0 rcvd 0B in 0 over 0s, idle`},
+			`10.0.0.5:5000 -> [2001:db8::7]:443 sent 0B in 0 rcvd 0B in 0, idle`},
 		{&skepv1.Record{Kind: "unix", Body: &skepv1.Record_Unix{Unix: &skepv1.UnixConnect{Path: "/a\nb", Type: "seqpacket", Peer: &skepv1.Peer{Pid: 9}, PeerGone: true}}},
 			`-> /a\nb ([9]) [gone] seqpacket`},
 		{&skepv1.Record{Kind: "unix", Body: &skepv1.Record_Unix{Unix: &skepv1.UnixConnect{Type: "stream", PathUnknown: true, ErrorName: "EACCES"}}},

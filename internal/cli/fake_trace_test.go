@@ -177,6 +177,11 @@ func (f *fakeAgent) endings() chan struct{} {
 	return f.ends
 }
 
+// ListTools has none.
+func (f *fakeAgent) ListTools(context.Context, *skepv1.ListToolsRequest) (*skepv1.ListToolsResponse, error) {
+	return &skepv1.ListToolsResponse{}, nil
+}
+
 // EndTrace ends the one script that runs.
 func (f *fakeAgent) EndTrace(_ context.Context, req *skepv1.EndTraceRequest) (*skepv1.EndTraceResponse, error) {
 	f.note("EndTrace", req)

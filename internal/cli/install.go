@@ -144,9 +144,9 @@ func (a *app) uninstall(f *installFlags) error {
 		plan.Describe(a.out)
 		return nil
 	}
-	if !f.packaged && !exists(filepath.Join(f.root, f.prefix, "bin", "skepd")) {
+	if !f.packaged && !f.purgeAll && !exists(filepath.Join(f.root, f.prefix, "bin", "skepd")) {
 		return fail(exitFailed, "find skep in %s: it is not installed there; name its --prefix, or remove its package with the package manager; "+
-			"to purge what an earlier uninstall has left, install it once more before",
+			"--purge takes away what an earlier uninstall has left",
 			filepath.Join(f.root, f.prefix))
 	}
 	if err := plan.Run(a.out); err != nil {

@@ -42,7 +42,9 @@ shown, as hubble observe does. What memory does not hold any more comes from the
 agent's disk log. --follow goes on with what happens from now; alone it
 shows the last 20 first, as tail does (--last 0: none). A private agent has no
 past, so with one skep waits for what happens: for --last N records (20 if not
-given), or with --follow until Ctrl-C.
+given), or with --follow until Ctrl-C; --since and --until need an agent that runs.
+The standard error says where the past that is known begins after --since, and
+which of the kinds asked for the agent does not watch.
 
 ` + whenHelp + `
 
@@ -83,7 +85,7 @@ const observeExample = `  # Everything, live
   # Who sends signals to whom, mounts, traces, enters namespaces
   skep observe -f --kind host
 
-  # Who changes what below /etc (files.paths of skep.yaml has it)
+  # Who changes what below /etc (sensors.files.paths of skep.yaml has it)
   skep observe -f --kind file --path /etc
 
   # Everything below sshd, for a program to read
@@ -109,7 +111,11 @@ func (a *app) observeCmd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.withAgent(func(ctx context.Context, a *app, c *client, _ []string) error {
+		with := a.withAgent
+		if f.since != "" || f.until != "" {
+			with = a.withRunningAgent // a private one has no past
+		}
+		return with(func(ctx context.Context, a *app, c *client, _ []string) error {
 			limit := 0
 			if c.private {
 				// It has no past: wait for as many records as were asked for.
@@ -118,7 +124,10 @@ func (a *app) observeCmd() *cobra.Command {
 				}
 				req.Follow = true
 			}
-			return a.observe(ctx, c, req, f.output, limit)
+			if err := a.observe(ctx, c, req, f.output, limit); err != nil || req.Follow {
+				return err
+			}
+			return a.tellUnseen(ctx, c, req)
 		})(cmd, args)
 	}
 	f.registerKinds(cmd)

@@ -40,6 +40,7 @@ func (a *app) startPrivate(ctx context.Context, args ...string) (*privateAgent, 
 	}
 	p := &privateAgent{child: c, client: newClient(socket, a.timeout), dir: dir}
 	p.client.private = true
+	fmt.Fprintln(a.err, "skep: the private agent is ready")
 	return p, nil
 }
 

@@ -153,12 +153,13 @@ func (m *topModel) room() int { return max(1, m.height-3) }
 func (m *topModel) rows() []*skepv1.TopRow {
 	rows := slices.DeleteFunc(slices.Clone(m.last.GetRows()), func(r *skepv1.TopRow) bool {
 		p := r.GetProcess()
-		for _, name := range []string{p.GetComm(), p.GetExe(), p.GetContainer().GetName(), p.GetContainer().GetId()} {
-			if strings.Contains(name, m.text) {
-				return false
+		names := []string{p.GetComm(), p.GetExe(), p.GetContainer().GetName(), p.GetContainer().GetId()}
+		for i, c := range topNames[m.group].cells(r) { // also "kernel threads", which none of them is called
+			if !topNames[m.group].columns[i].right {
+				names = append(names, c.text)
 			}
 		}
-		return true
+		return !slices.ContainsFunc(names, func(name string) bool { return strings.Contains(name, m.text) })
 	})
 	slices.SortStableFunc(rows, func(a, b *skepv1.TopRow) int { return cmp.Compare(topValue(b, m.by), topValue(a, m.by)) })
 	return rows

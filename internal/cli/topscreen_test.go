@@ -102,6 +102,18 @@ func TestTopFinds(t *testing.T) {
 	wantPids(t, m, "100")
 }
 
+// TestTopKernelThreads: by executable those that have none are a row, which has a name to look for.
+func TestTopKernelThreads(t *testing.T) {
+	m := newTop(24)
+	m.group = "exe"
+	m.Update(&skepv1.TopResponse{Rows: []*skepv1.TopRow{{Process: &skepv1.Process{Pid: 2, Comm: "kthreadd"}, Processes: 71, Cpu: 0.1},
+		{Process: &skepv1.Process{Pid: 1, Comm: "init", Exe: "/sbin/init"}, Processes: 1, Cpu: 0.2}}})
+	press(m, "/", "k", "e", "r", "n")
+	if page := m.page(); !strings.Contains(page, "71  kernel threads") || strings.Contains(page, "/sbin/init") {
+		t.Errorf("the page is\n%s", page)
+	}
+}
+
 func TestTopHolds(t *testing.T) {
 	m := newTop(24)
 	next := &skepv1.TopResponse{Rows: sampleTop().Rows[:1]}

@@ -42,7 +42,7 @@ func (d *decoder) check(c *Config) {
 		{"log.format", oneOf(c.Log.Format, "text", "json")},
 		{"history.max_bytes", between(c.History.MaxBytes, 1<<20, 4<<30)},
 		{"store.dir", optional(c.Store.Dir, absolute)},
-		{"store.max_bytes", between(c.Store.MaxBytes, 64<<20, 1<<50)},
+		{"store.max_bytes", between(c.Store.MaxBytes, 16<<20, 1<<50)},
 		{"store.max_age", between(c.Store.MaxAge, time.Hour, 10*365*24*time.Hour)},
 		{"rings.critical_bytes", ringSize(c.Rings.CriticalBytes)},
 		{"rings.telemetry_bytes", ringSize(c.Rings.TelemetryBytes)},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"reflect"
 	"regexp"
 	"slices"
@@ -310,10 +311,15 @@ func setInts(n ast.Node, into *[]int) error {
 }
 
 func setDuration(n ast.Node, into *time.Duration) error {
-	t, err := time.ParseDuration(text(n))
-	if err != nil {
-		return fmt.Errorf("must be a duration such as 500ms, 5s or 2h, not %q", text(n))
+	value, unit := text(n), time.Duration(1)
+	if days, ok := strings.CutSuffix(value, "d"); ok {
+		value, unit = days+"h", 24 // a day is 24 hours
 	}
+	t, err := time.ParseDuration(value)
+	if err != nil || t > math.MaxInt64/unit || t < math.MinInt64/unit {
+		return fmt.Errorf("must be a duration such as 500ms, 5s, 2h or 7d, not %q", text(n))
+	}
+	t *= unit
 	*into = t
 	return nil
 }

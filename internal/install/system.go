@@ -113,8 +113,12 @@ func (u *user) do() error {
 		return nil
 	}
 	u.made = true
+	own := "--user-group"
+	if _, err := osuser.LookupGroup(u.name); err == nil { // left by a userdel that leaves it: see account
+		own = "--gid=" + u.name
+	}
 	return either(
-		[]string{"useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", u.name},
+		[]string{"useradd", "--system", own, "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", u.name},
 		[]string{"adduser", "-S", "-D", "-H", "-h", "/nonexistent", "-s", "/sbin/nologin", u.name},
 	)
 }
@@ -126,20 +130,22 @@ func (u *user) undo() error {
 	return (&account{"user", u.name}).do()
 }
 
-// account is a user or group to be removed.
+// account is a user, with the group of its own, or a group to be removed. Not every host's
+// userdel removes that too: it is up to USERGROUPS_ENAB in /etc/login.defs.
 type account struct{ kind, name string }
 
 func (a *account) String() string { return "remove " + a.kind + " " + a.name }
 
 func (a *account) do() error {
-	_, err := osuser.LookupGroup(a.name)
-	if a.kind == "user" {
-		_, err = osuser.Lookup(a.name)
+	if _, err := osuser.Lookup(a.name); err == nil && a.kind == "user" {
+		if err := either([]string{"userdel", a.name}, []string{"deluser", a.name}); err != nil {
+			return err
+		}
 	}
-	if err != nil {
+	if _, err := osuser.LookupGroup(a.name); err != nil {
 		return nil // as wanted
 	}
-	return either([]string{a.kind + "del", a.name}, []string{"del" + a.kind, a.name})
+	return either([]string{"groupdel", a.name}, []string{"delgroup", a.name})
 }
 
 func (a *account) undo() error { return nil }

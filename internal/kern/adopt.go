@@ -93,13 +93,14 @@ func (k *Kernel) ours(program *ebpf.Program, name string) error {
 	return errors.New("the pinned program uses none of the pinned maps")
 }
 
-// outdate notes the pins of a ladder's other rungs, for [Kernel.Settle].
+// outdate notes the pins of a ladder's other rungs, for [Kernel.Settle]. What is attached
+// later finds none: only an earlier agent leaves them.
 func (k *Kernel) outdate(ladder Ladder, used *Rung) {
-	if !k.adopted {
-		return
-	}
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
+	if !k.adopted || k.settled {
+		return
+	}
 	for i := range ladder.Rungs {
 		if rung := &ladder.Rungs[i]; rung.Name != used.Name {
 			k.outdated = append(k.outdated, k.linkDir(ladder, rung))
@@ -112,13 +113,16 @@ func (k *Kernel) outdate(ladder Ladder, used *Rung) {
 // attached, so that nothing is missed and a start that fails can be undone. It is called
 // when the start has succeeded.
 func (k *Kernel) Settle() error {
+	k.mutex.Lock()
+	outdated := k.outdated
+	k.outdated, k.settled = nil, true
+	k.mutex.Unlock()
 	var errs []error
-	for _, dir := range k.outdated {
+	for _, dir := range outdated {
 		if err := os.RemoveAll(dir); err != nil {
 			errs = append(errs, fmt.Errorf("remove programs of an unused rung: %w", err))
 		}
 	}
-	k.outdated = nil
 	return errors.Join(errs...)
 }
 

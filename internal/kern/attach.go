@@ -51,6 +51,7 @@ func (k *Kernel) Attach(s Sensor) ([]Signal, error) {
 	defer k.attaching.Unlock()
 	k.types.Store(btf.NewCache()) // decoding the kernel's takes longer than most loads, and it is large
 	defer k.types.Store(nil)
+	k.forgetRefusal()
 	var signals []Signal
 	for _, ladder := range s.Ladders {
 		signal := k.climb(s, ladder)
@@ -60,6 +61,16 @@ func (k *Kernel) Attach(s Sensor) ([]Signal, error) {
 		}
 	}
 	return signals, nil
+}
+
+// forgetRefusal: that programs may not patch the kernel's text saves a start many attempts, but
+// whoever forbids it may allow it later.
+func (k *Kernel) forgetRefusal() {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	if k.settled {
+		k.unpatched = nil
+	}
 }
 
 func (s Signal) reasons() string {

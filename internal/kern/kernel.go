@@ -54,7 +54,8 @@ type Kernel struct {
 	perCPU    []Losses // a buffer for ReadLosses
 	adopted   bool
 	outdated  []string // directories of links that Settle removes
-	attaching sync.Mutex
+	settled   bool
+	attaching sync.Mutex                // held by who attaches or detaches
 	unpatched error                     // why no program may patch the kernel's text, once that is known
 	types     atomic.Pointer[btf.Cache] // the kernel's, during an Attach; a Scan may look meanwhile
 	mounted   bool                      // the BPF filesystem, by this agent

@@ -49,30 +49,45 @@ func (k *Kernel) Add(s Sensor) error {
 
 // Detach takes the programs of a sensor's rungs off, and their pins away, also those that an
 // earlier agent has left. Its maps stay until the agent ends, and it may be attached again.
+// Who looks at the other programs meanwhile does not wait: the kernel may take its time.
 func (k *Kernel) Detach(s Sensor) {
-	k.mutex.Lock()
-	defer k.mutex.Unlock()
+	k.attaching.Lock()
+	defer k.attaching.Unlock()
+	programs, pinned := k.takeOut(s)
+	for _, p := range slices.Backward(programs) {
+		p.remove()
+	}
+	if !pinned {
+		return
+	}
 	for _, ladder := range s.Ladders {
 		for i := range ladder.Rungs {
-			k.detachRung(s, ladder, &ladder.Rungs[i])
+			if err := os.RemoveAll(k.linkDir(ladder, &ladder.Rungs[i])); err != nil {
+				k.options.Logger.Warn("programs of an earlier agent not removed", "signal", ladder.Signal, "rung", ladder.Rungs[i].Name, "error", err)
+			}
 		}
 	}
 }
 
-func (k *Kernel) detachRung(s Sensor, ladder Ladder, rung *Rung) {
+// takeOut has nobody look at the programs of a sensor's rungs any more, and returns them,
+// and whether an earlier agent may have left some.
+func (k *Kernel) takeOut(s Sensor) (programs []*Program, pinned bool) {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
 	var stay []*Program
-	for _, p := range slices.Backward(k.programs) {
-		if p.sensor == s.Name && p.signal == ladder.Signal && p.rung == rung.Name {
-			p.remove()
+	for _, p := range k.programs {
+		if p.sensor == s.Name && s.has(p.signal, p.rung) {
+			programs = append(programs, p)
 		} else {
 			stay = append(stay, p)
 		}
 	}
-	slices.Reverse(stay)
 	k.programs = stay
-	if k.adopted && !k.loose[s.Name] {
-		if err := os.RemoveAll(k.linkDir(ladder, rung)); err != nil {
-			k.options.Logger.Warn("programs of an earlier agent not removed", "signal", ladder.Signal, "rung", rung.Name, "error", err)
-		}
-	}
+	return programs, k.adopted && !k.loose[s.Name]
+}
+
+func (s Sensor) has(signal, rung string) bool {
+	return slices.ContainsFunc(s.Ladders, func(l Ladder) bool {
+		return l.Signal == signal && slices.ContainsFunc(l.Rungs, func(r Rung) bool { return r.Name == rung })
+	})
 }

@@ -71,7 +71,7 @@ func windowOf(req *skepv1.ObserveRequest) (w window, err error) {
 	if until != nil {
 		w.until = until.AsTime()
 		if w.until.Before(w.from) {
-			return invalid("until is before the begin")
+			return invalid(fmt.Sprintf("until (%s) is before since (%s)", w.until.Format(time.RFC3339), w.from.Format(time.RFC3339)))
 		}
 	}
 	return w, nil
@@ -182,7 +182,7 @@ func (s *Server) Export(ctx context.Context, req *skepv1.ExportRequest, stream *
 		return errNoStore()
 	}
 	if !s.exports.acquire(0) {
-		return connect.NewError(connect.CodeResourceExhausted, errors.New("another export is running: it takes much memory, so there is one at a time"))
+		return connect.NewError(connect.CodeResourceExhausted, errors.New("another export is running, or just ending: it takes much memory, so there is one at a time; try again when it is done"))
 	}
 	defer s.exports.release(0)
 	filter, err := s.compile(req.GetFilter())

@@ -5,6 +5,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -222,6 +223,53 @@ func TestGaps(t *testing.T) {
 		again.take(nil, event.Counts{})
 		if gaps := again.Gaps(); len(gaps) != 1 || gaps[0] != (Gap{"exec", last["exec"] + 1, last["exec"] + 5}) {
 			t.Errorf("closed %d: gaps %v", closed, gaps)
+		}
+	}
+}
+
+// TestGapsBesideDamage: a segment whose footer is damaged does not say what the disk has: the
+// gap begins behind the newest one that is whole.
+func TestGapsBesideDamage(t *testing.T) {
+	records := someRecords(3000)
+	s := history(t, records, 3, 3)
+	last := map[uint64]uint64{} // of kind exec, by period
+	for i, r := range records {
+		if period := s.periods[i*3/len(records)].id; r.Kind == "exec" {
+			last[period] = max(last[period], r.Seq)
+		}
+	}
+	newest := s.periods[2] // behind it is the log that is open
+	i := slices.IndexFunc(newest.segments, func(of segment) bool { return of.kind == "exec" })
+	path := filepath.Join(s.opts.Dir, newest.segments[i].name)
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := last[newest.id] + 5
+	for damaged, from := range map[bool]uint64{false: last[newest.id] + 1, true: last[s.periods[1].id] + 1} {
+		text := bytes.Clone(whole)
+		if damaged { // the last number, in the statistics of its column
+			plain := binary.LittleEndian.AppendUint64(nil, last[newest.id])
+			at := bytes.LastIndex(text, plain)
+			if at < 0 {
+				t.Fatal("the last number is not in the footer: the test tests nothing")
+			}
+			text[at] ^= 1
+		}
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		again, err := New(Options{Dir: s.opts.Dir, Log: event.NewLog(event.LogOptions{}), BootID: day.Boot, Numbered: map[string]uint64{"exec": given}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		again.Open()
+		again.take(nil, event.Counts{})
+		if gaps := again.Gaps(); len(gaps) != 1 || gaps[0] != (Gap{"exec", from, given}) {
+			t.Errorf("damaged %v: gaps %v, want one from %d to %d", damaged, gaps, from, given)
+		}
+		if n := again.Status().DamagedSegments; (n == 1) != damaged {
+			t.Errorf("damaged %v: %d damaged segments", damaged, n)
 		}
 	}
 }

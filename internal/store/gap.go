@@ -3,8 +3,10 @@
 package store
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/parquet-go/parquet-go"
 
@@ -37,53 +39,64 @@ func (s *Store) findGaps() {
 	}
 }
 
-// lastInSegments looks at the newest segment of a kind.
+// lastInSegments looks at the newest segment of a kind that is whole: what a damaged one has
+// cannot be read.
 func (s *Store) lastInSegments(kind string) (uint64, bool) {
-	for i := len(s.periods) - 1; i >= 0; i-- {
-		for _, segment := range s.periods[i].segments {
-			if segment.kind == kind {
-				return lastSeq(filepath.Join(s.opts.Dir, segment.name), s.opts.BootID)
+	for _, p := range slices.Backward(s.periods) {
+		for _, segment := range p.segments {
+			if segment.kind != kind {
+				continue
 			}
+			last, ok, err := lastSeq(filepath.Join(s.opts.Dir, segment.name), s.opts.BootID)
+			if err == nil {
+				return last, ok
+			}
+			s.health.noteDamaged(segment.name, &damagedError{name: segment.name, err: err}, s.opts.Logger)
 		}
 	}
 	return 0, false
 }
 
 // lastSeq reads it from the statistics of a segment all of whose records are of a boot.
-func lastSeq(path, boot string) (last uint64, ok bool) {
-	defer func() {
-		if recover() != nil { // it is damaged; whoever reads it will say so
-			ok = false
-		}
-	}()
+func lastSeq(path, boot string) (last uint64, ok bool, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return 0, false
+		return 0, false, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return 0, false
-	}
-	file, err := parquet.OpenFile(f, info.Size(), parquet.SkipBloomFilters(true))
-	if err != nil || len(file.RowGroups()) != 1 {
-		return 0, false
-	}
-	bounds := func(name string) (low, high parquet.Value, ok bool) {
-		leaf, ok := file.Schema().Lookup(name)
-		if !ok {
-			return low, high, false
+	err = caught(func() error {
+		size, _, err := checkSums(f)
+		if err != nil {
+			return notTheEnd(err)
 		}
-		chunk, ok := file.RowGroups()[0].ColumnChunks()[leaf.ColumnIndex].(*parquet.FileColumnChunk)
-		if !ok {
-			return low, high, false
+		file, err := parquet.OpenFile(f, size, parquet.SkipBloomFilters(true))
+		if err != nil {
+			return err
 		}
-		return chunk.Bounds()
+		if n := len(file.RowGroups()); n != 1 {
+			return fmt.Errorf("%d row groups", n)
+		}
+		first, final, known := boundsOf(file, bootColumn)
+		if !known || first.String() != boot || final.String() != boot {
+			return nil
+		}
+		var high parquet.Value
+		_, high, ok = boundsOf(file, "seq")
+		last = high.Uint64()
+		return nil
+	})
+	return last, ok, err
+}
+
+// boundsOf are the lowest and the highest value of a column, as the footer has them.
+func boundsOf(file *parquet.File, name string) (low, high parquet.Value, ok bool) {
+	leaf, ok := file.Schema().Lookup(name)
+	if !ok {
+		return low, high, false
 	}
-	first, final, ok := bounds(bootColumn)
-	if !ok || first.String() != boot || final.String() != boot {
-		return 0, false
+	chunk, ok := file.RowGroups()[0].ColumnChunks()[leaf.ColumnIndex].(*parquet.FileColumnChunk)
+	if !ok {
+		return low, high, false
 	}
-	_, high, ok := bounds("seq")
-	return high.Uint64(), ok
+	return chunk.Bounds()
 }

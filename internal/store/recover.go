@@ -9,7 +9,8 @@ import (
 	"path/filepath"
 )
 
-// open makes sure of a log to write to.
+// open makes sure of a log to write to. Where records are missing in the log that is open, the
+// process table follows: it cannot be made of what is there.
 func (s *Store) open() error {
 	switch {
 	case !s.read:
@@ -17,7 +18,7 @@ func (s *Store) open() error {
 	case s.log == nil:
 		return s.begin()
 	}
-	return nil
+	return s.snapshot()
 }
 
 // recover reads the directory and goes on with the newest log.

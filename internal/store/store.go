@@ -81,6 +81,7 @@ type Store struct {
 	lastSeq  map[string]uint64 // of this boot, by kind
 
 	sealed chan struct{} // there may be a period to close
+	begun  chan struct{} // closed when the directory was looked at for the first time
 }
 
 // New makes a store. It does no I/O.
@@ -97,7 +98,7 @@ func New(opts Options) (*Store, error) {
 	if opts.Sync == nil {
 		opts.Sync = unix.Fdatasync
 	}
-	return &Store{opts: opts, sealed: make(chan struct{}, 1), health: health{damaged: map[string]bool{}}}, nil
+	return &Store{opts: opts, sealed: make(chan struct{}, 1), begun: make(chan struct{}), health: health{damaged: map[string]bool{}}}, nil
 }
 
 // Open begins to take records: from now on none that is appended to the event log is
@@ -112,6 +113,10 @@ func (s *Store) Open() {
 // Behind is how many records of the event log are still to be stored.
 func (s *Store) Behind() uint64 { return s.cursor.Behind() }
 
+// Begun is closed when Run has looked at the directory: what then is to be told of Gaps is known,
+// and nothing of the event log is stored before.
+func (s *Store) Begun() <-chan struct{} { return s.begun }
+
 // Run stores records until the event log is closed and read to its end; it does not end
 // before, so that the agent's own stop is stored too. ctx ends what goes on beside it.
 func (s *Store) Run(ctx context.Context) error {
@@ -123,6 +128,7 @@ func (s *Store) Run(ctx context.Context) error {
 	beside.Go(func() { s.close(ctx) })
 	defer s.cursor.Close()
 	s.take(nil, event.Counts{}) // A directory that cannot be used is no error: it is tried again.
+	close(s.begun)
 	buf := make([]*skepv1.Record, 512)
 	for {
 		n, lost, err := s.cursor.Next(context.WithoutCancel(ctx), buf)

@@ -55,6 +55,7 @@ var debian = []struct{ provides, name string }{
 	{"su", "util-linux"},
 	{"nsenter", "util-linux"},
 	{"systemd-analyze", "systemd"},
+	{"rpm", "rpm"},
 }
 
 // installPackages makes sure of them. Without root, tests that miss one are skipped.

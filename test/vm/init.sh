@@ -1,12 +1,13 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: Apache-2.0
-# The guest's init, in two stages. /skep/commands gives SKEP_VM_MARK, SKEP_VM_CGROUP_V1 and skep_vm_commands.
+# The guest's init, in two stages; where systemd is wanted it becomes process 1 then, and starts the third.
+# /skep/commands gives SKEP_VM_MARK, SKEP_VM_CGROUP_V1, SKEP_VM_SYSTEMD, skep_vm_setup and skep_vm_commands.
 
 export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/root TMPDIR=/tmp
 
 # Container runtimes call pivot_root(2), which wants a root that is mounted on something, and the initramfs is the one
 # that is not. So the root becomes a tmpfs with the initramfs's directories bound into it, not copied.
-if [ "$1" != moved ]; then
+if [ $# = 0 ]; then
 	/bin/busybox mkdir /root.new
 	/bin/busybox mount -t tmpfs -o mode=755 tmpfs /root.new
 	for entry in /*; do
@@ -24,11 +25,13 @@ if [ "$1" != moved ]; then
 	exec /bin/busybox chroot . /init moved
 fi
 
-/bin/busybox mkdir -p /proc /sys /dev /run /tmp /root /bin /sbin /usr/bin /usr/sbin /var/log /lib /lib64
-/bin/busybox mount -t proc proc /proc
-/bin/busybox --install -s 2>/dev/null # those the caller gave stay
-mount -t sysfs sysfs /sys
-mount -t devtmpfs devtmpfs /dev
+if [ "$1" = moved ]; then
+	/bin/busybox mkdir -p /proc /sys /dev /run /tmp /root /bin /sbin /usr/bin /usr/sbin /var/log /lib /lib64
+	/bin/busybox mount -t proc proc /proc
+	/bin/busybox --install -s 2>/dev/null # those the caller gave stay
+	mount -t sysfs sysfs /sys
+	mount -t devtmpfs devtmpfs /dev
+fi
 
 . /skep/commands
 out=/dev/ttyS1
@@ -97,14 +100,41 @@ load_modules() {
 	done
 }
 
+run_commands() {
+	read -r uptime rest </proc/uptime
+	printf '%s ready %s\n' "$SKEP_VM_MARK" "$uptime" >$out
+	skep_vm_commands
+	printf '%s done\n' "$SKEP_VM_MARK" >$out
+	finish
+}
+
+# start_systemd makes systemd process 1. When the system is up it starts a service that runs the commands.
+start_systemd() {
+	mkdir -p /etc/systemd/system/skep-vm.target.wants
+	echo 5eb5eb5eb5eb5eb5eb5eb5eb5eb5eb5e >/etc/machine-id # without one systemd enables whatever there is
+	printf '[Unit]\nRequires=multi-user.target\nAfter=multi-user.target\nAllowIsolate=yes\n' >/etc/systemd/system/skep-vm.target
+	ln -s skep-vm.target /etc/systemd/system/default.target
+	cat >/etc/systemd/system/skep-vm.service <<-'END'
+		[Unit]
+		DefaultDependencies=no
+		After=multi-user.target
+		[Service]
+		Type=oneshot
+		ExecStart=/init commands
+		TimeoutStartSec=infinity
+		LimitMEMLOCK=infinity
+	END
+	ln -s ../skep-vm.service /etc/systemd/system/skep-vm.target.wants/
+	skep_vm_setup || fatal "the setup failed; see the console"
+	exec /lib/systemd/systemd
+}
+
+[ "$1" = commands ] && run_commands
+
 mount_all || fatal "cannot mount the file systems; see the console"
 load_modules || fatal "cannot load $module; see the console"
 ip link set lo up || fatal "cannot bring up lo"
 hostname skep-vm
 ulimit -l unlimited || fatal "cannot raise RLIMIT_MEMLOCK"
-
-read -r uptime rest </proc/uptime
-printf '%s ready %s\n' "$SKEP_VM_MARK" "$uptime" >$out
-skep_vm_commands
-printf '%s done\n' "$SKEP_VM_MARK" >$out
-finish
+[ "$SKEP_VM_SYSTEMD" = true ] && start_systemd
+run_commands

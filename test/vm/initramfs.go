@@ -75,21 +75,29 @@ func etcFiles() map[string]string {
 // two markers on the second serial port.
 func commandScript(g Guest, nonce string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "SKEP_VM_MARK=%s\nSKEP_VM_CGROUP_V1=%t\n", marker(nonce), g.CgroupV1)
-	b.WriteString("skep_vm_commands() {\n")
+	fmt.Fprintf(&b, "SKEP_VM_MARK=%s\nSKEP_VM_CGROUP_V1=%t\nSKEP_VM_SYSTEMD=%t\n", marker(nonce), g.CgroupV1, g.Systemd)
+	b.WriteString("skep_vm_setup() {\n:\n")
+	for _, command := range g.Setup {
+		b.WriteString(shellLine(command) + " || return\n")
+	}
+	b.WriteString("}\nskep_vm_commands() {\n")
 	for _, env := range g.Env {
 		name, value, _ := strings.Cut(env, "=")
 		fmt.Fprintf(&b, "export %s=%s\n", name, shellQuote(value))
 	}
 	for i, command := range g.Commands {
-		fmt.Fprintf(&b, "skep_vm_run %d", i)
-		for _, arg := range command {
-			b.WriteString(" " + shellQuote(arg))
-		}
-		b.WriteString("\n")
+		fmt.Fprintf(&b, "skep_vm_run %d %s\n", i, shellLine(command))
 	}
 	b.WriteString("}\n")
 	return b.String()
+}
+
+func shellLine(command []string) string {
+	words := make([]string, len(command))
+	for i, arg := range command {
+		words[i] = shellQuote(arg)
+	}
+	return strings.Join(words, " ")
 }
 
 func shellQuote(s string) string {

@@ -47,22 +47,22 @@ func TestMatrix(t *testing.T) {
 
 // boot is one guest and the suites that it runs.
 type boot struct {
-	kernel   Kernel
-	cgroupV1 bool
-	suites   []builtSuite
-	done     chan struct{} // closed once there is a result
-	result   Result
-	err      error
+	kernel Kernel
+	system system
+	suites []builtSuite
+	done   chan struct{} // closed once there is a result
+	result Result
+	err    error
 }
 
-// plan makes one boot for each kernel and cgroup layout that a suite wants.
+// plan makes one boot for each kernel and each kind of system that a suite wants.
 func plan(kernels []Kernel, all []builtSuite) []*boot {
 	var boots []*boot
 	for _, k := range kernels {
-		for _, layout := range []bool{false, true} {
-			b := &boot{kernel: k, cgroupV1: layout, done: make(chan struct{})}
+		for _, kind := range []system{{}, {cgroupV1: true}, {systemd: true}} {
+			b := &boot{kernel: k, system: kind, done: make(chan struct{})}
 			for _, s := range all {
-				if s.cgroupV1 == layout && (len(s.kernels) == 0 || slices.Contains(s.kernels, k.Name)) {
+				if s.system == kind && (len(s.kernels) == 0 || slices.Contains(s.kernels, k.Name)) {
 					b.suites = append(b.suites, s)
 				}
 			}
@@ -179,6 +179,11 @@ func build(t *testing.T, suites []suite) []builtSuite {
 		for guest, file := range s.files {
 			b.host[guest] = filepath.Join(root, file)
 		}
+		if s.systemd {
+			if err := AddSystemd(b.host); err != nil {
+				t.Fatal(err)
+			}
+		}
 		for _, name := range s.hostPrograms {
 			if err := AddProgram(b.host, name); err != nil {
 				t.Fatalf("put %s into the guests: %v", name, err)
@@ -210,11 +215,13 @@ func (b *boot) run(ctx context.Context) {
 		Files:    map[string]string{},
 		Env:      []string{"SKEP_KERNEL=" + b.kernel.Name, "SKEP_KERNEL_RELEASE=" + image.Release},
 		Timeout:  60 * time.Minute,
-		CgroupV1: b.cgroupV1,
+		CgroupV1: b.system.cgroupV1,
+		Systemd:  b.system.systemd,
 		MemMiB:   2048, // a guest's files are in its memory, and some tests fill a cgroup
 	}
 	for _, s := range b.suites {
 		maps.Copy(g.Files, s.host)
+		g.Setup = append(g.Setup, s.setup...)
 		g.Commands = append(g.Commands, command(s))
 	}
 	b.result, b.err = Run(ctx, b.kernel, g)
@@ -226,8 +233,8 @@ func (b *boot) report(t *testing.T) {
 	if b.err != nil {
 		t.Error(b.err) // and go on: what ran before the guest failed is worth reporting
 	}
-	t.Logf("%s (cgroup v1: %t): first command after %v, all after %v",
-		b.result.Release, b.cgroupV1, b.result.Boot.Round(time.Millisecond), b.result.Total.Round(time.Millisecond))
+	t.Logf("%s (%+v): first command after %v, all after %v",
+		b.result.Release, b.system, b.result.Boot.Round(time.Millisecond), b.result.Total.Round(time.Millisecond))
 	for i, c := range b.result.Commands {
 		t.Run(b.suites[i].name(), func(t *testing.T) { report(t, c) })
 	}

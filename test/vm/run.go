@@ -32,6 +32,10 @@ type Guest struct {
 	// CgroupV1 mounts v1 systemd, pids and (where the kernel has it) memory beside cgroup2, which is at
 	// /sys/fs/cgroup/unified then; default is cgroup2 alone at /sys/fs/cgroup.
 	CgroupV1 bool
+	// Systemd, which AddSystemd puts into Files, becomes process 1. Setup runs before it is started, Commands in a
+	// service when the system is up.
+	Systemd bool
+	Setup   [][]string
 	// Output, if set, receives the console and the commands' output while the guest runs.
 	Output io.Writer
 }

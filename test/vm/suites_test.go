@@ -19,21 +19,30 @@ type suite struct {
 	env          []string
 	// kernels names those it runs on; empty: all.
 	kernels []string
-	// cgroupV1 boots the hybrid cgroup layout for it.
+	system
+	// setup runs before systemd is started.
+	setup [][]string
+}
+
+// system is what a guest is booted into.
+type system struct {
+	// cgroupV1 is the hybrid cgroup layout.
 	cgroupV1 bool
+	// systemd is process 1.
+	systemd bool
 }
 
 func suites() []suite {
 	return []suite{
 		{pkg: "./test/vm/smoke"},
 		{pkg: "./test/vm/smoke", args: []string{"-test.run=TestMounts|TestCgroupV1|TestPrograms/cgroup"},
-			env: []string{"SKEP_CGROUP_V1=1"}, kernels: []string{"5.10", "6.1", "6.12"}, cgroupV1: true},
+			env: []string{"SKEP_CGROUP_V1=1"}, kernels: []string{"5.10", "6.1", "6.12"}, system: system{cgroupV1: true}},
 		{pkg: "./test/e2e/ladder", programs: agentPrograms, env: agentEnv},
 		// TestStartInACrowd is about the order of attaching, and an emulator is too slow for it.
 		{pkg: "./test/e2e/process", args: []string{"-test.skip=TestStartInACrowd"}, programs: containerPrograms, hostPrograms: runtimes,
 			env: containerEnv, kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
 		{pkg: "./test/e2e/process", args: []string{"-test.run=TestRunc"}, programs: containerPrograms, hostPrograms: runtimes,
-			env: containerEnv, kernels: []string{"5.10", "6.12"}, cgroupV1: true},
+			env: containerEnv, kernels: []string{"5.10", "6.12"}, system: system{cgroupV1: true}},
 		{pkg: "./test/e2e/containers", args: []string{"-test.run=TestRunc"}, programs: containerPrograms, hostPrograms: runtimes,
 			env: containerEnv, kernels: []string{"6.1"}},
 		// All rungs in all situations where they have least; between, what each rung tells and which one is used.
@@ -61,6 +70,17 @@ func suites() []suite {
 		{pkg: "./internal/sensor/dns", args: []string{"-test.run=TestInherited|TestSizes"}, kernels: []string{"6.12-nobpf"}},
 		{pkg: "./test/e2e/process", args: []string{"-test.run=TestConfidentiality"}, programs: agentPrograms, env: agentEnv,
 			kernels: []string{"6.12-lockdown"}},
+		// The service as systemd runs it: installed in an image that is booted then, which is what a reboot is.
+		{pkg: "./test/e2e/systemd", programs: map[string]string{"/skep/bin/skepd": "./cmd/skepd", "/skep/bin/skep": "./cmd/skep"}, env: []string{"SKEP_BIN_DIR=/skep/bin"},
+			hostPrograms: []string{"groupadd", "groupdel", "useradd", "userdel", "nsenter"},
+			files: map[string]string{
+				"/etc/systemd/system/containerd.service":        "test/e2e/systemd/testdata/containerd.service",
+				"/etc/systemd/system/wait-online.service":       "test/e2e/systemd/testdata/wait-online.service",
+				"/etc/systemd/system/skepd.service.d/slow.conf": "test/e2e/systemd/testdata/slow.conf",
+				"/etc/skep/skep.yaml":                           "test/e2e/systemd/testdata/skep.yaml",
+			},
+			setup:   [][]string{{"/skep/bin/skep", "install"}, {"systemctl", "--root=/", "enable", "skepd.service", "containerd.service", "wait-online.service"}},
+			kernels: []string{"6.12"}, system: system{systemd: true}},
 		{pkg: "./internal/kern", kernels: []string{"5.10", "6.1", "6.12", "7.2"}},
 		// TestManyPlaces is about time, which an emulator has another of.
 		{pkg: "./internal/trace", args: []string{"-test.run=Test", "-test.skip=TestManyPlaces"}, kernels: []string{"6.1", "6.12", "7.2"}},

@@ -26,11 +26,22 @@ type stream struct {
 }
 
 func (a *agent) observe(kinds ...string) *stream {
+	a.house.t.Helper()
+	return a.stream(&skepv1.ObserveRequest{Filter: &skepv1.Filter{Kinds: kinds}, Last: 1 << 30, Follow: true})
+}
+
+// follow collects from now on, as one has to where the past is a disk log.
+func (a *agent) follow(kinds ...string) *stream {
+	a.house.t.Helper()
+	return a.stream(&skepv1.ObserveRequest{Filter: &skepv1.Filter{Kinds: kinds}, Follow: true})
+}
+
+func (a *agent) stream(req *skepv1.ObserveRequest) *stream {
 	t := a.house.t
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	source, err := a.Observe(ctx, &skepv1.ObserveRequest{Filter: &skepv1.Filter{Kinds: kinds}, Last: 1 << 30, Follow: true})
+	source, err := a.Observe(ctx, req)
 	if err != nil {
 		t.Fatalf("observe: %v", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"debug/elf"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -145,6 +146,45 @@ func TestRPM(t *testing.T) {
 	if !bytes.Contains(text[:at], []byte("skep uninstall --packaged")) {
 		t.Error("the header has no script that takes it off")
 	}
+}
+
+// TestRPMLife installs the package with rpm itself, upgrades it and removes it: the files are as
+// they were packed, the configuration is the administrator's, and the services are started,
+// started anew if they run, and taken away.
+func TestRPMLife(t *testing.T) {
+	needRoot(t)
+	if _, err := exec.LookPath("rpm"); err != nil {
+		t.Skip("needs rpm: apt-get install rpm")
+	}
+	calls, said := fakeSystemd(t), ""
+	// Debian's rpm has to be told that it is meant, and scripts to find the systemctl that is no real
+	// one; what the package needs is in no rpm here.
+	rpm := func(args, want string) {
+		t.Helper()
+		sh(t, "rpm --force-debian --define \"_install_script_path $PATH\" "+args)
+		before := said
+		said = calls()
+		if got := strings.TrimPrefix(said, before); !strings.Contains(got, want) {
+			t.Errorf("rpm %s: calls: %s, want %s", args, got, want)
+		}
+	}
+	file := dist(t, "*.rpm")
+	rpm("--nodeps -i "+file, "; enable skepd.service; restart skepd.service; ")
+	if out := sh(t, "rpm -V --nodeps skep"); out != "" {
+		t.Errorf("changed files: %s", out)
+	}
+	sh(t, "getent group skep skep-operators && getent passwd skep-web && /usr/bin/skep version && /usr/bin/skepd --help")
+	if out := sh(t, "systemd-analyze verify /usr/lib/systemd/system/skepd.service 2>&1 | grep -e skep || true"); out != "" {
+		t.Errorf("systemd does not like the unit: %s", out)
+	}
+	sh(t, "echo 'cluster: kept' > /etc/skep/skep.yaml")
+	rpm("--nodeps -U --force "+file, "; try-restart skepd.service; ")
+	if out := sh(t, "cat /etc/skep/skep.yaml"); out != "cluster: kept\n" {
+		t.Errorf("an upgrade has changed the configuration: %s", out)
+	}
+	rpm("-e skep", "disable --now skepd.service; ")
+	sh(t, "grep -r kept /etc/skep && ! test -e /usr/bin/skep && ! test -e /usr/bin/skepd && ! test -e /usr/lib/systemd/system/skepd.service && ! test -e /run/skep.upgrade")
+	fails(t, "rpm -q skep")
 }
 
 // TestRelease makes the release again, for all architectures: the same bytes, the right

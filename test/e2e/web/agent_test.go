@@ -23,8 +23,6 @@ import (
 // nobody is the unprivileged user of skep serve here.
 const nobody = 65534
 
-func TestMain(m *testing.M) { os.Exit(skepdtest.Main(m)) }
-
 // publicDir is a folder that the unprivileged user can enter, which t.TempDir is not.
 func publicDir(t *testing.T) string {
 	t.Helper()
@@ -107,17 +105,10 @@ func TestPage(t *testing.T) {
 	if said := start(t, agent); said != "\x01" {
 		t.Fatalf("skepd did not start: %s", said)
 	}
-	serve := exec.Command(unprivileged(t, dir), "serve", "--socket", socket, "--listen", "127.0.0.1:0")
-	serve.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-	addr := start(t, serve)
-
-	token, err := exec.Command(skepdtest.Build(t, "skep"), "token", "--socket", socket, "--ttl", "10m").Output()
-	if err != nil {
-		t.Fatalf("skep token: %v", err)
-	}
+	link := serve(t, dir, socket)
 	server := startNameServer(t)
 	var ran []int
-	got, argument := walk(t, fmt.Sprintf("http://%s/?token=%s", addr, strings.TrimSpace(string(token))), "agent", func(what, argument string) error {
+	got, argument := walk(t, link, "agent", func(what, argument string) error {
 		switch what {
 		case "resolve":
 			return server.ask(argument + ".skep.test")

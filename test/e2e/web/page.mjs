@@ -1,25 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Walks through the page as a user would. The Go test that starts this does
-// what "do" lines ask for and answers each with a line; the first line that
-// does not begin with "do" is the result as JSON.
+// Walks through the page as a user would. The first line of output that does
+// not ask the Go test for something is the result as JSON.
 // usage: node page.mjs LINK SHOTS ARGUMENT SCENARIO
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+import { ask } from './ask.mjs';
 import { watch, withBrowser } from './browser.mjs';
 import { filesView } from './files.mjs';
 import { dnsView, eventsView, oldRecord } from './past.mjs';
 
 const [link, shots, argument, scenario] = process.argv.slice(2);
 const origin = new URL(link).origin;
-const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-
-async function ask(what) {
-  console.log(`do ${what}`);
-  const { value } = await answers.next();
-  assert.equal(value, 'done', what);
-}
 
 async function live(page) {
   await page.getByRole('status').filter({ hasText: /^live$/ }).waitFor({ timeout: 15000 });

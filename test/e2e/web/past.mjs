@@ -9,7 +9,7 @@ const plot = (page) => page.getByRole('application');
 const hashQuery = (page) => new URLSearchParams(new URL(page.url()).hash.split('?')[1]);
 
 // The timeline says in words what it draws: "Events: 12 from 28 Nov 12:00:00 to ...".
-async function counted(page) {
+export async function counted(page) {
   await page.waitForFunction(() => /: [\d,]+ from/.test(document.querySelector('[role=application]')?.getAttribute('aria-label') ?? ''));
   const label = await plot(page).getAttribute('aria-label');
   return { label, n: Number(/: ([\d,]+) from/.exec(label)[1].replaceAll(',', '')) };
@@ -111,6 +111,16 @@ async function timelineByKeyboard(page) {
   await counted(page);
 }
 
+// Records of files have a path, and those of unix sockets; others have none to filter by.
+async function pathField(page, origin) {
+  const box = page.getByRole('searchbox', { name: 'path' });
+  for (const [kind, has] of [['exec', 0], ['file', 1], ['unix', 1]]) {
+    await page.goto(`${origin}/#/events?kinds=${kind}`);
+    await page.getByRole('button', { name: new RegExp(`^${kind}`), pressed: true }).waitFor();
+    assert.equal(await box.count(), has, `a field for paths beside records of kind ${kind}`);
+  }
+}
+
 // What the agent refuses, and what is no filter at all, is said.
 async function mistakes(page, origin) {
   await page.goto(`${origin}/#/events?pid=one`);
@@ -124,6 +134,7 @@ export async function eventsView(context, page, origin, { ask, watch, argument }
   await brushing(page, argument);
   const faults = await linkHoldsView(context, page, origin, watch, argument);
   await timelineByKeyboard(page);
+  await pathField(page, origin);
   await mistakes(page, origin);
   return faults;
 }

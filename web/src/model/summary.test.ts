@@ -31,6 +31,11 @@ describe('summary', () => {
     expect(summary(newer())).toBe('new of insmod; what it holds is new to this page');
     expect(summary(create(RecordSchema, {}))).toContain('record of the host');
   });
+  it('of a loss has its count, if there is one', () => {
+    const loss = (count: bigint) => create(RecordSchema, { kind: 'loss', body: { case: 'loss', value: { lostKind: 'exec', count, place: 'store', detail: 'full' } } });
+    expect(summary(loss(1200n))).toBe('1,200 exec records lost: store full');
+    expect(summary(loss(0n))).toBe('records lost: store full');
+  });
   it('of a UDP flow has its bytes', () => {
     const r = create(RecordSchema, { kind: 'udp', body: { case: 'connection', value: { direction: 'outbound', local: { address: '10.0.0.1', port: 5 }, remote: { address: '10.0.0.2', port: 53 }, bytesSent: 512n, packetsSent: 3n, durationNs: 1000n } } });
     expect(summary(r)).toBe('10.0.0.1:5 → 10.0.0.2:53  sent 512 B in 3, received 0 B in 0, so far after 1 µs');

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type Connection, type Dns, type Exec, type Exit, type FileOperation, type Record as Rec, RecordSchema, type UnixConnect, type HostCall } from '../api/skep/v1/record_pb';
+import { type Connection, type Dns, type Exec, type Exit, type FileOperation, type Record as Rec, RecordSchema, type UnixConnect, type HostCall, type Loss } from '../api/skep/v1/record_pb';
 import { bytes, count, endpoint, nanos } from './format';
 import { type Fields, fields, type Value } from './json';
 import { baseName, commandLine } from './text';
@@ -31,11 +31,17 @@ function known(r: Rec): string {
     case 'host':
       return ofHost(r.body.value);
     case 'loss':
-      return `${count(r.body.value.count)} ${r.body.value.lostKind} records lost: ${r.body.value.place} ${r.body.value.detail}`.trim();
+      return ofLoss(r.body.value);
     case 'agent':
       return `agent ${r.body.value.event} ${r.body.value.detail}`.trim();
   }
   return '';
+}
+
+/** How many is 0 where that is not known, or not yet. */
+function ofLoss(l: Loss): string {
+  const what = l.count ? `${count(l.count)} ${l.lostKind} ` : '';
+  return `${what}records lost: ${l.place} ${l.detail}`.trim();
 }
 
 /** The body’s fields under their names; of one that this page’s schema does not have, whose it is. */
