@@ -40,6 +40,7 @@ func opens(t *testing.T, n int, comm string) {
 			}
 		}
 		done <- err
+		select {} // a thread that ends ends the agents that were started from it (Pdeathsig)
 	}()
 	if err := <-done; err != nil {
 		t.Fatal(err)
