@@ -25,7 +25,7 @@ func Compile(program *syntax.Program, host Host, options Options) (*Script, []Di
 	if len(s.problems) > 0 {
 		return nil, s.sorted(s.problems)
 	}
-	out := &output{stacks: map[string]int{}}
+	out := &output{stacks: map[string]int{}, room: mostParts}
 	script := s.lower(out)
 	if len(s.problems) > 0 {
 		return nil, s.sorted(s.problems)
@@ -135,6 +135,10 @@ func (s *script) lower(out *output) *Script {
 	}
 	for i, u := range s.units {
 		program, err := s.guard(u, i, out)
+		if errors.Is(err, compile.ErrTooLarge) {
+			s.errorf(u.pos, "the script is too large: its programs take more than %d operations together; this probe is where there is no room left", mostParts)
+			return nil
+		}
 		if err != nil {
 			s.errorf(u.pos, "compile: %v", err)
 			continue
@@ -155,6 +159,10 @@ func (s *script) guard(u *unit, index int, out *output) (program *compile.Progra
 		var misuse *compile.BuildError
 		if r := recover(); r != nil {
 			e, ok := r.(error)
+			if ok && errors.Is(e, compile.ErrTooLarge) {
+				err = e
+				return
+			}
 			if !ok || !errors.As(e, &misuse) {
 				panic(r)
 			}

@@ -25,5 +25,6 @@
 //
 // Invariants: it looks at no kernel; what it must know of the host it asks a [Host]. Every
 // script is refused with reasons, or its programs pass Check. Time and size are bounded:
-// loops are unrolled to a limit, rounds of checking and depths are counted.
+// loops are unrolled to a limit, rounds of checking, depths and the operations of all programs
+// are counted.
 package bt

@@ -2,7 +2,10 @@
 
 package bt
 
-import "github.com/skep-io/skep/internal/bt/syntax"
+import (
+	"github.com/skep-io/skep/internal/bt/syntax"
+	"github.com/skep-io/skep/internal/compile"
+)
 
 // symbolFunctions look up names, now or when a value is shown.
 func symbolFunctions() []*function {
@@ -50,11 +53,19 @@ func (c *checker) stackType(kind Kind, mode string, frames int) Type {
 func stackMap(frames int) string { return "stacks " + itoa(frames) }
 
 func stackBuiltin(kind Kind) func(*checker, *syntax.Name) Type {
-	return func(c *checker, _ *syntax.Name) Type { return c.stackType(kind, c.limits.StackMode, mostFrames) }
+	return func(c *checker, x *syntax.Name) Type {
+		if c.unit.fn != nil {
+			return c.noStack(x.Pos)
+		}
+		return c.stackType(kind, c.limits.StackMode, mostFrames)
+	}
 }
 
 func stackCall(kind Kind) func(*checker, *syntax.Call) Type {
 	return func(c *checker, call *syntax.Call) Type {
+		if c.unit.fn != nil {
+			return c.noStack(call.Pos)
+		}
 		mode, frames := c.limits.StackMode, mostFrames
 		for i, arg := range call.Args {
 			if n, ok := arg.(*syntax.Name); ok && i == 0 && stackMode(n.Name) {
@@ -65,6 +76,11 @@ func stackCall(kind Kind) func(*checker, *syntax.Call) Type {
 		}
 		return c.stackType(kind, mode, min(1024, max(1, frames)))
 	}
+}
+
+// noStack says why a function has none: the kernel takes it from what a probe gets.
+func (c *checker) noStack(at compile.Pos) Type {
+	return c.errorf(at, "a stack cannot be taken in a function, only in a probe")
 }
 
 func stackMode(name string) bool { return name == "bpftrace" || name == "perf" || name == "raw" }

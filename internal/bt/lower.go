@@ -21,14 +21,24 @@ const (
 
 // output collects what all units add to the script.
 type output struct {
-	actions     []Action
-	usesStart   bool
-	usesFull    bool
-	identifies  bool
-	stacks      map[string]int // frames by the map's name
-	zeros       int            // bytes of 0 that are needed
-	scratch     int            // bytes of scratch memory that are needed
-	largestUnit int
+	actions    []Action
+	usesStart  bool
+	usesFull   bool
+	identifies bool
+	stacks     map[string]int // frames by the map's name
+	zeros      int            // bytes of 0 that are needed
+	scratch    int            // bytes of scratch memory that are needed
+	room       int            // values and blocks that may still be made
+}
+
+// mostParts bounds the values and blocks of all programs of a script: more take seconds to
+// compile, and the verifier looks at a million instructions of a program at most.
+const mostParts = 150_000
+
+func (o *output) builder(name string, result compile.Type, params ...compile.Type) *compile.Builder {
+	b := compile.NewBuilder(name, result, params...)
+	b.Room = &o.room
+	return b
 }
 
 // lowering builds one function of a unit's program.
@@ -73,10 +83,10 @@ type loopTargets struct{ next, after *compile.Block }
 // lowerUnit makes the program of a unit. Scratch memory is looked up at the start, if it
 // turns out that any is needed: the unit is then built once more.
 func (s *script) lowerUnit(u *unit, index int, out *output) *compile.Program {
-	actions := len(out.actions)
+	actions, room := len(out.actions), out.room
 	early := false
 	for useScratch := false; ; useScratch = true {
-		out.actions = out.actions[:actions]
+		out.actions, out.room = out.actions[:actions], room
 		p := &program{
 			index: index, maps: map[string]compile.MapShape{}, places: map[*variable]int{},
 			useScratch: useScratch, early: early, subprograms: map[string]bool{},
@@ -99,7 +109,7 @@ func (s *script) buildUnit(u *unit, p *program, out *output) {
 	s.placeVariables(u, p)
 	inVariables := p.mostScratch
 	f := &lowering{script: s, out: out, unit: u, main: p, words: map[*variable]compile.Variable{}}
-	f.b = compile.NewBuilder(programName(u), compile.Word, compile.Context)
+	f.b = out.builder(programName(u), compile.Word, compile.Context)
 	f.b.Pos = u.pos
 	p.funcs = append(p.funcs, f.b.Func)
 	f.ctx = f.b.Parameter(0)
@@ -194,6 +204,7 @@ func (s *script) placeVariables(u *unit, p *program) {
 		units = append(units, s.subprograms[name].unit)
 	}
 	for _, one := range units {
+		one.findLoose()
 		for _, v := range one.variables {
 			if !v.inRegister() {
 				p.places[v] = p.persistent

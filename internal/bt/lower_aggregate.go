@@ -239,7 +239,7 @@ func (f *lowering) deleteKey(info *mapInfo, x syntax.Expr) {
 		f.update(info, key, f.zeros(info.value.stored()), 0)
 		return
 	case PerCPUArray:
-		f.eachCPU(info, key, func(p *compile.Value) { f.b.Zero(p, 0, info.value.stored()) })
+		f.eachCPU(info, key, func(p *compile.Value) { f.clear(place{base: p}, info.value.stored()) })
 		return
 	}
 	f.b.Call(fnDelete, compile.Word, f.mapValue(info), key)

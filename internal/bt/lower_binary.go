@@ -100,7 +100,7 @@ func operation(op syntax.Op, signed bool) compile.Op {
 
 // compare is == or != of what is in memory: texts up to their end, anything else whole.
 func (f *lowering) compare(x *syntax.Binary) *compile.Value {
-	left, right := f.eval(x.Left), f.eval(x.Right)
+	left, right := f.evalText(x.Left), f.evalText(x.Right)
 	if s, ok := literalText(x.Right); ok && left.typ.Kind == String {
 		return f.isText(x.Op, left, s)
 	}

@@ -252,7 +252,7 @@ func (f *lowering) path(call *syntax.Call) value {
 	if address == nil {
 		address = f.address(v.at)
 	}
-	f.b.Zero(p.base, p.offset, t.stored())
+	f.clear(p, t.stored())
 	f.b.Call(fnPath, compile.Word, address, f.pointer(p), f.constant(int64(t.Size)))
 	return value{typ: t, at: p}
 }
@@ -299,7 +299,7 @@ func (f *lowering) counter(count place) string {
 	f.main.callbacks++
 	name := "count" + itoa(f.main.callbacks)
 	inner := &lowering{script: f.script, out: f.out, unit: f.unit, main: f.main}
-	inner.b = compile.NewBuilder(name, compile.Word, compile.Map, compile.MapValue, compile.MapValue, compile.Word)
+	inner.b = f.out.builder(name, compile.Word, compile.Map, compile.MapValue, compile.MapValue, compile.Word)
 	inner.b.Pos = f.b.Pos
 	f.main.funcs = append(f.main.funcs, inner.b.Func)
 	inner.openScratch()
@@ -317,7 +317,7 @@ func (f *lowering) callSubprogram(x *syntax.Call, p *subprogram) value {
 	}
 	if !f.main.subprograms[x.Name] {
 		f.main.subprograms[x.Name] = true
-		f.buildSubprogram(p)
+		f.main.ownMemory(func() { f.buildSubprogram(p) })
 	}
 	w := f.b.CallFunc(x.Name, args...)
 	if p.result.Kind == None {
@@ -332,7 +332,7 @@ func (f *lowering) buildSubprogram(p *subprogram) {
 		params[i] = compile.Word
 	}
 	inner := &lowering{script: f.script, out: f.out, unit: p.unit, main: f.main, words: map[*variable]compile.Variable{}}
-	inner.b = compile.NewBuilder(p.decl.Name, compile.Word, params...)
+	inner.b = f.out.builder(p.decl.Name, compile.Word, params...)
 	inner.b.Pos = p.decl.Pos
 	f.main.funcs = append(f.main.funcs, inner.b.Func)
 	var values []*compile.Value
@@ -346,4 +346,14 @@ func (f *lowering) buildSubprogram(p *subprogram) {
 	}
 	inner.block(p.decl.Body)
 	inner.leave()
+}
+
+// ownMemory keeps the scratch memory that is taken meanwhile for ever: a function is built at
+// its first call, and at another one its caller may have more in there.
+func (p *program) ownMemory(build func()) {
+	most, temporary := p.mostScratch, p.temporary
+	p.mostScratch = p.persistent + temporary
+	build()
+	p.persistent = p.mostScratch
+	p.mostScratch = max(most, p.persistent+temporary)
 }

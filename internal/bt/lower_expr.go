@@ -127,12 +127,15 @@ func (f *lowering) putText(to place, room int, text string) {
 	if len(text) >= room {
 		text = text[:max(0, room-1)]
 	}
+	if to.loose {
+		room = min(room, align(len(text)+1))
+	}
 	at := 0
 	for ; at+word <= room && at < len(text); at += word {
 		f.b.Store(to.base, to.offset+int64(at), word, f.constant(littleEndian(text[at:])))
 	}
 	if at < room {
-		f.b.Zero(to.base, to.offset+int64(at), room-at)
+		f.clear(to.plus(at), room-at)
 	}
 }
 
@@ -175,6 +178,10 @@ func (f *lowering) ternary(x *syntax.Ternary, t Type) value {
 	if x.Then == nil {
 		return f.valueOrElse(x, t)
 	}
+	var p place
+	if t.Kind != None && !t.isWord() {
+		p = f.memory(t.stored()) // here, where it is made on every way to both arms
+	}
 	yes, no, after := f.b.NewBlock(), f.b.NewBlock(), f.b.NewBlock()
 	f.branch(x.Cond, yes, no)
 	if t.Kind == None {
@@ -192,7 +199,6 @@ func (f *lowering) ternary(x *syntax.Ternary, t Type) value {
 		f.b.Enter(after)
 		return value{typ: t, word: f.b.Read(v)}
 	}
-	p := f.memory(t.stored())
 	f.arm(yes, after, func() { f.into(p, t, x.Then) })
 	f.arm(no, after, func() { f.into(p, t, x.Else) })
 	f.b.Seal(after)

@@ -15,8 +15,12 @@ func (f *lowering) forLoop(s *syntax.For) {
 	f.forMap(s)
 }
 
-// mostCounted is how many turns of a loop the verifier is made to follow one by one.
+// mostCounted is how many turns of a loop, and of those inside of it, the verifier is made to
+// follow one by one.
 const mostCounted = 100
+
+// deepestCounted is how many of them may be inside of each other.
+const deepestCounted = 5
 
 // forRange builds for ($i : from..to). The loop counts by itself: what the body assigns to
 // the variable does not change how often it runs. Where the verifier could not see that it
@@ -24,22 +28,45 @@ const mostCounted = 100
 func (f *lowering) forRange(s *syntax.For) {
 	from, fixedFrom := constantOf(s.From)
 	to, fixedTo := constantOf(s.To)
-	if fixedFrom && fixedTo && to-from <= mostCounted || !f.host.Helper(fnLoop, f.unit.kind) {
+	few := fixedFrom && fixedTo && to-from <= mostCounted && (to-from)*turnsIn(s.Body, 0) <= mostCounted
+	if few || !f.host.Helper(fnLoop, f.unit.kind) {
 		f.countHere(s)
 		return
 	}
 	first, end := f.number(f.eval(s.From)), f.number(f.eval(s.To))
-	runs := f.b.NewVariable(compile.Word)
-	f.b.Write(runs, f.constant(0))
-	f.b.If(f.b.Binary(compile.SLess, first, end), func() { f.b.Write(runs, f.b.Binary(compile.Sub, end, first)) }, nil)
 	base := f.reserve(word)
 	f.setShared(base, 0, first)
-	f.callEach(s, []compile.Type{compile.Word, compile.Stack}, func(inner *lowering, params []*compile.Value) {
-		n := inner.b.Binary(compile.Add, inner.getShared(inner.sameIn(base), 0), params[0])
-		inner.write(f.unit.vars[s], value{typ: int64Type, word: n})
-	}, func(name string, context *compile.Value) {
-		f.b.Call(fnLoop, compile.Word, f.b.Read(runs), f.b.FuncOf(name), context, f.constant(0))
+	// Nothing is called where there is nothing to count: a verifier that knows that the
+	// helper would call the body 0 times (6.18) drops the body and then fails for want of it.
+	f.b.If(f.b.Binary(compile.SLess, first, end), func() {
+		runs := f.b.Binary(compile.Sub, end, first)
+		f.callEach(s, []compile.Type{compile.Word, compile.Stack}, func(inner *lowering, params []*compile.Value) {
+			n := inner.b.Binary(compile.Add, inner.getShared(inner.sameIn(base), 0), params[0])
+			inner.write(f.unit.vars[s], value{typ: int64Type, word: n})
+		}, func(name string, context *compile.Value) {
+			f.b.Call(fnLoop, compile.Word, runs, f.b.FuncOf(name), context, f.constant(0))
+		})
+	}, nil)
+}
+
+// turnsIn is how often what is inside of a body runs at most, by the ranges that are known.
+func turnsIn(body *syntax.Block, depth int) int64 {
+	if depth > deepestCounted {
+		return mostCounted + 1
+	}
+	most := int64(1)
+	syntaxWalk(body, func(n syntax.Node) {
+		inner, ok := n.(*syntax.For)
+		if !ok || inner.To == nil {
+			return
+		}
+		from, fixedFrom := constantOf(inner.From)
+		to, fixedTo := constantOf(inner.To)
+		if fixedFrom && fixedTo && to-from <= mostCounted {
+			most = max(most, (to-from)*turnsIn(inner.Body, depth+1))
+		}
 	})
+	return most
 }
 
 // countHere builds a range as a loop with an edge back.
@@ -176,7 +203,7 @@ func (f *lowering) callbackFor(s *syntax.For, outer *callback, params []compile.
 	f.main.callbacks++
 	name := "each" + itoa(f.main.callbacks)
 	inner := &lowering{script: f.script, out: f.out, unit: f.unit, main: f.main, words: map[*variable]compile.Variable{}}
-	b := compile.NewBuilder(name, compile.Word, params...)
+	b := f.out.builder(name, compile.Word, params...)
 	b.Pos, inner.b = s.Pos, b
 	f.main.funcs = append(f.main.funcs, b.Func)
 	var values []*compile.Value

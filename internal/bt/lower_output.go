@@ -12,6 +12,9 @@ type item struct {
 	x    syntax.Expr
 	word *compile.Value
 	typ  Type
+	// text is what was built before the record was reserved, if done says so.
+	text value
+	done bool
 }
 
 // emit writes a record for an action to the ring. Words are computed first, as what they
@@ -24,6 +27,9 @@ func (f *lowering) emit(action Action, flags int64, items ...item) {
 		if it.word == nil && it.typ.isWord() {
 			items[i].word = f.asWord(f.eval(it.x))
 		}
+		if it.word == nil && !it.typ.isWord() && runs(it.x) {
+			items[i].text, items[i].done = f.eval(it.x), true
+		}
 	}
 	f.record(action, size, flags, func(p *compile.Value) {
 		for i, it := range items {
@@ -32,10 +38,32 @@ func (f *lowering) emit(action Action, flags int64, items ...item) {
 				f.b.Store(at.base, at.offset, word, it.word)
 				continue
 			}
+			if it.done {
+				f.put(at, it.typ, it.text)
+				continue
+			}
 			f.into(at, it.typ, it.x)
 		}
 	})
 }
+
+// runs tells whether an expression does more than read: statements in it may end the
+// program, and functions may call others, neither of which may be while a record is reserved.
+func runs(x syntax.Expr) bool {
+	found := false
+	syntaxWalk(x, func(n syntax.Node) {
+		switch n := n.(type) {
+		case *syntax.BlockExpr:
+			found = true
+		case *syntax.Call:
+			found = found || !textReads[n.Name]
+		}
+	})
+	return found
+}
+
+// textReads are the functions that only read.
+var textReads = map[string]bool{"str": true, "kstr": true, "ustr": true, "buf": true}
 
 // record reserves a part of the ring, and counts a loss where there is none.
 func (f *lowering) record(action Action, size int, flags int64, fill func(p *compile.Value)) {

@@ -16,7 +16,7 @@ func (f *lowering) search(haystack, needle value) value {
 	f.main.callbacks++
 	name := "search" + itoa(f.main.callbacks)
 	inner := &lowering{script: f.script, out: f.out, unit: f.unit, main: f.main, callback: &callback{}}
-	inner.b = compile.NewBuilder(name, compile.Word, compile.Word, compile.Word)
+	inner.b = f.out.builder(name, compile.Word, compile.Word, compile.Word)
 	inner.b.Pos = f.b.Pos
 	f.main.funcs = append(f.main.funcs, inner.b.Func)
 	start := inner.b.Parameter(0)

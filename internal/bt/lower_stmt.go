@@ -100,7 +100,13 @@ func (f *lowering) assignVariable(v *variable, x syntax.Expr) {
 		f.write(v, f.eval(x))
 		return
 	}
-	// The value may depend on the variable: it is complete before it is stored.
+	reads := false
+	syntaxWalk(x, func(n syntax.Node) { reads = reads || f.unit.vars[n] == v })
+	if !reads {
+		f.into(f.placeOf(v), v.typ, x)
+		return
+	}
+	// The value depends on the variable: it is complete before it is stored.
 	f.write(v, f.eval(x))
 }
 
@@ -114,7 +120,9 @@ func (f *lowering) write(v *variable, x value) {
 		f.b.Write(w, f.cut(v, word))
 		return
 	}
-	f.put(f.placeOf(v), v.typ, x)
+	if to := f.placeOf(v); x.at != to { // $s = $s
+		f.put(to, v.typ, x)
+	}
 }
 
 // cut makes a word fit a variable that was declared with a smaller type.
@@ -129,7 +137,7 @@ func (f *lowering) placeOf(v *variable) place {
 	if f.scratch == nil {
 		return place{base: f.b.Slot(word)} // in the first of two passes only
 	}
-	return place{base: f.scratch, offset: int64(f.main.places[v])}
+	return place{base: f.scratch, offset: int64(f.main.places[v]), loose: v.loose}
 }
 
 func (f *lowering) let(s *syntax.Let) {
@@ -143,7 +151,7 @@ func (f *lowering) let(s *syntax.Let) {
 		return
 	}
 	at := f.placeOf(v)
-	f.b.Zero(at.base, at.offset, v.typ.stored())
+	f.clear(at, v.typ.stored())
 }
 
 func (f *lowering) ifElse(s *syntax.If) {

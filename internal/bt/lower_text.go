@@ -61,7 +61,7 @@ func (f *lowering) strInto(to place, t Type, x *syntax.Call) bool {
 		n = f.lengthOf(x.Args[1], size)
 	}
 	if !to.loose {
-		f.b.Zero(to.base, to.offset, t.stored())
+		f.clear(to, t.stored())
 	}
 	f.b.Call(f.readHelper(at.space, true), compile.Word, f.pointer(to), n, f.address(at))
 	return true
@@ -73,7 +73,7 @@ func (f *lowering) cutText(to place, t Type, x *syntax.Call) {
 		return
 	}
 	if n, ok := constantOf(x.Args[1]); ok && n >= 0 && int(n) < t.stored() {
-		f.b.Zero(to.base, to.offset+n, t.stored()-int(n))
+		f.clear(to.plus(int(n)), t.stored()-int(n))
 	}
 }
 
@@ -106,7 +106,7 @@ func (f *lowering) bufInto(to place, t Type, x *syntax.Call) {
 		}
 	}
 	at := f.textAt(x)
-	f.b.Zero(to.base, to.offset, t.stored())
+	f.clear(to, t.stored())
 	f.b.Store(to.base, to.offset, 4, n)
 	if at.space == loaded {
 		f.copyLoaded(to.plus(4), f.inMemory(value{typ: f.typeOf(x.Args[0]), at: at}), int(most))
@@ -121,14 +121,16 @@ func (f *lowering) bufInto(to place, t Type, x *syntax.Call) {
 // commInto builds comm where it is to be. Not every kernel fills what is behind the name (6.1
 // does not), and it may be a key.
 func (f *lowering) commInto(to place, t Type) {
-	f.b.Zero(to.base, to.offset, t.stored())
+	if !to.loose {
+		f.clear(to, t.stored())
+	}
 	f.b.Call(fnComm, compile.Word, f.pointer(to), f.constant(16))
 }
 
 // strncmp is 0 if the first n bytes of two texts are the same.
 func (f *lowering) strncmp(x *syntax.Call) value {
 	n64, _ := constantOf(x.Args[2])
-	a, b := f.eval(x.Args[0]), f.eval(x.Args[1])
+	a, b := f.evalText(x.Args[0]), f.evalText(x.Args[1])
 	n := min(int(n64), a.typ.Size, b.typ.Size)
 	if n == 0 {
 		return value{typ: uint64Type, word: f.constant(0)}

@@ -152,6 +152,19 @@ func TestPredicateReadsText(t *testing.T) {
 	}
 }
 
+// What a function keeps in memory for a while does not touch what its caller does, wherever
+// it is called.
+func TestFunctionsMemory(t *testing.T) {
+	r := newRig(t, `fn f($n : int64) : int64 { if (str(0x1010) == "taskname") { return $n; } return 0; }
+		BEGIN { print(f(1)); @[str(0x1080), f(2)] = 3; print((str(0x1080), f(4))); }`, bt.Options{})
+	if got := r.host(benchHost()).fire(0, nil).carried(); got != "1 longname,4" {
+		t.Errorf("got %q", got)
+	}
+	if got := r.contents("@"); got != "longname,2=3" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestPrinted(t *testing.T) {
 	for _, test := range printed {
 		t.Run(test.script, func(t *testing.T) {

@@ -27,6 +27,7 @@ type variable struct {
 	pos      compile.Pos // of what gave it its type
 	declared bool        // by let with a type: its type stays
 	index    int         // in unit.variables
+	loose    bool        // see findLoose
 }
 
 // scope is what a block can see.

@@ -2,7 +2,10 @@
 
 package compile
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Variable is a name of the front end that may be written more than once.
 type Variable int
@@ -15,6 +18,9 @@ type Builder struct {
 	Func *Func
 	// Pos is given to each value made from now on.
 	Pos Pos
+	// Room, if it is not nil, is how many values and blocks may still be made. What makes one
+	// more panics with [ErrTooLarge]: that is a fault of the user's text.
+	Room *int
 
 	block *Block
 	types []Type // of variables
@@ -25,6 +31,19 @@ type Builder struct {
 type BuildError struct{ Text string }
 
 func (e *BuildError) Error() string { return "compile: " + e.Text }
+
+// ErrTooLarge says that a program has more parts than its builder has room for.
+var ErrTooLarge = errors.New("the program is too large")
+
+func (b *Builder) take() {
+	if b.Room == nil {
+		return
+	}
+	if *b.Room <= 0 {
+		panic(ErrTooLarge)
+	}
+	*b.Room--
+}
 
 func misuse(format string, args ...any) {
 	panic(&BuildError{fmt.Sprintf(format, args...)})
@@ -40,6 +59,7 @@ func NewBuilder(name string, result Type, params ...Type) *Builder {
 
 // NewBlock makes a block, which must be sealed when all that lead to it are known.
 func (b *Builder) NewBlock() *Block {
+	b.take()
 	block := &Block{ID: len(b.Func.Blocks), Pos: b.Pos}
 	b.Func.Blocks = append(b.Func.Blocks, block)
 	return block
@@ -91,6 +111,7 @@ func (b *Builder) end(exit Exit, control *Value, succs ...*Block) {
 // Value appends an operation to the block and returns its result. The methods below are
 // shorter for most.
 func (b *Builder) Value(v Value) *Value {
+	b.take()
 	made := v
 	made.ID, made.Block, made.Pos = b.Func.values, b.block, b.Pos
 	b.Func.values++
@@ -138,6 +159,12 @@ func (b *Builder) Load(p *Value, offset int64, width int, signed bool) *Value {
 // LoadPtr reads a pointer at p+offset.
 func (b *Builder) LoadPtr(p *Value, offset int64, t Type) *Value {
 	return b.Value(Value{Op: LoadPtr, Type: t, Args: []*Value{p}, Imm: offset, Width: 8})
+}
+
+// PacketPtr reads the beginning or end of the packet, a Packet or PacketEnd, from 4 bytes of
+// the context: data and data_end of xdp_md and __sk_buff, which the kernel widens.
+func (b *Builder) PacketPtr(context *Value, offset int64, t Type) *Value {
+	return b.Value(Value{Op: LoadPtr, Type: t, Args: []*Value{context}, Imm: offset, Width: 4})
 }
 
 // Store writes the lowest width bytes of v at p+offset.

@@ -149,7 +149,8 @@ func (c *checker) memory(v *Value) error {
 		}
 		return c.width(v, 1)
 	case LoadPtr:
-		if v.Type <= Word || v.Width != 8 {
+		packet := v.Width == 4 && p.Type == Context && (v.Type == Packet || v.Type == PacketEnd)
+		if v.Type <= Word || v.Width != 8 && !packet {
 			return c.fault(v, "gives %s of %d bytes", v.Type, v.Width)
 		}
 		return nil

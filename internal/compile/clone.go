@@ -2,7 +2,8 @@
 
 package compile
 
-// clone copies a function, so that passes may change it. What nothing leads to is left out.
+// clone copies a function, so that passes may change it. What nothing leads to is left out,
+// and parameters come first: calls overwrite the registers that they are passed in.
 func (f *Func) clone() *Func {
 	order := reversePostorder(f)
 	out := &Func{Name: f.Name, Params: f.Params, Result: f.Result, values: f.values}
@@ -31,6 +32,16 @@ func (f *Func) clone() *Func {
 		}
 		cloneArgs(b, nb, blocks, values)
 	}
+	entry := out.Blocks[0]
+	var first, rest []*Value
+	for _, v := range entry.Values {
+		if v.Op == Parameter {
+			first = append(first, v)
+		} else {
+			rest = append(rest, v)
+		}
+	}
+	entry.Values = append(first, rest...)
 	return out
 }
 

@@ -23,13 +23,14 @@ func placeSlots(f *Func) *frame {
 	fr := &frame{at: map[*Value]int64{}}
 	order := slices.Clone(s.all)
 	sortSlots(order)
+	at := make([]int64, len(s.all)) // 0: not placed yet
 	for _, v := range order {
 		var taken []chunk // what others have of the frame, by distance from r10
-		for _, w := range s.all {
-			if at, ok := fr.at[w]; ok && together[s.index[v]].has(s.index[w]) {
-				taken = append(taken, chunk{-at - padded(w), int(padded(w))})
+		together[s.index[v]].each(func(i int) {
+			if at[i] != 0 {
+				taken = append(taken, chunk{-at[i] - padded(s.all[i]), int(padded(s.all[i]))})
 			}
-		}
+		})
 		slices.SortFunc(taken, func(a, b chunk) int { return cmp.Compare(a.off, b.off) })
 		start := int64(0)
 		for _, c := range taken {
@@ -38,7 +39,8 @@ func placeSlots(f *Func) *frame {
 			}
 			start = max(start, c.off+int64(c.width))
 		}
-		fr.at[v] = -(start + padded(v))
+		at[s.index[v]] = -(start + padded(v))
+		fr.at[v] = at[s.index[v]]
 		fr.size = max(fr.size, int(start+padded(v)))
 	}
 	return fr

@@ -186,7 +186,7 @@ func (l *lives) use(r vreg, pos int, must bool) {
 }
 
 func (l *lives) block(b *mblock) {
-	b.liveOut.each(func(r int) { l.live(vreg(r), b.from, b.to) })
+	l.m.registers(b.liveOut, func(r vreg) { l.live(r, b.from, b.to) })
 	for i := len(b.insts) - 1; i >= 0; i-- {
 		l.inst(b, &b.insts[i], b.from+2*i)
 	}

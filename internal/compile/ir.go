@@ -83,7 +83,7 @@ const (
 	ValueOf   // address Imm bytes into the only value of the array map named Symbol
 	FuncOf    // function named Symbol
 	Load      // Width bytes at Args[0]+Imm, zero-extended or, if Signed, sign-extended
-	LoadPtr   // pointer of type Type at Args[0]+Imm
+	LoadPtr   // pointer of type Type at Args[0]+Imm, of 8 bytes; of a packet in a context, of 4
 	Store     // Width lowest bytes of Args[1] at Args[0]+Imm
 	Zero      // sets Width bytes at Args[0]+Imm to 0; any Width
 	Copy      // copies Width bytes from Args[1] to Args[0]+Imm; any Width; they do not overlap

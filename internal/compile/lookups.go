@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -57,6 +58,9 @@ type lookups struct {
 // found are lookups by the map and the contents of the key.
 type found map[lookupKey]*Value
 
+// mostKnown bounds what is remembered, as it is copied for each block.
+const mostKnown = 100
+
 type lookupKey struct{ symbol, key string }
 
 func (l *lookups) count(f *Func) int {
@@ -90,7 +94,7 @@ func (l *lookups) walk(b *Block, known found) {
 		k := lookupKey{v.Args[0].Symbol, key}
 		if before := known[k]; before != nil && before.Type == v.Type {
 			l.by[v] = before
-		} else {
+		} else if len(known) < mostKnown {
 			known[k] = v
 		}
 	}
@@ -106,15 +110,26 @@ func (l *lookups) entering(c, b *Block, known found) found {
 		return known
 	}
 	known = maps.Clone(known)
+	from := sort.Search(len(l.changing), func(i int) bool { return l.place[l.changing[i]] > l.place[b] })
+	to := sort.Search(len(l.changing), func(i int) bool { return l.place[l.changing[i]] >= l.place[c] })
+	for _, x := range l.changing[from:max(from, to)] {
+		known.changeAll(x)
+	}
 	for _, x := range l.changing {
-		between := l.place[b] < l.place[x] && l.place[x] < l.place[c]
-		if between || header && times(l.around[x], c) > 0 {
-			for _, v := range x.Values {
-				known.change(v)
-			}
+		if !header {
+			break
+		}
+		if times(l.around[x], c) > 0 {
+			known.changeAll(x)
 		}
 	}
 	return known
+}
+
+func (known found) changeAll(b *Block) {
+	for _, v := range b.Values {
+		known.change(v)
+	}
 }
 
 // mayChange tells whether a value may change any map.
@@ -160,7 +175,10 @@ func (l *lookups) contents(b *Block, i int) (string, bool) {
 			made = true
 		case !l.touches(v, slot):
 		case v.Op == Store || v.Op == Zero:
-			_, at := slotAddress(v.Args[0])
+			known, at := slotAddress(v.Args[0])
+			if known == nil {
+				return "", false
+			}
 			for n := range v.Width {
 				bytes[at+v.Imm+int64(n)] = storedByte(v, n)
 			}

@@ -93,8 +93,8 @@ type mblock struct {
 	index        int // in mfunc.blocks, which is their order in memory
 	depth        int // of loops around it
 
-	from, to int // positions, see numberInsts
-	liveIn   bitset
+	from, to int    // positions, see numberInsts
+	liveIn   bitset // of m.globals
 	liveOut  bitset
 }
 
@@ -105,6 +105,8 @@ type mfunc struct {
 	vregs  int
 	// remat is, by virtual register, the leaf that it holds, if it holds nothing else.
 	remat []operand
+	// globals are the virtual registers that live from one block to another: see liveness.
+	globals []vreg
 	// refined are virtual registers that a comparison tells the verifier more about.
 	refined []bool
 	slots   *frame

@@ -92,8 +92,7 @@ func (s *schedule) definitions(p *places) {
 // edge is the moves between two blocks.
 func edge(p *places, from, to *mblock) []move {
 	var moves []move
-	to.liveIn.each(func(i int) {
-		r := vreg(i)
+	p.l.m.registers(to.liveIn, func(r vreg) {
 		m := move{dst: p.at(r, to.from), src: p.at(r, from.to-1)}
 		if p.needed(m, r, to.from) {
 			moves = append(moves, m)

@@ -5,6 +5,7 @@ package compile
 import (
 	"cmp"
 	"slices"
+	"sort"
 )
 
 // places answers where virtual registers are, after allocation.
@@ -12,6 +13,8 @@ type places struct {
 	l     *lives
 	cells []int // by virtual register: its word of the frame, or -1
 	count int   // words of the frame
+	// parts are, by virtual register, its intervals in order, where there are several.
+	parts [][]*interval
 	// stored is, by virtual register, the position behind which its word in the frame
 	// always holds it, because it is stored where it is defined; never if it is stored
 	// each time it leaves its register. That is so where a comparison may have told the
@@ -22,10 +25,13 @@ type places struct {
 // place gives spilled virtual registers words of the frame: those that live at different
 // times share one.
 func place(l *lives) *places {
-	p := &places{l: l, cells: make([]int, l.m.vregs), stored: make([]int, l.m.vregs)}
+	p := &places{l: l, cells: make([]int, l.m.vregs), stored: make([]int, l.m.vregs), parts: make([][]*interval, l.m.vregs)}
 	var spilled []extent
 	for r, it := range l.of {
 		p.cells[r], p.stored[r] = -1, never
+		for part := it; part != nil && it.next != nil; part = part.next {
+			p.parts[r] = append(p.parts[r], part)
+		}
 		if it == nil || l.m.remat[r].is(leaf) {
 			continue
 		}
@@ -82,11 +88,12 @@ func (p *places) definitions() {
 
 // at is where a virtual register is at a position.
 func (p *places) at(r vreg, pos int) operand {
-	it := p.l.of[r]
-	for it.next != nil && it.next.start() <= pos {
-		it = it.next
+	parts := p.parts[r]
+	if len(parts) == 0 {
+		return p.of(p.l.of[r])
 	}
-	return p.of(it)
+	behind := sort.Search(len(parts), func(i int) bool { return parts[i].start() > pos })
+	return p.of(parts[max(0, behind-1)])
 }
 
 func (p *places) of(it *interval) operand {

@@ -59,6 +59,7 @@ func (b *Builder) phi(v Variable, block *Block) *Value {
 
 // first puts a value at the start of a block, where phis are.
 func (b *Builder) first(block *Block, v Value) *Value {
+	b.take()
 	v.ID, v.Block, v.Pos = b.Func.values, block, b.Pos
 	b.Func.values++
 	block.Values = append([]*Value{&v}, block.Values...)

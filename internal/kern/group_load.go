@@ -9,10 +9,12 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"golang.org/x/sys/unix"
 )
 
 // Refused is what the verifier says of a program that it does not take.
@@ -23,8 +25,11 @@ type Refused struct {
 	// (loading 64 bits takes two); -1 if it does not say.
 	Instruction int
 	Verdict     string
-	Log         []string
-	Cause       error
+	// GaveUp tells that the verifier has no opinion: the program is too large for it, as one
+	// whose loops do not end is.
+	GaveUp bool
+	Log    []string
+	Cause  error
 }
 
 func (r *Refused) Error() string {
@@ -40,13 +45,16 @@ var instructionLine = regexp.MustCompile(`^(\d+): \([0-9a-f]{2}\) `)
 // refused makes a *Refused of an error of the verifier, or names the program in any other.
 func refused(i int, name string, err error) error {
 	var verifier *ebpf.VerifierError
+	if errors.Is(err, unix.EFAULT) { // 6.18, of loops that do not end
+		return &Refused{Program: i, Name: name, Instruction: -1, Cause: err, GaveUp: true, Verdict: "the verifier fails on it by a fault of its own (EFAULT)"}
+	}
 	if !errors.As(err, &verifier) || verdict(verifier.Log) == "" {
 		if forbidden(err) {
 			return fmt.Errorf("load program %s: %s: %w", name, reason(err), ErrForbidden)
 		}
 		return fmt.Errorf("load program %s: %w%s", name, err, memlockHint(err))
 	}
-	r := &Refused{Program: i, Name: name, Instruction: -1, Verdict: verdict(verifier.Log), Log: verifier.Log, Cause: err}
+	r := &Refused{Program: i, Name: name, Instruction: -1, Verdict: verdict(verifier.Log), GaveUp: gaveUp(verifier.Log), Log: verifier.Log, Cause: err}
 	for _, line := range slices.Backward(verifier.Log) {
 		if m := instructionLine.FindStringSubmatch(line); m != nil {
 			r.Instruction, _ = strconv.Atoi(m[1])
@@ -140,10 +148,34 @@ func (g *Group) loadJob(j job) error {
 }
 
 func (g *Group) load(spec *ebpf.ProgramSpec) (*ebpf.Program, error) {
+	program, err := g.loadLogging(spec, ebpf.ProgramOptions{LogDisabled: true})
+	if err == nil {
+		return program, nil
+	}
+	// What the verifier says of a million instructions is more than anybody can hold: first
+	// ask for its verdict alone.
+	_, brief := g.loadLogging(spec, ebpf.ProgramOptions{LogLevel: ebpf.LogLevelStats})
+	var verifier *ebpf.VerifierError
+	if errors.As(brief, &verifier) && gaveUp(verifier.Log) {
+		return nil, brief
+	}
+	return g.loadLogging(spec, ebpf.ProgramOptions{})
+}
+
+// giveUps are what verifiers say then.
+var giveUps = []string{"program is too large", "jumps is too complex", "infinite loop detected"}
+
+func gaveUp(log []string) bool {
+	return slices.ContainsFunc(log, func(line string) bool {
+		return slices.ContainsFunc(giveUps, func(text string) bool { return strings.Contains(line, text) })
+	})
+}
+
+func (g *Group) loadLogging(spec *ebpf.ProgramSpec, options ebpf.ProgramOptions) (*ebpf.Program, error) {
 	const name = "program"
 	collection, err := ebpf.NewCollectionWithOptions(
 		&ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{name: spec}},
-		ebpf.CollectionOptions{Cache: g.types.Cache()})
+		ebpf.CollectionOptions{Cache: g.types.Cache(), Programs: options})
 	if err != nil {
 		return nil, err
 	}

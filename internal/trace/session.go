@@ -81,11 +81,17 @@ type Session struct {
 type Rejected struct {
 	Pos     compile.Pos
 	Verdict string
-	Log     []string
-	Cause   error
+	// GaveUp tells that it is the script's: the verifier looked as long as it could.
+	GaveUp bool
+	Log    []string
+	Cause  error
 }
 
 func (r *Rejected) Error() string {
+	if r.GaveUp {
+		return fmt.Sprintf("line %d: the kernel gives up on this program: does a loop run too often, or not end? Shorter loops help, and for ($i : 0..n) in place of while: %s",
+			r.Pos.Line, r.Verdict)
+	}
 	return fmt.Sprintf("line %d: the kernel does not take this program, which is a fault of skep and not of the script: %s", r.Pos.Line, r.Verdict)
 }
 
@@ -183,7 +189,7 @@ func (s *Session) load() error {
 	group, err := kern.LoadGroup(spec, s.host.Types)
 	var refused *kern.Refused
 	if errors.As(err, &refused) {
-		return &Rejected{Pos: s.position(refused), Verdict: refused.Verdict, Log: refused.Log, Cause: err}
+		return &Rejected{Pos: s.position(refused), Verdict: refused.Verdict, GaveUp: refused.GaveUp, Log: refused.Log, Cause: err}
 	}
 	s.group = group
 	return err

@@ -29,6 +29,12 @@ var found = []struct {
 		b.If(zero, func() { b.Write(v, b.CallFunc("never")) }, nil)
 		b.Return(b.Read(v))
 	}},
+	{"a parameter is taken from its register behind a call", func(_ *compile.Program, b *compile.Builder) {
+		key := b.Slot(8)
+		b.Store(key, 0, 8, b.Const(1))
+		deleted := b.Call(3, compile.Word, b.Map(generate.Table), key)
+		b.Return(b.Binary(compile.Add, b.Extend(deleted, 4, true), b.Load(b.Parameter(0), 8, 8, false)))
+	}},
 	{"a mask is dropped that the verifier needs behind a division", func(_ *compile.Program, b *compile.Builder) {
 		remainder := b.Binary(compile.UMod, b.Load(b.Parameter(0), 0, 8, false), b.Const(6))
 		p := b.Binary(compile.Add, b.ValueOf(generate.Out, 0), b.Binary(compile.And, remainder, b.Const(7)))

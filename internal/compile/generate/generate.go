@@ -45,7 +45,7 @@ func Random(r *rand.Rand, n int) Choices {
 
 // Program makes the program of some choices.
 func Program(c Choices) *compile.Program {
-	g := &generator{choices: c, program: &compile.Program{Maps: map[string]compile.MapShape{
+	g := &generator{Source: NewSource(c), program: &compile.Program{Maps: map[string]compile.MapShape{
 		Out:   {KeySize: 4, ValueSize: OutSize},
 		Table: {KeySize: 8, ValueSize: TableSize},
 		Ring:  {},
@@ -55,30 +55,33 @@ func Program(c Choices) *compile.Program {
 	return g.program
 }
 
-type generator struct {
+// Source is choices that are taken one by one.
+type Source struct {
 	choices Choices
 	at      int
+}
+
+// NewSource begins with the first.
+func NewSource(c Choices) *Source { return &Source{choices: c} }
+
+// Pick is a number below n.
+func (s *Source) Pick(n int) int { return int(s.Raw() % uint32(n)) }
+
+// Over tells that all are taken.
+func (s *Source) Over() bool { return s.at >= len(s.choices) }
+
+// Raw is all 32 bits of a choice.
+func (s *Source) Raw() uint32 {
+	if s.Over() {
+		return 0
+	}
+	s.at++
+	return s.choices[s.at-1]
+}
+
+type generator struct {
+	*Source
 	program *compile.Program
-}
-
-// pick is a number below n.
-func (g *generator) pick(n int) int {
-	if g.at >= len(g.choices) {
-		return 0
-	}
-	g.at++
-	return int(g.choices[g.at-1] % uint32(n))
-}
-
-func (g *generator) over() bool { return g.at >= len(g.choices) }
-
-// raw is all 32 bits of a choice.
-func (g *generator) raw() uint32 {
-	if g.over() {
-		return 0
-	}
-	g.at++
-	return g.choices[g.at-1]
 }
 
 // area is memory that is all written.
@@ -110,15 +113,15 @@ func (g *generator) entry() *compile.Func {
 	f := &body{generator: g, Builder: compile.NewBuilder("entry", compile.Word, compile.Context), isEntry: true, mayChange: true}
 	context := f.Parameter(0)
 	f.Pos = compile.Pos{Line: 1, Column: 1}
-	for range 1 + f.pick(5) {
-		f.words = append(f.words, f.Load(context, int64(8*f.pick(ContextSize/8)), 8, false))
+	for range 1 + f.Pick(5) {
+		f.words = append(f.words, f.Load(context, int64(8*f.Pick(ContextSize/8)), 8, false))
 	}
-	for range f.pick(4) {
+	for range f.Pick(4) {
 		f.variable()
 	}
 	out := f.ValueOf(Out, 0)
 	f.areas = append(f.areas, area{out, OutSize, out})
-	for !f.over() {
+	for !f.Over() {
 		f.statement()
 	}
 	f.digest()
@@ -157,13 +160,13 @@ func (f *body) variable() {
 
 // word is one that is there.
 func (f *body) word() *compile.Value {
-	switch n := f.pick(6); {
+	switch n := f.Pick(6); {
 	case n == 0:
 		return f.Const(f.number())
 	case n == 1 && len(f.vars) > 0:
-		return f.Read(f.vars[f.pick(len(f.vars))])
+		return f.Read(f.vars[f.Pick(len(f.vars))])
 	case len(f.words) > 0:
-		return f.words[len(f.words)-1-f.pick(len(f.words))]
+		return f.words[len(f.words)-1-f.Pick(len(f.words))]
 	}
 	return f.Const(f.number())
 }
@@ -174,13 +177,13 @@ func (f *body) number() int64 {
 		0, 1, 2, -1, 3, 5, 7, 8, 10, 31, 32, 33, 63, 64, 65, 127, 128, 255, 256, -128, 1000, 0xffff, 1 << 31, 1<<31 - 1, -1 << 31, 1 << 32, 1<<32 - 1,
 		-1 << 63, 1<<63 - 1, -2,
 	}
-	switch n := f.pick(len(special) + 4); {
+	switch n := f.Pick(len(special) + 4); {
 	case n < len(special):
 		return special[n]
 	case n == len(special):
-		return int64(f.raw())<<32 | int64(f.raw())
+		return int64(f.Raw())<<32 | int64(f.Raw())
 	default:
-		return int64(int32(f.raw()))
+		return int64(int32(f.Raw()))
 	}
 }
 
@@ -192,7 +195,7 @@ const (
 
 func (f *body) keep(w *compile.Value) {
 	if f.nesting == 0 && len(f.words) >= maxWords {
-		f.words[f.pick(len(f.words))] = w
+		f.words[f.Pick(len(f.words))] = w
 		return
 	}
 	f.words = append(f.words, w)
@@ -215,7 +218,7 @@ func (f *body) scope(inside func()) {
 
 // block is a few statements.
 func (f *body) statements() {
-	for range f.pick(5) {
+	for range f.Pick(5) {
 		if f.Reachable() {
 			f.statement()
 		}

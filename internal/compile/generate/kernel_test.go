@@ -24,6 +24,7 @@ type kernel struct {
 	out, table, ring *ebpf.Map
 	records          *ringbuf.Reader
 	compared         int
+	tooLarge         int            // of these, for the verifier
 	cpus             []int          // versions of the instruction set that it has
 	lacks            map[int64]bool // helpers that it has not
 }
@@ -116,7 +117,9 @@ func (k *kernel) load(code *compile.Code) (*ebpf.Program, error) {
 			return nil, err
 		}
 	}
-	return ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.RawTracepoint, Instructions: insns, License: "GPL"})
+	// Not the whole log: of a program that the verifier gives up on that is a million lines.
+	return ebpf.NewProgramWithOptions(&ebpf.ProgramSpec{Type: ebpf.RawTracepoint, Instructions: insns, License: "GPL"},
+		ebpf.ProgramOptions{LogLevel: ebpf.LogLevelStats})
 }
 
 func (k *kernel) runIn(p *ebpf.Program, context []byte) state {

@@ -45,7 +45,7 @@ func (f *body) lookup() {
 	f.mayChange = false
 	f.scope(func() {
 		f.keepArea(area{p, TableSize, p})
-		f.keep(f.Load(p, int64(8*f.pick(2)), 8, false))
+		f.keep(f.Load(p, int64(8*f.Pick(2)), 8, false))
 		f.statements()
 	})
 	f.mayChange = true
@@ -64,14 +64,14 @@ func (f *body) change() {
 		return
 	}
 	key := f.key()
-	if f.pick(4) == 3 {
+	if f.Pick(4) == 3 {
 		f.keepInt(f.Call(mapDelete, compile.Word, f.Map(Table), key))
 		return
 	}
 	value := f.Slot(TableSize)
 	f.Store(value, 0, 8, f.word())
 	f.Store(value, 8, 8, f.word())
-	f.keepInt(f.Call(mapUpdate, compile.Word, f.Map(Table), key, value, f.Const(int64(f.pick(3)))))
+	f.keepInt(f.Call(mapUpdate, compile.Word, f.Map(Table), key, value, f.Const(int64(f.Pick(3)))))
 }
 
 // keepInt keeps the result of a helper that gives an int. Kernels that call the map's own
@@ -80,7 +80,7 @@ func (f *body) keepInt(w *compile.Value) { f.keep(f.Extend(w, 4, true)) }
 
 // ask is what the host answers.
 func (f *body) ask() {
-	switch f.pick(3) {
+	switch f.Pick(3) {
 	case 0:
 		f.keep(f.Call(currentPID, compile.Word))
 	case 1:
@@ -100,9 +100,9 @@ func (f *body) probe() {
 	if !ok || !ok2 || to.same == from.same {
 		return
 	}
-	size := f.Const(int64(1 + f.pick(min(to.size, from.size))))
+	size := f.Const(int64(1 + f.Pick(min(to.size, from.size))))
 	helper := int64(readKernel)
-	if f.pick(2) == 1 {
+	if f.Pick(2) == 1 {
 		helper = readKernelStr
 	}
 	f.keep(f.Call(helper, compile.Word, to.p, size, from.p))
@@ -113,16 +113,16 @@ func (f *body) callFunc() {
 	if !f.isEntry {
 		return
 	}
-	if i := slices.IndexFunc(f.areas, func(a area) bool { return a.p.Type == compile.Stack && a.size >= loopSize }); i >= 0 && f.pick(2) == 1 {
+	if i := slices.IndexFunc(f.areas, func(a area) bool { return a.p.Type == compile.Stack && a.size >= loopSize }); i >= 0 && f.Pick(2) == 1 {
 		name := fmt.Sprintf("s%d", len(f.program.Funcs))
 		f.function(name, compile.Word, compile.Stack, compile.Word)
 		f.keep(f.CallFunc(name, f.word(), f.areas[i].p, f.word()))
 		return
 	}
-	if len(f.callees) == 0 || len(f.callees) < 3 && f.pick(2) == 0 {
+	if len(f.callees) == 0 || len(f.callees) < 3 && f.Pick(2) == 0 {
 		f.callees = append(f.callees, f.function(fmt.Sprintf("f%d", len(f.callees)), compile.Word, compile.Word, compile.Word, compile.MapValue))
 	}
-	callee := f.callees[f.pick(len(f.callees))]
+	callee := f.callees[f.Pick(len(f.callees))]
 	f.keep(f.CallFunc(callee.Name, f.word(), f.word(), f.word(), f.areas[0].p))
 }
 
@@ -140,7 +140,7 @@ func (f *body) function(name string, params ...compile.Type) *compile.Func {
 			inner.areas = append(inner.areas, area{p, loopSize, p})
 		}
 	}
-	for range f.pick(8) {
+	for range f.Pick(8) {
 		inner.statement()
 	}
 	inner.digest()
@@ -161,7 +161,7 @@ func (f *body) repeat() {
 	inner.keep(inner.Parameter(0))
 	given := inner.Parameter(1)
 	inner.areas = append(inner.areas, area{given, loopSize, given})
-	for range f.pick(5) {
+	for range f.Pick(5) {
 		inner.statement()
 	}
 	inner.finish(inner.word())
@@ -169,7 +169,7 @@ func (f *body) repeat() {
 	shared := f.Slot(loopSize)
 	f.Store(shared, 0, 8, f.word())
 	f.Store(shared, 8, 8, f.word())
-	f.keep(f.Call(bpfLoop, compile.Word, f.Const(int64(1+f.pick(4))), f.FuncOf(name), shared, f.Const(0)))
+	f.keep(f.Call(bpfLoop, compile.Word, f.Const(int64(1+f.Pick(4))), f.FuncOf(name), shared, f.Const(0)))
 	f.keepArea(area{shared, loopSize, shared})
 }
 
@@ -197,7 +197,7 @@ func (f *body) each() {
 	inner := compile.NewBuilder(name, compile.Word, compile.Map, compile.MapValue, compile.MapValue, compile.Stack)
 	key, value := inner.Load(inner.Parameter(1), 0, 8, false), inner.Load(inner.Parameter(2), 8, 8, false)
 	ops := []compile.Op{compile.Xor, compile.Mul, compile.SLess, compile.UDiv}
-	inner.AtomicAdd(inner.Parameter(3), 0, 8, inner.Binary(ops[f.pick(len(ops))], value, key))
+	inner.AtomicAdd(inner.Parameter(3), 0, 8, inner.Binary(ops[f.Pick(len(ops))], value, key))
 	inner.Store(inner.Parameter(2), 0, 4, key)
 	inner.Return(inner.Const(0))
 	f.program.Funcs = append(f.program.Funcs, inner.Func)
@@ -212,22 +212,22 @@ func (f *body) record() {
 	if f.nesting > 2 || len(f.areas) == 0 {
 		return
 	}
-	size := 8 * (1 + f.pick(4))
+	size := 8 * (1 + f.Pick(4))
 	found := f.Call(ringReserve, compile.NullableMemory, f.Map(Ring), f.Const(int64(size)), f.Const(0))
 	isNull, after := f.NewBlock(), f.NewBlock()
 	p := f.NonNull(found, isNull)
 	f.Zero(p, 0, size)
-	for range f.pick(3) {
-		f.Store(p, int64(8*f.pick(size/8)), 8, f.word())
+	for range f.Pick(3) {
+		f.Store(p, int64(8*f.Pick(size/8)), 8, f.word())
 	}
 	if a, ok := f.area(); ok && a.size >= 8 && a.p != p {
 		f.Copy(p, 0, a.p, min(a.size, size))
 	}
 	finish := int64(ringSubmit)
-	if f.pick(3) == 2 {
+	if f.Pick(3) == 2 {
 		finish = ringDiscard
 	}
-	f.AtomicAdd(f.areas[0].p, 0, 8, f.Load(p, int64(8*f.pick(size/8)), 8, false))
+	f.AtomicAdd(f.areas[0].p, 0, 8, f.Load(p, int64(8*f.Pick(size/8)), 8, false))
 	f.Call(finish, compile.Void, p, f.Const(1)) // nobody is woken
 	f.Jump(after)
 	f.Seal(isNull)

@@ -7,7 +7,7 @@ import "github.com/skep-io/skep/internal/compile"
 // statement is one of many kinds; 0 is none.
 func (f *body) statement() {
 	f.Pos.Line++
-	switch n := f.pick(44); {
+	switch n := f.Pick(44); {
 	case n == 0:
 	case n < 12:
 		f.keep(f.arithmetic())
@@ -66,9 +66,9 @@ func (f *body) outside(n int) {
 
 func (f *body) arithmetic() *compile.Value {
 	x := f.word()
-	switch n := f.pick(23); n {
+	switch n := f.Pick(23); n {
 	case 0, 1, 2:
-		width := []int{1, 2, 4, 8}[f.pick(4)]
+		width := []int{1, 2, 4, 8}[f.Pick(4)]
 		switch n {
 		case 0:
 			return f.Extend(x, width, false)
@@ -93,25 +93,25 @@ func (f *body) arithmetic() *compile.Value {
 func (f *body) condition() *compile.Value {
 	ops := []compile.Op{compile.Equal, compile.NotEqual, compile.ULess, compile.ULessEqual, compile.SLess, compile.SLessEqual}
 	x := f.word()
-	if n := f.pick(len(ops) + 1); n < len(ops) {
+	if n := f.Pick(len(ops) + 1); n < len(ops) {
 		return f.Binary(ops[n], x, f.word())
 	}
 	return x
 }
 
 func (f *body) assign() {
-	if len(f.vars) == 0 || f.pick(4) == 0 && len(f.vars) < 8 {
+	if len(f.vars) == 0 || f.Pick(4) == 0 && len(f.vars) < 8 {
 		f.variable()
 		return
 	}
-	f.Write(f.vars[f.pick(len(f.vars))], f.arithmetic())
+	f.Write(f.vars[f.Pick(len(f.vars))], f.arithmetic())
 }
 
 func (f *body) area() (area, bool) {
 	if len(f.areas) == 0 {
 		return area{}, false
 	}
-	return f.areas[len(f.areas)-1-f.pick(len(f.areas))], true
+	return f.areas[len(f.areas)-1-f.Pick(len(f.areas))], true
 }
 
 // place is an aligned place of 1, 2, 4 or 8 bytes.
@@ -120,11 +120,11 @@ func (f *body) place() (p *compile.Value, offset int64, width int, ok bool) {
 	if !ok {
 		return nil, 0, 0, false
 	}
-	width = []int{8, 4, 2, 1}[f.pick(4)]
+	width = []int{8, 4, 2, 1}[f.Pick(4)]
 	for width > a.size {
 		width /= 2
 	}
-	return a.p, int64(f.pick(a.size/width) * width), width, true
+	return a.p, int64(f.Pick(a.size/width) * width), width, true
 }
 
 func (f *body) store() {
@@ -135,7 +135,7 @@ func (f *body) store() {
 
 func (f *body) load() {
 	if p, offset, width, ok := f.place(); ok {
-		f.keep(f.Load(p, offset, width, f.pick(2) == 1))
+		f.keep(f.Load(p, offset, width, f.Pick(2) == 1))
 	}
 }
 
@@ -150,9 +150,9 @@ func (f *body) slot() {
 	if len(f.areas) > 5 {
 		return
 	}
-	size := []int{8, 16, 4, 12, 24, 40, 3, 7}[f.pick(8)]
+	size := []int{8, 16, 4, 12, 24, 40, 3, 7}[f.Pick(8)]
 	p := f.Slot(size)
-	if size%8 != 0 || f.pick(2) == 0 {
+	if size%8 != 0 || f.Pick(2) == 0 {
 		f.Zero(p, 0, size)
 	} else {
 		for offset := 0; offset < size; offset += 8 {
@@ -168,8 +168,8 @@ func (f *body) part() (a area, offset, size int, ok bool) {
 	if !ok {
 		return a, 0, 0, false
 	}
-	size = 1 + f.pick(min(a.size, 48))
-	return a, f.pick(a.size - size + 1), size, true
+	size = 1 + f.Pick(min(a.size, 48))
+	return a, f.Pick(a.size - size + 1), size, true
 }
 
 func (f *body) fill() {
@@ -193,11 +193,11 @@ func (f *body) conditional() {
 	}
 	condition := f.condition()
 	var otherwise func()
-	if f.pick(2) == 1 {
+	if f.Pick(2) == 1 {
 		otherwise = func() { f.scope(f.statements) }
 	}
 	f.If(condition, func() {
-		f.Block().Unlikely = f.pick(8) == 7
+		f.Block().Unlikely = f.Pick(8) == 7
 		f.scope(f.statements)
 	}, otherwise)
 }
@@ -212,7 +212,7 @@ func (f *body) loop() {
 	head, inside, after := f.NewBlock(), f.NewBlock(), f.NewBlock()
 	f.Jump(head)
 	f.Enter(head)
-	f.Branch(f.Binary(compile.ULess, f.Read(i), f.Const(int64(1+f.pick(3)))), inside, after)
+	f.Branch(f.Binary(compile.ULess, f.Read(i), f.Const(int64(1+f.Pick(3)))), inside, after)
 	f.Seal(inside)
 	f.Enter(inside)
 	f.ends = append(f.ends, after)
@@ -232,7 +232,7 @@ func (f *body) loop() {
 func (f *body) leave() {
 	condition, result := f.condition(), f.word()
 	f.If(condition, func() {
-		if len(f.ends) > 0 && f.pick(3) > 0 {
+		if len(f.ends) > 0 && f.Pick(3) > 0 {
 			f.Jump(f.ends[len(f.ends)-1])
 			return
 		}
@@ -260,7 +260,7 @@ func (f *body) choosePointer() {
 	f.If(f.condition(), func() { f.Write(v, a.p) }, func() { f.Write(v, b.p) })
 	p := f.Read(v)
 	f.Store(p, 0, 4, f.word())
-	f.keep(f.Load(p, 0, 4, f.pick(2) == 1))
+	f.keep(f.Load(p, 0, 4, f.Pick(2) == 1))
 }
 
 // indexed reads or writes at an offset that is only known to be small.
@@ -269,14 +269,14 @@ func (f *body) indexed() {
 	if !ok || a.size < 8 || a.p.Type != compile.MapValue {
 		return
 	}
-	width := []int{1, 2, 4}[f.pick(3)]
+	width := []int{1, 2, 4}[f.Pick(3)]
 	index := f.Binary(compile.And, f.word(), f.Const(7))
 	if width > 1 {
 		index = f.Binary(compile.And, index, f.Const(int64(8-width)))
 	}
 	p := f.Binary(compile.Add, a.p, index)
-	if f.pick(2) == 0 {
+	if f.Pick(2) == 0 {
 		f.Store(p, 0, width, f.word())
 	}
-	f.keep(f.Load(p, 0, width, f.pick(2) == 1))
+	f.keep(f.Load(p, 0, width, f.Pick(2) == 1))
 }
