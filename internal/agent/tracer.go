@@ -217,7 +217,7 @@ func (j *traceJob) compile(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		code, err := compileProbe(p.Program, options)
+		code, err := compile.Compile(p.Program, options)
 		if err != nil {
 			text := fmt.Sprintf("this cannot be compiled: %v", err)
 			return j.wrong(diagnostics([]bt.Diagnostic{{Pos: p.Pos, Text: text}}, skepv1.TraceDiagnostic_SEVERITY_ERROR))
@@ -227,23 +227,6 @@ func (j *traceJob) compile(ctx context.Context) error {
 	}
 	j.compiled = time.Since(j.begun)
 	return nil
-}
-
-// maxProbeOperations bounds a probe before it is compiled: that takes seconds for so many,
-// more than in proportion for more, and nobody can stop it.
-const maxProbeOperations = 1 << 16
-
-func compileProbe(p *compile.Program, options compile.Options) (*compile.Code, error) {
-	n := 0
-	for _, f := range p.Funcs {
-		for _, b := range f.Blocks {
-			n += len(b.Values)
-		}
-	}
-	if n > maxProbeOperations {
-		return nil, fmt.Errorf("the probe consists of %d operations, and may of %d: make it smaller", n, maxProbeOperations)
-	}
-	return compile.Compile(p, options)
 }
 
 // load loads the script, and runs it unless it is only tried.

@@ -189,7 +189,7 @@ func TestBadScripts(t *testing.T) {
 		{"begin { system(\"true\"); }", 1, 0, "unsafe"},
 		{"begin { $a = " + strings.Repeat("(", 5000) + "1" + strings.Repeat(")", 5000) + "; }", 1, 0, ""},
 		{"\x00\x01\xff", 1, 0, ""},
-		{"begin { " + strings.Repeat("@a += 1; ", 20_000) + "}", 1, 0, "make it smaller"},
+		{"begin { " + strings.Repeat("@a += 1; ", 20_000) + "}", 1, 0, "too large"},
 		{"begin { @a = exe == \"/bin/cat\"; }", 1, 0, "only when it is shown"},
 		{"begin { @a = container == \"none-of-this\"; }", 1, 0, "no container of the name none-of-this"},
 	} {
