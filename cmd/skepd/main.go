@@ -51,6 +51,7 @@ type flags struct {
 	config, socket, dataDir string
 	private, ephemeral      bool
 	noShip                  bool
+	scripts                 bool
 	scratch                 string
 	readyFD                 int
 	webUID                  uint32 // 0: none
@@ -135,9 +136,12 @@ wrong usage.`,
 	f.add(c)
 	c.Flags().BoolVar(&f.private, "private", false, "pin nothing: nothing is left when the agent ends, however it ends")
 	c.Flags().BoolVar(&f.ephemeral, "ephemeral", false, "take the pinned programs away at a clean stop")
+	c.Flags().BoolVar(&f.scripts, "scripts", false, "with --private: run scripts only, without sensors")
 	c.Flags().StringVar(&f.scratch, "scratch", "", "directory to remove with all that is in it when a private agent ends")
-	if err := c.Flags().MarkHidden("scratch"); err != nil {
-		panic(err) // the flag was added one line above
+	for _, name := range []string{"scratch", "scripts"} {
+		if err := c.Flags().MarkHidden(name); err != nil {
+			panic(err) // the flag was added above
+		}
 	}
 	c.Flags().BoolVar(&f.noShip, "no-ship", false, "send nothing on and listen on no port for other hosts, whatever the configuration says")
 	c.Flags().IntVar(&f.readyFD, "ready-fd", -1, "write one byte to this file descriptor once the agent answers")
@@ -153,6 +157,9 @@ func (f *flags) run(ctx context.Context, reload <-chan struct{}) (err error) {
 		// skep removes it too, unless it is killed, and this agent ends with it.
 		defer func() { err = errors.Join(err, os.RemoveAll(f.scratch)) }()
 	}
+	if f.scripts && !f.private {
+		return errors.New("use --scripts: it is for private agents; add --private")
+	}
 	if err := checkReadyFD(f.readyFD); err != nil {
 		return err
 	}
@@ -163,7 +170,7 @@ func (f *flags) run(ctx context.Context, reload <-chan struct{}) (err error) {
 	}
 	level, tail := new(slog.LevelVar), &agent.Tail{}
 	err = agent.Run(ctx, agent.Options{
-		Config: cfg, ConfigPath: f.path(), Version: version.String(), Private: f.private, Ephemeral: f.ephemeral, Force: f.force,
+		Config: cfg, ConfigPath: f.path(), Version: version.String(), Private: f.private, Scripts: f.scripts, Ephemeral: f.ephemeral, Force: f.force,
 		Load: f.load, Reload: reload, Ready: f.ready, Level: level, Tail: tail,
 		// The tail first: nobody may read the other one.
 		Logger: logger(cfg.Log, level, io.MultiWriter(tail, os.Stderr)),

@@ -52,6 +52,8 @@ type Options struct {
 	Version string
 	// Private makes an agent that pins nothing and leaves nothing.
 	Private bool
+	// Scripts makes a private agent that only runs scripts: without sensors and tables.
+	Scripts bool
 	// Ephemeral makes a clean stop take the pinned kernel side away too.
 	Ephemeral bool
 	// Force names the only rung to try, by signal (for tests).
@@ -96,6 +98,7 @@ type Agent struct {
 	costs      *costs
 	store      *store.Store // nil without a disk log
 	tracer     *tracer      // nil before there is a server
+	installed  *installed
 	server     *server.Server
 	listeners  []net.Listener // of the API
 	audit      io.WriteCloser
@@ -111,6 +114,9 @@ func Run(ctx context.Context, options Options) error {
 	a := &Agent{options: options, logger: options.Logger, started: time.Now(), scanNeeded: make(chan struct{}, 1)}
 	a.inForce.Store(&options.Config)
 	limitMemory(&options.Config)
+	if options.Scripts {
+		return a.runScripts(ctx)
+	}
 	if err := a.start(); err != nil {
 		return errors.Join(err, a.abort())
 	}

@@ -21,7 +21,12 @@ func (a *Agent) openServer() error {
 	}
 	roles := a.options.Config.Roles
 	a.costs.rates.counts = a.counts
-	a.tracer = &tracer{host: host.New(cgroup.RootV2()), logger: a.logger, cgroups: a.scriptCgroups}
+	a.tracer = &tracer{host: host.New(cgroup.RootV2()), logger: a.logger, metricsServed: a.metricsServed}
+	if a.tracer.identity, a.tracer.shared, err = a.scriptIdentity(); err != nil {
+		return err
+	}
+	a.tracer.cgroups, a.tracer.foreign = a.scriptCgroups, a.hierarchy.Version != 2
+	a.installed = newInstalled(a.tracer, installedDir(a.options.Config), a.logger)
 	var disk server.Store // nil, and not an interface to a nil pointer, without a disk log
 	if a.store != nil {
 		disk = history{a.store}
@@ -34,6 +39,8 @@ func (a *Agent) openServer() error {
 		Connections: connections{a.flows, a.traffic, a.datagrams.table},
 		Usage:       &usage{&a.sink.recorder.tallies, identity.View{Table: a.processes, Clock: a.clock}, a.flows, a.traffic},
 		Tracer:      a.tracer,
+		Installer:   a.installed,
+		TraceMaps:   a.tracer.traceMaps,
 		CatchUp:     a.reader.CatchUp,
 		Status:      a.status,
 		Doctor:      a.doctor,

@@ -77,3 +77,6 @@ func (m *metrics) serve(ctx context.Context, s *server.Server) (next net.Listene
 	stop()
 	return next, <-ended
 }
+
+// metricsServed tells whether metrics are served at the moment.
+func (a *Agent) metricsServed() bool { return a.inForce.Load().Metrics.Listen != "" }

@@ -42,6 +42,8 @@ func (a *Agent) serve(ctx context.Context) error {
 	run(&feeding, ctx, "measure costs", a.costs.run)
 	run(&feeding, ctx, "keep the budget", a.budget.run)
 	run(&feeding, ctx, "reload configuration", a.reloads)
+	a.installed.resume()
+	run(&reading, readers, "run installed scripts", a.installed.run)
 	run(&reading, readers, "serve API", func(ctx context.Context) error { return a.server.Serve(ctx, a.listeners...) })
 	run(&reading, readers, "serve metrics", func(ctx context.Context) error { return a.metrics.run(ctx, a.server) })
 	feeding.Wait()

@@ -39,7 +39,7 @@ func (a *Agent) status() *skepv1.GetStatusResponse {
 
 		Budget: a.budget.status(),
 
-		ArgsRedacted: a.secrets.Count(), Outputs: a.outputs.status(),
+		ArgsRedacted: a.secrets.Count(), Outputs: a.outputs.status(), Traces: a.installed.status(),
 	}
 	if a.store != nil {
 		r.Store = a.store.Status()

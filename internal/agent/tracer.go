@@ -17,6 +17,7 @@ import (
 	"github.com/skep-io/skep/internal/bt"
 	"github.com/skep-io/skep/internal/bt/syntax"
 	"github.com/skep-io/skep/internal/compile"
+	"github.com/skep-io/skep/internal/kern"
 	"github.com/skep-io/skep/internal/server"
 	"github.com/skep-io/skep/internal/trace"
 	"github.com/skep-io/skep/internal/trace/host"
@@ -29,6 +30,16 @@ type tracer struct {
 	logger *slog.Logger
 	// cgroups are the identifiers of a container's cgroups, as programs see them.
 	cgroups func(name string) ([]uint64, error)
+	// foreign: they are of a hierarchy of cgroup v1, which programs see by the identity only.
+	foreign bool
+	// identity is what the agent knows of processes, and shared the maps that it knows them
+	// by in the kernel; nil without a process sensor.
+	identity *scriptIdentity
+	shared   map[string]*kern.SharedMap
+	// exposed are the scripts whose maps are metrics.
+	exposed exposed
+	// metricsServed tells whether anybody can read them.
+	metricsServed func() bool
 }
 
 // What a script may take, and takes if it does not say. See skepv1.TraceLimits.
@@ -76,7 +87,12 @@ func scripted(req *skepv1.TraceRequest) (*skepv1.TraceRequest, error) {
 }
 
 // Trace implements server.Tracer. A fault of the compiler ends the script and not the agent.
-func (t *tracer) Trace(ctx context.Context, req *skepv1.TraceRequest, end <-chan string, send func(...*skepv1.TraceEvent) error) (err error) {
+func (t *tracer) Trace(ctx context.Context, req *skepv1.TraceRequest, end <-chan string, send func(...*skepv1.TraceEvent) error) error {
+	return t.trace(ctx, "", req, end, send)
+}
+
+// trace is Trace, of an installed script if it has a name.
+func (t *tracer) trace(ctx context.Context, name string, req *skepv1.TraceRequest, end <-chan string, send sendEvents) (err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			t.logger.Error("a script made the agent fail, which is a fault of skep", "name", req.GetName(), "fault", fault, "stack", string(debug.Stack()))
@@ -89,7 +105,7 @@ func (t *tracer) Trace(ctx context.Context, req *skepv1.TraceRequest, end <-chan
 	if req, err = scripted(req); err != nil {
 		return err
 	}
-	job := &traceJob{tracer: t, req: req, send: send, begun: time.Now()}
+	job := &traceJob{tracer: t, name: name, req: req, send: send, begun: time.Now()}
 	return job.do(ctx, end)
 }
 
@@ -104,6 +120,9 @@ type traceJob struct {
 	script           *bt.Script
 	codes            []*compile.Code
 	instructions     int
+	// name is that of an installed script, "" for one that a client listens to.
+	name    string
+	metrics string // its label
 }
 
 func (j *traceJob) do(ctx context.Context, end <-chan string) error {
@@ -126,6 +145,9 @@ func (j *traceJob) do(ctx context.Context, end <-chan string) error {
 		return j.wrong(diagnostics(problems, skepv1.TraceDiagnostic_SEVERITY_ERROR))
 	}
 	j.script = script
+	if problems := j.needsClient(); len(problems) > 0 {
+		return j.wrong(diagnostics(problems, skepv1.TraceDiagnostic_SEVERITY_ERROR))
+	}
 	if len(script.Warnings) > 0 {
 		if err := j.tell(diagnostics(script.Warnings, skepv1.TraceDiagnostic_SEVERITY_WARNING)); err != nil {
 			return err
@@ -134,13 +156,23 @@ func (j *traceJob) do(ctx context.Context, end <-chan string) error {
 	if j.req.GetMode() == skepv1.TraceMode_TRACE_MODE_EMIT_IR {
 		return j.emit(j.representation())
 	}
-	if err := j.compile(); err != nil {
+	if err := j.compile(ctx); err != nil {
 		return err
 	}
 	if j.req.GetMode() == skepv1.TraceMode_TRACE_MODE_EMIT_ASM {
 		return j.emit(j.assembly())
 	}
 	return j.load(ctx, end)
+}
+
+// needsClient is what an installed script cannot do: nobody is there to do it with his own rights.
+func (j *traceJob) needsClient() (problems []bt.Diagnostic) {
+	for _, a := range j.script.Actions {
+		if j.name != "" && (a.Kind == bt.SystemCommand || a.Kind == bt.Cat) {
+			problems = append(problems, bt.Diagnostic{Pos: a.Pos, Text: "system() and cat() run in the client, and an installed script has none"})
+		}
+	}
+	return problems
 }
 
 // options are what the request adds to the script.
@@ -167,16 +199,24 @@ func (j *traceJob) options() (bt.Options, error) {
 			*limit.into = int(limit.want)
 		}
 	}
+	if j.identity != nil {
+		o.Identity = j.identity
+	}
 	var err error
 	if j.req.GetContainer() != "" {
 		o.Cgroups, err = j.cgroups(j.req.GetContainer())
+		o.CgroupsOfIdentity = j.foreign
 	}
 	return o, err
 }
 
-func (j *traceJob) compile() error {
+// compile stops between two programs if nobody waits for them any more.
+func (j *traceJob) compile(ctx context.Context) error {
 	options := trace.CompileOptions(j.host.Machine())
 	for _, p := range j.script.Probes {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		code, err := compile.Compile(p.Program, options)
 		if err != nil {
 			text := fmt.Sprintf("this cannot be compiled: %v", err)
@@ -191,7 +231,14 @@ func (j *traceJob) compile() error {
 
 // load loads the script, and runs it unless it is only tried.
 func (j *traceJob) load(ctx context.Context, end <-chan string) (err error) {
-	session, err := trace.Load(j.host, j.script, j.codes, trace.Options{PerSecond: int(j.req.GetLimits().GetEventsPerSecond())})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	options := trace.Options{PerSecond: int(j.req.GetLimits().GetEventsPerSecond()), Shared: j.shared}
+	if j.identity != nil {
+		options.Identity = j.identity
+	}
+	session, err := trace.Load(j.host, j.script, j.codes, options)
 	var rejected *trace.Rejected
 	if errors.As(err, &rejected) {
 		return j.wrong([]*skepv1.TraceDiagnostic{rejection(rejected)})
@@ -203,6 +250,17 @@ func (j *traceJob) load(ctx context.Context, end <-chan string) (err error) {
 	j.loaded = time.Since(j.begun)
 	if j.req.GetMode() == skepv1.TraceMode_TRACE_MODE_DRY_RUN {
 		return j.send(j.ready())
+	}
+	if j.req.GetMetrics() {
+		var conceal func()
+		j.metrics, conceal = j.exposed.add(j.label(), session)
+		defer conceal() // before it is closed
+		if !j.metricsServed() {
+			text := "its maps are metrics that nobody can read: the agent serves none (metrics.listen in skep.yaml)"
+			if err := j.tell(diagnostics([]bt.Diagnostic{{Text: text}}, skepv1.TraceDiagnostic_SEVERITY_WARNING)); err != nil {
+				return err
+			}
+		}
 	}
 	result, err := session.Run(ctx, end, j.outputs)
 	if err != nil {
@@ -216,7 +274,7 @@ func (j *traceJob) ready() *skepv1.TraceEvent {
 	took := time.Since(j.begun)
 	r := &skepv1.TraceReady{
 		Took: durationpb.New(took), Compiling: durationpb.New(j.compiled), Loading: durationpb.New(j.loaded - j.compiled),
-		Attaching: durationpb.New(took - j.loaded), Instructions: uint32(j.instructions),
+		Attaching: durationpb.New(took - j.loaded), Instructions: uint32(j.instructions), Metrics: valid(j.metrics),
 	}
 	r.Probes = traceProbes(j.script)
 	return &skepv1.TraceEvent{Body: &skepv1.TraceEvent_Ready{Ready: r}}

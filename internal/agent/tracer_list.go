@@ -5,7 +5,6 @@ package agent
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
@@ -118,19 +117,9 @@ func (j *traceJob) assembly() string {
 
 // scriptCgroups finds the cgroups of a container, by its name or the beginning of its id.
 func (a *Agent) scriptCgroups(name string) ([]uint64, error) {
-	if a.hierarchy.Version != 2 {
-		return nil, fmt.Errorf("find container %q: here containers are told apart by cgroup v1, whose cgroups a script does not see", name)
-	}
-	var ids []uint64
-	for _, id := range a.index.IDs() {
-		c := a.containers.ForCgroup(id)
-		if c != nil && (c.Name == name || len(name) >= 12 && strings.HasPrefix(c.ID, name)) {
-			ids = append(ids, id)
-		}
-	}
+	ids := a.tracer.identity.Cgroups(bt.Container, name)
 	if len(ids) == 0 {
 		return nil, fmt.Errorf("find container %q: none of that name or id runs", name)
 	}
-	slices.Sort(ids)
 	return ids, nil
 }

@@ -29,7 +29,7 @@ func fixed(t Type) func(*checker, *syntax.Name) Type {
 // cannot be variables.
 func builtinTable() map[string]*builtin {
 	table := map[string]*builtin{}
-	for _, b := range slices.Concat(taskBuiltins(), machineBuiltins(), probeBuiltins()) {
+	for _, b := range slices.Concat(taskBuiltins(), identityBuiltins(), machineBuiltins(), probeBuiltins()) {
 		table[b.name] = b
 	}
 	return table

@@ -32,6 +32,7 @@ type script struct {
 	problems []Diagnostic
 	warnings []Diagnostic
 	reported map[Diagnostic]bool
+	cgroups  map[named][]uint64 // that Identity told of
 }
 
 // checker finds the types in one unit.

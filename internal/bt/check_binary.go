@@ -19,6 +19,9 @@ func (c *checker) binary(x *syntax.Binary) Type {
 	if left.Kind == ProbeName && right.Kind == String || left.Kind == String && right.Kind == ProbeName {
 		left, right = c.asText(x.Left, left), c.asText(x.Right, right)
 	}
+	if t, ok := c.comparesName(x, left, right); ok {
+		return t
+	}
 	return c.operate(x.Op, x.Pos, left, right, x.Left, x.Right)
 }
 
@@ -96,7 +99,7 @@ func (c *checker) equality(at compile.Pos, left, right Type) Type {
 		return c.errorf(at, "%s and %s cannot be compared", left, right)
 	}
 	switch left.Kind {
-	case Integer, Pointer, String, ArrayOf, Tuple, ProbeName, UserName, KSymbol, CgroupPath, KStack, InetAddress, MACAddress, USymbol, Buffer:
+	case Integer, Pointer, String, ArrayOf, Tuple, ProbeName, UserName, KSymbol, CgroupPath, KStack, InetAddress, MACAddress, USymbol, Buffer, ExecID:
 		return int64Type
 	}
 	return c.errorf(at, "values of type %s cannot be compared", left)

@@ -42,7 +42,7 @@ func newScript(program *syntax.Program, host Host, options Options) *script {
 	return &script{
 		host: host, machine: host.Machine(), options: options, limits: limits, program: program,
 		functions: functionTable(), builtins: builtinTable(), maps: map[string]*mapInfo{},
-		subprograms: map[string]*subprogram{}, reported: map[Diagnostic]bool{},
+		subprograms: map[string]*subprogram{}, reported: map[Diagnostic]bool{}, cgroups: map[named][]uint64{},
 	}
 }
 
@@ -192,6 +192,9 @@ func (s *script) layMaps(out *output) []Map {
 	}
 	if out.usesFull {
 		maps = append(maps, Map{Name: fullMap, Kind: Array, MaxEntries: 1, KeySize: 4, ValueSize: n * word})
+	}
+	if out.identifies {
+		maps = append(maps, Map{Name: identityMap, Kind: Shared, KeySize: 4, ValueSize: processSize})
 	}
 	if out.usesStart {
 		maps = append(maps, Map{Name: startMap, Kind: Array, MaxEntries: 1, KeySize: 4, ValueSize: word})

@@ -9,23 +9,26 @@ import (
 
 // Names of the maps that every script may have beside its own.
 const (
-	ringMap    = "ring"
-	lossMap    = "loss"
-	fullMap    = "full"
-	scratchMap = "scratch"
-	zerosMap   = "zeros"
-	startMap   = "start"
+	ringMap = "ring"
+	lossMap = "loss"
+	fullMap = "full"
+	// identityMap is the agent's table of processes.
+	identityMap = "processes"
+	scratchMap  = "scratch"
+	zerosMap    = "zeros"
+	startMap    = "start"
 )
 
 // output collects what all units add to the script.
 type output struct {
-	actions   []Action
-	usesStart bool
-	usesFull  bool
-	stacks    map[string]int // frames by the map's name
-	zeros     int            // bytes of 0 that are needed
-	scratch   int            // bytes of scratch memory that are needed
-	room      int            // values and blocks that may still be made
+	actions    []Action
+	usesStart  bool
+	usesFull   bool
+	identifies bool
+	stacks     map[string]int // frames by the map's name
+	zeros      int            // bytes of 0 that are needed
+	scratch    int            // bytes of scratch memory that are needed
+	room       int            // values and blocks that may still be made
 }
 
 // mostParts bounds the values and blocks of all programs of a script: more take seconds to
@@ -240,7 +243,12 @@ func (f *lowering) require(condition *compile.Value) {
 }
 
 func (f *lowering) requireCgroup() {
-	id := f.b.Call(fnCgroupID, compile.Word)
+	var id *compile.Value
+	if f.options.CgroupsOfIdentity {
+		id = f.cgroupOfIdentity()
+	} else {
+		id = f.b.Call(fnCgroupID, compile.Word)
+	}
 	found := f.b.NewBlock()
 	for _, want := range f.options.Cgroups {
 		other := f.b.NewBlock()

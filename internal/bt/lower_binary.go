@@ -12,6 +12,9 @@ func (f *lowering) binary(x *syntax.Binary, t Type) value {
 		return value{typ: t, word: f.truth(x)}
 	}
 	if x.Op == syntax.Equal || x.Op == syntax.NotEqual {
+		if of, cgroups, ok := f.namedPlace(x); ok {
+			return value{typ: t, word: f.isNamed(x.Op, of, cgroups)}
+		}
 		if left := f.typeOf(x.Left); !left.isWord() && !left.isAggregate() {
 			return value{typ: t, word: f.compare(x)}
 		}

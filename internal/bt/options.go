@@ -9,6 +9,9 @@ type Options struct {
 	// Cgroups restricts them to processes of these cgroups, by their identifiers, if it
 	// is not nil.
 	Cgroups []uint64
+	// CgroupsOfIdentity tells that these are what Identity tells containers apart by, and not
+	// cgroups of cgroup v2.
+	CgroupsOfIdentity bool
 	// ChildPID is the value of cpid: that of the command started with the script, or 0.
 	ChildPID int
 	// HasChild tells that there is such a command.
@@ -20,6 +23,8 @@ type Options struct {
 	Untyped bool
 	// Without are kinds of probes to do without, as where the kernel has none of them.
 	Without map[ProbeKind]bool
+	// Identity is what an agent knows of processes; nil where none does.
+	Identity Identity
 	// Limits are for what the script does not set; see DefaultLimits.
 	Limits Limits
 }

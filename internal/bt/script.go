@@ -95,7 +95,7 @@ type Target struct {
 // records that had no place in the ring), "full" (the same of what a map of the user's had no
 // room for; only there if that can be), "scratch", "zeros" (never written), "start" (a
 // word, which whoever runs the script sets to the clock CLOCK_BOOTTIME in nanoseconds
-// before attaching), "stacks N" (of at most N frames).
+// before attaching), "stacks N" (of at most N frames), "processes" (the agent's, of kind Shared).
 type Map struct {
 	// Name is that of the language, with @, if User; else one that no script can write.
 	Name       string
@@ -122,6 +122,7 @@ const (
 	PerCPUArray
 	Ring
 	StackTrace
+	Shared // not the script's: whoever runs it has one of that name
 )
 
 // ActionKind is what the reader of the ring does.
@@ -189,6 +190,13 @@ const (
 	SignalName
 	ProbeName // 8 bytes, index in Script.ProbeNames
 	Strerror  // error number, 8 bytes
+	// What the agent's identity tells: of the last three the value is a struct exec_id, of
+	// the first two the identifier of a cgroup, 8 bytes.
+	Container
+	Pod
+	ExecID
+	Executable
+	Ancestors
 	// Aggregates, which are values of maps only, one for each CPU, of words of 8 bytes.
 	CountOf     // how many
 	SumOf       // the sum

@@ -50,7 +50,7 @@ func (t Type) isNumber() bool { return t.Kind == Integer || t.Kind == Pointer }
 // isWord tells whether values are kept in a register.
 func (t Type) isWord() bool {
 	switch t.Kind {
-	case Integer, Pointer, Timestamp, CgroupPath, UserName, KSymbol, KernelErrno, Strerror, SignalName, ProbeName, KStack:
+	case Integer, Pointer, Timestamp, CgroupPath, UserName, KSymbol, KernelErrno, Strerror, SignalName, ProbeName, KStack, Container, Pod:
 		return true
 	}
 	return false
@@ -194,6 +194,7 @@ func kindNames() map[Kind]string {
 		InetAddress: "inet_t", MACAddress: "mac_address", Timestamp: "timestamp",
 		CgroupPath: "cgroup_path_t", UserName: "username", KernelErrno: "errno",
 		SignalName: "signal", ProbeName: "string", Strerror: "strerror_t",
+		Container: "container", Pod: "pod", ExecID: "exec_id", Executable: "exe", Ancestors: "ancestors",
 		CountOf: "count_t", SumOf: "sum_t", MinOf: "min_t", MaxOf: "max_t", AvgOf: "avg_t",
 		StatsOf: "stats_t", HistogramOf: "hist_t", LinearHistogramOf: "lhist_t",
 	}

@@ -16,6 +16,11 @@ import (
 // withAgent makes a command's RunE from a function that needs an agent: those
 // of the hosts that were named, the one that runs here or, for root, a private one.
 func (a *app) withAgent(ask question) func(*cobra.Command, []string) error {
+	return a.withAgentFor(ask)
+}
+
+// withAgentFor is withAgent with further arguments for a private agent.
+func (a *app) withAgentFor(ask question, private ...string) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) (err error) {
 		ctx := cmd.Context()
 		if len(a.hosts) > 0 {
@@ -28,7 +33,7 @@ func (a *app) withAgent(ask question) func(*cobra.Command, []string) error {
 		if !a.mayStart(absent) {
 			return a.explainAbsent(absent)
 		}
-		p, err := a.startPrivate(ctx)
+		p, err := a.startPrivate(ctx, private...)
 		if err != nil {
 			return err
 		}

@@ -25,15 +25,16 @@ type privateAgent struct {
 	dir    string
 }
 
-// startPrivate starts skepd with a socket that only root can reach.
-func (a *app) startPrivate(ctx context.Context) (*privateAgent, error) {
+// startPrivate starts skepd with a socket that only root can reach, and further arguments.
+func (a *app) startPrivate(ctx context.Context, args ...string) (*privateAgent, error) {
 	dir, err := os.MkdirTemp("", "skep-private-")
 	if err != nil {
 		return nil, fmt.Errorf("start a private agent: %w", err)
 	}
 	socket := filepath.Join(dir, "skep.sock")
 	fmt.Fprintf(a.err, "skep: no agent at %s; starting a private one for this command\n", a.socket)
-	c, err := startAgent(ctx, "--private", "--no-ship", "--socket", socket, "--data-dir", filepath.Join(dir, "data"), "--scratch", dir)
+	args = append([]string{"--private", "--no-ship", "--socket", socket, "--data-dir", filepath.Join(dir, "data"), "--scratch", dir}, args...)
+	c, err := startAgent(ctx, args...)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}

@@ -127,6 +127,7 @@ func (a *app) statusPage(s *skepv1.GetStatusResponse) string {
 	v.table("Lost", lossTable(s.GetLosses()), width)
 	v.table("Outputs", outputTable(s.GetOutputs()), width)
 	v.table("Subscribers", subscriberTable(s.GetSubscribers(), v.now), width)
+	v.table("Scripts", installedTable(s.GetTraces(), v.now), width)
 	v.table("Programs", programTable(s.GetPrograms()), width)
 	v.table("Signals", signalTable(s.GetSignals()), width)
 	return v.String()

@@ -57,7 +57,7 @@ func (a *app) toolCmd() *cobra.Command {
 				req.Timeout = durationpb.New(f.runFor)
 			}
 			ask := func(ctx context.Context, a *app, c *client, _ []string) error { return a.trace(ctx, c, req, &f) }
-			return a.withAgent(ask)(cmd, args)
+			return a.withAgentFor(ask, privateFor(req)...)(cmd, args)
 		},
 	}
 	flags := cmd.Flags()

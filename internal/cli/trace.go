@@ -30,6 +30,11 @@ first instruction until the script is attached; the builtin cpid is its number.
 system() and cat() run here as well, with your rights and never with the agent's.
 What changes anything needs --unsafe.
 
+With --metrics the script's maps are metrics where the agent serves its own
+(metrics.listen in its configuration). "skep trace install" keeps a script in the
+agent, also over its restarts. A script's own argument that is the name of a
+subcommand goes behind "--": skep trace -e PROGRAM -- list.
+
 With -o json each line is one object, as bpftrace -f json prints it: its "type"
 says what "data" is.
 
@@ -56,6 +61,7 @@ type traceFlags struct {
 	expression, command, output, emit, container string
 	pid                                          uint32
 	dryRun, list, verbose, unsafe, quiet         bool
+	metrics                                      bool
 	runFor                                       time.Duration
 }
 
@@ -81,9 +87,10 @@ func (a *app) traceCmd() *cobra.Command {
 			return err
 		}
 		ask := func(ctx context.Context, a *app, c *client, _ []string) error { return a.trace(ctx, c, req, &f) }
-		return a.withAgent(ask)(cmd, args)
+		return a.withAgentFor(ask, privateFor(req)...)(cmd, args)
 	}
 	f.register(cmd)
+	cmd.AddCommand(a.traceInstallCmd(), a.traceListCmd(), a.traceLogsCmd(), a.traceRemoveCmd())
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 		if !f.list || len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveDefault
@@ -105,6 +112,7 @@ func (f *traceFlags) register(cmd *cobra.Command) {
 	flags.BoolVarP(&f.list, "list", "l", false, "list the probes that match a pattern, or those of the script")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "with -l: the arguments of each probe; else: how long it took to be ready, and what the verifier said")
 	flags.BoolVar(&f.unsafe, "unsafe", false, "let the script change things, and run commands here")
+	flags.BoolVar(&f.metrics, "metrics", false, "serve the script's maps as metrics of the agent")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "do not say how many probes are attached")
 	// Instead of the flag of that name that other commands have: streams are not limited by it.
 	flags.DurationVar(&f.runFor, "timeout", 0, "end the script after this `TIME`, as Ctrl-C does")

@@ -102,6 +102,9 @@ func (p *tracePrinter) attached(r *skepv1.TraceReady) {
 	for _, probe := range r.GetProbes() {
 		p.instead(probe)
 	}
+	if r.GetMetrics() != "" && !p.flags.quiet {
+		p.told(fmt.Sprintf("its maps are the metrics skep_trace_* with script=%q", event.Printable(r.GetMetrics())))
+	}
 	if p.flags.verbose {
 		of := func(d *durationpb.Duration) string { return formatDuration(d.AsDuration()) }
 		p.told(fmt.Sprintf("ready in %s: compiled in %s, loaded in %s (%s instructions), attached in %s", of(r.GetTook()), of(r.GetCompiling()),
@@ -161,7 +164,7 @@ func (p *tracePrinter) listed(probe *skepv1.TraceProbe) {
 
 // tracePlaces say why events did not come, in words.
 var tracePlaces = map[string]string{
-	"ring": "they came faster than they were read", "rate": "they were more than the limit", "map": "a map is full", "missed": "the kernel did not run the probe",
+	"ring": "they came faster than they were read", "rate": "they were more than the limit", "map": "a map is full", "queue": "they were read too slowly", "log": "they are not in the log", "missed": "the kernel did not run the probe",
 }
 
 func (p *tracePrinter) lost(l *skepv1.TraceLoss) {

@@ -21,6 +21,8 @@ import (
 type GroupSpec struct {
 	Maps     []GroupMap
 	Programs []GroupProgram
+	// Shared are maps that are there already and not the group's, by name.
+	Shared map[string]*SharedMap
 }
 
 // GroupMap is a map to make. The instructions refer to it by Name.
@@ -113,6 +115,11 @@ func LoadGroup(spec GroupSpec, types *ctype.Kernel) (*Group, error) {
 	g := &Group{spec: spec, types: types, maps: map[string]*ebpf.Map{}, missed: map[int]uint64{}, programs: make([][]*loaded, len(spec.Programs))}
 	for _, m := range spec.Maps {
 		if err := g.makeMap(m); err != nil {
+			return nil, errors.Join(err, g.Close())
+		}
+	}
+	for name, m := range spec.Shared {
+		if err := g.share(name, m); err != nil {
 			return nil, errors.Join(err, g.Close())
 		}
 	}

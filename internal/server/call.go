@@ -96,8 +96,11 @@ func (c *call) request(message any) {
 		return
 	}
 	limit := maxAuditRequest
-	if t, ok := m.(*skepv1.TraceRequest); ok {
+	switch t := m.(type) {
+	case *skepv1.TraceRequest:
 		m, limit = audited(t), maxAuditTrace
+	case *skepv1.InstallTraceRequest:
+		m, limit = &skepv1.InstallTraceRequest{Name: cut(t.GetName(), auditedName), Trace: audited(t.GetTrace())}, maxAuditTrace
 	}
 	c.line.Request = event.AppendJSON(nil, m)
 	if n := len(c.line.Request); n > limit {
@@ -173,6 +176,9 @@ const (
 // audited is a request to run a script as it is logged: so much of it that it is told from
 // others, with the sum of what is left out.
 func audited(t *skepv1.TraceRequest) *skepv1.TraceRequest {
+	if t == nil {
+		return nil
+	}
 	t = proto.CloneOf(t)
 	if n := len(t.GetScript()); n > auditedScript {
 		t.Script = fmt.Sprintf("%s (%d bytes, sha256 %x)", cut(t.GetScript(), auditedScript), n, sha256.Sum256([]byte(t.GetScript())))

@@ -39,6 +39,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	samples.memory(status.GetMemory())
 	samples.programs(status.GetPrograms())
 	samples.signals(status.GetSignals())
+	samples.traces(status.GetTraces())
 	samples.server(c.server)
 	for key, s := range samples {
 		out <- prometheus.MustNewConstMetric(key.metric.desc, key.metric.kind, s.value, s.labels...)

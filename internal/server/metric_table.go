@@ -80,6 +80,13 @@ var (
 
 	metricSignal = gauge("skep_signal_available", "1 if a signal can be seen (or denied, or killed on) here.", "signal", "intent", "rung")
 
+	metricTraceRuns   = gauge("skep_trace_script_running", "1 if an installed script runs.", "script")
+	metricTraceSince  = gauge("skep_trace_script_start_time_seconds", "When an installed script was attached, in seconds since the Unix epoch.", "script")
+	metricTraceProbes = gauge("skep_trace_script_probes", "Probes of an installed script.", "script")
+	metricTraceEvents = counter("skep_trace_script_events_total", "What an installed script has said since it was attached.", "script")
+	metricTraceLost   = counter("skep_trace_script_lost_total", "What an installed script could not say, or its log could not take.", "script")
+	metricTraceLog    = gauge("skep_trace_script_log_bytes", "Size of the log of an installed script.", "script")
+
 	metricCalls          = counter("skep_api_calls_total", "Calls of the API that have ended, also refused ones.", "method", "code")
 	metricConnsRefused   = counter("skep_api_connections_refused_total", "Connections to the API that found no place, of users with a role (yes) or without (no), and those over TCP without a good certificate (unknown).", "role")
 	metricAuditFailures  = counter("skep_audit_failures_total", "Lines of the audit log that could not be written.")
@@ -97,5 +104,6 @@ var allMetrics = []*metric{
 	metricStoreDamaged, metricStoreTorn, metricStoreBroken,
 	metricResident, metricKernelMaps, metricMapBytes, metricMapEntries,
 	metricRuns, metricRunTime, metricProgramMissed, metricRunRate, metricRunDuration, metricProgramShare, metricInstructions,
+	metricTraceRuns, metricTraceSince, metricTraceProbes, metricTraceEvents, metricTraceLost, metricTraceLog,
 	metricSignal, metricCalls, metricConnsRefused, metricAuditFailures, metricFilterFailures,
 }

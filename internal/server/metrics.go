@@ -24,6 +24,9 @@ func (s *Server) MetricsHandler() http.Handler {
 func (s *Server) Gatherer() prometheus.Gatherer {
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(&collector{server: s})
+	if s.deps.TraceMaps != nil {
+		registry.MustRegister(traceCollector{s.deps.TraceMaps})
+	}
 	return registry
 }
 

@@ -30,6 +30,10 @@ var required = map[string]skepv1.Role{
 	// Tools that say so; the handler wants role admin for all others.
 	skepv1connect.AgentServiceTraceProcedure:          skepv1.Role_ROLE_OPERATE,
 	skepv1connect.AgentServiceEndTraceProcedure:       skepv1.Role_ROLE_OPERATE,
+	skepv1connect.AgentServiceInstallTraceProcedure:   skepv1.Role_ROLE_ADMIN,
+	skepv1connect.AgentServiceListTracesProcedure:     skepv1.Role_ROLE_ADMIN,
+	skepv1connect.AgentServiceTraceLogsProcedure:      skepv1.Role_ROLE_ADMIN,
+	skepv1connect.AgentServiceRemoveTraceProcedure:    skepv1.Role_ROLE_ADMIN,
 	skepv1connect.AgentServiceListToolsProcedure:      skepv1.Role_ROLE_VIEW,
 	skepv1connect.AgentServiceExportProcedure:         skepv1.Role_ROLE_VIEW,
 	skepv1connect.AgentServiceGetDiagnosticsProcedure: skepv1.Role_ROLE_VIEW,

@@ -58,15 +58,18 @@ type Meter interface {
 // Node is what every record says about where it comes from.
 type Node struct{ ID, BootID, Name string }
 
-// Deps are what a Server works with. All are needed but Tracer, Store, Audit and Logger.
+// Deps are what a Server works with. All are needed but Tracer, Installer, TraceMaps, Store, Audit and Logger.
 type Deps struct {
 	Node        Node
 	Log         *event.Log
 	Processes   Processes
 	Connections Connections
 	Usage       Usage
-	// Tracer is nil for an agent that runs no scripts.
-	Tracer Tracer
+	// Tracer is nil for an agent that runs no scripts, and Installer for one that keeps none.
+	Tracer    Tracer
+	Installer Installer
+	// TraceMaps are the maps of scripts that are to be metrics; nil if there are none ever.
+	TraceMaps func() []TraceMap
 	// Store is nil for an agent without a disk log.
 	Store Store
 	// CatchUp returns once Log and the tables have what happened before it was called, or

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 )
@@ -129,8 +130,9 @@ func (s *Server) mayTrace(c caller, req *skepv1.TraceRequest) error {
 		if !ok {
 			return connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no tool %q", cut(req.GetTool(), maxAuditMethod)))
 		}
-		// What the tool does not know of is more than the tool.
-		if !req.GetUnsafe() {
+		// What the tool does not know of is more than the tool: what it may change, what it may
+		// take of the host, and who may read what it counts.
+		if !req.GetUnsafe() && !req.GetMetrics() && proto.Size(req.GetLimits()) == 0 {
 			need = role
 		}
 	}

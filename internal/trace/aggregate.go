@@ -8,7 +8,7 @@ import (
 )
 
 // aggregate makes one value of what each CPU has of it.
-func (s *Session) aggregate(t bt.Type, values [][]byte) render.Value {
+func (d *decoder) aggregate(t bt.Type, values [][]byte) render.Value {
 	switch t.Kind {
 	case bt.CountOf, bt.SumOf:
 		n := int64(0)
@@ -24,12 +24,12 @@ func (s *Session) aggregate(t bt.Type, values [][]byte) render.Value {
 	case bt.AvgOf, bt.StatsOf:
 		return average(t, values)
 	case bt.HistogramOf, bt.LinearHistogramOf:
-		return histogram(t, values)
+		return d.histogram(t, values)
 	}
 	if len(values) == 0 {
 		return render.Value{}
 	}
-	return s.value(t, values[0])
+	return d.value(t, values[0])
 }
 
 // extreme is the smallest or largest of what those CPUs have seen that have seen anything.
@@ -71,8 +71,9 @@ func average(t bt.Type, values [][]byte) render.Value {
 	return render.Value{Kind: render.Average, Int: total, Count: count}
 }
 
-// histogram has the buckets from the first to the last that is not empty.
-func histogram(t bt.Type, values [][]byte) render.Value {
+// histogram has the buckets from the first to the last that is not empty; if the decoder is
+// to, from the first that there can be.
+func (d *decoder) histogram(t bt.Type, values [][]byte) render.Value {
 	out := render.Value{Kind: render.Histogram, Linear: t.Kind == bt.LinearHistogramOf}
 	var counts []uint64
 	for _, v := range values {
@@ -91,6 +92,9 @@ func histogram(t bt.Type, values [][]byte) render.Value {
 			}
 			last = i
 		}
+	}
+	if d.whole {
+		first = 0
 	}
 	for i := first; i >= 0 && i <= last; i++ {
 		b := bucket(t, i, len(counts))

@@ -17,10 +17,10 @@ import (
 )
 
 // value turns bytes into a value by their type. What is missing is 0.
-func (s *Session) value(t bt.Type, data []byte) render.Value {
+func (d *decoder) value(t bt.Type, data []byte) render.Value {
 	switch t.Kind {
 	case bt.Integer:
-		return s.integer(t, number(data, t.Size, t.Signed))
+		return d.integer(t, number(data, t.Size, t.Signed))
 	case bt.Pointer:
 		return render.Value{Kind: render.Pointer, Int: number(data, 8, false)}
 	case bt.String:
@@ -29,11 +29,13 @@ func (s *Session) value(t bt.Type, data []byte) render.Value {
 		n := min(max(int(number(data, 4, false)), 0), max(len(data)-4, 0), max(t.Size-4, 0))
 		return render.Value{Kind: render.Buffer, Text: string(at(data, 4)[:n])}
 	case bt.ArrayOf, bt.Record, bt.Tuple:
-		return s.compound(t, data)
+		return d.compound(t, data)
 	case bt.KStack, bt.UStack, bt.KSymbol, bt.USymbol:
-		return s.address(t, data)
+		return d.address(t, data)
+	case bt.Container, bt.Pod, bt.ExecID, bt.Executable, bt.Ancestors:
+		return d.identified(t, data)
 	}
-	return s.named(t, data)
+	return d.named(t, data)
 }
 
 // number reads an integer of so many bytes; 0 is 8.
@@ -61,10 +63,10 @@ func text(data []byte, size int) string {
 	return string(data)
 }
 
-func (s *Session) integer(t bt.Type, n int64) render.Value {
+func (d *decoder) integer(t bt.Type, n int64) render.Value {
 	switch {
 	case strings.HasPrefix(t.Name, "enum "):
-		return render.Value{Kind: render.Enum, Int: n, Text: s.host.EnumName(t.Name, n)}
+		return render.Value{Kind: render.Enum, Int: n, Text: d.host.EnumName(t.Name, n)}
 	case t.Name == "bool":
 		return render.Value{Kind: render.Bool, Int: n}
 	case t.Signed:
@@ -76,14 +78,14 @@ func (s *Session) integer(t bt.Type, n int64) render.Value {
 // mostElements bounds what is shown of an array.
 const mostElements = 4096
 
-func (s *Session) compound(t bt.Type, data []byte) render.Value {
+func (d *decoder) compound(t bt.Type, data []byte) render.Value {
 	if t.Kind == bt.ArrayOf {
 		v := render.Value{Kind: render.Array}
 		if t.Elem == nil || t.Elem.Size <= 0 {
 			return v
 		}
 		for i := range min(t.Size/t.Elem.Size, mostElements) {
-			v.Elems = append(v.Elems, s.value(*t.Elem, at(data, i*t.Elem.Size)))
+			v.Elems = append(v.Elems, d.value(*t.Elem, at(data, i*t.Elem.Size)))
 		}
 		return v
 	}
@@ -96,14 +98,14 @@ func (s *Session) compound(t bt.Type, data []byte) render.Value {
 			v.Kind = render.Record
 		}
 		v.Names = append(v.Names, f.Name)
-		v.Elems = append(v.Elems, s.field(f, at(data, f.Offset)))
+		v.Elems = append(v.Elems, d.field(f, at(data, f.Offset)))
 	}
 	return v
 }
 
-func (s *Session) field(f bt.Field, data []byte) render.Value {
+func (d *decoder) field(f bt.Field, data []byte) render.Value {
 	if f.BitSize == 0 {
-		return s.value(f.Type, data)
+		return d.value(f.Type, data)
 	}
 	n := number(data, 8, false) >> f.BitOffset
 	drop := 64 - f.BitSize
@@ -112,11 +114,11 @@ func (s *Session) field(f bt.Field, data []byte) render.Value {
 	} else {
 		n = int64(uint64(n) << drop >> drop)
 	}
-	return s.integer(f.Type, n)
+	return d.integer(f.Type, n)
 }
 
 // named are the values that stand for something with a name.
-func (s *Session) named(t bt.Type, data []byte) render.Value {
+func (d *decoder) named(t bt.Type, data []byte) render.Value {
 	n := number(data, 8, true)
 	out := render.Value{Kind: render.Text, Int: n}
 	switch t.Kind {
@@ -132,9 +134,9 @@ func (s *Session) named(t bt.Type, data []byte) render.Value {
 		wall := time.Now().Add(time.Duration(n) - bootTime())
 		out.Text = render.Strftime(t.Name, wall, true)
 	case bt.CgroupPath:
-		out.Text = s.names.cgroup(uint64(n), t.Name)
+		out.Text = d.names.cgroup(uint64(n), t.Name)
 	case bt.UserName:
-		out.Text = s.names.user(uint32(n))
+		out.Text = d.names.user(uint32(n))
 	case bt.KernelErrno:
 		if out.Text = unix.ErrnoName(unix.Errno(max(n, -n))); out.Text == "" {
 			return render.Value{Kind: render.Integer, Int: n}
@@ -146,8 +148,8 @@ func (s *Session) named(t bt.Type, data []byte) render.Value {
 			return render.Value{Kind: render.Integer, Int: n}
 		}
 	case bt.ProbeName:
-		if n >= 0 && n < int64(len(s.script.ProbeNames)) {
-			out.Text = s.script.ProbeNames[n]
+		if n >= 0 && n < int64(len(d.script.ProbeNames)) {
+			out.Text = d.script.ProbeNames[n]
 		}
 	default:
 		return render.Value{}

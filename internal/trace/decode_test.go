@@ -24,7 +24,8 @@ func words(n ...int64) []byte {
 // deaf is a session without a kernel side.
 func deaf(script *bt.Script) *Session {
 	h := host.New("")
-	s := &Session{script: script, host: h, names: newNames(h), maps: map[string]*bt.Map{}, rate: &rate{perSecond: 1 << 30}, queue: newQueue(1 << 20)}
+	d := &decoder{script: script, host: h, names: newNames(h, nil), maps: map[string]*bt.Map{}}
+	s := &Session{decoder: d, rate: &rate{perSecond: 1 << 30}, queue: newQueue(1<<20, 1<<30)}
 	for _, a := range script.Actions {
 		s.formats = append(s.formats, render.ParseFormat(a.Format))
 	}
@@ -110,7 +111,7 @@ func TestAggregates(t *testing.T) {
 // TestBuckets: the limits are those of the values that programs put there.
 func TestBuckets(t *testing.T) {
 	linear := bt.Type{Kind: bt.LinearHistogramOf, Min: 10, Max: 30, Step: 10}
-	v := histogram(linear, [][]byte{words(1, 0, 2, 3), words(0, 1, 0, 0)})
+	v := (&decoder{}).histogram(linear, [][]byte{words(1, 0, 2, 3), words(0, 1, 0, 0)})
 	want := []render.Bucket{{High: 10, Below: true, Count: 1}, {Low: 10, High: 20, Count: 1}, {Low: 20, High: 30, Count: 2}, {Low: 30, Above: true, Count: 3}}
 	if len(v.Buckets) != len(want) || !v.Linear {
 		t.Fatalf("got %+v", v)
@@ -120,11 +121,11 @@ func TestBuckets(t *testing.T) {
 			t.Errorf("bucket %d: %+v, want %+v", i, v.Buckets[i], want[i])
 		}
 	}
-	powers := histogram(bt.Type{Kind: bt.HistogramOf}, [][]byte{words(0, 0, 0, 4, 0, 1, 0)})
+	powers := (&decoder{}).histogram(bt.Type{Kind: bt.HistogramOf}, [][]byte{words(0, 0, 0, 4, 0, 1, 0)})
 	if len(powers.Buckets) != 3 || powers.Buckets[0].Count != 4 || powers.Buckets[1].Count != 0 || powers.Total() != 5 {
 		t.Errorf("got %+v", powers.Buckets)
 	}
-	if empty := histogram(linear, [][]byte{words(0, 0, 0, 0)}); len(empty.Buckets) != 0 {
+	if empty := (&decoder{}).histogram(linear, [][]byte{words(0, 0, 0, 0)}); len(empty.Buckets) != 0 {
 		t.Errorf("got %+v", empty.Buckets)
 	}
 }

@@ -24,6 +24,7 @@ import (
 // what does not change, up to a bound, and processes for a short while.
 type names struct {
 	host      *host.Host
+	identity  Identity // or nil
 	users     map[uint32]string
 	processes map[int]*mappings
 	cgroups   map[uint64][]hierarchy
@@ -53,8 +54,8 @@ const (
 	mostCgroups   = 65536
 )
 
-func newNames(h *host.Host) *names {
-	return &names{host: h, users: map[uint32]string{}, processes: map[int]*mappings{}}
+func newNames(h *host.Host, identity Identity) *names {
+	return &names{host: h, identity: identity, users: map[uint32]string{}, processes: map[int]*mappings{}}
 }
 
 // kernel names an address of the kernel. The script's own programs are younger than symbols

@@ -48,6 +48,7 @@ type Place string
 // The places.
 const (
 	InRing  Place = "ring"   // it was full
+	InMap   Place = "map"    // one of the script's had no room for another key
 	ByRate  Place = "rate"   // more than the script may say in a second
 	InQueue Place = "queue"  // the listener was too slow
 	Missed  Place = "missed" // the kernel did not run the program, as it ran already on that CPU

@@ -5,23 +5,27 @@ package trace
 import (
 	"sync"
 	"time"
+
+	"github.com/skep-io/skep/internal/bt/render"
 )
 
-// queue stands between a script and its listener. It has room for so many outputs; what
-// has none is counted and told, once there is room again. What a script says last has room
-// always: an exit, and the maps.
+// queue stands between a script and its listener. It has room for so many outputs, and so
+// many bytes of them; what has none is counted and told, once there is room again. What a
+// script says last has room always: an exit, and the maps, which wait for it.
 type queue struct {
 	mutex   sync.Mutex
 	change  *sync.Cond
 	waiting []Output
+	weight  int // of what waits, in bytes
 	room    int
+	most    int // bytes
 	dropped uint64
 	closed  bool
 	failed  bool
 }
 
-func newQueue(room int) *queue {
-	q := &queue{room: room}
+func newQueue(room, most int) *queue {
+	q := &queue{room: room, most: most}
 	q.change = sync.NewCond(&q.mutex)
 	return q
 }
@@ -29,16 +33,22 @@ func newQueue(room int) *queue {
 func (q *queue) put(batch []Output) {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
-	for _, o := range batch {
+	for i := range batch {
+		o := &batch[i]
+		for o.Final && q.weight >= q.most && !q.failed {
+			q.change.Broadcast()
+			q.change.Wait()
+		}
 		switch {
 		case q.failed:
-		case len(q.waiting) >= q.room && !o.Final && o.Kind != Exit && o.Kind != Loss:
+		case (len(q.waiting) >= q.room || q.weight >= q.most) && !o.Final && o.Kind != Exit && o.Kind != Loss:
 			q.dropped++
 		default:
-			q.waiting = append(q.waiting, o)
+			q.waiting = append(q.waiting, *o)
+			q.weight += o.weight()
 		}
 	}
-	q.change.Signal()
+	q.change.Broadcast()
 }
 
 // deliver hands on what is put until the queue is closed and empty, or the listener fails.
@@ -49,12 +59,17 @@ func (q *queue) deliver(sink Sink) error {
 			return nil
 		}
 		if err := sink(batch); err != nil {
-			q.mutex.Lock()
-			q.waiting, q.failed = nil, true
-			q.mutex.Unlock()
 			return err
 		}
 	}
+}
+
+// fail lets go of what waits: nobody takes it any more.
+func (q *queue) fail() {
+	q.mutex.Lock()
+	defer q.mutex.Unlock()
+	q.waiting, q.weight, q.failed = nil, 0, true
+	q.change.Broadcast()
 }
 
 // take waits for outputs, and returns nil when there will be none.
@@ -65,11 +80,12 @@ func (q *queue) take() []Output {
 		q.change.Wait()
 	}
 	batch := q.waiting
-	q.waiting = nil
+	q.waiting, q.weight = nil, 0
 	if q.dropped > 0 {
 		batch = append([]Output{{Kind: Loss, Place: InQueue, Count: q.dropped}}, batch...)
 		q.dropped = 0
 	}
+	q.change.Broadcast()
 	return batch
 }
 
@@ -77,7 +93,33 @@ func (q *queue) close() {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
 	q.closed = true
-	q.change.Signal()
+	q.change.Broadcast()
+}
+
+// What an output, a value and an entry of a map take beside their texts, about, in bytes.
+const (
+	outputBytes = 400
+	valueBytes  = 200
+)
+
+// weight is about how many bytes an output takes.
+func (o *Output) weight() int {
+	n := outputBytes + len(o.Text) + weigh(o.Values...) + weigh(o.Value)
+	if o.Map != nil {
+		for _, e := range o.Map.Entries {
+			n += weigh(e.Key...) + weigh(e.Value)
+		}
+	}
+	return n
+}
+
+func weigh(values ...render.Value) int {
+	n := 0
+	for i := range values {
+		v := &values[i]
+		n += valueBytes + len(v.Text) + weigh(v.Elems...) + 64*len(v.Frames) + 40*len(v.Buckets)
+	}
+	return n
 }
 
 // rate lets so much through in each second, and counts the rest.
@@ -100,6 +142,9 @@ func (r *rate) allow(now time.Time, cost int) bool {
 	r.used += cost
 	return true
 }
+
+// charge is for what turned out to cost more.
+func (r *rate) charge(cost int) { r.used += cost }
 
 // take is how much was not let through since it was last asked.
 func (r *rate) take() uint64 {

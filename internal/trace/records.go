@@ -142,32 +142,20 @@ func strerror(number int64) string {
 	return strings.ToUpper(text[:1]) + text[1:]
 }
 
+// mostDumped is how many entries of a map are shown at a time: more than anybody reads.
+const mostDumped = 100_000
+
 // dump says what is in a map.
 func (s *Session) dump(m *bt.Map, top int, divisor int64, final bool) {
-	out := &render.Map{Name: m.Name, Top: top, Divisor: divisor}
-	err := s.group.Each(m.Name, func(key []byte, values [][]byte) {
-		e := render.Entry{Value: s.aggregate(m.Value, values)}
-		if m.Key.Kind != bt.None {
-			e.Key = s.key(m.Key, key)
-		}
-		out.Entries = append(out.Entries, e)
-	})
+	out, left, err := s.read(m, mostDumped)
 	if err != nil {
 		s.say(Output{Kind: Failure, Text: err.Error()})
 		return
 	}
-	out.Sort()
+	s.rate.charge(len(out.Entries))
+	out.Top, out.Divisor = top, divisor
 	s.say(Output{Kind: MapDump, Map: out, Keyed: m.Key.Kind != bt.None, Final: final})
-}
-
-// key is the parts of a key.
-func (s *Session) key(t bt.Type, data []byte) []render.Value {
-	if t.Kind != bt.Tuple {
-		return []render.Value{s.value(t, data)}
+	if left > 0 {
+		s.say(Output{Kind: Failure, Text: fmt.Sprintf("%s has %d entries more than the %d that are shown", m.Name, left, mostDumped)})
 	}
-	parts := []render.Value{}
-	for _, f := range t.Fields {
-		parts = append(parts, s.value(f.Type, at(data, f.Offset)))
-	}
-	return parts
 }

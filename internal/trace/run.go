@@ -29,7 +29,7 @@ type Result struct {
 // Run attaches the script and hands what it says to sink until it ends: by exit(), by a
 // reason from end, or because nothing is left to run. Then its end probes run, and its maps
 // are handed on. If ctx ends nobody listens any more, and it just ends. It is called once.
-func (s *Session) Run(ctx context.Context, end <-chan string, sink Sink) (Result, error) {
+func (s *Session) Run(ctx context.Context, end <-chan string, sink Sink) (result Result, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	delivered := make(chan error, 1)
@@ -37,19 +37,21 @@ func (s *Session) Run(ctx context.Context, end <-chan string, sink Sink) (Result
 		err := errors.New("hand on what the script says: its listener is gone")
 		defer func() { // also if the sink ends its goroutine
 			if err != nil {
+				s.queue.fail()
 				cancel(err)
 			}
 			delivered <- err
 		}()
 		err = s.deliver(sink)
 	}()
-	defer s.queue.close() // also if run panics: else who delivers would wait for ever
-	result, err := s.run(ctx, end)
-	s.queue.close()
-	if failed := <-delivered; err == nil {
-		err = failed
-	}
-	return result, err
+	// Also if run panics: sink is not called any more once this returns.
+	defer func() {
+		s.queue.close()
+		if failed := <-delivered; err == nil {
+			err = failed
+		}
+	}()
+	return s.run(ctx, end)
 }
 
 // deliver hands on what is said. A sink that panics ends its script, and nothing else: it is
@@ -229,6 +231,7 @@ func (s *Session) finish(reason string) (Result, error) {
 	if s.script.Limits.PrintAtExit {
 		for _, m := range s.userMaps() {
 			s.dump(m, 0, 0, true)
+			s.flush() // one at a time: together they may be large
 		}
 	}
 	s.tellLosses()
@@ -251,16 +254,28 @@ func (s *Session) userMaps() []*bt.Map {
 
 // tellLosses tells what was lost since it was last told.
 func (s *Session) tellLosses() {
-	if values, err := s.group.Lookup("loss", make([]byte, 4)); err == nil && len(values) == 1 {
-		for i := 0; 8*i+8 <= len(values[0]) && i < len(s.script.Probes); i++ {
-			s.tellLoss(s.lost, i, InRing, binary.NativeEndian.Uint64(values[0][8*i:]))
-		}
-	}
+	s.tellCounters("loss", s.lost, InRing)
+	s.tellCounters("full", s.full, InMap)
 	for i, units := range s.group.Stats() {
 		s.tellLoss(s.missed, i, Missed, missedOf(units))
 	}
 	if n := s.rate.take(); n > 0 {
 		s.say(Output{Kind: Loss, Place: ByRate, Count: n})
+	}
+}
+
+// tellCounters reads a map that has a word for each probe; a script that cannot lose there
+// has none.
+func (s *Session) tellCounters(name string, told map[int]uint64, place Place) {
+	if m := s.maps[name]; m == nil || m.User {
+		return
+	}
+	values, err := s.group.Lookup(name, make([]byte, 4))
+	if err != nil || len(values) != 1 {
+		return
+	}
+	for i := 0; 8*i+8 <= len(values[0]) && i < len(s.script.Probes); i++ {
+		s.tellLoss(told, i, place, binary.NativeEndian.Uint64(values[0][8*i:]))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,28 +22,54 @@ import (
 type Options struct {
 	// PerSecond is how many outputs a second reach the listener.
 	PerSecond int
-	// Queue is how many outputs wait for a slow listener.
-	Queue int
+	// Queue is how many outputs wait for a slow listener, and QueueBytes what they take, about.
+	Queue, QueueBytes int
+	// MapBytes is what the maps of a script take together in the kernel, and MapEntries what
+	// one of them has.
+	MapBytes, MapEntries int
+	// Identity names processes and containers; nil where nobody does.
+	Identity Identity
+	// Shared are maps that are not the script's own, by name.
+	Shared map[string]*kern.SharedMap
 }
 
 // DefaultOptions are enough for a terminal and for a program that reads it.
-func DefaultOptions() Options { return Options{PerSecond: 100_000, Queue: 65_536} }
+func DefaultOptions() Options {
+	return Options{PerSecond: 100_000, Queue: 65_536, QueueBytes: 32 << 20, MapBytes: 512 << 20, MapEntries: 1 << 20}
+}
+
+func (o Options) filled() Options {
+	usual := DefaultOptions()
+	for _, one := range []struct {
+		to    *int
+		usual int
+	}{
+		{&o.PerSecond, usual.PerSecond}, {&o.Queue, usual.Queue}, {&o.QueueBytes, usual.QueueBytes},
+		{&o.MapBytes, usual.MapBytes}, {&o.MapEntries, usual.MapEntries},
+	} {
+		if *one.to == 0 {
+			*one.to = one.usual
+		}
+	}
+	return o
+}
 
 // Session is a script that was loaded.
 type Session struct {
-	script  *bt.Script
+	*decoder
 	codes   []*compile.Code
-	host    *host.Host
 	options Options
-	group   *kern.Group
 	ring    *kern.GroupRing
-	names   *names
 	formats []([]render.Directive) // of actions
-	maps    map[string]*bt.Map
 	queue   *queue
 	rate    *rate
 
+	reading sync.Mutex // by Held, of the three below
+	reader  *decoder   // Held's own
+	closed  bool
+
 	lost   map[int]uint64 // as last told, by probe
+	full   map[int]uint64
 	missed map[int]uint64
 	exited bool
 	code   int
@@ -104,15 +131,16 @@ func compileAll(script *bt.Script, machine bt.Machine) ([]*compile.Code, error) 
 
 // Load is [Start] with programs that are compiled already, in the order of the script's probes.
 func Load(h *host.Host, script *bt.Script, codes []*compile.Code, options Options) (*Session, error) {
-	usual := DefaultOptions()
-	if options.PerSecond == 0 {
-		options.PerSecond = usual.PerSecond
+	options = options.filled()
+	if err := checkMaps(script, options); err != nil {
+		return nil, err
 	}
-	if options.Queue == 0 {
-		options.Queue = usual.Queue
+	s := &Session{
+		decoder: &decoder{script: script, host: h, names: newNames(h, options.Identity), maps: map[string]*bt.Map{}},
+		codes:   codes, options: options,
+		queue: newQueue(options.Queue, options.QueueBytes), rate: &rate{perSecond: options.PerSecond},
+		lost: map[int]uint64{}, full: map[int]uint64{}, missed: map[int]uint64{},
 	}
-	s := &Session{script: script, codes: codes, host: h, options: options, names: newNames(h), maps: map[string]*bt.Map{},
-		queue: newQueue(options.Queue), rate: &rate{perSecond: options.PerSecond}, lost: map[int]uint64{}, missed: map[int]uint64{}}
 	for _, a := range script.Actions {
 		s.formats = append(s.formats, render.ParseFormat(a.Format))
 	}
@@ -144,8 +172,11 @@ var mapTypes = map[bt.MapKind]kern.MapType{
 }
 
 func (s *Session) load() error {
-	spec := kern.GroupSpec{}
+	spec := kern.GroupSpec{Shared: s.options.Shared}
 	for _, m := range s.script.Maps {
+		if m.Kind == bt.Shared {
+			continue
+		}
 		spec.Maps = append(spec.Maps, kern.GroupMap{Name: m.Name, Type: mapTypes[m.Kind], KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries})
 	}
 	for i, p := range s.script.Probes {
@@ -187,8 +218,47 @@ func (s *Session) program(p bt.Probe, code *compile.Code) (kern.GroupProgram, er
 	return out, nil
 }
 
+// checkMaps refuses maps that would take more memory than a script may: the kernel makes
+// them whole, and what it cannot have it takes from the agent.
+func checkMaps(script *bt.Script, options Options) error {
+	cpus, err := kern.CPUs()
+	if err != nil {
+		return err
+	}
+	total := 0
+	for _, m := range script.Maps {
+		if m.Kind == bt.Shared {
+			continue
+		}
+		if m.MaxEntries > options.MapEntries && m.Kind != bt.Ring {
+			return fmt.Errorf("map %s would have %d entries, and may have %d: set max_map_keys, or the size in its declaration", m.Name, m.MaxEntries, options.MapEntries)
+		}
+		total += mapBytes(m, cpus)
+	}
+	if total > options.MapBytes {
+		return fmt.Errorf("the maps of the script would take %d MiB of memory, and may take %d: set a smaller max_map_keys", total>>20, options.MapBytes>>20)
+	}
+	return nil
+}
+
+// mapBytes is about what a map takes in the kernel, in bytes.
+func mapBytes(m bt.Map, cpus int) int {
+	const element = 48 // struct htab_elem, and its bucket
+	each := element + m.KeySize + m.ValueSize
+	switch m.Kind {
+	case bt.Ring:
+		return m.MaxEntries
+	case bt.PerCPUHash, bt.LRUPerCPUHash, bt.PerCPUArray:
+		each += m.ValueSize * (cpus - 1)
+	}
+	return m.MaxEntries * each
+}
+
 // Close lets go of everything, also if Run was never called.
 func (s *Session) Close() error {
+	s.reading.Lock()
+	s.closed = true
+	s.reading.Unlock()
 	var err error
 	if s.ring != nil {
 		err = s.ring.Close()

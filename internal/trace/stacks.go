@@ -10,14 +10,14 @@ import (
 )
 
 // address are the values that are addresses of code or data.
-func (s *Session) address(t bt.Type, data []byte) render.Value {
+func (d *decoder) address(t bt.Type, data []byte) render.Value {
 	word := uint64(number(data, 8, false))
 	pid := int(uint32(number(at(data, 8), 8, false)))
 	switch t.Kind {
 	case bt.KSymbol:
-		return render.Value{Kind: render.Symbol, Int: int64(word), Frames: []render.Frame{s.names.kernel(word)}}
+		return render.Value{Kind: render.Symbol, Int: int64(word), Frames: []render.Frame{d.names.kernel(word)}}
 	case bt.USymbol:
-		return render.Value{Kind: render.Symbol, Int: int64(word), Frames: []render.Frame{s.names.process(pid, word)}}
+		return render.Value{Kind: render.Symbol, Int: int64(word), Frames: []render.Frame{d.names.process(pid, word)}}
 	}
 	out := render.Value{Kind: render.Stack, Int: int64(word)}
 	switch {
@@ -26,22 +26,22 @@ func (s *Session) address(t bt.Type, data []byte) render.Value {
 	case t.Perf:
 		out.Form = render.AsPerf
 	}
-	for _, address := range s.stack(t, int64(word)) {
+	for _, address := range d.stack(t, int64(word)) {
 		if t.Kind == bt.KStack {
-			out.Frames = append(out.Frames, s.names.kernel(address))
+			out.Frames = append(out.Frames, d.names.kernel(address))
 		} else {
-			out.Frames = append(out.Frames, s.names.process(pid, address))
+			out.Frames = append(out.Frames, d.names.process(pid, address))
 		}
 	}
 	return out
 }
 
 // stack are the addresses of a stack by its identifier, which is negative if there was none.
-func (s *Session) stack(t bt.Type, id int64) []uint64 {
-	if id < 0 || s.maps[t.Name] == nil {
+func (d *decoder) stack(t bt.Type, id int64) []uint64 {
+	if id < 0 || d.maps[t.Name] == nil {
 		return nil
 	}
-	values, err := s.group.Lookup(t.Name, binary.NativeEndian.AppendUint32(nil, uint32(id)))
+	values, err := d.group.Lookup(t.Name, binary.NativeEndian.AppendUint32(nil, uint32(id)))
 	if err != nil || len(values) == 0 {
 		return nil
 	}

@@ -126,6 +126,10 @@ func workload(args []string) {
 		report, err = syscallWorkload(args[1])
 	case "datagram":
 		report, err = datagramWorkload(args[1])
+	case "getsid":
+		report, err = getsidWorkload(args[1])
+	case "paced":
+		report, err = pacedWorkload(args[1])
 	case "tcp":
 		report, err = tcpWorkload(args[1])
 	case "open":

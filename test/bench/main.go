@@ -33,6 +33,7 @@ var benchmarks = []benchmark{
 	{"syscall", measureSyscall},
 	{"files", measureFiles},
 	{"store", measureStore},
+	{"trace", measureTrace},
 }
 
 // bench is what all benchmarks share.
@@ -42,6 +43,8 @@ type bench struct {
 	tiny   string // the tiny static binary
 	scale  int    // divides the amount of work
 	config string // text of the agent's skep.yaml; empty: the default
+	// bpftrace is the path of the one to compare with, or "".
+	bpftrace string
 }
 
 // configured is b with agents of another configuration.
@@ -69,6 +72,7 @@ func run(ctx context.Context) error {
 	only := flag.String("only", "", "comma-separated benchmarks to run (default: all)")
 	scale := flag.Int("scale", 1, "divide the amount of work by this, for a quick look")
 	write := flag.String("write", "", "Markdown file whose figures to replace, such as docs/performance.md; with -only those of the others stay")
+	bpftrace := flag.String("bpftrace", "", "path of the bpftrace that trace compares with (default: without a comparison)")
 	flag.Parse()
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("needs root: the agent loads BPF programs")
@@ -78,7 +82,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{bin: *bin, dir: dir, scale: *scale}
+	b := &bench{bin: *bin, dir: dir, scale: *scale, bpftrace: *bpftrace}
 	if b.tiny, err = tinyBinary(dir); err != nil {
 		return err
 	}

@@ -712,7 +712,9 @@ type GetStatusResponse struct {
 	// Where records are sent on.
 	Outputs []*OutputStatus `protobuf:"bytes,41,rep,name=outputs,proto3" json:"outputs,omitempty"`
 	// What the agent may cost, and what it has shed; absent without limits.
-	Budget        *BudgetStatus `protobuf:"bytes,42,opt,name=budget,proto3" json:"budget,omitempty"`
+	Budget *BudgetStatus `protobuf:"bytes,42,opt,name=budget,proto3" json:"budget,omitempty"`
+	// Scripts that are installed.
+	Traces        []*TraceStatus `protobuf:"bytes,43,rep,name=traces,proto3" json:"traces,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -897,6 +899,13 @@ func (x *GetStatusResponse) GetOutputs() []*OutputStatus {
 func (x *GetStatusResponse) GetBudget() *BudgetStatus {
 	if x != nil {
 		return x.Budget
+	}
+	return nil
+}
+
+func (x *GetStatusResponse) GetTraces() []*TraceStatus {
+	if x != nil {
+		return x.Traces
 	}
 	return nil
 }
@@ -3920,7 +3929,7 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"KindCounts\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x16\n" +
 	"\x06counts\x18\x02 \x03(\x04R\x06counts\"\x12\n" +
-	"\x10GetStatusRequest\"\xe8\a\n" +
+	"\x10GetStatusRequest\"\x96\b\n" +
 	"\x11GetStatusResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x17\n" +
 	"\anode_id\x18\x02 \x01(\tR\x06nodeId\x12\x17\n" +
@@ -3946,7 +3955,8 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\x05store\x18\x13 \x01(\v2\x14.skep.v1.StoreStatusR\x05store\x12#\n" +
 	"\rargs_redacted\x18( \x01(\x04R\fargsRedacted\x12/\n" +
 	"\aoutputs\x18) \x03(\v2\x15.skep.v1.OutputStatusR\aoutputs\x12-\n" +
-	"\x06budget\x18* \x01(\v2\x15.skep.v1.BudgetStatusR\x06budget\"\xdd\x01\n" +
+	"\x06budget\x18* \x01(\v2\x15.skep.v1.BudgetStatusR\x06budget\x12,\n" +
+	"\x06traces\x18+ \x03(\v2\x14.skep.v1.TraceStatusR\x06traces\"\xdd\x01\n" +
 	"\fBudgetStatus\x12\x1b\n" +
 	"\tcpu_limit\x18\x01 \x01(\x01R\bcpuLimit\x12,\n" +
 	"\x12memory_limit_bytes\x18\x02 \x01(\x04R\x10memoryLimitBytes\x12\x10\n" +
@@ -4182,7 +4192,8 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\tROLE_VIEW\x10\x01\x12\x10\n" +
 	"\fROLE_OPERATE\x10\x02\x12\x0e\n" +
 	"\n" +
-	"ROLE_ADMIN\x10\x032\xa7\b\n" +
+	"ROLE_ADMIN\x10\x032\xcb\n" +
+	"\n" +
 	"\fAgentService\x12B\n" +
 	"\tGetStatus\x12\x19.skep.v1.GetStatusRequest\x1a\x1a.skep.v1.GetStatusResponse\x12B\n" +
 	"\tGetDoctor\x12\x19.skep.v1.GetDoctorRequest\x1a\x1a.skep.v1.GetDoctorResponse\x12>\n" +
@@ -4194,7 +4205,12 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\x0fListConnections\x12\x1f.skep.v1.ListConnectionsRequest\x1a .skep.v1.ListConnectionsResponse\x122\n" +
 	"\x03Top\x12\x13.skep.v1.TopRequest\x1a\x14.skep.v1.TopResponse0\x01\x128\n" +
 	"\x05Trace\x12\x15.skep.v1.TraceRequest\x1a\x16.skep.v1.TraceResponse0\x01\x12?\n" +
-	"\bEndTrace\x12\x18.skep.v1.EndTraceRequest\x1a\x19.skep.v1.EndTraceResponse\x12B\n" +
+	"\bEndTrace\x12\x18.skep.v1.EndTraceRequest\x1a\x19.skep.v1.EndTraceResponse\x12K\n" +
+	"\fInstallTrace\x12\x1c.skep.v1.InstallTraceRequest\x1a\x1d.skep.v1.InstallTraceResponse\x12E\n" +
+	"\n" +
+	"ListTraces\x12\x1a.skep.v1.ListTracesRequest\x1a\x1b.skep.v1.ListTracesResponse\x12D\n" +
+	"\tTraceLogs\x12\x19.skep.v1.TraceLogsRequest\x1a\x1a.skep.v1.TraceLogsResponse0\x01\x12H\n" +
+	"\vRemoveTrace\x12\x1b.skep.v1.RemoveTraceRequest\x1a\x1c.skep.v1.RemoveTraceResponse\x12B\n" +
 	"\tListTools\x12\x19.skep.v1.ListToolsRequest\x1a\x1a.skep.v1.ListToolsResponse\x12;\n" +
 	"\x06Export\x12\x16.skep.v1.ExportRequest\x1a\x17.skep.v1.ExportResponse0\x01\x12Q\n" +
 	"\x0eGetDiagnostics\x12\x1e.skep.v1.GetDiagnosticsRequest\x1a\x1f.skep.v1.GetDiagnosticsResponse\x12H\n" +
@@ -4270,131 +4286,149 @@ var file_skep_v1_agent_proto_goTypes = []any{
 	(*durationpb.Duration)(nil),     // 51: google.protobuf.Duration
 	(*timestamppb.Timestamp)(nil),   // 52: google.protobuf.Timestamp
 	(*Record)(nil),                  // 53: skep.v1.Record
-	(*Process)(nil),                 // 54: skep.v1.Process
-	(*Exit)(nil),                    // 55: skep.v1.Exit
-	(*Exec)(nil),                    // 56: skep.v1.Exec
-	(*Connection)(nil),              // 57: skep.v1.Connection
-	(*TraceRequest)(nil),            // 58: skep.v1.TraceRequest
-	(*EndTraceRequest)(nil),         // 59: skep.v1.EndTraceRequest
-	(*TraceResponse)(nil),           // 60: skep.v1.TraceResponse
-	(*EndTraceResponse)(nil),        // 61: skep.v1.EndTraceResponse
+	(*TraceStatus)(nil),             // 54: skep.v1.TraceStatus
+	(*Process)(nil),                 // 55: skep.v1.Process
+	(*Exit)(nil),                    // 56: skep.v1.Exit
+	(*Exec)(nil),                    // 57: skep.v1.Exec
+	(*Connection)(nil),              // 58: skep.v1.Connection
+	(*TraceRequest)(nil),            // 59: skep.v1.TraceRequest
+	(*EndTraceRequest)(nil),         // 60: skep.v1.EndTraceRequest
+	(*InstallTraceRequest)(nil),     // 61: skep.v1.InstallTraceRequest
+	(*ListTracesRequest)(nil),       // 62: skep.v1.ListTracesRequest
+	(*TraceLogsRequest)(nil),        // 63: skep.v1.TraceLogsRequest
+	(*RemoveTraceRequest)(nil),      // 64: skep.v1.RemoveTraceRequest
+	(*TraceResponse)(nil),           // 65: skep.v1.TraceResponse
+	(*EndTraceResponse)(nil),        // 66: skep.v1.EndTraceResponse
+	(*InstallTraceResponse)(nil),    // 67: skep.v1.InstallTraceResponse
+	(*ListTracesResponse)(nil),      // 68: skep.v1.ListTracesResponse
+	(*TraceLogsResponse)(nil),       // 69: skep.v1.TraceLogsResponse
+	(*RemoveTraceResponse)(nil),     // 70: skep.v1.RemoveTraceResponse
 }
 var file_skep_v1_agent_proto_depIdxs = []int32{
-	1,  // 0: skep.v1.ObserveRequest.filter:type_name -> skep.v1.Filter
-	51, // 1: skep.v1.ObserveRequest.since:type_name -> google.protobuf.Duration
-	52, // 2: skep.v1.ObserveRequest.from:type_name -> google.protobuf.Timestamp
-	52, // 3: skep.v1.ObserveRequest.until:type_name -> google.protobuf.Timestamp
-	53, // 4: skep.v1.ObserveResponse.records:type_name -> skep.v1.Record
-	4,  // 5: skep.v1.ObserveResponse.undecided:type_name -> skep.v1.Undecided
-	1,  // 6: skep.v1.CountRecordsRequest.filter:type_name -> skep.v1.Filter
-	52, // 7: skep.v1.CountRecordsRequest.from:type_name -> google.protobuf.Timestamp
-	52, // 8: skep.v1.CountRecordsRequest.until:type_name -> google.protobuf.Timestamp
-	51, // 9: skep.v1.CountRecordsRequest.step:type_name -> google.protobuf.Duration
-	7,  // 10: skep.v1.CountRecordsResponse.kinds:type_name -> skep.v1.KindCounts
-	52, // 11: skep.v1.CountRecordsResponse.complete_from:type_name -> google.protobuf.Timestamp
-	4,  // 12: skep.v1.CountRecordsResponse.undecided:type_name -> skep.v1.Undecided
-	52, // 13: skep.v1.GetStatusResponse.started:type_name -> google.protobuf.Timestamp
-	51, // 14: skep.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
-	13, // 15: skep.v1.GetStatusResponse.kinds:type_name -> skep.v1.KindStatus
-	14, // 16: skep.v1.GetStatusResponse.losses:type_name -> skep.v1.LossCount
-	15, // 17: skep.v1.GetStatusResponse.subscribers:type_name -> skep.v1.Subscriber
-	17, // 18: skep.v1.GetStatusResponse.processes:type_name -> skep.v1.TableStatus
-	17, // 19: skep.v1.GetStatusResponse.connections:type_name -> skep.v1.TableStatus
-	17, // 20: skep.v1.GetStatusResponse.containers:type_name -> skep.v1.TableStatus
-	18, // 21: skep.v1.GetStatusResponse.memory:type_name -> skep.v1.MemoryStatus
-	20, // 22: skep.v1.GetStatusResponse.programs:type_name -> skep.v1.ProgramStatus
-	51, // 23: skep.v1.GetStatusResponse.agent_cpu:type_name -> google.protobuf.Duration
-	21, // 24: skep.v1.GetStatusResponse.signals:type_name -> skep.v1.SignalStatus
-	12, // 25: skep.v1.GetStatusResponse.store:type_name -> skep.v1.StoreStatus
-	16, // 26: skep.v1.GetStatusResponse.outputs:type_name -> skep.v1.OutputStatus
-	10, // 27: skep.v1.GetStatusResponse.budget:type_name -> skep.v1.BudgetStatus
-	11, // 28: skep.v1.BudgetStatus.sensors:type_name -> skep.v1.SensorBudget
-	52, // 29: skep.v1.SensorBudget.since:type_name -> google.protobuf.Timestamp
-	51, // 30: skep.v1.StoreStatus.max_age:type_name -> google.protobuf.Duration
-	52, // 31: skep.v1.StoreStatus.oldest:type_name -> google.protobuf.Timestamp
-	52, // 32: skep.v1.Subscriber.since:type_name -> google.protobuf.Timestamp
-	19, // 33: skep.v1.MemoryStatus.maps:type_name -> skep.v1.MapStatus
-	22, // 34: skep.v1.SignalStatus.rungs:type_name -> skep.v1.RungStatus
-	25, // 35: skep.v1.GetDoctorResponse.checks:type_name -> skep.v1.Check
-	21, // 36: skep.v1.GetDoctorResponse.signals:type_name -> skep.v1.SignalStatus
-	1,  // 37: skep.v1.ListProcessesRequest.filter:type_name -> skep.v1.Filter
-	52, // 38: skep.v1.ListProcessesRequest.at:type_name -> google.protobuf.Timestamp
-	28, // 39: skep.v1.ListProcessesResponse.processes:type_name -> skep.v1.ProcessInfo
-	4,  // 40: skep.v1.ListProcessesResponse.undecided:type_name -> skep.v1.Undecided
-	54, // 41: skep.v1.ProcessInfo.process:type_name -> skep.v1.Process
-	52, // 42: skep.v1.ProcessInfo.started:type_name -> google.protobuf.Timestamp
-	52, // 43: skep.v1.ProcessInfo.exited:type_name -> google.protobuf.Timestamp
-	55, // 44: skep.v1.ProcessInfo.exit:type_name -> skep.v1.Exit
-	56, // 45: skep.v1.ProcessInfo.exec:type_name -> skep.v1.Exec
-	28, // 46: skep.v1.GetProcessResponse.process:type_name -> skep.v1.ProcessInfo
-	28, // 47: skep.v1.GetProcessResponse.ancestors:type_name -> skep.v1.ProcessInfo
-	28, // 48: skep.v1.GetProcessResponse.children:type_name -> skep.v1.ProcessInfo
-	33, // 49: skep.v1.GetProcessResponse.connections:type_name -> skep.v1.ConnectionInfo
-	1,  // 50: skep.v1.ListConnectionsRequest.filter:type_name -> skep.v1.Filter
-	33, // 51: skep.v1.ListConnectionsResponse.connections:type_name -> skep.v1.ConnectionInfo
-	4,  // 52: skep.v1.ListConnectionsResponse.undecided:type_name -> skep.v1.Undecided
-	54, // 53: skep.v1.ConnectionInfo.process:type_name -> skep.v1.Process
-	57, // 54: skep.v1.ConnectionInfo.connection:type_name -> skep.v1.Connection
-	52, // 55: skep.v1.ConnectionInfo.opened:type_name -> google.protobuf.Timestamp
-	52, // 56: skep.v1.ConnectionInfo.closed:type_name -> google.protobuf.Timestamp
-	52, // 57: skep.v1.ConnectionInfo.counted:type_name -> google.protobuf.Timestamp
-	1,  // 58: skep.v1.TopRequest.filter:type_name -> skep.v1.Filter
-	51, // 59: skep.v1.TopRequest.interval:type_name -> google.protobuf.Duration
-	52, // 60: skep.v1.TopResponse.time:type_name -> google.protobuf.Timestamp
-	51, // 61: skep.v1.TopResponse.measured:type_name -> google.protobuf.Duration
-	36, // 62: skep.v1.TopResponse.rows:type_name -> skep.v1.TopRow
-	36, // 63: skep.v1.TopResponse.total:type_name -> skep.v1.TopRow
-	54, // 64: skep.v1.TopRow.process:type_name -> skep.v1.Process
-	0,  // 65: skep.v1.GetIdentityResponse.role:type_name -> skep.v1.Role
-	52, // 66: skep.v1.GetIdentityResponse.expires:type_name -> google.protobuf.Timestamp
-	0,  // 67: skep.v1.CreateTokenRequest.role:type_name -> skep.v1.Role
-	51, // 68: skep.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
-	0,  // 69: skep.v1.CreateTokenResponse.role:type_name -> skep.v1.Role
-	52, // 70: skep.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
-	1,  // 71: skep.v1.ExportRequest.filter:type_name -> skep.v1.Filter
-	52, // 72: skep.v1.ExportRequest.from:type_name -> google.protobuf.Timestamp
-	52, // 73: skep.v1.ExportRequest.until:type_name -> google.protobuf.Timestamp
-	4,  // 74: skep.v1.ExportResponse.undecided:type_name -> skep.v1.Undecided
-	47, // 75: skep.v1.ListToolsResponse.tools:type_name -> skep.v1.Tool
-	0,  // 76: skep.v1.Tool.role:type_name -> skep.v1.Role
-	48, // 77: skep.v1.Tool.options:type_name -> skep.v1.ToolOption
-	49, // 78: skep.v1.Tool.columns:type_name -> skep.v1.ToolColumn
-	50, // 79: skep.v1.Tool.maps:type_name -> skep.v1.ToolMap
-	8,  // 80: skep.v1.AgentService.GetStatus:input_type -> skep.v1.GetStatusRequest
-	23, // 81: skep.v1.AgentService.GetDoctor:input_type -> skep.v1.GetDoctorRequest
-	2,  // 82: skep.v1.AgentService.Observe:input_type -> skep.v1.ObserveRequest
-	5,  // 83: skep.v1.AgentService.CountRecords:input_type -> skep.v1.CountRecordsRequest
-	26, // 84: skep.v1.AgentService.ListProcesses:input_type -> skep.v1.ListProcessesRequest
-	29, // 85: skep.v1.AgentService.GetProcess:input_type -> skep.v1.GetProcessRequest
-	31, // 86: skep.v1.AgentService.ListConnections:input_type -> skep.v1.ListConnectionsRequest
-	34, // 87: skep.v1.AgentService.Top:input_type -> skep.v1.TopRequest
-	58, // 88: skep.v1.AgentService.Trace:input_type -> skep.v1.TraceRequest
-	59, // 89: skep.v1.AgentService.EndTrace:input_type -> skep.v1.EndTraceRequest
-	45, // 90: skep.v1.AgentService.ListTools:input_type -> skep.v1.ListToolsRequest
-	43, // 91: skep.v1.AgentService.Export:input_type -> skep.v1.ExportRequest
-	37, // 92: skep.v1.AgentService.GetDiagnostics:input_type -> skep.v1.GetDiagnosticsRequest
-	39, // 93: skep.v1.AgentService.GetIdentity:input_type -> skep.v1.GetIdentityRequest
-	41, // 94: skep.v1.AgentService.CreateToken:input_type -> skep.v1.CreateTokenRequest
-	9,  // 95: skep.v1.AgentService.GetStatus:output_type -> skep.v1.GetStatusResponse
-	24, // 96: skep.v1.AgentService.GetDoctor:output_type -> skep.v1.GetDoctorResponse
-	3,  // 97: skep.v1.AgentService.Observe:output_type -> skep.v1.ObserveResponse
-	6,  // 98: skep.v1.AgentService.CountRecords:output_type -> skep.v1.CountRecordsResponse
-	27, // 99: skep.v1.AgentService.ListProcesses:output_type -> skep.v1.ListProcessesResponse
-	30, // 100: skep.v1.AgentService.GetProcess:output_type -> skep.v1.GetProcessResponse
-	32, // 101: skep.v1.AgentService.ListConnections:output_type -> skep.v1.ListConnectionsResponse
-	35, // 102: skep.v1.AgentService.Top:output_type -> skep.v1.TopResponse
-	60, // 103: skep.v1.AgentService.Trace:output_type -> skep.v1.TraceResponse
-	61, // 104: skep.v1.AgentService.EndTrace:output_type -> skep.v1.EndTraceResponse
-	46, // 105: skep.v1.AgentService.ListTools:output_type -> skep.v1.ListToolsResponse
-	44, // 106: skep.v1.AgentService.Export:output_type -> skep.v1.ExportResponse
-	38, // 107: skep.v1.AgentService.GetDiagnostics:output_type -> skep.v1.GetDiagnosticsResponse
-	40, // 108: skep.v1.AgentService.GetIdentity:output_type -> skep.v1.GetIdentityResponse
-	42, // 109: skep.v1.AgentService.CreateToken:output_type -> skep.v1.CreateTokenResponse
-	95, // [95:110] is the sub-list for method output_type
-	80, // [80:95] is the sub-list for method input_type
-	80, // [80:80] is the sub-list for extension type_name
-	80, // [80:80] is the sub-list for extension extendee
-	0,  // [0:80] is the sub-list for field type_name
+	1,   // 0: skep.v1.ObserveRequest.filter:type_name -> skep.v1.Filter
+	51,  // 1: skep.v1.ObserveRequest.since:type_name -> google.protobuf.Duration
+	52,  // 2: skep.v1.ObserveRequest.from:type_name -> google.protobuf.Timestamp
+	52,  // 3: skep.v1.ObserveRequest.until:type_name -> google.protobuf.Timestamp
+	53,  // 4: skep.v1.ObserveResponse.records:type_name -> skep.v1.Record
+	4,   // 5: skep.v1.ObserveResponse.undecided:type_name -> skep.v1.Undecided
+	1,   // 6: skep.v1.CountRecordsRequest.filter:type_name -> skep.v1.Filter
+	52,  // 7: skep.v1.CountRecordsRequest.from:type_name -> google.protobuf.Timestamp
+	52,  // 8: skep.v1.CountRecordsRequest.until:type_name -> google.protobuf.Timestamp
+	51,  // 9: skep.v1.CountRecordsRequest.step:type_name -> google.protobuf.Duration
+	7,   // 10: skep.v1.CountRecordsResponse.kinds:type_name -> skep.v1.KindCounts
+	52,  // 11: skep.v1.CountRecordsResponse.complete_from:type_name -> google.protobuf.Timestamp
+	4,   // 12: skep.v1.CountRecordsResponse.undecided:type_name -> skep.v1.Undecided
+	52,  // 13: skep.v1.GetStatusResponse.started:type_name -> google.protobuf.Timestamp
+	51,  // 14: skep.v1.GetStatusResponse.uptime:type_name -> google.protobuf.Duration
+	13,  // 15: skep.v1.GetStatusResponse.kinds:type_name -> skep.v1.KindStatus
+	14,  // 16: skep.v1.GetStatusResponse.losses:type_name -> skep.v1.LossCount
+	15,  // 17: skep.v1.GetStatusResponse.subscribers:type_name -> skep.v1.Subscriber
+	17,  // 18: skep.v1.GetStatusResponse.processes:type_name -> skep.v1.TableStatus
+	17,  // 19: skep.v1.GetStatusResponse.connections:type_name -> skep.v1.TableStatus
+	17,  // 20: skep.v1.GetStatusResponse.containers:type_name -> skep.v1.TableStatus
+	18,  // 21: skep.v1.GetStatusResponse.memory:type_name -> skep.v1.MemoryStatus
+	20,  // 22: skep.v1.GetStatusResponse.programs:type_name -> skep.v1.ProgramStatus
+	51,  // 23: skep.v1.GetStatusResponse.agent_cpu:type_name -> google.protobuf.Duration
+	21,  // 24: skep.v1.GetStatusResponse.signals:type_name -> skep.v1.SignalStatus
+	12,  // 25: skep.v1.GetStatusResponse.store:type_name -> skep.v1.StoreStatus
+	16,  // 26: skep.v1.GetStatusResponse.outputs:type_name -> skep.v1.OutputStatus
+	10,  // 27: skep.v1.GetStatusResponse.budget:type_name -> skep.v1.BudgetStatus
+	54,  // 28: skep.v1.GetStatusResponse.traces:type_name -> skep.v1.TraceStatus
+	11,  // 29: skep.v1.BudgetStatus.sensors:type_name -> skep.v1.SensorBudget
+	52,  // 30: skep.v1.SensorBudget.since:type_name -> google.protobuf.Timestamp
+	51,  // 31: skep.v1.StoreStatus.max_age:type_name -> google.protobuf.Duration
+	52,  // 32: skep.v1.StoreStatus.oldest:type_name -> google.protobuf.Timestamp
+	52,  // 33: skep.v1.Subscriber.since:type_name -> google.protobuf.Timestamp
+	19,  // 34: skep.v1.MemoryStatus.maps:type_name -> skep.v1.MapStatus
+	22,  // 35: skep.v1.SignalStatus.rungs:type_name -> skep.v1.RungStatus
+	25,  // 36: skep.v1.GetDoctorResponse.checks:type_name -> skep.v1.Check
+	21,  // 37: skep.v1.GetDoctorResponse.signals:type_name -> skep.v1.SignalStatus
+	1,   // 38: skep.v1.ListProcessesRequest.filter:type_name -> skep.v1.Filter
+	52,  // 39: skep.v1.ListProcessesRequest.at:type_name -> google.protobuf.Timestamp
+	28,  // 40: skep.v1.ListProcessesResponse.processes:type_name -> skep.v1.ProcessInfo
+	4,   // 41: skep.v1.ListProcessesResponse.undecided:type_name -> skep.v1.Undecided
+	55,  // 42: skep.v1.ProcessInfo.process:type_name -> skep.v1.Process
+	52,  // 43: skep.v1.ProcessInfo.started:type_name -> google.protobuf.Timestamp
+	52,  // 44: skep.v1.ProcessInfo.exited:type_name -> google.protobuf.Timestamp
+	56,  // 45: skep.v1.ProcessInfo.exit:type_name -> skep.v1.Exit
+	57,  // 46: skep.v1.ProcessInfo.exec:type_name -> skep.v1.Exec
+	28,  // 47: skep.v1.GetProcessResponse.process:type_name -> skep.v1.ProcessInfo
+	28,  // 48: skep.v1.GetProcessResponse.ancestors:type_name -> skep.v1.ProcessInfo
+	28,  // 49: skep.v1.GetProcessResponse.children:type_name -> skep.v1.ProcessInfo
+	33,  // 50: skep.v1.GetProcessResponse.connections:type_name -> skep.v1.ConnectionInfo
+	1,   // 51: skep.v1.ListConnectionsRequest.filter:type_name -> skep.v1.Filter
+	33,  // 52: skep.v1.ListConnectionsResponse.connections:type_name -> skep.v1.ConnectionInfo
+	4,   // 53: skep.v1.ListConnectionsResponse.undecided:type_name -> skep.v1.Undecided
+	55,  // 54: skep.v1.ConnectionInfo.process:type_name -> skep.v1.Process
+	58,  // 55: skep.v1.ConnectionInfo.connection:type_name -> skep.v1.Connection
+	52,  // 56: skep.v1.ConnectionInfo.opened:type_name -> google.protobuf.Timestamp
+	52,  // 57: skep.v1.ConnectionInfo.closed:type_name -> google.protobuf.Timestamp
+	52,  // 58: skep.v1.ConnectionInfo.counted:type_name -> google.protobuf.Timestamp
+	1,   // 59: skep.v1.TopRequest.filter:type_name -> skep.v1.Filter
+	51,  // 60: skep.v1.TopRequest.interval:type_name -> google.protobuf.Duration
+	52,  // 61: skep.v1.TopResponse.time:type_name -> google.protobuf.Timestamp
+	51,  // 62: skep.v1.TopResponse.measured:type_name -> google.protobuf.Duration
+	36,  // 63: skep.v1.TopResponse.rows:type_name -> skep.v1.TopRow
+	36,  // 64: skep.v1.TopResponse.total:type_name -> skep.v1.TopRow
+	55,  // 65: skep.v1.TopRow.process:type_name -> skep.v1.Process
+	0,   // 66: skep.v1.GetIdentityResponse.role:type_name -> skep.v1.Role
+	52,  // 67: skep.v1.GetIdentityResponse.expires:type_name -> google.protobuf.Timestamp
+	0,   // 68: skep.v1.CreateTokenRequest.role:type_name -> skep.v1.Role
+	51,  // 69: skep.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
+	0,   // 70: skep.v1.CreateTokenResponse.role:type_name -> skep.v1.Role
+	52,  // 71: skep.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
+	1,   // 72: skep.v1.ExportRequest.filter:type_name -> skep.v1.Filter
+	52,  // 73: skep.v1.ExportRequest.from:type_name -> google.protobuf.Timestamp
+	52,  // 74: skep.v1.ExportRequest.until:type_name -> google.protobuf.Timestamp
+	4,   // 75: skep.v1.ExportResponse.undecided:type_name -> skep.v1.Undecided
+	47,  // 76: skep.v1.ListToolsResponse.tools:type_name -> skep.v1.Tool
+	0,   // 77: skep.v1.Tool.role:type_name -> skep.v1.Role
+	48,  // 78: skep.v1.Tool.options:type_name -> skep.v1.ToolOption
+	49,  // 79: skep.v1.Tool.columns:type_name -> skep.v1.ToolColumn
+	50,  // 80: skep.v1.Tool.maps:type_name -> skep.v1.ToolMap
+	8,   // 81: skep.v1.AgentService.GetStatus:input_type -> skep.v1.GetStatusRequest
+	23,  // 82: skep.v1.AgentService.GetDoctor:input_type -> skep.v1.GetDoctorRequest
+	2,   // 83: skep.v1.AgentService.Observe:input_type -> skep.v1.ObserveRequest
+	5,   // 84: skep.v1.AgentService.CountRecords:input_type -> skep.v1.CountRecordsRequest
+	26,  // 85: skep.v1.AgentService.ListProcesses:input_type -> skep.v1.ListProcessesRequest
+	29,  // 86: skep.v1.AgentService.GetProcess:input_type -> skep.v1.GetProcessRequest
+	31,  // 87: skep.v1.AgentService.ListConnections:input_type -> skep.v1.ListConnectionsRequest
+	34,  // 88: skep.v1.AgentService.Top:input_type -> skep.v1.TopRequest
+	59,  // 89: skep.v1.AgentService.Trace:input_type -> skep.v1.TraceRequest
+	60,  // 90: skep.v1.AgentService.EndTrace:input_type -> skep.v1.EndTraceRequest
+	61,  // 91: skep.v1.AgentService.InstallTrace:input_type -> skep.v1.InstallTraceRequest
+	62,  // 92: skep.v1.AgentService.ListTraces:input_type -> skep.v1.ListTracesRequest
+	63,  // 93: skep.v1.AgentService.TraceLogs:input_type -> skep.v1.TraceLogsRequest
+	64,  // 94: skep.v1.AgentService.RemoveTrace:input_type -> skep.v1.RemoveTraceRequest
+	45,  // 95: skep.v1.AgentService.ListTools:input_type -> skep.v1.ListToolsRequest
+	43,  // 96: skep.v1.AgentService.Export:input_type -> skep.v1.ExportRequest
+	37,  // 97: skep.v1.AgentService.GetDiagnostics:input_type -> skep.v1.GetDiagnosticsRequest
+	39,  // 98: skep.v1.AgentService.GetIdentity:input_type -> skep.v1.GetIdentityRequest
+	41,  // 99: skep.v1.AgentService.CreateToken:input_type -> skep.v1.CreateTokenRequest
+	9,   // 100: skep.v1.AgentService.GetStatus:output_type -> skep.v1.GetStatusResponse
+	24,  // 101: skep.v1.AgentService.GetDoctor:output_type -> skep.v1.GetDoctorResponse
+	3,   // 102: skep.v1.AgentService.Observe:output_type -> skep.v1.ObserveResponse
+	6,   // 103: skep.v1.AgentService.CountRecords:output_type -> skep.v1.CountRecordsResponse
+	27,  // 104: skep.v1.AgentService.ListProcesses:output_type -> skep.v1.ListProcessesResponse
+	30,  // 105: skep.v1.AgentService.GetProcess:output_type -> skep.v1.GetProcessResponse
+	32,  // 106: skep.v1.AgentService.ListConnections:output_type -> skep.v1.ListConnectionsResponse
+	35,  // 107: skep.v1.AgentService.Top:output_type -> skep.v1.TopResponse
+	65,  // 108: skep.v1.AgentService.Trace:output_type -> skep.v1.TraceResponse
+	66,  // 109: skep.v1.AgentService.EndTrace:output_type -> skep.v1.EndTraceResponse
+	67,  // 110: skep.v1.AgentService.InstallTrace:output_type -> skep.v1.InstallTraceResponse
+	68,  // 111: skep.v1.AgentService.ListTraces:output_type -> skep.v1.ListTracesResponse
+	69,  // 112: skep.v1.AgentService.TraceLogs:output_type -> skep.v1.TraceLogsResponse
+	70,  // 113: skep.v1.AgentService.RemoveTrace:output_type -> skep.v1.RemoveTraceResponse
+	46,  // 114: skep.v1.AgentService.ListTools:output_type -> skep.v1.ListToolsResponse
+	44,  // 115: skep.v1.AgentService.Export:output_type -> skep.v1.ExportResponse
+	38,  // 116: skep.v1.AgentService.GetDiagnostics:output_type -> skep.v1.GetDiagnosticsResponse
+	40,  // 117: skep.v1.AgentService.GetIdentity:output_type -> skep.v1.GetIdentityResponse
+	42,  // 118: skep.v1.AgentService.CreateToken:output_type -> skep.v1.CreateTokenResponse
+	100, // [100:119] is the sub-list for method output_type
+	81,  // [81:100] is the sub-list for method input_type
+	81,  // [81:81] is the sub-list for extension type_name
+	81,  // [81:81] is the sub-list for extension extendee
+	0,   // [0:81] is the sub-list for field type_name
 }
 
 func init() { file_skep_v1_agent_proto_init() }

@@ -12,6 +12,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -270,8 +271,10 @@ type TraceRequest struct {
 	Pattern   string `protobuf:"bytes,11,opt,name=pattern,proto3" json:"pattern,omitempty"`
 	Arguments bool   `protobuf:"varint,12,opt,name=arguments,proto3" json:"arguments,omitempty"`
 	// End the script after this long, as if asked to. Absent: as long as the client listens.
-	Timeout       *durationpb.Duration `protobuf:"bytes,13,opt,name=timeout,proto3" json:"timeout,omitempty"`
-	Limits        *TraceLimits         `protobuf:"bytes,14,opt,name=limits,proto3" json:"limits,omitempty"`
+	Timeout *durationpb.Duration `protobuf:"bytes,13,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	Limits  *TraceLimits         `protobuf:"bytes,14,opt,name=limits,proto3" json:"limits,omitempty"`
+	// Serve the script's maps as metrics where the agent serves its own.
+	Metrics       bool `protobuf:"varint,15,opt,name=metrics,proto3" json:"metrics,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -402,6 +405,13 @@ func (x *TraceRequest) GetLimits() *TraceLimits {
 		return x.Limits
 	}
 	return nil
+}
+
+func (x *TraceRequest) GetMetrics() bool {
+	if x != nil {
+		return x.Metrics
+	}
+	return false
 }
 
 // TraceLimits are what a script may take of the host. 0: the agent's own limit; more than
@@ -730,7 +740,9 @@ type TraceReady struct {
 	Loading   *durationpb.Duration `protobuf:"bytes,5,opt,name=loading,proto3" json:"loading,omitempty"`
 	Attaching *durationpb.Duration `protobuf:"bytes,6,opt,name=attaching,proto3" json:"attaching,omitempty"`
 	// Of all programs together.
-	Instructions  uint32 `protobuf:"varint,7,opt,name=instructions,proto3" json:"instructions,omitempty"`
+	Instructions uint32 `protobuf:"varint,7,opt,name=instructions,proto3" json:"instructions,omitempty"`
+	// The label "script" of its maps as metrics; empty if they are none.
+	Metrics       string `protobuf:"bytes,8,opt,name=metrics,proto3" json:"metrics,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -812,6 +824,13 @@ func (x *TraceReady) GetInstructions() uint32 {
 		return x.Instructions
 	}
 	return 0
+}
+
+func (x *TraceReady) GetMetrics() string {
+	if x != nil {
+		return x.Metrics
+	}
+	return ""
 }
 
 // TraceProbe is a place in the kernel or a program.
@@ -1960,8 +1979,8 @@ type TraceLoss struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty: not known which.
 	Probe string `protobuf:"bytes,1,opt,name=probe,proto3" json:"probe,omitempty"`
-	// ring (it was full), rate (more than the limit), map (it was full), missed (the kernel
-	// did not run the probe).
+	// ring (it was full), rate (more than the limit), map (it was full), queue (the reader was
+	// too slow), missed (the kernel did not run the probe), log (see TraceLogsResponse).
 	Place         string `protobuf:"bytes,2,opt,name=place,proto3" json:"place,omitempty"`
 	Count         uint64 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2314,11 +2333,625 @@ func (*EndTraceResponse) Descriptor() ([]byte, []int) {
 	return file_skep_v1_trace_proto_rawDescGZIP(), []int{25}
 }
 
+type InstallTraceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the script is called from now on: at most 64 letters, digits, "-", "_" and ".", the
+	// first a letter or a digit.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Without a process or a command, which do not outlive the agent, and without a timeout.
+	Trace         *TraceRequest `protobuf:"bytes,2,opt,name=trace,proto3" json:"trace,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InstallTraceRequest) Reset() {
+	*x = InstallTraceRequest{}
+	mi := &file_skep_v1_trace_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InstallTraceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InstallTraceRequest) ProtoMessage() {}
+
+func (x *InstallTraceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_trace_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InstallTraceRequest.ProtoReflect.Descriptor instead.
+func (*InstallTraceRequest) Descriptor() ([]byte, []int) {
+	return file_skep_v1_trace_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *InstallTraceRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *InstallTraceRequest) GetTrace() *TraceRequest {
+	if x != nil {
+		return x.Trace
+	}
+	return nil
+}
+
+type InstallTraceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is wrong in the script, or may be.
+	Diagnostics []*TraceDiagnostic `protobuf:"bytes,1,rep,name=diagnostics,proto3" json:"diagnostics,omitempty"`
+	// Absent: there are errors among the diagnostics, and nothing was installed.
+	Installed     *InstalledTrace `protobuf:"bytes,2,opt,name=installed,proto3" json:"installed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InstallTraceResponse) Reset() {
+	*x = InstallTraceResponse{}
+	mi := &file_skep_v1_trace_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InstallTraceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InstallTraceResponse) ProtoMessage() {}
+
+func (x *InstallTraceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_trace_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InstallTraceResponse.ProtoReflect.Descriptor instead.
+func (*InstallTraceResponse) Descriptor() ([]byte, []int) {
+	return file_skep_v1_trace_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *InstallTraceResponse) GetDiagnostics() []*TraceDiagnostic {
+	if x != nil {
+		return x.Diagnostics
+	}
+	return nil
+}
+
+func (x *InstallTraceResponse) GetInstalled() *InstalledTrace {
+	if x != nil {
+		return x.Installed
+	}
+	return nil
+}
+
+type ListTracesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTracesRequest) Reset() {
+	*x = ListTracesRequest{}
+	mi := &file_skep_v1_trace_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTracesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTracesRequest) ProtoMessage() {}
+
+func (x *ListTracesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_trace_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTracesRequest.ProtoReflect.Descriptor instead.
+func (*ListTracesRequest) Descriptor() ([]byte, []int) {
+	return file_skep_v1_trace_proto_rawDescGZIP(), []int{28}
+}
+
+type ListTracesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By name.
+	Traces        []*InstalledTrace `protobuf:"bytes,1,rep,name=traces,proto3" json:"traces,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTracesResponse) Reset() {
+	*x = ListTracesResponse{}
+	mi := &file_skep_v1_trace_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTracesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTracesResponse) ProtoMessage() {}
+
+func (x *ListTracesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_trace_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTracesResponse.ProtoReflect.Descriptor instead.
+func (*ListTracesResponse) Descriptor() ([]byte, []int) {
+	return file_skep_v1_trace_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ListTracesResponse) GetTraces() []*InstalledTrace {
+	if x != nil {
+		return x.Traces
+	}
+	return nil
+}
+
+// InstalledTrace is a script that stays in the agent.
+type InstalledTrace struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Status *TraceStatus           `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	// When it was installed, and by which user.
+	Installed     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=installed,proto3" json:"installed,omitempty"`
+	Uid           uint32                 `protobuf:"varint,3,opt,name=uid,proto3" json:"uid,omitempty"`
+	Trace         *TraceRequest          `protobuf:"bytes,4,opt,name=trace,proto3" json:"trace,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InstalledTrace) Reset() {
+	*x = InstalledTrace{}
+	mi := &file_skep_v1_trace_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InstalledTrace) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InstalledTrace) ProtoMessage() {}
+
+func (x *InstalledTrace) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_trace_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InstalledTrace.ProtoReflect.Descriptor instead.
+func (*InstalledTrace) Descriptor() ([]byte, []int) {
+	return file_skep_v1_trace_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *InstalledTrace) GetStatus() *TraceStatus {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+func (x *InstalledTrace) GetInstalled() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Installed
+	}
+	return nil
+}
+
+func (x *InstalledTrace) GetUid() uint32 {
+	if x != nil {
+		return x.Uid
+	}
+	return 0
+}
+
+func (x *InstalledTrace) GetTrace() *TraceRequest {
+	if x != nil {
+		return x.Trace
+	}
+	return nil
+}
+
+// TraceStatus is how an installed script is.
+type TraceStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// starting, running, ended (by itself; it begins again with the agent), failed (it could
+	// not be started, or broke off), damaged (its file cannot be read).
+	State string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	// Why it ended or failed.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When it was attached.
+	Since  *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	Probes uint32                 `protobuf:"varint,5,opt,name=probes,proto3" json:"probes,omitempty"`
+	// What it has said since then, and what of it was lost.
+	Events uint64 `protobuf:"varint,6,opt,name=events,proto3" json:"events,omitempty"`
+	Lost   uint64 `protobuf:"varint,7,opt,name=lost,proto3" json:"lost,omitempty"`
+	// Of its log.
+	LogBytes      uint64 `protobuf:"varint,8,opt,name=log_bytes,json=logBytes,proto3" json:"log_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceStatus) Reset() {
+	*x = TraceStatus{}
+	mi := &file_skep_v1_trace_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceStatus) ProtoMessage() {}
+
+func (x *TraceStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_trace_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceStatus.ProtoReflect.Descriptor instead.
+func (*TraceStatus) Descriptor() ([]byte, []int) {
+	return file_skep_v1_trace_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *TraceStatus) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TraceStatus) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *TraceStatus) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *TraceStatus) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *TraceStatus) GetProbes() uint32 {
+	if x != nil {
+		return x.Probes
+	}
+	return 0
+}
+
+func (x *TraceStatus) GetEvents() uint64 {
+	if x != nil {
+		return x.Events
+	}
+	return 0
+}
+
+func (x *TraceStatus) GetLost() uint64 {
+	if x != nil {
+		return x.Lost
+	}
+	return 0
+}
+
+func (x *TraceStatus) GetLogBytes() uint64 {
+	if x != nil {
+		return x.LogBytes
+	}
+	return 0
+}
+
+type TraceLogsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// At most the last N events. 0: all that there are.
+	Last uint32 `protobuf:"varint,2,opt,name=last,proto3" json:"last,omitempty"`
+	// Go on with what it says from now.
+	Follow        bool `protobuf:"varint,3,opt,name=follow,proto3" json:"follow,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceLogsRequest) Reset() {
+	*x = TraceLogsRequest{}
+	mi := &file_skep_v1_trace_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceLogsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceLogsRequest) ProtoMessage() {}
+
+func (x *TraceLogsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_trace_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceLogsRequest.ProtoReflect.Descriptor instead.
+func (*TraceLogsRequest) Descriptor() ([]byte, []int) {
+	return file_skep_v1_trace_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *TraceLogsRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TraceLogsRequest) GetLast() uint32 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *TraceLogsRequest) GetFollow() bool {
+	if x != nil {
+		return x.Follow
+	}
+	return false
+}
+
+type TraceLogsResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Entries []*TraceLogEntry       `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// Events before these that the log does not have any more, or could not take.
+	Lost          uint64 `protobuf:"varint,2,opt,name=lost,proto3" json:"lost,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceLogsResponse) Reset() {
+	*x = TraceLogsResponse{}
+	mi := &file_skep_v1_trace_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceLogsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceLogsResponse) ProtoMessage() {}
+
+func (x *TraceLogsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_trace_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceLogsResponse.ProtoReflect.Descriptor instead.
+func (*TraceLogsResponse) Descriptor() ([]byte, []int) {
+	return file_skep_v1_trace_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *TraceLogsResponse) GetEntries() []*TraceLogEntry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *TraceLogsResponse) GetLost() uint64 {
+	if x != nil {
+		return x.Lost
+	}
+	return 0
+}
+
+type TraceLogEntry struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	Event         *TraceEvent            `protobuf:"bytes,2,opt,name=event,proto3" json:"event,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TraceLogEntry) Reset() {
+	*x = TraceLogEntry{}
+	mi := &file_skep_v1_trace_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TraceLogEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TraceLogEntry) ProtoMessage() {}
+
+func (x *TraceLogEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_trace_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TraceLogEntry.ProtoReflect.Descriptor instead.
+func (*TraceLogEntry) Descriptor() ([]byte, []int) {
+	return file_skep_v1_trace_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *TraceLogEntry) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *TraceLogEntry) GetEvent() *TraceEvent {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+type RemoveTraceRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveTraceRequest) Reset() {
+	*x = RemoveTraceRequest{}
+	mi := &file_skep_v1_trace_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveTraceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveTraceRequest) ProtoMessage() {}
+
+func (x *RemoveTraceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_trace_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveTraceRequest.ProtoReflect.Descriptor instead.
+func (*RemoveTraceRequest) Descriptor() ([]byte, []int) {
+	return file_skep_v1_trace_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *RemoveTraceRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type RemoveTraceResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveTraceResponse) Reset() {
+	*x = RemoveTraceResponse{}
+	mi := &file_skep_v1_trace_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveTraceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveTraceResponse) ProtoMessage() {}
+
+func (x *RemoveTraceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_skep_v1_trace_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveTraceResponse.ProtoReflect.Descriptor instead.
+func (*RemoveTraceResponse) Descriptor() ([]byte, []int) {
+	return file_skep_v1_trace_proto_rawDescGZIP(), []int{36}
+}
+
 var File_skep_v1_trace_proto protoreflect.FileDescriptor
 
 const file_skep_v1_trace_proto_rawDesc = "" +
 	"\n" +
-	"\x13skep/v1/trace.proto\x12\askep.v1\x1a\x1egoogle/protobuf/duration.proto\"\x88\x04\n" +
+	"\x13skep/v1/trace.proto\x12\askep.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa2\x04\n" +
 	"\fTraceRequest\x12&\n" +
 	"\x04mode\x18\x01 \x01(\x0e2\x12.skep.v1.TraceModeR\x04mode\x12\x16\n" +
 	"\x06script\x18\x02 \x01(\tR\x06script\x12\x12\n" +
@@ -2335,7 +2968,8 @@ const file_skep_v1_trace_proto_rawDesc = "" +
 	"\apattern\x18\v \x01(\tR\apattern\x12\x1c\n" +
 	"\targuments\x18\f \x01(\bR\targuments\x123\n" +
 	"\atimeout\x18\r \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12,\n" +
-	"\x06limits\x18\x0e \x01(\v2\x14.skep.v1.TraceLimitsR\x06limits\x1a:\n" +
+	"\x06limits\x18\x0e \x01(\v2\x14.skep.v1.TraceLimitsR\x06limits\x12\x18\n" +
+	"\ametrics\x18\x0f \x01(\bR\ametrics\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x91\x01\n" +
@@ -2361,7 +2995,7 @@ const file_skep_v1_trace_proto_rawDesc = "" +
 	"\aemitted\x18\a \x01(\v2\x15.skep.v1.TraceEmittedH\x00R\aemitted\x12-\n" +
 	"\x06listed\x18\b \x01(\v2\x13.skep.v1.TraceProbeH\x00R\x06listed\x12+\n" +
 	"\x05ended\x18\t \x01(\v2\x13.skep.v1.TraceEndedH\x00R\x05endedB\x06\n" +
-	"\x04body\"\xc3\x02\n" +
+	"\x04body\"\xdd\x02\n" +
 	"\n" +
 	"TraceReady\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12+\n" +
@@ -2370,7 +3004,8 @@ const file_skep_v1_trace_proto_rawDesc = "" +
 	"\tcompiling\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\tcompiling\x123\n" +
 	"\aloading\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\aloading\x127\n" +
 	"\tattaching\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\tattaching\x12\"\n" +
-	"\finstructions\x18\a \x01(\rR\finstructions\"h\n" +
+	"\finstructions\x18\a \x01(\rR\finstructions\x12\x18\n" +
+	"\ametrics\x18\b \x01(\tR\ametrics\"h\n" +
 	"\n" +
 	"TraceProbe\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
@@ -2486,7 +3121,43 @@ const file_skep_v1_trace_proto_rawDesc = "" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"!\n" +
 	"\x0fEndTraceRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\x12\n" +
-	"\x10EndTraceResponse*\xb2\x01\n" +
+	"\x10EndTraceResponse\"V\n" +
+	"\x13InstallTraceRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12+\n" +
+	"\x05trace\x18\x02 \x01(\v2\x15.skep.v1.TraceRequestR\x05trace\"\x89\x01\n" +
+	"\x14InstallTraceResponse\x12:\n" +
+	"\vdiagnostics\x18\x01 \x03(\v2\x18.skep.v1.TraceDiagnosticR\vdiagnostics\x125\n" +
+	"\tinstalled\x18\x02 \x01(\v2\x17.skep.v1.InstalledTraceR\tinstalled\"\x13\n" +
+	"\x11ListTracesRequest\"E\n" +
+	"\x12ListTracesResponse\x12/\n" +
+	"\x06traces\x18\x01 \x03(\v2\x17.skep.v1.InstalledTraceR\x06traces\"\xb7\x01\n" +
+	"\x0eInstalledTrace\x12,\n" +
+	"\x06status\x18\x01 \x01(\v2\x14.skep.v1.TraceStatusR\x06status\x128\n" +
+	"\tinstalled\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tinstalled\x12\x10\n" +
+	"\x03uid\x18\x03 \x01(\rR\x03uid\x12+\n" +
+	"\x05trace\x18\x04 \x01(\v2\x15.skep.v1.TraceRequestR\x05trace\"\xe2\x01\n" +
+	"\vTraceStatus\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x120\n" +
+	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x16\n" +
+	"\x06probes\x18\x05 \x01(\rR\x06probes\x12\x16\n" +
+	"\x06events\x18\x06 \x01(\x04R\x06events\x12\x12\n" +
+	"\x04lost\x18\a \x01(\x04R\x04lost\x12\x1b\n" +
+	"\tlog_bytes\x18\b \x01(\x04R\blogBytes\"R\n" +
+	"\x10TraceLogsRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04last\x18\x02 \x01(\rR\x04last\x12\x16\n" +
+	"\x06follow\x18\x03 \x01(\bR\x06follow\"Y\n" +
+	"\x11TraceLogsResponse\x120\n" +
+	"\aentries\x18\x01 \x03(\v2\x16.skep.v1.TraceLogEntryR\aentries\x12\x12\n" +
+	"\x04lost\x18\x02 \x01(\x04R\x04lost\"j\n" +
+	"\rTraceLogEntry\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12)\n" +
+	"\x05event\x18\x02 \x01(\v2\x13.skep.v1.TraceEventR\x05event\"(\n" +
+	"\x12RemoveTraceRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\x15\n" +
+	"\x13RemoveTraceResponse*\xb2\x01\n" +
 	"\tTraceMode\x12\x1a\n" +
 	"\x16TRACE_MODE_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eTRACE_MODE_RUN\x10\x01\x12\x16\n" +
@@ -2509,7 +3180,7 @@ func file_skep_v1_trace_proto_rawDescGZIP() []byte {
 }
 
 var file_skep_v1_trace_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_skep_v1_trace_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_skep_v1_trace_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_skep_v1_trace_proto_goTypes = []any{
 	(TraceMode)(0),                // 0: skep.v1.TraceMode
 	(TraceStack_Form)(0),          // 1: skep.v1.TraceStack.Form
@@ -2541,13 +3212,25 @@ var file_skep_v1_trace_proto_goTypes = []any{
 	(*TraceEnded)(nil),            // 27: skep.v1.TraceEnded
 	(*EndTraceRequest)(nil),       // 28: skep.v1.EndTraceRequest
 	(*EndTraceResponse)(nil),      // 29: skep.v1.EndTraceResponse
-	nil,                           // 30: skep.v1.TraceRequest.OptionsEntry
-	(*durationpb.Duration)(nil),   // 31: google.protobuf.Duration
+	(*InstallTraceRequest)(nil),   // 30: skep.v1.InstallTraceRequest
+	(*InstallTraceResponse)(nil),  // 31: skep.v1.InstallTraceResponse
+	(*ListTracesRequest)(nil),     // 32: skep.v1.ListTracesRequest
+	(*ListTracesResponse)(nil),    // 33: skep.v1.ListTracesResponse
+	(*InstalledTrace)(nil),        // 34: skep.v1.InstalledTrace
+	(*TraceStatus)(nil),           // 35: skep.v1.TraceStatus
+	(*TraceLogsRequest)(nil),      // 36: skep.v1.TraceLogsRequest
+	(*TraceLogsResponse)(nil),     // 37: skep.v1.TraceLogsResponse
+	(*TraceLogEntry)(nil),         // 38: skep.v1.TraceLogEntry
+	(*RemoveTraceRequest)(nil),    // 39: skep.v1.RemoveTraceRequest
+	(*RemoveTraceResponse)(nil),   // 40: skep.v1.RemoveTraceResponse
+	nil,                           // 41: skep.v1.TraceRequest.OptionsEntry
+	(*durationpb.Duration)(nil),   // 42: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 43: google.protobuf.Timestamp
 }
 var file_skep_v1_trace_proto_depIdxs = []int32{
 	0,  // 0: skep.v1.TraceRequest.mode:type_name -> skep.v1.TraceMode
-	30, // 1: skep.v1.TraceRequest.options:type_name -> skep.v1.TraceRequest.OptionsEntry
-	31, // 2: skep.v1.TraceRequest.timeout:type_name -> google.protobuf.Duration
+	41, // 1: skep.v1.TraceRequest.options:type_name -> skep.v1.TraceRequest.OptionsEntry
+	42, // 2: skep.v1.TraceRequest.timeout:type_name -> google.protobuf.Duration
 	5,  // 3: skep.v1.TraceRequest.limits:type_name -> skep.v1.TraceLimits
 	7,  // 4: skep.v1.TraceResponse.events:type_name -> skep.v1.TraceEvent
 	8,  // 5: skep.v1.TraceEvent.ready:type_name -> skep.v1.TraceReady
@@ -2560,10 +3243,10 @@ var file_skep_v1_trace_proto_depIdxs = []int32{
 	9,  // 12: skep.v1.TraceEvent.listed:type_name -> skep.v1.TraceProbe
 	27, // 13: skep.v1.TraceEvent.ended:type_name -> skep.v1.TraceEnded
 	9,  // 14: skep.v1.TraceReady.probes:type_name -> skep.v1.TraceProbe
-	31, // 15: skep.v1.TraceReady.took:type_name -> google.protobuf.Duration
-	31, // 16: skep.v1.TraceReady.compiling:type_name -> google.protobuf.Duration
-	31, // 17: skep.v1.TraceReady.loading:type_name -> google.protobuf.Duration
-	31, // 18: skep.v1.TraceReady.attaching:type_name -> google.protobuf.Duration
+	42, // 15: skep.v1.TraceReady.took:type_name -> google.protobuf.Duration
+	42, // 16: skep.v1.TraceReady.compiling:type_name -> google.protobuf.Duration
+	42, // 17: skep.v1.TraceReady.loading:type_name -> google.protobuf.Duration
+	42, // 18: skep.v1.TraceReady.attaching:type_name -> google.protobuf.Duration
 	10, // 19: skep.v1.TraceProbe.arguments:type_name -> skep.v1.TraceArgument
 	14, // 20: skep.v1.TraceText.values:type_name -> skep.v1.TraceValue
 	13, // 21: skep.v1.TracePrint.entries:type_name -> skep.v1.TraceEntry
@@ -2585,11 +3268,22 @@ var file_skep_v1_trace_proto_depIdxs = []int32{
 	21, // 37: skep.v1.TraceHistogram.buckets:type_name -> skep.v1.TraceBucket
 	2,  // 38: skep.v1.TraceCommand.kind:type_name -> skep.v1.TraceCommand.Kind
 	3,  // 39: skep.v1.TraceDiagnostic.severity:type_name -> skep.v1.TraceDiagnostic.Severity
-	40, // [40:40] is the sub-list for method output_type
-	40, // [40:40] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	4,  // 40: skep.v1.InstallTraceRequest.trace:type_name -> skep.v1.TraceRequest
+	25, // 41: skep.v1.InstallTraceResponse.diagnostics:type_name -> skep.v1.TraceDiagnostic
+	34, // 42: skep.v1.InstallTraceResponse.installed:type_name -> skep.v1.InstalledTrace
+	34, // 43: skep.v1.ListTracesResponse.traces:type_name -> skep.v1.InstalledTrace
+	35, // 44: skep.v1.InstalledTrace.status:type_name -> skep.v1.TraceStatus
+	43, // 45: skep.v1.InstalledTrace.installed:type_name -> google.protobuf.Timestamp
+	4,  // 46: skep.v1.InstalledTrace.trace:type_name -> skep.v1.TraceRequest
+	43, // 47: skep.v1.TraceStatus.since:type_name -> google.protobuf.Timestamp
+	38, // 48: skep.v1.TraceLogsResponse.entries:type_name -> skep.v1.TraceLogEntry
+	43, // 49: skep.v1.TraceLogEntry.time:type_name -> google.protobuf.Timestamp
+	7,  // 50: skep.v1.TraceLogEntry.event:type_name -> skep.v1.TraceEvent
+	51, // [51:51] is the sub-list for method output_type
+	51, // [51:51] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_skep_v1_trace_proto_init() }
@@ -2631,7 +3325,7 @@ func file_skep_v1_trace_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_skep_v1_trace_proto_rawDesc), len(file_skep_v1_trace_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   27,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

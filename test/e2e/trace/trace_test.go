@@ -40,6 +40,7 @@ func opens(t *testing.T, n int, comm string) {
 			}
 		}
 		done <- err
+		select {} // a thread that ends ends the agents that were started from it (Pdeathsig)
 	}()
 	if err := <-done; err != nil {
 		t.Fatal(err)
@@ -188,6 +189,9 @@ func TestBadScripts(t *testing.T) {
 		{"begin { system(\"true\"); }", 1, 0, "unsafe"},
 		{"begin { $a = " + strings.Repeat("(", 5000) + "1" + strings.Repeat(")", 5000) + "; }", 1, 0, ""},
 		{"\x00\x01\xff", 1, 0, ""},
+		{"begin { " + strings.Repeat("@a += 1; ", 20_000) + "}", 1, 0, "too large"},
+		{"begin { @a = exe == \"/bin/cat\"; }", 1, 0, "only when it is shown"},
+		{"begin { @a = container == \"none-of-this\"; }", 1, 0, "no container of the name none-of-this"},
 	} {
 		r := start(t, t.Context(), a, script(strings.ToValidUTF8(c.text, "?")))
 		err := r.finish()

@@ -58,6 +58,16 @@ const (
 	AgentServiceTraceProcedure = "/skep.v1.AgentService/Trace"
 	// AgentServiceEndTraceProcedure is the fully-qualified name of the AgentService's EndTrace RPC.
 	AgentServiceEndTraceProcedure = "/skep.v1.AgentService/EndTrace"
+	// AgentServiceInstallTraceProcedure is the fully-qualified name of the AgentService's InstallTrace
+	// RPC.
+	AgentServiceInstallTraceProcedure = "/skep.v1.AgentService/InstallTrace"
+	// AgentServiceListTracesProcedure is the fully-qualified name of the AgentService's ListTraces RPC.
+	AgentServiceListTracesProcedure = "/skep.v1.AgentService/ListTraces"
+	// AgentServiceTraceLogsProcedure is the fully-qualified name of the AgentService's TraceLogs RPC.
+	AgentServiceTraceLogsProcedure = "/skep.v1.AgentService/TraceLogs"
+	// AgentServiceRemoveTraceProcedure is the fully-qualified name of the AgentService's RemoveTrace
+	// RPC.
+	AgentServiceRemoveTraceProcedure = "/skep.v1.AgentService/RemoveTrace"
 	// AgentServiceListToolsProcedure is the fully-qualified name of the AgentService's ListTools RPC.
 	AgentServiceListToolsProcedure = "/skep.v1.AgentService/ListTools"
 	// AgentServiceExportProcedure is the fully-qualified name of the AgentService's Export RPC.
@@ -96,6 +106,15 @@ type AgentServiceClient interface {
 	// End a script: its end probes run and its maps come, then its stream ends. Only for who
 	// started it, and role admin. Role operate.
 	EndTrace(context.Context, *v1.EndTraceRequest) (*v1.EndTraceResponse, error)
+	// Install a script: it runs until it is removed, and is back after a restart of the agent.
+	// Role admin.
+	InstallTrace(context.Context, *v1.InstallTraceRequest) (*v1.InstallTraceResponse, error)
+	// The installed scripts. Role admin: GetStatus tells how they are, but not what they are.
+	ListTraces(context.Context, *v1.ListTracesRequest) (*v1.ListTracesResponse, error)
+	// What an installed script has said. Role admin.
+	TraceLogs(context.Context, *v1.TraceLogsRequest) (*connect.ServerStreamForClient[v1.TraceLogsResponse], error)
+	// End an installed script, and forget it and its log. Role admin.
+	RemoveTrace(context.Context, *v1.RemoveTraceRequest) (*v1.RemoveTraceResponse, error)
 	// The tools that come with the agent, and what they are called with. Role view.
 	ListTools(context.Context, *v1.ListToolsRequest) (*v1.ListToolsResponse, error)
 	// What the disk log holds, as one Parquet file. Role view.
@@ -179,6 +198,30 @@ func NewAgentServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(agentServiceMethods.ByName("EndTrace")),
 			connect.WithClientOptions(opts...),
 		),
+		installTrace: connect.NewClient[v1.InstallTraceRequest, v1.InstallTraceResponse](
+			httpClient,
+			baseURL+AgentServiceInstallTraceProcedure,
+			connect.WithSchema(agentServiceMethods.ByName("InstallTrace")),
+			connect.WithClientOptions(opts...),
+		),
+		listTraces: connect.NewClient[v1.ListTracesRequest, v1.ListTracesResponse](
+			httpClient,
+			baseURL+AgentServiceListTracesProcedure,
+			connect.WithSchema(agentServiceMethods.ByName("ListTraces")),
+			connect.WithClientOptions(opts...),
+		),
+		traceLogs: connect.NewClient[v1.TraceLogsRequest, v1.TraceLogsResponse](
+			httpClient,
+			baseURL+AgentServiceTraceLogsProcedure,
+			connect.WithSchema(agentServiceMethods.ByName("TraceLogs")),
+			connect.WithClientOptions(opts...),
+		),
+		removeTrace: connect.NewClient[v1.RemoveTraceRequest, v1.RemoveTraceResponse](
+			httpClient,
+			baseURL+AgentServiceRemoveTraceProcedure,
+			connect.WithSchema(agentServiceMethods.ByName("RemoveTrace")),
+			connect.WithClientOptions(opts...),
+		),
 		listTools: connect.NewClient[v1.ListToolsRequest, v1.ListToolsResponse](
 			httpClient,
 			baseURL+AgentServiceListToolsProcedure,
@@ -224,6 +267,10 @@ type agentServiceClient struct {
 	top             *connect.Client[v1.TopRequest, v1.TopResponse]
 	trace           *connect.Client[v1.TraceRequest, v1.TraceResponse]
 	endTrace        *connect.Client[v1.EndTraceRequest, v1.EndTraceResponse]
+	installTrace    *connect.Client[v1.InstallTraceRequest, v1.InstallTraceResponse]
+	listTraces      *connect.Client[v1.ListTracesRequest, v1.ListTracesResponse]
+	traceLogs       *connect.Client[v1.TraceLogsRequest, v1.TraceLogsResponse]
+	removeTrace     *connect.Client[v1.RemoveTraceRequest, v1.RemoveTraceResponse]
 	listTools       *connect.Client[v1.ListToolsRequest, v1.ListToolsResponse]
 	export          *connect.Client[v1.ExportRequest, v1.ExportResponse]
 	getDiagnostics  *connect.Client[v1.GetDiagnosticsRequest, v1.GetDiagnosticsResponse]
@@ -309,6 +356,38 @@ func (c *agentServiceClient) EndTrace(ctx context.Context, req *v1.EndTraceReque
 	return nil, err
 }
 
+// InstallTrace calls skep.v1.AgentService.InstallTrace.
+func (c *agentServiceClient) InstallTrace(ctx context.Context, req *v1.InstallTraceRequest) (*v1.InstallTraceResponse, error) {
+	response, err := c.installTrace.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListTraces calls skep.v1.AgentService.ListTraces.
+func (c *agentServiceClient) ListTraces(ctx context.Context, req *v1.ListTracesRequest) (*v1.ListTracesResponse, error) {
+	response, err := c.listTraces.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// TraceLogs calls skep.v1.AgentService.TraceLogs.
+func (c *agentServiceClient) TraceLogs(ctx context.Context, req *v1.TraceLogsRequest) (*connect.ServerStreamForClient[v1.TraceLogsResponse], error) {
+	return c.traceLogs.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// RemoveTrace calls skep.v1.AgentService.RemoveTrace.
+func (c *agentServiceClient) RemoveTrace(ctx context.Context, req *v1.RemoveTraceRequest) (*v1.RemoveTraceResponse, error) {
+	response, err := c.removeTrace.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ListTools calls skep.v1.AgentService.ListTools.
 func (c *agentServiceClient) ListTools(ctx context.Context, req *v1.ListToolsRequest) (*v1.ListToolsResponse, error) {
 	response, err := c.listTools.CallUnary(ctx, connect.NewRequest(req))
@@ -373,6 +452,15 @@ type AgentServiceHandler interface {
 	// End a script: its end probes run and its maps come, then its stream ends. Only for who
 	// started it, and role admin. Role operate.
 	EndTrace(context.Context, *v1.EndTraceRequest) (*v1.EndTraceResponse, error)
+	// Install a script: it runs until it is removed, and is back after a restart of the agent.
+	// Role admin.
+	InstallTrace(context.Context, *v1.InstallTraceRequest) (*v1.InstallTraceResponse, error)
+	// The installed scripts. Role admin: GetStatus tells how they are, but not what they are.
+	ListTraces(context.Context, *v1.ListTracesRequest) (*v1.ListTracesResponse, error)
+	// What an installed script has said. Role admin.
+	TraceLogs(context.Context, *v1.TraceLogsRequest, *connect.ServerStream[v1.TraceLogsResponse]) error
+	// End an installed script, and forget it and its log. Role admin.
+	RemoveTrace(context.Context, *v1.RemoveTraceRequest) (*v1.RemoveTraceResponse, error)
 	// The tools that come with the agent, and what they are called with. Role view.
 	ListTools(context.Context, *v1.ListToolsRequest) (*v1.ListToolsResponse, error)
 	// What the disk log holds, as one Parquet file. Role view.
@@ -452,6 +540,30 @@ func NewAgentServiceHandler(svc AgentServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(agentServiceMethods.ByName("EndTrace")),
 		connect.WithHandlerOptions(opts...),
 	)
+	agentServiceInstallTraceHandler := connect.NewUnaryHandlerSimple(
+		AgentServiceInstallTraceProcedure,
+		svc.InstallTrace,
+		connect.WithSchema(agentServiceMethods.ByName("InstallTrace")),
+		connect.WithHandlerOptions(opts...),
+	)
+	agentServiceListTracesHandler := connect.NewUnaryHandlerSimple(
+		AgentServiceListTracesProcedure,
+		svc.ListTraces,
+		connect.WithSchema(agentServiceMethods.ByName("ListTraces")),
+		connect.WithHandlerOptions(opts...),
+	)
+	agentServiceTraceLogsHandler := connect.NewServerStreamHandlerSimple(
+		AgentServiceTraceLogsProcedure,
+		svc.TraceLogs,
+		connect.WithSchema(agentServiceMethods.ByName("TraceLogs")),
+		connect.WithHandlerOptions(opts...),
+	)
+	agentServiceRemoveTraceHandler := connect.NewUnaryHandlerSimple(
+		AgentServiceRemoveTraceProcedure,
+		svc.RemoveTrace,
+		connect.WithSchema(agentServiceMethods.ByName("RemoveTrace")),
+		connect.WithHandlerOptions(opts...),
+	)
 	agentServiceListToolsHandler := connect.NewUnaryHandlerSimple(
 		AgentServiceListToolsProcedure,
 		svc.ListTools,
@@ -504,6 +616,14 @@ func NewAgentServiceHandler(svc AgentServiceHandler, opts ...connect.HandlerOpti
 			agentServiceTraceHandler.ServeHTTP(w, r)
 		case AgentServiceEndTraceProcedure:
 			agentServiceEndTraceHandler.ServeHTTP(w, r)
+		case AgentServiceInstallTraceProcedure:
+			agentServiceInstallTraceHandler.ServeHTTP(w, r)
+		case AgentServiceListTracesProcedure:
+			agentServiceListTracesHandler.ServeHTTP(w, r)
+		case AgentServiceTraceLogsProcedure:
+			agentServiceTraceLogsHandler.ServeHTTP(w, r)
+		case AgentServiceRemoveTraceProcedure:
+			agentServiceRemoveTraceHandler.ServeHTTP(w, r)
 		case AgentServiceListToolsProcedure:
 			agentServiceListToolsHandler.ServeHTTP(w, r)
 		case AgentServiceExportProcedure:
@@ -561,6 +681,22 @@ func (UnimplementedAgentServiceHandler) Trace(context.Context, *v1.TraceRequest,
 
 func (UnimplementedAgentServiceHandler) EndTrace(context.Context, *v1.EndTraceRequest) (*v1.EndTraceResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("skep.v1.AgentService.EndTrace is not implemented"))
+}
+
+func (UnimplementedAgentServiceHandler) InstallTrace(context.Context, *v1.InstallTraceRequest) (*v1.InstallTraceResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("skep.v1.AgentService.InstallTrace is not implemented"))
+}
+
+func (UnimplementedAgentServiceHandler) ListTraces(context.Context, *v1.ListTracesRequest) (*v1.ListTracesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("skep.v1.AgentService.ListTraces is not implemented"))
+}
+
+func (UnimplementedAgentServiceHandler) TraceLogs(context.Context, *v1.TraceLogsRequest, *connect.ServerStream[v1.TraceLogsResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("skep.v1.AgentService.TraceLogs is not implemented"))
+}
+
+func (UnimplementedAgentServiceHandler) RemoveTrace(context.Context, *v1.RemoveTraceRequest) (*v1.RemoveTraceResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("skep.v1.AgentService.RemoveTrace is not implemented"))
 }
 
 func (UnimplementedAgentServiceHandler) ListTools(context.Context, *v1.ListToolsRequest) (*v1.ListToolsResponse, error) {

@@ -6,15 +6,15 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Duration } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file skep/v1/trace.proto.
  */
 export const file_skep_v1_trace: GenFile = /*@__PURE__*/
-  fileDesc("ChNza2VwL3YxL3RyYWNlLnByb3RvEgdza2VwLnYxIooDCgxUcmFjZVJlcXVlc3QSIAoEbW9kZRgBIAEoDjISLnNrZXAudjEuVHJhY2VNb2RlEg4KBnNjcmlwdBgCIAEoCRIMCgR0b29sGAMgASgJEgwKBG5hbWUYBCABKAkSDAoEYXJncxgFIAMoCRIzCgdvcHRpb25zGAYgAygLMiIuc2tlcC52MS5UcmFjZVJlcXVlc3QuT3B0aW9uc0VudHJ5EgsKA3BpZBgHIAEoDRITCgtjb21tYW5kX3BpZBgIIAEoDRIRCgljb250YWluZXIYCSABKAkSDgoGdW5zYWZlGAogASgIEg8KB3BhdHRlcm4YCyABKAkSEQoJYXJndW1lbnRzGAwgASgIEioKB3RpbWVvdXQYDSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJAoGbGltaXRzGA4gASgLMhQuc2tlcC52MS5UcmFjZUxpbWl0cxouCgxPcHRpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJhCgtUcmFjZUxpbWl0cxITCgttYXBfZW50cmllcxgBIAEoDRISCgpyaW5nX2J5dGVzGAIgASgEEhkKEWV2ZW50c19wZXJfc2Vjb25kGAMgASgNEg4KBnByb2JlcxgEIAEoDSI0Cg1UcmFjZVJlc3BvbnNlEiMKBmV2ZW50cxgBIAMoCzITLnNrZXAudjEuVHJhY2VFdmVudCL5AgoKVHJhY2VFdmVudBIkCgVyZWFkeRgBIAEoCzITLnNrZXAudjEuVHJhY2VSZWFkeUgAEiIKBHRleHQYAiABKAsyEi5za2VwLnYxLlRyYWNlVGV4dEgAEiQKBXByaW50GAMgASgLMhMuc2tlcC52MS5UcmFjZVByaW50SAASKAoHY29tbWFuZBgEIAEoCzIVLnNrZXAudjEuVHJhY2VDb21tYW5kSAASIgoEbG9zcxgFIAEoCzISLnNrZXAudjEuVHJhY2VMb3NzSAASLgoKZGlhZ25vc3RpYxgGIAEoCzIYLnNrZXAudjEuVHJhY2VEaWFnbm9zdGljSAASKAoHZW1pdHRlZBgHIAEoCzIVLnNrZXAudjEuVHJhY2VFbWl0dGVkSAASJQoGbGlzdGVkGAggASgLMhMuc2tlcC52MS5UcmFjZVByb2JlSAASJAoFZW5kZWQYCSABKAsyEy5za2VwLnYxLlRyYWNlRW5kZWRIAEIGCgRib2R5IoQCCgpUcmFjZVJlYWR5EgoKAmlkGAEgASgJEiMKBnByb2JlcxgCIAMoCzITLnNrZXAudjEuVHJhY2VQcm9iZRInCgR0b29rGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKCWNvbXBpbGluZxgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIqCgdsb2FkaW5nGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiwKCWF0dGFjaGluZxgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxpbnN0cnVjdGlvbnMYByABKA0iUgoKVHJhY2VQcm9iZRIMCgRuYW1lGAEgASgJEgsKA3ZpYRgCIAEoCRIpCglhcmd1bWVudHMYAyADKAsyFi5za2VwLnYxLlRyYWNlQXJndW1lbnQiKwoNVHJhY2VBcmd1bWVudBIMCgR0eXBlGAEgASgJEgwKBG5hbWUYAiABKAkiTAoJVHJhY2VUZXh0EgwKBGZyb20YASABKAkSDAoEdGV4dBgCIAEoDBIjCgZ2YWx1ZXMYAyADKAsyEy5za2VwLnYxLlRyYWNlVmFsdWUiYAoKVHJhY2VQcmludBIMCgRuYW1lGAEgASgJEiQKB2VudHJpZXMYAiADKAsyEy5za2VwLnYxLlRyYWNlRW50cnkSDwoHZGl2aXNvchgDIAEoEhINCgVmaW5hbBgEIAEoCCJSCgpUcmFjZUVudHJ5EiAKA2tleRgBIAMoCzITLnNrZXAudjEuVHJhY2VWYWx1ZRIiCgV2YWx1ZRgCIAEoCzITLnNrZXAudjEuVHJhY2VWYWx1ZSLxAwoKVHJhY2VWYWx1ZRIQCgZzaWduZWQYASABKBJIABISCgh1bnNpZ25lZBgCIAEoBEgAEg8KBXRydXRoGAMgASgISAASEQoHcG9pbnRlchgEIAEoBEgAEg4KBHRleHQYBSABKAxIABIQCgZidWZmZXIYBiABKAxIABIlCgV0dXBsZRgHIAEoCzIULnNrZXAudjEuVHJhY2VGaWVsZHNIABImCgZyZWNvcmQYCCABKAsyFC5za2VwLnYxLlRyYWNlRmllbGRzSAASJQoFYXJyYXkYCSABKAsyFC5za2VwLnYxLlRyYWNlRmllbGRzSAASJAoFc3RhY2sYCiABKAsyEy5za2VwLnYxLlRyYWNlU3RhY2tIABIlCgZzeW1ib2wYCyABKAsyEy5za2VwLnYxLlRyYWNlRnJhbWVIABIsCgloaXN0b2dyYW0YDCABKAsyFy5za2VwLnYxLlRyYWNlSGlzdG9ncmFtSAASJgoHYXZlcmFnZRgNIAEoCzITLnNrZXAudjEuVHJhY2VTdGF0c0gAEiQKBXN0YXRzGA4gASgLMhMuc2tlcC52MS5UcmFjZVN0YXRzSAASIgoEZW51bRgPIAEoCzISLnNrZXAudjEuVHJhY2VFbnVtSAASDAoEc2l6ZRgQIAEoDUIGCgRraW5kIjIKC1RyYWNlRmllbGRzEiMKBmZpZWxkcxgBIAMoCzITLnNrZXAudjEuVHJhY2VGaWVsZCI+CgpUcmFjZUZpZWxkEgwKBG5hbWUYASABKAkSIgoFdmFsdWUYAiABKAsyEy5za2VwLnYxLlRyYWNlVmFsdWUiKQoJVHJhY2VFbnVtEg4KBm51bWJlchgBIAEoEhIMCgRuYW1lGAIgASgJIqoBCgpUcmFjZVN0YWNrEiMKBmZyYW1lcxgBIAMoCzITLnNrZXAudjEuVHJhY2VGcmFtZRImCgRmb3JtGAIgASgOMhguc2tlcC52MS5UcmFjZVN0YWNrLkZvcm0iTwoERm9ybRIUChBGT1JNX1VOU1BFQ0lGSUVEEAASDgoKRk9STV9OQU1FUxABEg0KCUZPUk1fUEVSRhACEhIKDkZPUk1fQUREUkVTU0VTEAMiWwoKVHJhY2VGcmFtZRIPCgdhZGRyZXNzGAEgASgEEg4KBnN5bWJvbBgCIAEoCRIOCgZvZmZzZXQYAyABKAQSDgoGbW9kdWxlGAQgASgJEgwKBHVzZXIYBSABKAgiRwoOVHJhY2VIaXN0b2dyYW0SJQoHYnVja2V0cxgBIAMoCzIULnNrZXAudjEuVHJhY2VCdWNrZXQSDgoGbGluZWFyGAIgASgIIlUKC1RyYWNlQnVja2V0EgsKA2xvdxgBIAEoEhIMCgRoaWdoGAIgASgSEg0KBWJlbG93GAMgASgIEg0KBWFib3ZlGAQgASgIEg0KBWNvdW50GAUgASgEIisKClRyYWNlU3RhdHMSDQoFY291bnQYASABKAQSDgoGbnVtYmVyGAIgASgSIpYBCgxUcmFjZUNvbW1hbmQSKAoEa2luZBgBIAEoDjIaLnNrZXAudjEuVHJhY2VDb21tYW5kLktpbmQSDAoEdGV4dBgCIAEoDBIRCgltYXhfYnl0ZXMYAyABKAQiOwoES2luZBIUChBLSU5EX1VOU1BFQ0lGSUVEEAASDwoLS0lORF9TWVNURU0QARIMCghLSU5EX0NBVBACIjgKCVRyYWNlTG9zcxINCgVwcm9iZRgBIAEoCRINCgVwbGFjZRgCIAEoCRINCgVjb3VudBgDIAEoBCKOAgoPVHJhY2VEaWFnbm9zdGljEjMKCHNldmVyaXR5GAEgASgOMiEuc2tlcC52MS5UcmFjZURpYWdub3N0aWMuU2V2ZXJpdHkSDAoEbmFtZRgCIAEoCRIMCgRsaW5lGAMgASgNEg4KBmNvbHVtbhgEIAEoDRIOCgZsZW5ndGgYBSABKA0SDAoEdGV4dBgGIAEoCRIMCgRoaW50GAcgASgJEg4KBnNvdXJjZRgIIAEoCRIOCgZkZXRhaWwYCSABKAkiTgoIU2V2ZXJpdHkSGAoUU0VWRVJJVFlfVU5TUEVDSUZJRUQQABIUChBTRVZFUklUWV9XQVJOSU5HEAESEgoOU0VWRVJJVFlfRVJST1IQAiIcCgxUcmFjZUVtaXR0ZWQSDAoEdGV4dBgBIAEoCSIqCgpUcmFjZUVuZGVkEgwKBGNvZGUYASABKBESDgoGcmVhc29uGAIgASgJIh0KD0VuZFRyYWNlUmVxdWVzdBIKCgJpZBgBIAEoCSISChBFbmRUcmFjZVJlc3BvbnNlKrIBCglUcmFjZU1vZGUSGgoWVFJBQ0VfTU9ERV9VTlNQRUNJRklFRBAAEhIKDlRSQUNFX01PREVfUlVOEAESFgoSVFJBQ0VfTU9ERV9EUllfUlVOEAISFwoTVFJBQ0VfTU9ERV9FTUlUX0FTVBADEhYKElRSQUNFX01PREVfRU1JVF9JUhAEEhcKE1RSQUNFX01PREVfRU1JVF9BU00QBRITCg9UUkFDRV9NT0RFX0xJU1QQBkIsWipnaXRodWIuY29tL3NrZXAtaW8vc2tlcC9hcGkvc2tlcC92MTtza2VwdjFiBnByb3RvMw", [file_google_protobuf_duration]);
+  fileDesc("ChNza2VwL3YxL3RyYWNlLnByb3RvEgdza2VwLnYxIpsDCgxUcmFjZVJlcXVlc3QSIAoEbW9kZRgBIAEoDjISLnNrZXAudjEuVHJhY2VNb2RlEg4KBnNjcmlwdBgCIAEoCRIMCgR0b29sGAMgASgJEgwKBG5hbWUYBCABKAkSDAoEYXJncxgFIAMoCRIzCgdvcHRpb25zGAYgAygLMiIuc2tlcC52MS5UcmFjZVJlcXVlc3QuT3B0aW9uc0VudHJ5EgsKA3BpZBgHIAEoDRITCgtjb21tYW5kX3BpZBgIIAEoDRIRCgljb250YWluZXIYCSABKAkSDgoGdW5zYWZlGAogASgIEg8KB3BhdHRlcm4YCyABKAkSEQoJYXJndW1lbnRzGAwgASgIEioKB3RpbWVvdXQYDSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJAoGbGltaXRzGA4gASgLMhQuc2tlcC52MS5UcmFjZUxpbWl0cxIPCgdtZXRyaWNzGA8gASgIGi4KDE9wdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBImEKC1RyYWNlTGltaXRzEhMKC21hcF9lbnRyaWVzGAEgASgNEhIKCnJpbmdfYnl0ZXMYAiABKAQSGQoRZXZlbnRzX3Blcl9zZWNvbmQYAyABKA0SDgoGcHJvYmVzGAQgASgNIjQKDVRyYWNlUmVzcG9uc2USIwoGZXZlbnRzGAEgAygLMhMuc2tlcC52MS5UcmFjZUV2ZW50IvkCCgpUcmFjZUV2ZW50EiQKBXJlYWR5GAEgASgLMhMuc2tlcC52MS5UcmFjZVJlYWR5SAASIgoEdGV4dBgCIAEoCzISLnNrZXAudjEuVHJhY2VUZXh0SAASJAoFcHJpbnQYAyABKAsyEy5za2VwLnYxLlRyYWNlUHJpbnRIABIoCgdjb21tYW5kGAQgASgLMhUuc2tlcC52MS5UcmFjZUNvbW1hbmRIABIiCgRsb3NzGAUgASgLMhIuc2tlcC52MS5UcmFjZUxvc3NIABIuCgpkaWFnbm9zdGljGAYgASgLMhguc2tlcC52MS5UcmFjZURpYWdub3N0aWNIABIoCgdlbWl0dGVkGAcgASgLMhUuc2tlcC52MS5UcmFjZUVtaXR0ZWRIABIlCgZsaXN0ZWQYCCABKAsyEy5za2VwLnYxLlRyYWNlUHJvYmVIABIkCgVlbmRlZBgJIAEoCzITLnNrZXAudjEuVHJhY2VFbmRlZEgAQgYKBGJvZHkilQIKClRyYWNlUmVhZHkSCgoCaWQYASABKAkSIwoGcHJvYmVzGAIgAygLMhMuc2tlcC52MS5UcmFjZVByb2JlEicKBHRvb2sYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoJY29tcGlsaW5nGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEioKB2xvYWRpbmcYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLAoJYXR0YWNoaW5nGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhQKDGluc3RydWN0aW9ucxgHIAEoDRIPCgdtZXRyaWNzGAggASgJIlIKClRyYWNlUHJvYmUSDAoEbmFtZRgBIAEoCRILCgN2aWEYAiABKAkSKQoJYXJndW1lbnRzGAMgAygLMhYuc2tlcC52MS5UcmFjZUFyZ3VtZW50IisKDVRyYWNlQXJndW1lbnQSDAoEdHlwZRgBIAEoCRIMCgRuYW1lGAIgASgJIkwKCVRyYWNlVGV4dBIMCgRmcm9tGAEgASgJEgwKBHRleHQYAiABKAwSIwoGdmFsdWVzGAMgAygLMhMuc2tlcC52MS5UcmFjZVZhbHVlImAKClRyYWNlUHJpbnQSDAoEbmFtZRgBIAEoCRIkCgdlbnRyaWVzGAIgAygLMhMuc2tlcC52MS5UcmFjZUVudHJ5Eg8KB2Rpdmlzb3IYAyABKBISDQoFZmluYWwYBCABKAgiUgoKVHJhY2VFbnRyeRIgCgNrZXkYASADKAsyEy5za2VwLnYxLlRyYWNlVmFsdWUSIgoFdmFsdWUYAiABKAsyEy5za2VwLnYxLlRyYWNlVmFsdWUi8QMKClRyYWNlVmFsdWUSEAoGc2lnbmVkGAEgASgSSAASEgoIdW5zaWduZWQYAiABKARIABIPCgV0cnV0aBgDIAEoCEgAEhEKB3BvaW50ZXIYBCABKARIABIOCgR0ZXh0GAUgASgMSAASEAoGYnVmZmVyGAYgASgMSAASJQoFdHVwbGUYByABKAsyFC5za2VwLnYxLlRyYWNlRmllbGRzSAASJgoGcmVjb3JkGAggASgLMhQuc2tlcC52MS5UcmFjZUZpZWxkc0gAEiUKBWFycmF5GAkgASgLMhQuc2tlcC52MS5UcmFjZUZpZWxkc0gAEiQKBXN0YWNrGAogASgLMhMuc2tlcC52MS5UcmFjZVN0YWNrSAASJQoGc3ltYm9sGAsgASgLMhMuc2tlcC52MS5UcmFjZUZyYW1lSAASLAoJaGlzdG9ncmFtGAwgASgLMhcuc2tlcC52MS5UcmFjZUhpc3RvZ3JhbUgAEiYKB2F2ZXJhZ2UYDSABKAsyEy5za2VwLnYxLlRyYWNlU3RhdHNIABIkCgVzdGF0cxgOIAEoCzITLnNrZXAudjEuVHJhY2VTdGF0c0gAEiIKBGVudW0YDyABKAsyEi5za2VwLnYxLlRyYWNlRW51bUgAEgwKBHNpemUYECABKA1CBgoEa2luZCIyCgtUcmFjZUZpZWxkcxIjCgZmaWVsZHMYASADKAsyEy5za2VwLnYxLlRyYWNlRmllbGQiPgoKVHJhY2VGaWVsZBIMCgRuYW1lGAEgASgJEiIKBXZhbHVlGAIgASgLMhMuc2tlcC52MS5UcmFjZVZhbHVlIikKCVRyYWNlRW51bRIOCgZudW1iZXIYASABKBISDAoEbmFtZRgCIAEoCSKqAQoKVHJhY2VTdGFjaxIjCgZmcmFtZXMYASADKAsyEy5za2VwLnYxLlRyYWNlRnJhbWUSJgoEZm9ybRgCIAEoDjIYLnNrZXAudjEuVHJhY2VTdGFjay5Gb3JtIk8KBEZvcm0SFAoQRk9STV9VTlNQRUNJRklFRBAAEg4KCkZPUk1fTkFNRVMQARINCglGT1JNX1BFUkYQAhISCg5GT1JNX0FERFJFU1NFUxADIlsKClRyYWNlRnJhbWUSDwoHYWRkcmVzcxgBIAEoBBIOCgZzeW1ib2wYAiABKAkSDgoGb2Zmc2V0GAMgASgEEg4KBm1vZHVsZRgEIAEoCRIMCgR1c2VyGAUgASgIIkcKDlRyYWNlSGlzdG9ncmFtEiUKB2J1Y2tldHMYASADKAsyFC5za2VwLnYxLlRyYWNlQnVja2V0Eg4KBmxpbmVhchgCIAEoCCJVCgtUcmFjZUJ1Y2tldBILCgNsb3cYASABKBISDAoEaGlnaBgCIAEoEhINCgViZWxvdxgDIAEoCBINCgVhYm92ZRgEIAEoCBINCgVjb3VudBgFIAEoBCIrCgpUcmFjZVN0YXRzEg0KBWNvdW50GAEgASgEEg4KBm51bWJlchgCIAEoEiKWAQoMVHJhY2VDb21tYW5kEigKBGtpbmQYASABKA4yGi5za2VwLnYxLlRyYWNlQ29tbWFuZC5LaW5kEgwKBHRleHQYAiABKAwSEQoJbWF4X2J5dGVzGAMgASgEIjsKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEg8KC0tJTkRfU1lTVEVNEAESDAoIS0lORF9DQVQQAiI4CglUcmFjZUxvc3MSDQoFcHJvYmUYASABKAkSDQoFcGxhY2UYAiABKAkSDQoFY291bnQYAyABKAQijgIKD1RyYWNlRGlhZ25vc3RpYxIzCghzZXZlcml0eRgBIAEoDjIhLnNrZXAudjEuVHJhY2VEaWFnbm9zdGljLlNldmVyaXR5EgwKBG5hbWUYAiABKAkSDAoEbGluZRgDIAEoDRIOCgZjb2x1bW4YBCABKA0SDgoGbGVuZ3RoGAUgASgNEgwKBHRleHQYBiABKAkSDAoEaGludBgHIAEoCRIOCgZzb3VyY2UYCCABKAkSDgoGZGV0YWlsGAkgASgJIk4KCFNldmVyaXR5EhgKFFNFVkVSSVRZX1VOU1BFQ0lGSUVEEAASFAoQU0VWRVJJVFlfV0FSTklORxABEhIKDlNFVkVSSVRZX0VSUk9SEAIiHAoMVHJhY2VFbWl0dGVkEgwKBHRleHQYASABKAkiKgoKVHJhY2VFbmRlZBIMCgRjb2RlGAEgASgREg4KBnJlYXNvbhgCIAEoCSIdCg9FbmRUcmFjZVJlcXVlc3QSCgoCaWQYASABKAkiEgoQRW5kVHJhY2VSZXNwb25zZSJJChNJbnN0YWxsVHJhY2VSZXF1ZXN0EgwKBG5hbWUYASABKAkSJAoFdHJhY2UYAiABKAsyFS5za2VwLnYxLlRyYWNlUmVxdWVzdCJxChRJbnN0YWxsVHJhY2VSZXNwb25zZRItCgtkaWFnbm9zdGljcxgBIAMoCzIYLnNrZXAudjEuVHJhY2VEaWFnbm9zdGljEioKCWluc3RhbGxlZBgCIAEoCzIXLnNrZXAudjEuSW5zdGFsbGVkVHJhY2UiEwoRTGlzdFRyYWNlc1JlcXVlc3QiPQoSTGlzdFRyYWNlc1Jlc3BvbnNlEicKBnRyYWNlcxgBIAMoCzIXLnNrZXAudjEuSW5zdGFsbGVkVHJhY2UimAEKDkluc3RhbGxlZFRyYWNlEiQKBnN0YXR1cxgBIAEoCzIULnNrZXAudjEuVHJhY2VTdGF0dXMSLQoJaW5zdGFsbGVkGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBILCgN1aWQYAyABKA0SJAoFdHJhY2UYBCABKAsyFS5za2VwLnYxLlRyYWNlUmVxdWVzdCKmAQoLVHJhY2VTdGF0dXMSDAoEbmFtZRgBIAEoCRINCgVzdGF0ZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSKQoFc2luY2UYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnByb2JlcxgFIAEoDRIOCgZldmVudHMYBiABKAQSDAoEbG9zdBgHIAEoBBIRCglsb2dfYnl0ZXMYCCABKAQiPgoQVHJhY2VMb2dzUmVxdWVzdBIMCgRuYW1lGAEgASgJEgwKBGxhc3QYAiABKA0SDgoGZm9sbG93GAMgASgIIkoKEVRyYWNlTG9nc1Jlc3BvbnNlEicKB2VudHJpZXMYASADKAsyFi5za2VwLnYxLlRyYWNlTG9nRW50cnkSDAoEbG9zdBgCIAEoBCJdCg1UcmFjZUxvZ0VudHJ5EigKBHRpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiIKBWV2ZW50GAIgASgLMhMuc2tlcC52MS5UcmFjZUV2ZW50IiIKElJlbW92ZVRyYWNlUmVxdWVzdBIMCgRuYW1lGAEgASgJIhUKE1JlbW92ZVRyYWNlUmVzcG9uc2UqsgEKCVRyYWNlTW9kZRIaChZUUkFDRV9NT0RFX1VOU1BFQ0lGSUVEEAASEgoOVFJBQ0VfTU9ERV9SVU4QARIWChJUUkFDRV9NT0RFX0RSWV9SVU4QAhIXChNUUkFDRV9NT0RFX0VNSVRfQVNUEAMSFgoSVFJBQ0VfTU9ERV9FTUlUX0lSEAQSFwoTVFJBQ0VfTU9ERV9FTUlUX0FTTRAFEhMKD1RSQUNFX01PREVfTElTVBAGQixaKmdpdGh1Yi5jb20vc2tlcC1pby9za2VwL2FwaS9za2VwL3YxO3NrZXB2MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message skep.v1.TraceRequest
@@ -111,6 +111,13 @@ export type TraceRequest = Message<"skep.v1.TraceRequest"> & {
    * @generated from field: skep.v1.TraceLimits limits = 14;
    */
   limits?: TraceLimits | undefined;
+
+  /**
+   * Serve the script's maps as metrics where the agent serves its own.
+   *
+   * @generated from field: bool metrics = 15;
+   */
+  metrics: boolean;
 };
 
 /**
@@ -301,6 +308,13 @@ export type TraceReady = Message<"skep.v1.TraceReady"> & {
    * @generated from field: uint32 instructions = 7;
    */
   instructions: number;
+
+  /**
+   * The label "script" of its maps as metrics; empty if they are none.
+   *
+   * @generated from field: string metrics = 8;
+   */
+  metrics: string;
 };
 
 /**
@@ -927,8 +941,8 @@ export type TraceLoss = Message<"skep.v1.TraceLoss"> & {
   probe: string;
 
   /**
-   * ring (it was full), rate (more than the limit), map (it was full), missed (the kernel
-   * did not run the probe).
+   * ring (it was full), rate (more than the limit), map (it was full), queue (the reader was
+   * too slow), missed (the kernel did not run the probe), log (see TraceLogsResponse).
    *
    * @generated from field: string place = 2;
    */
@@ -1119,6 +1133,299 @@ export type EndTraceResponse = Message<"skep.v1.EndTraceResponse"> & {
  */
 export const EndTraceResponseSchema: GenMessage<EndTraceResponse> = /*@__PURE__*/
   messageDesc(file_skep_v1_trace, 25);
+
+/**
+ * @generated from message skep.v1.InstallTraceRequest
+ */
+export type InstallTraceRequest = Message<"skep.v1.InstallTraceRequest"> & {
+  /**
+   * What the script is called from now on: at most 64 letters, digits, "-", "_" and ".", the
+   * first a letter or a digit.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Without a process or a command, which do not outlive the agent, and without a timeout.
+   *
+   * @generated from field: skep.v1.TraceRequest trace = 2;
+   */
+  trace?: TraceRequest | undefined;
+};
+
+/**
+ * Describes the message skep.v1.InstallTraceRequest.
+ * Use `create(InstallTraceRequestSchema)` to create a new message.
+ */
+export const InstallTraceRequestSchema: GenMessage<InstallTraceRequest> = /*@__PURE__*/
+  messageDesc(file_skep_v1_trace, 26);
+
+/**
+ * @generated from message skep.v1.InstallTraceResponse
+ */
+export type InstallTraceResponse = Message<"skep.v1.InstallTraceResponse"> & {
+  /**
+   * What is wrong in the script, or may be.
+   *
+   * @generated from field: repeated skep.v1.TraceDiagnostic diagnostics = 1;
+   */
+  diagnostics: TraceDiagnostic[];
+
+  /**
+   * Absent: there are errors among the diagnostics, and nothing was installed.
+   *
+   * @generated from field: skep.v1.InstalledTrace installed = 2;
+   */
+  installed?: InstalledTrace | undefined;
+};
+
+/**
+ * Describes the message skep.v1.InstallTraceResponse.
+ * Use `create(InstallTraceResponseSchema)` to create a new message.
+ */
+export const InstallTraceResponseSchema: GenMessage<InstallTraceResponse> = /*@__PURE__*/
+  messageDesc(file_skep_v1_trace, 27);
+
+/**
+ * @generated from message skep.v1.ListTracesRequest
+ */
+export type ListTracesRequest = Message<"skep.v1.ListTracesRequest"> & {
+};
+
+/**
+ * Describes the message skep.v1.ListTracesRequest.
+ * Use `create(ListTracesRequestSchema)` to create a new message.
+ */
+export const ListTracesRequestSchema: GenMessage<ListTracesRequest> = /*@__PURE__*/
+  messageDesc(file_skep_v1_trace, 28);
+
+/**
+ * @generated from message skep.v1.ListTracesResponse
+ */
+export type ListTracesResponse = Message<"skep.v1.ListTracesResponse"> & {
+  /**
+   * By name.
+   *
+   * @generated from field: repeated skep.v1.InstalledTrace traces = 1;
+   */
+  traces: InstalledTrace[];
+};
+
+/**
+ * Describes the message skep.v1.ListTracesResponse.
+ * Use `create(ListTracesResponseSchema)` to create a new message.
+ */
+export const ListTracesResponseSchema: GenMessage<ListTracesResponse> = /*@__PURE__*/
+  messageDesc(file_skep_v1_trace, 29);
+
+/**
+ * InstalledTrace is a script that stays in the agent.
+ *
+ * @generated from message skep.v1.InstalledTrace
+ */
+export type InstalledTrace = Message<"skep.v1.InstalledTrace"> & {
+  /**
+   * @generated from field: skep.v1.TraceStatus status = 1;
+   */
+  status?: TraceStatus | undefined;
+
+  /**
+   * When it was installed, and by which user.
+   *
+   * @generated from field: google.protobuf.Timestamp installed = 2;
+   */
+  installed?: Timestamp | undefined;
+
+  /**
+   * @generated from field: uint32 uid = 3;
+   */
+  uid: number;
+
+  /**
+   * @generated from field: skep.v1.TraceRequest trace = 4;
+   */
+  trace?: TraceRequest | undefined;
+};
+
+/**
+ * Describes the message skep.v1.InstalledTrace.
+ * Use `create(InstalledTraceSchema)` to create a new message.
+ */
+export const InstalledTraceSchema: GenMessage<InstalledTrace> = /*@__PURE__*/
+  messageDesc(file_skep_v1_trace, 30);
+
+/**
+ * TraceStatus is how an installed script is.
+ *
+ * @generated from message skep.v1.TraceStatus
+ */
+export type TraceStatus = Message<"skep.v1.TraceStatus"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * starting, running, ended (by itself; it begins again with the agent), failed (it could
+   * not be started, or broke off), damaged (its file cannot be read).
+   *
+   * @generated from field: string state = 2;
+   */
+  state: string;
+
+  /**
+   * Why it ended or failed.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * When it was attached.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 4;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * @generated from field: uint32 probes = 5;
+   */
+  probes: number;
+
+  /**
+   * What it has said since then, and what of it was lost.
+   *
+   * @generated from field: uint64 events = 6;
+   */
+  events: bigint;
+
+  /**
+   * @generated from field: uint64 lost = 7;
+   */
+  lost: bigint;
+
+  /**
+   * Of its log.
+   *
+   * @generated from field: uint64 log_bytes = 8;
+   */
+  logBytes: bigint;
+};
+
+/**
+ * Describes the message skep.v1.TraceStatus.
+ * Use `create(TraceStatusSchema)` to create a new message.
+ */
+export const TraceStatusSchema: GenMessage<TraceStatus> = /*@__PURE__*/
+  messageDesc(file_skep_v1_trace, 31);
+
+/**
+ * @generated from message skep.v1.TraceLogsRequest
+ */
+export type TraceLogsRequest = Message<"skep.v1.TraceLogsRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * At most the last N events. 0: all that there are.
+   *
+   * @generated from field: uint32 last = 2;
+   */
+  last: number;
+
+  /**
+   * Go on with what it says from now.
+   *
+   * @generated from field: bool follow = 3;
+   */
+  follow: boolean;
+};
+
+/**
+ * Describes the message skep.v1.TraceLogsRequest.
+ * Use `create(TraceLogsRequestSchema)` to create a new message.
+ */
+export const TraceLogsRequestSchema: GenMessage<TraceLogsRequest> = /*@__PURE__*/
+  messageDesc(file_skep_v1_trace, 32);
+
+/**
+ * @generated from message skep.v1.TraceLogsResponse
+ */
+export type TraceLogsResponse = Message<"skep.v1.TraceLogsResponse"> & {
+  /**
+   * @generated from field: repeated skep.v1.TraceLogEntry entries = 1;
+   */
+  entries: TraceLogEntry[];
+
+  /**
+   * Events before these that the log does not have any more, or could not take.
+   *
+   * @generated from field: uint64 lost = 2;
+   */
+  lost: bigint;
+};
+
+/**
+ * Describes the message skep.v1.TraceLogsResponse.
+ * Use `create(TraceLogsResponseSchema)` to create a new message.
+ */
+export const TraceLogsResponseSchema: GenMessage<TraceLogsResponse> = /*@__PURE__*/
+  messageDesc(file_skep_v1_trace, 33);
+
+/**
+ * @generated from message skep.v1.TraceLogEntry
+ */
+export type TraceLogEntry = Message<"skep.v1.TraceLogEntry"> & {
+  /**
+   * @generated from field: google.protobuf.Timestamp time = 1;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * @generated from field: skep.v1.TraceEvent event = 2;
+   */
+  event?: TraceEvent | undefined;
+};
+
+/**
+ * Describes the message skep.v1.TraceLogEntry.
+ * Use `create(TraceLogEntrySchema)` to create a new message.
+ */
+export const TraceLogEntrySchema: GenMessage<TraceLogEntry> = /*@__PURE__*/
+  messageDesc(file_skep_v1_trace, 34);
+
+/**
+ * @generated from message skep.v1.RemoveTraceRequest
+ */
+export type RemoveTraceRequest = Message<"skep.v1.RemoveTraceRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message skep.v1.RemoveTraceRequest.
+ * Use `create(RemoveTraceRequestSchema)` to create a new message.
+ */
+export const RemoveTraceRequestSchema: GenMessage<RemoveTraceRequest> = /*@__PURE__*/
+  messageDesc(file_skep_v1_trace, 35);
+
+/**
+ * @generated from message skep.v1.RemoveTraceResponse
+ */
+export type RemoveTraceResponse = Message<"skep.v1.RemoveTraceResponse"> & {
+};
+
+/**
+ * Describes the message skep.v1.RemoveTraceResponse.
+ * Use `create(RemoveTraceResponseSchema)` to create a new message.
+ */
+export const RemoveTraceResponseSchema: GenMessage<RemoveTraceResponse> = /*@__PURE__*/
+  messageDesc(file_skep_v1_trace, 36);
 
 /**
  * TraceMode is what to do with a script.

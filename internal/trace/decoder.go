@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package trace
+
+import (
+	"strings"
+
+	"github.com/skep-io/skep/internal/bt"
+	"github.com/skep-io/skep/internal/bt/render"
+	"github.com/skep-io/skep/internal/kern"
+	"github.com/skep-io/skep/internal/trace/host"
+)
+
+// decoder turns the bytes of records and maps into values. It is for one goroutine.
+type decoder struct {
+	script *bt.Script
+	host   *host.Host
+	group  *kern.Group
+	names  *names
+	maps   map[string]*bt.Map
+	whole  bool // histograms begin with the first bucket, counted or not
+}
+
+// row is an entry of a map, and of others with a key that is shown alike.
+type row struct {
+	key    []render.Value
+	values [][]byte
+}
+
+// read is what a map holds, at most so many entries, and how many more there are.
+func (d *decoder) read(m *bt.Map, most int) (out *render.Map, left int, err error) {
+	var rows []*row
+	alike := map[string]*row{}
+	merges := m.Value.Kind >= bt.CountOf && standsForMore(m.Key)
+	err = d.group.Each(m.Name, func(key []byte, values [][]byte) {
+		r := &row{values: values}
+		if m.Key.Kind != bt.None {
+			r.key = d.key(m.Key, key)
+		}
+		if merges {
+			text := shown(r.key)
+			if first := alike[text]; first != nil {
+				first.values = append(first.values, values...)
+				return
+			}
+			alike[text] = r
+		}
+		if len(rows) < most {
+			rows = append(rows, r)
+		} else {
+			left++
+		}
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	out = &render.Map{Name: m.Name, Entries: make([]render.Entry, len(rows))}
+	for i, r := range rows {
+		out.Entries[i] = render.Entry{Key: r.key, Value: d.aggregate(m.Value, r.values)}
+	}
+	out.Sort()
+	return out, left, nil
+}
+
+// standsForMore tells whether different keys of a type may be shown alike: a container has
+// several cgroups, and an executable many processes.
+func standsForMore(t bt.Type) bool {
+	switch t.Kind {
+	case bt.Container, bt.Pod, bt.Executable, bt.Ancestors:
+		return true
+	}
+	for _, f := range t.Fields {
+		if standsForMore(f.Type) {
+			return true
+		}
+	}
+	return false
+}
+
+func shown(key []render.Value) string {
+	texts := make([]string, len(key))
+	for i, v := range key {
+		texts[i] = v.String()
+	}
+	return strings.Join(texts, "\x00")
+}
+
+// key is the parts of a key.
+func (d *decoder) key(t bt.Type, data []byte) []render.Value {
+	if t.Kind != bt.Tuple {
+		return []render.Value{d.value(t, data)}
+	}
+	parts := []render.Value{}
+	for _, f := range t.Fields {
+		parts = append(parts, d.value(f.Type, at(data, f.Offset)))
+	}
+	return parts
+}
