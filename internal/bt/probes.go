@@ -44,14 +44,44 @@ func (s *script) expandProbes() {
 				s.addTargets(byKind, kind, probe, targets)
 			}
 		}
+		if len(byKind) == 0 {
+			s.withoutPlace(probe)
+		}
 	}
 	if len(s.units) == 0 && len(s.problems) == 0 {
-		s.errorf(s.program.Pos, "the script has no probe that could be attached")
+		s.problem(Diagnostic{Text: "the script has no probe that could be attached", Reference: "No probes to attach"})
 	}
+}
+
+// withoutPlace notes the maps that a probe would assign to: they are known, and stay empty
+// if no other does.
+func (s *script) withoutPlace(probe *syntax.Probe) {
+	note := func(x syntax.Expr) {
+		if m, ok := x.(*syntax.Map); ok {
+			s.empty[m.Name] = true
+		}
+	}
+	syntaxWalk(probe.Body, func(n syntax.Node) {
+		switch n := n.(type) {
+		case *syntax.Assign:
+			note(n.Target)
+		case *syntax.Step:
+			note(n.X)
+		}
+	})
 }
 
 func (s *script) addTargets(byKind map[ProbeKind]*unit, kind ProbeKind, probe *syntax.Probe, targets []Target) {
 	if len(targets) == 0 {
+		return
+	}
+	if kind == Watchpoint || kind == AsyncWatchpoint {
+		s.addWatchpoints(kind, probe, &targets)
+	}
+	if len(targets) == 0 {
+		if u, ok := byKind[kind]; !ok {
+			byKind[kind] = u // the probe has a place all the same
+		}
 		return
 	}
 	u := byKind[kind]
@@ -114,7 +144,7 @@ func (s *script) missing(point *syntax.AttachPoint, kind ProbeKind, pattern Targ
 	wild := syntax.HasWildcard(point.Text)
 	if (wild || s.manyPoints()) && s.limits.MissingProbe != "error" {
 		if s.limits.MissingProbe == "warn" {
-			s.warnf(point.Pos, "no probe matches %s%s", point.Text, why)
+			s.warning(Diagnostic{Pos: point.Pos, Text: "no probe matches " + point.Text + why, Reference: missingWarning(kind, point)})
 		}
 		return
 	}
@@ -124,7 +154,36 @@ func (s *script) missing(point *syntax.AttachPoint, kind ProbeKind, pattern Targ
 			hint = "did you mean " + near[0] + "?"
 		}
 	}
-	s.hintf(point.Pos, hint, "there is no probe %s%s", point.Text, why)
+	s.problem(Diagnostic{Pos: point.Pos, Text: "there is no probe " + point.Text + why, Hint: hint, Reference: missingError(kind, point)})
+}
+
+// missingWarning and missingError are what bpftrace says of a probe that is not there.
+func missingWarning(kind ProbeKind, point *syntax.AttachPoint) string {
+	switch kind {
+	case Kprobe, Kretprobe:
+		return "WARNING: could not attach probe " + point.Text + ", skipping."
+	case Uprobe, Uretprobe:
+		return "WARNING: Could not resolve symbol: " + point.Path + ":" + point.Function + ", skipping probe."
+	case Fentry, Fexit:
+		return "WARNING: No BTF found for " + point.Function + ", skipping."
+	}
+	return ""
+}
+
+func missingError(kind ProbeKind, point *syntax.AttachPoint) string {
+	switch kind {
+	case Tracepoint:
+		return "tracepoint not found: " + point.Category + ":" + point.Event
+	case RawTracepoint:
+		return "ERROR: Probe does not exist: " + point.Text
+	case Kprobe, Kretprobe:
+		return "ERROR: Error attaching probe: " + point.Text
+	case Uprobe, Uretprobe:
+		return "ERROR: Could not resolve symbol: " + point.Path + ":" + point.Function + ", cannot attach probe."
+	case Fentry, Fexit:
+		return "ERROR: No BTF found for " + point.Function
+	}
+	return ""
 }
 
 // manyPoints tells whether the script has more than one attach point, so that something
@@ -142,7 +201,7 @@ func (s *script) pattern(kind ProbeKind, point *syntax.AttachPoint) Target {
 	t := Target{
 		Name: point.Text, Category: point.Category, Event: point.Event, Function: point.Function,
 		Module: point.Module, Binary: point.Path, Offset: point.Offset, Mode: point.Mode, PID: s.options.PID,
-		Language: point.Language, Argument: point.Argument,
+		Language: point.Language, Argument: point.Argument, Directory: s.options.Directory, Unsafe: s.options.Unsafe,
 	}
 	if point.HasAddress {
 		t.Offset = point.Address
@@ -154,6 +213,9 @@ func (s *script) pattern(kind ProbeKind, point *syntax.AttachPoint) Target {
 		t.Period = point.Count
 	case Watchpoint, AsyncWatchpoint:
 		t.Period = point.Length
+		if t.PID == 0 {
+			t.PID = s.options.ChildPID
+		}
 	case USDT:
 		t.Provider, t.Category = point.Category, ""
 	}

@@ -42,11 +42,14 @@ type Session struct {
 	queue   *queue
 	rate    *rate
 
-	lost   map[int]uint64 // as last told, by probe
-	missed map[int]uint64
-	exited bool
-	code   int
-	batch  []Output
+	lost    map[int]uint64 // as last told, by probe
+	missed  map[int]uint64
+	exited  bool
+	code    int
+	batch   []Output
+	watched map[watched]bool
+	// booted is when the machine started by the time of day, as of when that was compared.
+	booted, compared time.Time
 }
 
 // Rejected is a program that the verifier does not take: a fault of the compiler, at the
@@ -190,6 +193,7 @@ func (s *Session) program(p bt.Probe, code *compile.Code) (kern.GroupProgram, er
 // Close lets go of everything, also if Run was never called.
 func (s *Session) Close() error {
 	var err error
+	s.release()
 	if s.ring != nil {
 		err = s.ring.Close()
 	}

@@ -94,15 +94,7 @@ func mapped(name string, pid int) string {
 	if strings.Contains(name, "/") {
 		return ""
 	}
-	file, err := os.Open(fmt.Sprintf("/proc/%d/maps", pid))
-	if err != nil {
-		return ""
-	}
-	defer file.Close()
-	scanner := bufio.NewScanner(file)
-	for scanner.Scan() {
-		_, path, _ := strings.Cut(scanner.Text(), "/")
-		path = "/" + path
+	for _, path := range Mapped(pid) {
 		if matches(filepath.Base(path), name) {
 			if whole := fmt.Sprintf("/proc/%d/root%s", pid, path); isFile(whole) {
 				return whole
@@ -110,6 +102,26 @@ func mapped(name string, pid int) string {
 		}
 	}
 	return ""
+}
+
+// Mapped are the files that a process may execute code of, as it sees their paths, in the
+// order of their addresses. There are none of a process that is gone.
+func Mapped(pid int) []string {
+	file, err := os.Open(fmt.Sprintf("/proc/%d/maps", pid))
+	if err != nil {
+		return nil
+	}
+	defer file.Close()
+	var paths []string
+	scanner := bufio.NewScanner(file)
+	for scanner.Scan() { // start-end rwxp offset device inode path
+		before, path, ok := strings.Cut(scanner.Text(), "/")
+		fields := strings.Fields(before)
+		if ok && len(fields) > 1 && strings.Contains(fields[1], "x") && !slices.Contains(paths, "/"+path) {
+			paths = append(paths, "/"+path)
+		}
+	}
+	return paths
 }
 
 func isFile(path string) bool {
