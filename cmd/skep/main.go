@@ -11,5 +11,5 @@ import (
 )
 
 func main() {
-	os.Exit(cli.Main(version.String(), os.Args[1:]))
+	os.Exit(cli.Main(version.String(), os.Args))
 }

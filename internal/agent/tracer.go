@@ -179,7 +179,7 @@ func (j *traceJob) needsClient() (problems []bt.Diagnostic) {
 func (j *traceJob) options() (bt.Options, error) {
 	o := bt.Options{
 		PID: int(j.req.GetPid()), ChildPID: int(j.req.GetCommandPid()), HasChild: j.req.GetCommandPid() != 0,
-		Unsafe: j.req.GetUnsafe(), Limits: bt.DefaultLimits(),
+		Unsafe: j.req.GetUnsafe(), Limits: bt.DefaultLimits(), Settings: j.req.GetSettings(), Directory: j.req.GetDirectory(),
 	}
 	l := j.req.GetLimits()
 	for _, limit := range []struct {

@@ -51,9 +51,11 @@ func (j *traceJob) output(o *trace.Output) *skepv1.TraceEvent {
 	case trace.System:
 		return commanded(skepv1.TraceCommand_KIND_SYSTEM, o.Text)
 	case trace.Cat:
-		return commanded(skepv1.TraceCommand_KIND_CAT, o.Text)
+		e := commanded(skepv1.TraceCommand_KIND_CAT, o.Text)
+		e.GetCommand().MaxBytes = uint64(j.script.Limits.MaxCatBytes)
+		return e
 	case trace.Failure:
-		d := &skepv1.TraceDiagnostic{Severity: skepv1.TraceDiagnostic_SEVERITY_WARNING, Text: valid(o.Text)}
+		d := &skepv1.TraceDiagnostic{Severity: skepv1.TraceDiagnostic_SEVERITY_WARNING, Text: valid(o.Text), Reference: o.Reference}
 		j.place(d, o.Pos)
 		return &skepv1.TraceEvent{Body: &skepv1.TraceEvent_Diagnostic{Diagnostic: d}}
 	case trace.Loss:
@@ -97,6 +99,9 @@ func (j *traceJob) place(d *skepv1.TraceDiagnostic, pos compile.Pos) {
 	if pos.Line > 0 && pos.Line <= len(lines) {
 		line := lines[pos.Line-1]
 		d.Source = strings.ToValidUTF8(line[:min(len(line), maxSourceLine)], "")
+		if d.Length == 0 {
+			d.Length = uint32(syntax.WordLength(d.Source, pos.Column))
+		}
 	}
 }
 
@@ -115,7 +120,8 @@ func diagnostics(list []bt.Diagnostic, severity skepv1.TraceDiagnostic_Severity)
 	var out []*skepv1.TraceDiagnostic
 	for _, d := range list {
 		out = append(out, &skepv1.TraceDiagnostic{
-			Severity: severity, Line: uint32(d.Pos.Line), Column: uint32(d.Pos.Column), Text: valid(d.Text), Hint: valid(d.Hint),
+			Severity: severity, Line: uint32(d.Pos.Line), Column: uint32(d.Pos.Column), Length: uint32(d.Length), Text: valid(d.Text), Hint: valid(d.Hint),
+			Reference: valid(d.Reference),
 		})
 	}
 	return out

@@ -17,6 +17,9 @@ import (
 // list sends the probes that a pattern names.
 func (t *tracer) list(req *skepv1.TraceRequest, send sendEvents) error {
 	job := &traceJob{tracer: t, req: req, send: send}
+	if tag, _, ok := strings.Cut(req.GetPattern(), " "); ok && (tag == "struct" || tag == "union") {
+		return job.define(req.GetPattern())
+	}
 	points, errs := syntax.ParsePoints(req.GetPattern(), nil)
 	if len(errs) > 0 {
 		return errors.Join(job.tell(syntaxErrors(errs)), server.ErrScript)
@@ -44,7 +47,7 @@ func (j *traceJob) listPoints(points []*syntax.AttachPoint) error {
 		return failed == nil
 	}
 	var known probeList
-	problems := bt.List(points, j.host, j.req.GetArguments(), func(one bt.Listed) bool {
+	problems := bt.List(points, j.host, bt.Options{PID: int(j.req.GetPid()), Directory: j.req.GetDirectory()}, j.req.GetArguments(), func(one bt.Listed) bool {
 		before := len(known.probes)
 		p := known.add(compile.Pos{}, one.Name, one.Via, one.Differs)
 		if one.Via == "" {
@@ -73,6 +76,44 @@ func (j *traceJob) listPoints(points []*syntax.AttachPoint) error {
 	}
 	return nil
 }
+
+// define sends what a structure or union of the kernel consists of.
+func (j *traceJob) define(name string) error {
+	if t, ok := j.host.Type(name); !ok || t.Kind != bt.Record {
+		return fmt.Errorf("the kernel has no %s", name)
+	}
+	var b strings.Builder
+	j.members(&b, name, name, 1)
+	return j.emit(b.String() + ";\n")
+}
+
+// members writes a structure with its members; those without a name have theirs inside.
+func (j *traceJob) members(b *strings.Builder, title, name string, depth int) {
+	indent := strings.Repeat("    ", depth)
+	b.WriteString(title + " {\n")
+	list, _ := j.host.Members(name)
+	for _, m := range list {
+		b.WriteString(indent)
+		tag, _, _ := strings.Cut(m.Type.Name, " ")
+		if m.Name == "" && m.Type.Kind == bt.Record && depth < deepestDefinition {
+			j.members(b, tag, m.Type.Name, depth+1)
+			b.WriteString(";\n")
+			continue
+		}
+		of, length, isArray := strings.Cut(cTypeName(m.Type), "[")
+		if isArray {
+			length = "[" + length
+		}
+		if m.BitSize > 0 {
+			length = fmt.Sprintf(" : %d", m.BitSize)
+		}
+		b.WriteString(of + " " + m.Name + length + ";\n")
+	}
+	b.WriteString(strings.Repeat("    ", depth-1) + "}")
+}
+
+// deepestDefinition bounds how many structures without a name are inside each other.
+const deepestDefinition = 8
 
 // cTypeName is a type as C writes it, as far as it is known.
 func cTypeName(t bt.Type) string {

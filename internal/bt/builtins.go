@@ -189,11 +189,31 @@ func (c *checker) probeName(*syntax.Name) Type {
 	return Type{Kind: ProbeName, Size: word}
 }
 
-func (c *checker) function(*syntax.Name) Type {
-	if c.userSpace() {
-		return Type{Kind: USymbol, Size: 2 * word}
+// functionOnly is Type.Name of the function alone among the names of probes.
+const functionOnly = "func"
+
+// function is what the symbol at the address says, or, of a process, which may be gone when
+// that is asked, what the probe does.
+func (c *checker) function(x *syntax.Name) Type {
+	if !c.userSpace() {
+		return Type{Kind: KSymbol, Size: word}
 	}
-	return Type{Kind: KSymbol, Size: word}
+	for _, t := range c.unit.targets {
+		if t.Function == "" || t.Language != "" {
+			return Type{Kind: USymbol, Size: 2 * word}
+		}
+	}
+	t := c.probeName(x)
+	t.Name = functionOnly
+	return t
+}
+
+// nameOf is what a value of Kind ProbeName says of the unit's first target.
+func (u *unit) nameOf(t Type) string {
+	if t.Name == functionOnly {
+		return u.targets[0].Function
+	}
+	return u.targets[0].Name
 }
 
 // context is that of the kernel; of an iterator it is a structure of what it goes over.

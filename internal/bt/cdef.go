@@ -16,6 +16,7 @@ type definedHost struct {
 	members map[string][]Member // by Type.Name
 	enums   map[string]int64
 	enumOf  map[string]string
+	names   map[string]map[int64]string // of enumerators, by enumeration and value
 	unnamed int
 }
 
@@ -47,7 +48,7 @@ func (d *definedHost) EnumValue(name string) (int64, string, bool) {
 // what they would define, the kernel's type information has.
 func (s *script) define() {
 	d := &definedHost{Host: s.host, types: map[string]Type{}, members: map[string][]Member{},
-		enums: map[string]int64{}, enumOf: map[string]string{}}
+		enums: map[string]int64{}, enumOf: map[string]string{}, names: map[string]map[int64]string{}}
 	for _, definition := range s.program.Definitions {
 		if definition.Kind == "#" {
 			continue
@@ -58,7 +59,7 @@ func (s *script) define() {
 		}
 	}
 	if len(d.types) > 0 {
-		s.host = d
+		s.host, s.enums = d, d.names
 	}
 }
 
@@ -152,7 +153,7 @@ func (p *cParser) base() (Type, error) {
 			p.next()
 		case "struct", "union", "enum":
 			return p.tagged(p.next())
-		case "unsigned", "signed", "long", "short", "int", "char", "bool", "_Bool", "void":
+		case "unsigned", "signed", "long", "short", "int", "char", "bool", "_Bool", "void", "float", "double":
 			words = append(words, p.next())
 		default:
 			if len(words) > 0 {
@@ -172,6 +173,8 @@ func (p *cParser) named(words []string) (Type, error) {
 		return noType, fmt.Errorf("found %q, expected a type", p.peek())
 	case "void":
 		return noType, nil
+	case "float", "double", "long double": // they have a place, and no value
+		return Type{Size: map[string]int{"float": 4, "double": 8, "long double": 16}[name], Name: name}, nil
 	case "char", "signed char":
 		return Type{Kind: Integer, Size: 1, Signed: true, Name: "char"}, nil
 	}
@@ -238,7 +241,7 @@ func (p *cParser) tagged(tag string) (Type, error) {
 
 func (p *cParser) enumeration(name string) (Type, error) {
 	t := Type{Kind: Integer, Size: 4, Name: name}
-	value := int64(0)
+	value, names := int64(0), map[int64]string{}
 	for !p.accept("}") {
 		if !p.atWord() {
 			return noType, fmt.Errorf("found %q, expected the name of a constant", p.peek())
@@ -252,12 +255,15 @@ func (p *cParser) enumeration(name string) (Type, error) {
 			value = n
 		}
 		p.host.enums[word], p.host.enumOf[word] = value, name
+		if names[value] == "" {
+			names[value] = word
+		}
 		value++
 		if !p.accept(",") && p.peek() != "}" {
 			return noType, fmt.Errorf("found %q, expected , or }", p.peek())
 		}
 	}
-	p.host.types[name] = t
+	p.host.types[name], p.host.names[name] = t, names
 	return t, nil
 }
 

@@ -144,7 +144,7 @@ func (p *cParser) declarator(l *layout, t Type) error {
 	if err != nil {
 		return err
 	}
-	if t.Kind == None || name == "" || l.bits/8+t.Size > largestStruct {
+	if t.Kind == None && t.Size == 0 || name == "" || l.bits/8+t.Size > largestStruct {
 		return fmt.Errorf("the member %q has no name or no size, or the structure more than %d bytes", name, largestStruct)
 	}
 	l.add(name, t, alignmentOf(t, p.host, 0))

@@ -17,12 +17,14 @@ type script struct {
 	options Options
 	limits  Limits
 	program *syntax.Program
+	enums   map[string]map[int64]string // those that the script defines
 
 	functions   map[string]*function
 	builtins    map[string]*builtin
 	maps        map[string]*mapInfo
 	mapOrder    []*mapInfo
 	subprograms map[string]*subprogram
+	empty       map[string]bool // maps that only probes without a place assign to
 	units       []*unit
 
 	// changed tells that this round of checking learned a type: another is needed. Only
@@ -59,16 +61,24 @@ func (s *script) errorf(at compile.Pos, format string, args ...any) Type {
 }
 
 func (s *script) hintf(at compile.Pos, hint, format string, args ...any) Type {
-	if s.final {
-		s.report(&s.problems, Diagnostic{Pos: at, Text: fmt.Sprintf(format, args...), Hint: hint})
-	}
+	s.problem(Diagnostic{Pos: at, Text: fmt.Sprintf(format, args...), Hint: hint})
 	return noType
 }
 
-func (s *script) warnf(at compile.Pos, format string, args ...any) {
+func (s *script) problem(d Diagnostic) {
 	if s.final {
-		s.report(&s.warnings, Diagnostic{Pos: at, Text: fmt.Sprintf(format, args...)})
+		s.report(&s.problems, d)
 	}
+}
+
+func (s *script) warning(d Diagnostic) {
+	if s.final {
+		s.report(&s.warnings, d)
+	}
+}
+
+func (s *script) warnf(at compile.Pos, format string, args ...any) {
+	s.warning(Diagnostic{Pos: at, Text: fmt.Sprintf(format, args...)})
 }
 
 // mostRounds bounds how often types flow from one map to another.
@@ -92,8 +102,16 @@ func (s *script) check() {
 	s.checkRecursion()
 }
 
-// settle makes variables that nothing is ever assigned to integers.
+// settle makes variables and maps that nothing is ever assigned to integers.
 func (s *script) settle() {
+	for _, m := range s.mapOrder {
+		if m.value.Kind == None && s.empty[m.name] {
+			m.value, s.changed = int64Type, true
+			if !m.keySet { // it is only used as a whole
+				m.key, m.keySet = int64Type, true
+			}
+		}
+	}
 	units := slices.Clone(s.units)
 	for _, p := range s.subprograms {
 		units = append(units, p.unit)

@@ -185,6 +185,19 @@ func (c *checker) resolve(t *syntax.Type) Type {
 	return c.named(t)
 }
 
+// known tells whether a type can be resolved, where it may also stay unknown: that of a
+// variable that nothing is assigned to.
+func (c *checker) known(t *syntax.Type) bool {
+	for t.Elem != nil {
+		t = t.Elem
+	}
+	if t.Kind != syntax.Named || t.Tag == "" {
+		return true
+	}
+	_, ok := c.host.Type(t.Tag + " " + t.Name)
+	return ok
+}
+
 func (c *checker) named(t *syntax.Type) Type {
 	name := strings.TrimSpace(t.Tag + " " + t.Name)
 	if t.Tag == "" {
@@ -222,58 +235,4 @@ func (c *checker) ownType(t *syntax.Type) (Type, bool) {
 		return Type{Kind: UserName, Size: word}, true
 	}
 	return integerNamed(t.Name)
-}
-
-func (c *checker) sizeof(x *syntax.Sizeof) Type {
-	size := 0
-	if x.Type != nil {
-		size = c.resolve(x.Type).Size
-	} else if t, ok := c.typeNamedBy(x.X); ok {
-		size = t.Size
-	} else {
-		size = c.value(x.X).Size
-	}
-	c.unit.constants[x] = int64(size)
-	return uint64Type
-}
-
-// typeNamedBy is the type that an expression of one word may also be.
-func (c *checker) typeNamedBy(x syntax.Expr) (Type, bool) {
-	n, ok := x.(*syntax.Name)
-	if !ok {
-		return noType, false
-	}
-	if _, isBuiltin := c.builtins[n.Name]; isBuiltin {
-		return noType, false
-	}
-	if t, ok := integerNamed(n.Name); ok {
-		return t, true
-	}
-	return c.host.Type(n.Name)
-}
-
-func (c *checker) offsetof(x *syntax.Offsetof) Type {
-	var t Type
-	if x.Type != nil {
-		t = c.resolve(x.Type)
-	} else {
-		t = c.value(x.X)
-	}
-	if t.Kind == Pointer && t.Elem != nil {
-		t = *t.Elem
-	}
-	offset := 0
-	for _, name := range x.Path {
-		if t.Kind == None {
-			return noType
-		}
-		m, ok := c.memberOf(t, name)
-		if t.Kind != Record || !ok {
-			return c.errorf(x.Pos, "%s has no field %s", t, name)
-		}
-		offset += m.Offset
-		t = m.Type
-	}
-	c.unit.constants[x] = int64(offset)
-	return uint64Type
 }

@@ -2,7 +2,12 @@
 
 package bt
 
-import "github.com/skep-io/skep/internal/bt/syntax"
+import (
+	"fmt"
+
+	"github.com/skep-io/skep/internal/bt/syntax"
+	"github.com/skep-io/skep/internal/compile"
+)
 
 // expr checks an expression, and notes and returns its type.
 func (c *checker) expr(x syntax.Expr) Type {
@@ -161,7 +166,15 @@ func (c *checker) index(x *syntax.Index) Type {
 		return noType
 	case ArrayOf:
 		if n, ok := c.constant(x.Index); ok && (n < 0 || base.length() > 0 && n >= int64(base.length())) {
-			return c.errorf(x.Index.Position(), "index %d is outside of the array, which has %d elements", n, base.length())
+			at := start(x.Base)
+			d := Diagnostic{Pos: x.Index.Position(), Text: fmt.Sprintf("index %d is outside of the array, which has %d elements", n, base.length()),
+				Reference: fmt.Sprintf("the index %d is out of bounds for array of size %d", n, base.length())}
+			if literal, ok := x.Index.(*syntax.Integer); ok && at.Line == d.Pos.Line {
+				d.Length = d.Pos.Column + len(literal.Text) + 1 - at.Column
+				d.Pos = at
+			}
+			c.problem(d)
+			return noType
 		}
 		return c.member(*base.Elem, base.User)
 	case Pointer:
@@ -256,4 +269,17 @@ func (c *checker) blockExpr(x *syntax.BlockExpr) Type {
 	t := c.value(x.Value)
 	c.scope = c.scope.outer
 	return t
+}
+
+// start is where the text of an expression begins.
+func start(x syntax.Expr) compile.Pos {
+	switch x := x.(type) {
+	case *syntax.Field:
+		return start(x.Base)
+	case *syntax.Index:
+		return start(x.Base)
+	case *syntax.TupleIndex:
+		return start(x.Base)
+	}
+	return x.Position()
 }

@@ -114,3 +114,46 @@ func TestMissingProbesOfSeveralAreWarnings(t *testing.T) {
 		t.Errorf("the warnings are %v", script.Warnings)
 	}
 }
+
+// The environment goes before the script, and the script before what is usual.
+func TestSettings(t *testing.T) {
+	script := compiled(t, `config = { max_map_keys = 7; max_strlen = 32; str_trunc_trailer = "~" } BEGIN { exit() }`,
+		bt.Options{Settings: map[string]string{"max_strlen": "64", "stack_mode": "raw", "max_cat_bytes": "0x10"}})
+	l := script.Limits
+	if l.MaxMapKeys != 7 || l.MaxStrlen != 64 || l.StackMode != "raw" || l.MaxCatBytes != 16 || l.CutMark != "~" || l.MaxProbes != bt.DefaultLimits().MaxProbes {
+		t.Errorf("the limits are %+v", l)
+	}
+	program, _ := syntax.Parse(`BEGIN { exit() }`, nil)
+	if _, problems := bt.Compile(program, &fakeHost{}, bt.Options{Settings: map[string]string{"max_strlen": "many"}}); len(problems) != 1 {
+		t.Errorf("max_strlen of many: %v", problems)
+	}
+}
+
+// An enumeration of the script comes with its names; a place that other integers reach too
+// has none.
+func TestEnumerations(t *testing.T) {
+	script := compiled(t, `enum color { RED = 3, BLUE }; BEGIN { @a = BLUE; @b[RED] = 1; @b[RED + 1] = 2; printf("%s", RED) }`, bt.Options{})
+	if names := script.Enums["enum color"]; names[3] != "RED" || names[4] != "BLUE" {
+		t.Errorf("the names are %v", script.Enums)
+	}
+	for _, m := range script.Maps {
+		switch {
+		case m.Name == "@a" && m.Value.Name != "enum color":
+			t.Errorf("@a holds %v", m.Value)
+		case m.Name == "@b" && m.Key.Name != "":
+			t.Errorf("the key of @b is %v", m.Key)
+		}
+	}
+}
+
+// A map that only a probe without a place would fill is empty, and none that is not known.
+func TestMapOfMissingProbe(t *testing.T) {
+	script := compiled(t, `kprobe:nosuch { @a[pid] = count(); @b++ } END { print(@a); clear(@b); for ($kv : @a) { print($kv.1) } print(@b) }`, bt.Options{})
+	if len(script.Probes) != 1 || len(script.Warnings) != 1 {
+		t.Errorf("%d probes, warnings %v", len(script.Probes), script.Warnings)
+	}
+	program, _ := syntax.Parse(`kprobe:nosuch { @a = 1 } END { print(@c) }`, nil)
+	if script, _ := bt.Compile(program, &fakeHost{}, bt.Options{}); script != nil {
+		t.Error("@c, which nothing assigns to, is taken")
+	}
+}

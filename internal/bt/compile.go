@@ -42,7 +42,7 @@ func newScript(program *syntax.Program, host Host, options Options) *script {
 	return &script{
 		host: host, machine: host.Machine(), options: options, limits: limits, program: program,
 		functions: functionTable(), builtins: builtinTable(), maps: map[string]*mapInfo{},
-		subprograms: map[string]*subprogram{}, reported: map[Diagnostic]bool{}, cgroups: map[named][]uint64{},
+		subprograms: map[string]*subprogram{}, empty: map[string]bool{}, reported: map[Diagnostic]bool{}, cgroups: map[named][]uint64{},
 	}
 }
 
@@ -60,6 +60,7 @@ func (s *script) sorted(list []Diagnostic) []Diagnostic {
 func (s *script) declarations() {
 	s.define()
 	s.settings()
+	s.expandMacros()
 	for _, decl := range s.program.Maps {
 		s.declareMap(decl)
 	}
@@ -120,7 +121,7 @@ func (s *script) declareFunction(fn *syntax.Function) {
 
 // lower makes the programs and maps of a script without problems.
 func (s *script) lower(out *output) *Script {
-	script := &Script{Limits: s.limits}
+	script := &Script{Limits: s.limits, Enums: s.enums}
 	if len(s.units) > min(s.limits.MaxPrograms, maxPrograms) {
 		s.errorf(s.program.Pos, "the script needs %d programs; at most %d are allowed (max_bpf_progs)",
 			len(s.units), s.limits.MaxPrograms)
@@ -131,6 +132,7 @@ func (s *script) lower(out *output) *Script {
 		for i := range u.targets {
 			u.targets[i].Cookie = uint64(len(script.ProbeNames))
 			script.ProbeNames = append(script.ProbeNames, u.targets[i].Name)
+			script.FunctionNames = append(script.FunctionNames, u.targets[i].Function)
 		}
 	}
 	for i, u := range s.units {

@@ -105,7 +105,7 @@ func (c *checker) text(x syntax.Expr, what string) (string, bool) {
 	return "", false
 }
 
-// literalText is the text of a literal, or of str($1).
+// literalText is the text of a literal, or of str($1), str($1 + 2) and str($1, 5).
 func literalText(x syntax.Expr) (string, bool) {
 	switch x := x.(type) {
 	case *syntax.String:
@@ -115,13 +115,38 @@ func literalText(x syntax.Expr) (string, bool) {
 			return x.Text, true
 		}
 	case *syntax.Call:
-		if x.Name == "str" && len(x.Args) == 1 {
-			if p, ok := x.Args[0].(*syntax.Positional); ok && p.Number > 0 {
-				return p.Text, true
-			}
+		if x.Name == "str" {
+			return positionalText(x.Args)
 		}
 	}
 	return "", false
+}
+
+// positionalText is what str() makes of a positional parameter.
+func positionalText(args []syntax.Expr) (string, bool) {
+	if len(args) == 0 {
+		return "", false
+	}
+	from := int64(0)
+	if sum, ok := args[0].(*syntax.Binary); ok && sum.Op == syntax.Add {
+		if from, ok = constantOf(sum.Right); !ok || from < 0 {
+			return "", false
+		}
+		args = append([]syntax.Expr{sum.Left}, args[1:]...)
+	}
+	p, ok := args[0].(*syntax.Positional)
+	if !ok || p.Number == 0 {
+		return "", false
+	}
+	text := p.Text[min(from, int64(len(p.Text))):]
+	if len(args) > 1 {
+		n, ok := constantOf(args[1])
+		if !ok {
+			return "", false
+		}
+		text = text[:min(max(n-1, 0), int64(len(text)))]
+	}
+	return text, true
 }
 
 // constantArg is the value of an argument that must be a constant integer.

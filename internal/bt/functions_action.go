@@ -45,6 +45,8 @@ func actionFunctions() []*function {
 			least: 1, most: 1, helper: fnSignal, check: (*checker).signal, lower: (*lowering).signal},
 		{name: "override", signature: "override(uint64 result)", doc: "makes the function return at once", unsafe: true,
 			least: 1, most: 1, kinds: []ProbeKind{Kprobe}, check: (*checker).override, lower: (*lowering).override},
+		{name: "unwatch", signature: "unwatch(void *address)", doc: "ends watchpoints of an address",
+			least: 1, most: 1, check: (*checker).unwatch, lower: (*lowering).unwatch},
 	}
 }
 

@@ -92,7 +92,9 @@ func (c *checker) kaddr(call *syntax.Call) Type {
 	}
 	address, found := c.host.KernelSymbol(name)
 	if !found {
-		return c.errorf(call.Args[0].Position(), "the kernel has no symbol %s", name)
+		c.problem(Diagnostic{Pos: call.Args[0].Position(), Text: "the kernel has no symbol " + name,
+			Reference: "ERROR: Failed to compile: Failed to resolve kernel symbol: " + name})
+		return noType
 	}
 	c.unit.constants[call] = int64(address)
 	return uint64Type

@@ -46,7 +46,8 @@ func numberTo(t Type) func(*checker, *syntax.Call) Type {
 	}
 }
 
-// str checks str(address[, length]); its size is the constant length, or the largest.
+// str checks str(address[, length]); its size is the constant length, which the 0 at the end
+// is part of, or the largest.
 func (c *checker) str(call *syntax.Call) Type {
 	if s, ok := literalText(call); ok {
 		c.unit.types[call.Args[0]] = stringType(len(s) + 1)
@@ -65,7 +66,7 @@ func (c *checker) str(call *syntax.Call) Type {
 	if len(call.Args) == 2 {
 		c.number(call.Args[1])
 		if n, ok := c.constant(call.Args[1]); ok && n >= 0 && n < int64(size) {
-			size = int(n) + 1
+			size = int(max(n, 1))
 		}
 	}
 	return stringType(size)
@@ -98,7 +99,7 @@ func (c *checker) buf(call *syntax.Call) Type {
 func (c *checker) asText(x syntax.Expr, t Type) Type {
 	if name, ok := x.(*syntax.Name); ok && t.Kind == ProbeName && len(c.unit.targets) > 0 {
 		c.unit.particular = true
-		t = stringType(len(c.unit.targets[0].Name) + 1)
+		t = Type{Kind: String, Size: len(c.unit.nameOf(t)) + 1, Name: t.Name}
 		c.unit.types[name] = t
 	}
 	return t

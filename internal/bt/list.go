@@ -2,7 +2,11 @@
 
 package bt
 
-import "github.com/skep-io/skep/internal/bt/syntax"
+import (
+	"path"
+
+	"github.com/skep-io/skep/internal/bt/syntax"
+)
 
 // Listed is a place that could be probed.
 type Listed struct {
@@ -17,9 +21,9 @@ type Listed struct {
 
 // List hands each place that attach points name to yield, until that returns false. A
 // pattern that matches nothing is none of its errors. With members, each comes with what it
-// has to offer.
-func List(points []*syntax.AttachPoint, host Host, members bool, yield func(Listed) bool) []Diagnostic {
-	s := newScript(&syntax.Program{}, host, Options{})
+// has to offer. Of the options those count that say which places there are.
+func List(points []*syntax.AttachPoint, host Host, options Options, members bool, yield func(Listed) bool) []Diagnostic {
+	s := newScript(&syntax.Program{}, host, options)
 	for _, point := range points {
 		for _, kind := range s.kindsOf(point) {
 			targets, err := s.listed(kind, point)
@@ -42,8 +46,14 @@ func List(points []*syntax.AttachPoint, host Host, members bool, yield func(List
 
 func (s *script) listed(kind ProbeKind, point *syntax.AttachPoint) ([]Target, error) {
 	pattern := s.pattern(kind, point)
-	if kind <= Profile { // they are wherever one wants them
+	switch kind {
+	case Begin, End, Self: // they are wherever one wants them
 		return []Target{pattern}, nil
+	case Interval, Profile:
+		return timers(kind, point.Unit), nil
+	}
+	if kind == Software || kind == Hardware { // how many of them make one is not part of the name
+		pattern.Period = 0
 	}
 	targets, err := s.targetsOn(kind, pattern)
 	if err != nil {
@@ -52,6 +62,17 @@ func (s *script) listed(kind ProbeKind, point *syntax.AttachPoint) ([]Target, er
 		}
 	}
 	return targets, err
+}
+
+// timers are the units of a timer that a pattern names.
+func timers(kind ProbeKind, pattern string) []Target {
+	var found []Target
+	for _, unit := range []string{"hz", "ms", "s", "us"} {
+		if ok, err := path.Match(pattern, unit); err == nil && ok {
+			found = append(found, Target{Name: kindName(kind) + ":" + unit + ":"})
+		}
+	}
+	return found
 }
 
 func (s *script) offers(kind ProbeKind, t Target) []Member {

@@ -136,6 +136,9 @@ func (s *script) buildUnit(u *unit, p *program, out *output) {
 	f.declareVariables()
 	f.block(u.probe.Body)
 	f.b.Pos = u.pos
+	if u.arms != nil {
+		f.tellAddress(u.arms)
+	}
 	f.leave()
 }
 

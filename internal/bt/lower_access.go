@@ -79,13 +79,14 @@ var nullable = map[string]bool{
 // member reads a member of a structure at a place.
 func (f *lowering) member(at place, m Member, t Type) value {
 	if m.BitSize > 0 {
-		return value{typ: t, word: f.bits(at.plus(m.Offset), m, t)}
+		return value{typ: t, word: f.bits(at.plus(m.Offset), m)}
 	}
 	return f.load(at.plus(m.Offset), t)
 }
 
-// bits reads a bit field: the bytes around it, shifted to the top and back.
-func (f *lowering) bits(at place, m Member, t Type) *compile.Value {
+// bits reads a bit field: the bytes around it, shifted to the top and back. It has no sign, as
+// in the reference, whatever its type.
+func (f *lowering) bits(at place, m Member) *compile.Value {
 	start := m.BitOffset
 	at = at.plus(start / 8)
 	start %= 8
@@ -102,11 +103,7 @@ func (f *lowering) bits(at place, m Member, t Type) *compile.Value {
 	}
 	w := f.loadAt(at, width, false)
 	w = f.b.Binary(compile.Shl, w, f.constant(int64(64-start-m.BitSize)))
-	back := compile.LShr
-	if t.Signed {
-		back = compile.AShr
-	}
-	return f.b.Binary(back, w, f.constant(int64(64-m.BitSize)))
+	return f.b.Binary(compile.LShr, w, f.constant(int64(64-m.BitSize)))
 }
 
 // index builds base[index].

@@ -96,7 +96,7 @@ func (f *lowering) childPID(*syntax.Name) value {
 func (f *lowering) probeName(x *syntax.Name) value {
 	if t := f.typeOf(x); t.Kind == String {
 		p := f.memory(t.stored())
-		f.putText(p, t.stored(), f.unit.targets[0].Name)
+		f.putText(p, t.stored(), f.unit.nameOf(t))
 		return value{typ: t, at: p}
 	}
 	if len(f.unit.targets) > 1 {
@@ -105,7 +105,10 @@ func (f *lowering) probeName(x *syntax.Name) value {
 	return value{word: f.constant(int64(f.unit.firstName))}
 }
 
-func (f *lowering) functionName(*syntax.Name) value {
+func (f *lowering) functionName(x *syntax.Name) value {
+	if t := f.typeOf(x); t.Kind == ProbeName || t.Kind == String {
+		return f.probeName(x)
+	}
 	var address *compile.Value
 	if f.unit.row() != nil {
 		known, _ := f.host.KernelSymbol(f.unit.stand.row.Function)
@@ -207,7 +210,7 @@ func (f *lowering) operand(number int) *compile.Value {
 	o := operands[number]
 	t := Type{Kind: Integer, Size: o.Size, Signed: o.Signed}
 	if o.Register == "" && !o.Memory {
-		return f.constant(o.Offset)
+		return f.extend(f.constant(o.Offset), t)
 	}
 	base := f.constant(0)
 	if o.Register != "" {

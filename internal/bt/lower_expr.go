@@ -3,6 +3,8 @@
 package bt
 
 import (
+	"strings"
+
 	"github.com/skep-io/skep/internal/bt/syntax"
 	"github.com/skep-io/skep/internal/compile"
 )
@@ -76,7 +78,8 @@ func (f *lowering) inPlace(x syntax.Expr, t Type) value {
 func (f *lowering) into(to place, t Type, x syntax.Expr) {
 	switch x := x.(type) {
 	case *syntax.String:
-		f.putText(to, t.stored(), x.Value)
+		text, _, _ := strings.Cut(x.Value, "\x00") // what is behind is no part of a string
+		f.putText(to, t.stored(), text)
 		return
 	case *syntax.Tuple:
 		if t.Kind == Tuple && len(t.Fields) == len(x.Elems) {

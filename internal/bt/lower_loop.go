@@ -224,6 +224,8 @@ func (f *lowering) callbackFor(s *syntax.For, outer *callback, params []compile.
 	inner.block(s.Body)
 	if b.Reachable() {
 		inner.endCallback(0)
+	} else {
+		b.Return(b.Const(0)) // what exit() leaves behind has an end too
 	}
 	return name
 }

@@ -25,6 +25,11 @@ func (f *lowering) buf(x *syntax.Call) value { return f.inPlace(x, f.typeOf(x)) 
 
 // textAt is where str() reads.
 func (f *lowering) textAt(x *syntax.Call) place {
+	if s, ok := x.Args[0].(*syntax.String); ok && x.Name == "buf" { // with any byte
+		p := f.memory(align(len(s.Value) + 1))
+		f.putText(p, align(len(s.Value)+1), s.Value)
+		return p
+	}
 	v := f.eval(x.Args[0])
 	var at place
 	if v.word == nil {
@@ -72,18 +77,18 @@ func (f *lowering) cutText(to place, t Type, x *syntax.Call) {
 	if len(x.Args) < 2 {
 		return
 	}
-	if n, ok := constantOf(x.Args[1]); ok && n >= 0 && int(n) < t.stored() {
-		f.clear(to.plus(int(n)), t.stored()-int(n))
+	if n, ok := constantOf(x.Args[1]); ok && n >= 0 && int(n) <= t.stored() {
+		at := int(max(n-1, 0))
+		f.clear(to.plus(at), t.stored()-at)
 	}
 }
 
-// lengthOf is how many bytes str() reads: those asked for and the 0 behind, at most size.
+// lengthOf is how many bytes str() reads, the 0 at the end included: at most size.
 func (f *lowering) lengthOf(x syntax.Expr, size int) *compile.Value {
 	if n, ok := constantOf(x); ok {
-		return f.constant(min(max(0, n)+1, int64(size)))
+		return f.constant(min(max(0, n), int64(size)))
 	}
-	n := f.b.Binary(compile.Add, f.number(f.eval(x)), f.constant(1))
-	return f.clamp(n, int64(size))
+	return f.clamp(f.number(f.eval(x)), int64(size))
 }
 
 // clamp is a number, or most where it is above.

@@ -252,6 +252,9 @@ func (f *lowering) readInto(to, from place, t Type, size int) {
 	if !to.loose || t.Kind != String {
 		f.clear(to, t.stored())
 	}
+	if t.Kind == String && size < t.stored() {
+		size++ // the helper ends the text with a 0, which an array of char may not have
+	}
 	helper := f.readHelper(from.space, t.Kind == String)
 	f.b.Call(helper, compile.Word, f.pointer(to), f.constant(int64(size)), f.address(from))
 }

@@ -27,6 +27,11 @@ type Options struct {
 	Identity Identity
 	// Limits are for what the script does not set; see DefaultLimits.
 	Limits Limits
+	// Directory is what relative paths of executables begin from, "" for where the agent is.
+	Directory string
+	// Settings go before those of the script's config block, by their names there: what
+	// the environment of whoever runs it says.
+	Settings map[string]string
 }
 
 // Limits bound what a script may take, named as the settings of the config block.
@@ -39,13 +44,15 @@ type Limits struct {
 	RingBytes    int    // size of the ring, a power of two and a multiple of the page size
 	MissingProbe string // error, warn or ignore: what a probe that matches nothing is
 	PrintAtExit  bool   // print maps when the script ends
+	CutMark      string // behind a string that max_strlen cut short
+	MaxCatBytes  int    // bytes that cat() shows of a file, 0 for as many as the client shows
 }
 
 // DefaultLimits are those of the language's reference.
 func DefaultLimits() Limits {
 	return Limits{
 		MaxMapKeys: 4096, MaxStrlen: 1024, MaxProbes: 1024, MaxPrograms: 1024,
-		StackMode: "bpftrace", RingBytes: 1 << 20, MissingProbe: "warn", PrintAtExit: true,
+		StackMode: "bpftrace", RingBytes: 1 << 20, MissingProbe: "warn", PrintAtExit: true, CutMark: "..",
 	}
 }
 

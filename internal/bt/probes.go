@@ -34,6 +34,7 @@ func (s *script) expandProbes() {
 	count := 0
 	for _, probe := range s.program.Probes {
 		var all []Target
+		watches := false // an argument of a function
 		for _, point := range probe.Points {
 			for _, kind := range s.kindsOf(point) {
 				targets := s.targetsOf(kind, point)
@@ -41,17 +42,42 @@ func (s *script) expandProbes() {
 					s.errorf(point.Pos, "the script has more than %d probes (max_probes)", s.limits.MaxProbes)
 					return
 				}
+				if kind == Watchpoint || kind == AsyncWatchpoint {
+					watches = s.addWatchpoints(kind, probe, &targets) || watches
+				}
 				for _, t := range targets {
 					t.kind = kind
 					all = append(all, t)
 				}
 			}
 		}
+		placed := len(all) > 0 || watches
 		s.addTargets(probe, s.withoutAliases(all))
+		if !placed {
+			s.withoutPlace(probe)
+		}
 	}
 	if len(s.units) == 0 && len(s.problems) == 0 {
-		s.errorf(s.program.Pos, "the script has no probe that could be attached")
+		s.problem(Diagnostic{Text: "the script has no probe that could be attached", Reference: "No probes to attach"})
 	}
+}
+
+// withoutPlace notes the maps that a probe would assign to: they are known, and stay empty
+// if no other does.
+func (s *script) withoutPlace(probe *syntax.Probe) {
+	note := func(x syntax.Expr) {
+		if m, ok := x.(*syntax.Map); ok {
+			s.empty[m.Name] = true
+		}
+	}
+	syntaxWalk(probe.Body, func(n syntax.Node) {
+		switch n := n.(type) {
+		case *syntax.Assign:
+			note(n.Target)
+		case *syntax.Step:
+			note(n.X)
+		}
+	})
 }
 
 // unitKey is what the targets of a unit have in common: how they are attached, and what they
@@ -135,7 +161,7 @@ func (s *script) missing(point *syntax.AttachPoint, kind ProbeKind, pattern Targ
 	wild := syntax.HasWildcard(point.Text)
 	if (wild || s.manyPoints()) && s.limits.MissingProbe != "error" {
 		if s.limits.MissingProbe == "warn" {
-			s.warnf(point.Pos, "no probe matches %s%s", point.Text, why)
+			s.warning(Diagnostic{Pos: point.Pos, Text: "no probe matches " + point.Text + why, Reference: missingWarning(kind, point)})
 		}
 		return
 	}
@@ -145,7 +171,36 @@ func (s *script) missing(point *syntax.AttachPoint, kind ProbeKind, pattern Targ
 			hint = "did you mean " + near[0] + "?"
 		}
 	}
-	s.hintf(point.Pos, hint, "there is no probe %s%s", point.Text, why)
+	s.problem(Diagnostic{Pos: point.Pos, Text: "there is no probe " + point.Text + why, Hint: hint, Reference: missingError(kind, point)})
+}
+
+// missingWarning and missingError are what bpftrace says of a probe that is not there.
+func missingWarning(kind ProbeKind, point *syntax.AttachPoint) string {
+	switch kind {
+	case Kprobe, Kretprobe:
+		return "WARNING: could not attach probe " + point.Text + ", skipping."
+	case Uprobe, Uretprobe:
+		return "WARNING: Could not resolve symbol: " + point.Path + ":" + point.Function + ", skipping probe."
+	case Fentry, Fexit:
+		return "WARNING: No BTF found for " + point.Function + ", skipping."
+	}
+	return ""
+}
+
+func missingError(kind ProbeKind, point *syntax.AttachPoint) string {
+	switch kind {
+	case Tracepoint:
+		return "tracepoint not found: " + point.Category + ":" + point.Event
+	case RawTracepoint:
+		return "ERROR: Probe does not exist: " + point.Text
+	case Kprobe, Kretprobe:
+		return "ERROR: Error attaching probe: " + point.Text
+	case Uprobe, Uretprobe:
+		return "ERROR: Could not resolve symbol: " + point.Path + ":" + point.Function + ", cannot attach probe."
+	case Fentry, Fexit:
+		return "ERROR: No BTF found for " + point.Function
+	}
+	return ""
 }
 
 // manyPoints tells whether the script has more than one attach point, so that something
@@ -163,7 +218,7 @@ func (s *script) pattern(kind ProbeKind, point *syntax.AttachPoint) Target {
 	t := Target{
 		Name: point.Text, Category: point.Category, Event: point.Event, Function: point.Function,
 		Module: point.Module, Binary: point.Path, Offset: point.Offset, Mode: point.Mode, PID: s.options.PID,
-		Language: point.Language, Argument: point.Argument,
+		Language: point.Language, Argument: point.Argument, Directory: s.options.Directory, Unsafe: s.options.Unsafe,
 	}
 	if point.HasAddress {
 		t.Offset = point.Address
@@ -175,6 +230,9 @@ func (s *script) pattern(kind ProbeKind, point *syntax.AttachPoint) Target {
 		t.Period = point.Count
 	case Watchpoint, AsyncWatchpoint:
 		t.Period = point.Length
+		if t.PID == 0 {
+			t.PID = s.options.ChildPID
+		}
 	case USDT:
 		t.Provider, t.Category = point.Category, ""
 	}

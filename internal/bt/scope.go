@@ -72,6 +72,7 @@ type unit struct {
 	pos     compile.Pos
 	targets []Target
 	fn      *subprogram // instead of a probe
+	arms    *unit       // watchpoint that this one only finds the address of
 
 	// What the checker found of the body.
 	types     map[syntax.Expr]Type

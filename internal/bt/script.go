@@ -11,9 +11,14 @@ type Script struct {
 	Maps   []Map
 	// ProbeNames are what values of Kind ProbeName mean, by their index.
 	ProbeNames []string
+	// FunctionNames are the functions of those probes, by the same index.
+	FunctionNames []string
 	// Actions are what records on the ring ask for: a record begins with its index here
 	// as 8 bytes, in the host's byte order; what it carries follows, as Action.Args say.
 	Actions []Action
+	// Enums are the names of the values of enumerations that the script defines, by the
+	// enumeration's, which is Type.Name.
+	Enums map[string]map[int64]string
 	// Limits are those of the caller, with what the script's config block changed.
 	Limits Limits
 	// Warnings are for whoever wrote the script.
@@ -63,8 +68,12 @@ type Target struct {
 	Category, Event string
 	// Function of the kernel or of Binary, Module of the kernel's if it was named.
 	Function, Module string
-	// Binary is the path of an executable or library; Provider and Event of a USDT.
+	// Binary is the path of an executable or library; Provider and Event of a USDT. Directory
+	// is what a relative path in a pattern begins from.
 	Binary, Provider string
+	Directory        string
+	// Unsafe takes places that may be none: functions without a size, addresses in none.
+	Unsafe bool
 	// Offset in bytes from the function, or the address if Function is "".
 	Offset uint64
 	// Period of profile and interval in nanoseconds; of software and hardware events the
@@ -141,6 +150,8 @@ const (
 	SystemCommand                   // Format with Args, run by the client
 	Cat                             // file Format with Args, read by the client
 	Exit                            // with Args[0], or 0
+	Watch                           // Args are the number of a watchpoint's program, an address and a process: attach it there
+	Unwatch                         // Args[0] is an address that is watched no longer
 	ErrorText                       // a helper failed at Pos with the error in Args[0]
 )
 
@@ -188,7 +199,7 @@ const (
 	UserName
 	KernelErrno
 	SignalName
-	ProbeName // 8 bytes, index in Script.ProbeNames
+	ProbeName // 8 bytes, index in Script.ProbeNames, or FunctionNames if Type.Name is func
 	Strerror  // error number, 8 bytes
 	// What the agent's identity tells: of the last three the value is a struct exec_id, of
 	// the first two the identifier of a cgroup, 8 bytes.
@@ -235,8 +246,13 @@ type Type struct {
 
 // Diagnostic is what is wrong in a script, and where.
 type Diagnostic struct {
-	Pos  compile.Pos
-	Text string
+	Pos compile.Pos
+	// Length in bytes of what is wrong, 0 for the word or call that begins at Pos.
+	Length int
+	Text   string
 	// Hint is what to write instead, or "".
 	Hint string
+	// Reference is the same in the words of bpftrace, for whoever knows those, or "". They
+	// have ERROR: or WARNING: in front unless the place belongs there.
+	Reference string
 }

@@ -104,6 +104,8 @@ func same(a, b Type) bool {
 		return a.Min == b.Min && a.Max == b.Max && a.Step == b.Step
 	case HistogramOf:
 		return a.Bits == b.Bits
+	case ProbeName:
+		return a.Name == b.Name
 	case KStack, UStack:
 		return a.Name == b.Name && a.Perf == b.Perf
 	}
@@ -130,6 +132,9 @@ func wider(a, b Type) Type {
 			return b
 		}
 	case Integer:
+		if a.Name != b.Name {
+			a.Name, b.Name = "", ""
+		}
 		if b.Kind == Integer && b.Size > a.Size {
 			return b
 		}

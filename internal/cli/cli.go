@@ -20,6 +20,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -44,6 +45,8 @@ type app struct {
 	socketSet bool
 	timeout   time.Duration
 	running   bool
+	// asBpftrace tells that skep was called by that name.
+	asBpftrace bool
 
 	hostFlags []string
 	hosts     []reach.Host
@@ -55,8 +58,8 @@ type app struct {
 	merged *merged
 }
 
-// Main runs skep with the arguments after the program's name and returns its
-// exit code.
+// Main runs skep with its arguments, of which the first is the name that it was called by,
+// and returns its exit code. Called bpftrace it takes that program's arguments.
 func Main(version string, args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -66,6 +69,14 @@ func Main(version string, args []string) int {
 
 	a := &app{out: os.Stdout, err: os.Stderr, tty: os.Stdout, version: version}
 	a.screen, a.errScreen = newScreen(a.tty, os.Getenv), newScreen(os.Stderr, os.Getenv)
+	name, args := filepath.Base(args[0]), args[1:]
+	if a.asBpftrace = name == bpftraceName; a.asBpftrace {
+		call, code, done := a.dropIn(args)
+		if done {
+			return code
+		}
+		args = call
+	}
 	root := a.root()
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)

@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"skep":  func() { os.Exit(Main("v0.0.0-test", os.Args[1:])) },
+		"skep":  func() { os.Exit(Main("v0.0.0-test", os.Args)) },
 		"skepd": func() { os.Exit(fakeSkepd(os.Args[1:])) },
 	})
 }

@@ -67,9 +67,13 @@ func (a *app) report(cmd *cobra.Command, err error) int {
 	}
 	code := a.codeOf(err)
 	if msg := message(err); msg != "" {
-		fmt.Fprintln(a.err, "skep: "+msg)
+		prefix := "skep: "
+		if a.asBpftrace {
+			prefix = "ERROR: "
+		}
+		fmt.Fprintln(a.err, prefix+msg)
 	}
-	if code == exitUsage {
+	if code == exitUsage && !a.asBpftrace {
 		fmt.Fprintf(a.err, "Try '%s --help'.\n", cmd.CommandPath())
 	}
 	return code

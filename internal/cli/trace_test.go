@@ -120,7 +120,7 @@ func TestTraceKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	pid := between(noted(), `"command_pid":`, "}")
+	pid := between(noted(), `"command_pid":`, ",")
 	if _, err := os.Stat("/proc/" + pid); err != nil {
 		t.Fatal(err)
 	}

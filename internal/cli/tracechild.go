@@ -24,8 +24,8 @@ type held struct {
 
 // hold starts a command. A traced process stops when its exec is done (ptrace(2),
 // PTRACE_TRACEME); all requests about it have to come from the thread that started it.
-func hold(command string, out, errs io.Writer) (*held, error) {
-	words, err := splitCommand(command)
+func hold(command string, split func(string) ([]string, error), out, errs io.Writer) (*held, error) {
+	words, err := split(command)
 	if err != nil {
 		return nil, usage("-c: %w", err)
 	}
@@ -91,6 +91,20 @@ func (h *held) end() {
 	case <-h.done:
 	case <-time.After(time.Second):
 		_ = syscall.Kill(h.pid, syscall.SIGKILL)
+	}
+}
+
+// split is how a command of -c is cut into words: bpftrace knows no quotes.
+func (a *app) split() func(string) ([]string, error) {
+	if !a.asBpftrace {
+		return splitCommand
+	}
+	return func(command string) ([]string, error) {
+		words := strings.Fields(command)
+		if len(words) == 0 {
+			return nil, errors.New("the command is empty")
+		}
+		return words, nil
 	}
 }
 

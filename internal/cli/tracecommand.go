@@ -62,6 +62,9 @@ func (p *tracePrinter) cat(path string, most uint64) error {
 	}
 	file, err := os.Open(path)
 	if err != nil {
+		if p.app.asBpftrace {
+			return p.tell("ERROR: " + event.Printable((&openError{path, err}).Error()) + "\n")
+		}
 		p.told("cat: " + event.Printable(err.Error()))
 		return nil
 	}

@@ -20,6 +20,9 @@ const maxSourceColumns = 100
 //	    ^~~~~~~~~~~~~~~~~~~~~~~~~~~~
 //	    did you mean tracepoint:sched:sched_switch?
 func (p *tracePrinter) diagnostic(d *skepv1.TraceDiagnostic) string {
+	if p.app.asBpftrace {
+		return dropInDiagnostic(d)
+	}
 	s := p.app.errScreen
 	var b strings.Builder
 	place := ""

@@ -4,6 +4,7 @@ package cli
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -78,6 +79,9 @@ func (p *tracePrinter) said(kind, text string) {
 		p.text(text)
 		return
 	}
+	if kind == "join" { // the end of the line is none of its strings
+		text = strings.TrimSuffix(text, "\n")
+	}
 	p.object(kind, render.AppendText(nil, text))
 }
 
@@ -99,6 +103,9 @@ func (p *tracePrinter) attached(r *skepv1.TraceReady) {
 	default:
 		p.text(fmt.Sprintf("Attaching %d probe%s...\n", n, plural(n)))
 	}
+	if p.app.asBpftrace && os.Getenv(notifyAttached) != "" {
+		p.text(notifyAttached + "\n")
+	}
 	for _, probe := range r.GetProbes() {
 		p.instead(probe)
 	}
@@ -111,6 +118,10 @@ func (p *tracePrinter) attached(r *skepv1.TraceReady) {
 			of(r.GetLoading()), formatCount(uint64(r.GetInstructions())), of(r.GetAttaching())))
 	}
 }
+
+// notifyAttached asks bpftrace, by the environment, for a line that says this when its
+// probes are attached.
+const notifyAttached = "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
 
 func plural(n int) string {
 	if n == 1 {

@@ -3,9 +3,11 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -20,7 +22,10 @@ import (
 const maxScriptBytes = 1 << 20
 
 func (f *traceFlags) request(cmd *cobra.Command, args []string) (*skepv1.TraceRequest, error) {
-	req := &skepv1.TraceRequest{Mode: f.mode(), Pid: f.pid, Container: f.container, Unsafe: f.unsafe, Arguments: f.verbose, Metrics: f.metrics}
+	req := &skepv1.TraceRequest{Mode: f.mode(), Pid: f.pid, Container: f.container, Unsafe: f.unsafe, Arguments: f.verbose, Metrics: f.metrics, Settings: traceSettings(os.Environ())}
+	if dir, err := os.Getwd(); err == nil {
+		req.Directory = dir
+	}
 	if f.runFor > 0 {
 		req.Timeout = durationpb.New(f.runFor)
 	}
@@ -34,6 +39,24 @@ func (f *traceFlags) request(cmd *cobra.Command, args []string) (*skepv1.TraceRe
 		err = readScript(req, cmd.InOrStdin(), args)
 	}
 	return req, err
+}
+
+// traceSettings are the settings of the environment: BPFTRACE_MAX_STRLEN=64 and its like.
+// Those that tell bpftrace about its own debugging, and where its files are, are none here.
+func traceSettings(environment []string) map[string]string {
+	settings := map[string]string{}
+	for _, entry := range environment {
+		name, value, _ := strings.Cut(entry, "=")
+		name, ok := strings.CutPrefix(name, "BPFTRACE_")
+		switch name = strings.ToLower(name); name {
+		case "btf", "debug_output", "kernel_build", "kernel_source", "vmlinux", "color":
+		default:
+			if ok {
+				settings[name] = value
+			}
+		}
+	}
+	return settings
 }
 
 func (f *traceFlags) mode() skepv1.TraceMode {
@@ -54,7 +77,11 @@ func (f *traceFlags) listRequest(req *skepv1.TraceRequest, args []string) (*skep
 	case len(args) > 1:
 		return nil, usage("-l takes one pattern; quote it, so that the shell leaves it alone")
 	case len(args) == 1 && strings.HasSuffix(args[0], ".bt"):
-		return req, readScript(req, nil, args)
+		err := readScript(req, nil, args)
+		if filepath.Base(os.Args[0]) != bpftraceName || !errors.Is(err, os.ErrNotExist) {
+			return req, err
+		}
+		fmt.Fprintf(os.Stderr, "WARNING: It appears that '%[1]s' is a filename but the file does not exist. Treating '%[1]s' as a search pattern.\n", args[0])
 	}
 	req.Pattern = "*"
 	if len(args) == 1 && args[0] != "" {
@@ -70,6 +97,9 @@ func readScript(req *skepv1.TraceRequest, stdin io.Reader, args []string) error 
 	if len(args) > 0 && args[0] != "-" {
 		file, err := os.Open(args[0])
 		if err != nil {
+			if filepath.Base(os.Args[0]) == bpftraceName {
+				return &openError{args[0], err}
+			}
 			return fmt.Errorf("read the script: %w", err)
 		}
 		defer file.Close()

@@ -5,11 +5,14 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"connectrpc.com/connect"
+	"golang.org/x/sys/unix"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 )
@@ -24,7 +27,9 @@ type tracing struct {
 	// id is set once the script is attached.
 	id    string
 	ended *skepv1.TraceEnded
-	wrong bool // diagnostics have said what
+	// signals are those that the script has probes for (self:signal:NAME).
+	signals chan os.Signal
+	wrong   bool // diagnostics have said what
 }
 
 // trace runs a script until it, or the user, ends it.
@@ -35,7 +40,7 @@ func (a *app) trace(ctx context.Context, c *client, req *skepv1.TraceRequest, f 
 	t := &tracing{client: c, printer: a.newTracePrinter(f, req), stop: stop}
 	if f.command != "" {
 		var err error
-		if t.command, err = hold(f.command, a.out, a.err); err != nil {
+		if t.command, err = hold(f.command, a.split(), a.out, a.err); err != nil {
 			return err
 		}
 		defer t.command.end()
@@ -89,6 +94,8 @@ func (t *tracing) run(ctx, stream context.Context, req *skepv1.TraceRequest) err
 		case <-interrupted:
 			interrupted = nil
 			t.interrupt(ctx)
+		case sig := <-t.signals:
+			t.tellSignal(ctx, sig)
 		case <-commandEnded:
 			commandEnded = make(chan struct{}) // never
 			t.askEnd(ctx)
@@ -122,11 +129,42 @@ func (t *tracing) askEnd(ctx context.Context) {
 	}()
 }
 
+// watchSignals begins to listen for the signals that the script has probes for. Those that
+// end it keep doing that.
+func (t *tracing) watchSignals(ready *skepv1.TraceReady) {
+	for _, p := range ready.GetProbes() {
+		name, ok := strings.CutPrefix(p.GetName(), "self:signal:")
+		if !ok {
+			continue
+		}
+		switch sig := unix.SignalNum("SIG" + strings.TrimPrefix(name, "SIG")); sig {
+		case 0, unix.SIGINT, unix.SIGTERM, unix.SIGKILL, unix.SIGSTOP:
+		default:
+			if t.signals == nil {
+				t.signals = make(chan os.Signal, 8)
+			}
+			signal.Notify(t.signals, sig)
+		}
+	}
+}
+
+func (t *tracing) tellSignal(ctx context.Context, sig os.Signal) {
+	number, ok := sig.(syscall.Signal)
+	if !ok {
+		return
+	}
+	_, err := t.client.EndTrace(ctx, &skepv1.EndTraceRequest{Id: t.id, Signal: unix.SignalName(number)})
+	if err != nil {
+		t.printer.told(fmt.Sprintf("tell the script of %v: %v", sig, err))
+	}
+}
+
 // take shows a message, and does what it asks for.
 func (t *tracing) take(m *skepv1.TraceResponse) error {
 	for _, e := range m.GetEvents() {
 		if ready := e.GetReady(); ready != nil {
 			t.id = ready.GetId()
+			t.watchSignals(ready)
 		}
 		if e.GetDiagnostic().GetSeverity() == skepv1.TraceDiagnostic_SEVERITY_ERROR {
 			t.wrong = true

@@ -49,20 +49,32 @@ type step struct {
 	places []Place // one, or all those of a link
 }
 
-// plan lists what to attach, in the order of the spec. What runs on demand only is not.
+// plan lists what to attach, in the order of the spec; at one place of a file the kernel runs
+// the newest first, so that there it is the other way around. What runs on demand only is not.
 func (g *Group) plan() []step {
-	var steps []step
+	var forward, backward []step
 	for i, units := range g.programs {
-		if g.spec.Programs[i].Hook == OnDemand {
+		switch g.spec.Programs[i].Hook {
+		case OnDemand:
+		case Uprobe, Uretprobe:
+			backward = append(stepsOf(i, units), backward...)
+		default:
+			forward = append(forward, stepsOf(i, units)...)
+		}
+	}
+	return append(forward, backward...)
+}
+
+func stepsOf(number int, units []*loaded) []step {
+	var steps []step
+	for _, u := range units {
+		if u.multi {
+			steps = append(steps, perFile(number, u)...)
 			continue
 		}
-		for _, u := range units {
-			if u.multi {
-				steps = append(steps, perFile(i, u)...)
-				continue
-			}
-			for _, place := range u.places {
-				steps = append(steps, step{i, u, []Place{place}})
+		for _, place := range u.places {
+			if !place.Later {
+				steps = append(steps, step{number, u, []Place{place}})
 			}
 		}
 	}

@@ -55,6 +55,9 @@ type Place struct {
 	// Address and Length in bytes of what a Breakpoint watches, and which accesses: any of r, w, x.
 	Address, Length uint64
 	Access          string
+	// Later tells that Attach leaves the place out: AttachPlace attaches to one like it when
+	// more is known.
+	Later bool
 	// PID limits events, breakpoints and probes of programs to a process; 0 is none.
 	PID int
 	// Cookie is what the program reads by the helper get_attach_cookie. It is attached

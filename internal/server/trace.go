@@ -24,6 +24,7 @@ const (
 	maxScriptBytes   = 512 << 10
 	maxScriptName    = 4 << 10
 	maxScriptArgs    = 256
+	maxSignalName    = 32
 	// maxScriptTime is how long a script runs at most: whoever wants it for longer has
 	// forgotten it.
 	maxScriptTime = 7 * 24 * time.Hour
@@ -39,13 +40,17 @@ const (
 	endStopping = "stopping"
 )
 
+// SignalReason begins what a Tracer is told beside reasons to end: the name of a signal that
+// the client has got follows.
+const SignalReason = "signal:"
+
 // Tracer runs scripts of the tracing language.
 type Tracer interface {
 	// Trace does what a request asks for, and gives send what there is to say, from one
 	// goroutine at a time. It returns once nothing of the script is left in the kernel.
 	//
 	// When end has a reason, the script ends as if it had said exit(): the end probes run,
-	// and the maps are sent. When ctx is done nobody listens any more, and it just ends.
+	// and the maps are sent; a SignalReason only runs the probes of that signal. When ctx is done nobody listens any more, and it just ends.
 	// What is wrong in the script is sent as diagnostics, and then ErrScript is returned.
 	Trace(ctx context.Context, req *skepv1.TraceRequest, end <-chan string, send func(...*skepv1.TraceEvent) error) error
 	// ToolRole is the role that a tool takes, if there is one of that name.
@@ -68,7 +73,7 @@ type scripts struct {
 // script is one that runs.
 type script struct {
 	uid   uint32
-	end   chan string // has room for one reason
+	end   chan string // has room for a reason behind as many signals as may wait
 	ended <-chan struct{}
 }
 
@@ -100,6 +105,18 @@ func (s *script) ask(why string) {
 	case s.end <- why:
 	default:
 	}
+}
+
+// maxSignals that wait until a script takes them.
+const maxSignals = 16
+
+// signal tells a script of a signal that its client has got; false if too many wait.
+func (s *script) signal(name string) bool {
+	if len(s.end) >= maxSignals {
+		return false
+	}
+	s.ask(SignalReason + name)
+	return true
 }
 
 // Trace implements the AgentService.
@@ -181,7 +198,7 @@ func checkTrace(req *skepv1.TraceRequest) error {
 func (s *Server) runScript(ctx context.Context, c caller, req *skepv1.TraceRequest, send func(*skepv1.TraceResponse) error) error {
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	one := &script{uid: c.uid, end: make(chan string, 1), ended: run.Done()}
+	one := &script{uid: c.uid, end: make(chan string, maxSignals+4), ended: run.Done()}
 	id, remove := s.scripts.add(one)
 	defer remove()
 	defer context.AfterFunc(ctx, func() { one.abandon(ctx, stop) })()
@@ -233,6 +250,13 @@ func (s *Server) EndTrace(ctx context.Context, req *skepv1.EndTraceRequest) (*sk
 	if one == nil || one.uid != c.uid && c.role < skepv1.Role_ROLE_ADMIN {
 		return nil, connect.NewError(connect.CodeNotFound, errors.New("no script of that id runs: it has ended, or is another user's"))
 	}
-	one.ask(endAsked)
+	switch name := req.GetSignal(); {
+	case name == "":
+		one.ask(endAsked)
+	case len(name) > maxSignalName:
+		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("signal: there is none with %d letters", len(name)))
+	case !one.signal(name):
+		return nil, connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("%d signals wait for the script already", maxSignals))
+	}
 	return &skepv1.EndTraceResponse{}, nil
 }

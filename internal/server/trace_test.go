@@ -128,6 +128,14 @@ func TestTraceEnds(t *testing.T) {
 		t.Errorf("what has ended: %v", err)
 	}
 
+	stream, id = a.begin(t, t.Context(), running("count"))
+	if _, err := client(a.socket).EndTrace(t.Context(), &skepv1.EndTraceRequest{Id: id, Signal: "SIGUSR1"}); err != nil {
+		t.Error(err)
+	}
+	if why := ends(t, stream); why != SignalReason+"SIGUSR1" {
+		t.Errorf("the tracer was told %q of a signal", why)
+	}
+
 	timed := running("count")
 	timed.Timeout = durationpb.New(50 * time.Millisecond)
 	stream, _ = a.begin(t, t.Context(), timed)

@@ -24,7 +24,7 @@ func (d *decoder) value(t bt.Type, data []byte) render.Value {
 	case bt.Pointer:
 		return render.Value{Kind: render.Pointer, Int: number(data, 8, false)}
 	case bt.String:
-		return render.Value{Kind: render.Text, Text: text(data, t.Size)}
+		return render.Value{Kind: render.Text, Text: d.marked(t, text(data, t.Size))}
 	case bt.Buffer:
 		n := min(max(int(number(data, 4, false)), 0), max(len(data)-4, 0), max(t.Size-4, 0))
 		return render.Value{Kind: render.Buffer, Text: string(at(data, 4)[:n])}
@@ -63,10 +63,26 @@ func text(data []byte, size int) string {
 	return string(data)
 }
 
+// marked is a text with a mark behind it if it fills all that max_strlen leaves.
+func (d *decoder) marked(t bt.Type, text string) string {
+	if t.Size == d.script.Limits.MaxStrlen && len(text) == t.Size-1 {
+		return text + d.script.Limits.CutMark
+	}
+	return text
+}
+
+// enumerator is the name of a value of an enumeration, the script's own or the kernel's.
+func (d *decoder) enumerator(enum string, n int64) string {
+	if names, ok := d.script.Enums[enum]; ok {
+		return names[n]
+	}
+	return d.host.EnumName(enum, n)
+}
+
 func (d *decoder) integer(t bt.Type, n int64) render.Value {
 	switch {
 	case strings.HasPrefix(t.Name, "enum "):
-		return render.Value{Kind: render.Enum, Int: n, Text: d.host.EnumName(t.Name, n)}
+		return render.Value{Kind: render.Enum, Int: n, Text: d.enumerator(t.Name, n)}
 	case t.Name == "bool":
 		return render.Value{Kind: render.Bool, Int: n}
 	case t.Signed:
@@ -109,11 +125,7 @@ func (d *decoder) field(f bt.Field, data []byte) render.Value {
 	}
 	n := number(data, 8, false) >> f.BitOffset
 	drop := 64 - f.BitSize
-	if f.Type.Signed {
-		n = n << drop >> drop
-	} else {
-		n = int64(uint64(n) << drop >> drop)
-	}
+	n = int64(uint64(n) << drop >> drop) // without a sign, as in expressions
 	return d.integer(f.Type, n)
 }
 
@@ -131,8 +143,7 @@ func (d *decoder) named(t bt.Type, data []byte) render.Value {
 		}
 		out.Text = strings.Join(mac, ":")
 	case bt.Timestamp:
-		wall := time.Now().Add(time.Duration(n) - bootTime())
-		out.Text = render.Strftime(t.Name, wall, true)
+		out.Text = render.Strftime(t.Name, d.wall(n), true)
 	case bt.CgroupPath:
 		out.Text = d.names.cgroup(uint64(n), t.Name)
 	case bt.UserName:
@@ -148,13 +159,30 @@ func (d *decoder) named(t bt.Type, data []byte) render.Value {
 			return render.Value{Kind: render.Integer, Int: n}
 		}
 	case bt.ProbeName:
-		if n >= 0 && n < int64(len(d.script.ProbeNames)) {
-			out.Text = d.script.ProbeNames[n]
+		names := d.script.ProbeNames
+		if t.Name != "" {
+			names = d.script.FunctionNames
+		}
+		if n >= 0 && n < int64(len(names)) {
+			out.Text = names[n]
 		}
 	default:
 		return render.Value{}
 	}
 	return out
+}
+
+// wallFor is how long the difference of the clocks counts as known: two times that are shown
+// together must not differ by what passes between them.
+const wallFor = 10 * time.Second
+
+// wall is the time of day of a time since boot in nanoseconds.
+func (d *decoder) wall(n int64) time.Time {
+	if time.Since(d.compared) > wallFor {
+		d.compared = time.Now()
+		d.booted = d.compared.Add(-bootTime())
+	}
+	return d.booted.Add(time.Duration(n))
 }
 
 func inetAddress(family int64, data []byte) string {

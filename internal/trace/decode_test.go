@@ -60,7 +60,7 @@ func TestValues(t *testing.T) {
 		{"lying buffer", bt.Type{Kind: bt.Buffer, Size: 8}, append([]byte{255, 255, 255, 255}, "abcdef"...), "abcd"},
 		{"array", bt.Type{Kind: bt.ArrayOf, Size: 8, Elem: &uint32s}, []byte{1, 0, 0, 0, 2, 0, 0, 0}, "[1,2]"},
 		{"tuple", bt.Type{Kind: bt.Tuple, Fields: []bt.Field{{Type: signed}, {Type: bt.Type{Kind: bt.String, Size: 8}, Offset: 8}}}, append(words(7), "seven\x00"...), "(7, seven)"},
-		{"record", record, []byte{0xfd, 0, 0, 0, 9, 0, 0, 0}, "{ .x = 9, .low = 5, .high = -1 }"},
+		{"record", record, []byte{0xfd, 0, 0, 0, 9, 0, 0, 0}, "{ .x = 9, .low = 5, .high = 31 }"},
 		{"inet", bt.Type{Kind: bt.InetAddress}, append(words(2), 127, 0, 0, 1), "127.0.0.1"},
 		{"inet6", bt.Type{Kind: bt.InetAddress}, append(words(10), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1), "::1"},
 		{"mac", bt.Type{Kind: bt.MACAddress, Size: 6}, []byte{0, 0x1a, 2, 3, 4, 0xff}, "00:1A:02:03:04:FF"},
@@ -180,4 +180,21 @@ func FuzzRecord(f *testing.F) {
 			_ = o.Value.String()
 		}
 	})
+}
+
+// A text that max_strlen has cut short says so; one of another size is whole.
+func TestCutTexts(t *testing.T) {
+	s := deaf(&bt.Script{Limits: bt.Limits{MaxStrlen: 5, CutMark: ".."}, Enums: map[string]map[int64]string{"enum color": {3: "RED"}}})
+	for text, want := range map[string]string{"abcd\x00": "abcd..", "abc\x00\x00": "abc"} {
+		if got := s.value(bt.Type{Kind: bt.String, Size: 5}, []byte(text)).String(); got != want {
+			t.Errorf("%q: %q, expected %q", text, got, want)
+		}
+	}
+	if got := s.value(bt.Type{Kind: bt.String, Size: 4}, []byte("abc\x00")).String(); got != "abc" {
+		t.Errorf("a text of another size: %q", got)
+	}
+	color := bt.Type{Kind: bt.Integer, Size: 4, Name: "enum color"}
+	if got := s.value(color, words(3)).String() + s.value(color, words(4)).String(); got != "RED4" {
+		t.Errorf("values of an enumeration of the script: %q", got)
+	}
 }

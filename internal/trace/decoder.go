@@ -4,6 +4,7 @@ package trace
 
 import (
 	"strings"
+	"time"
 
 	"github.com/skep-io/skep/internal/bt"
 	"github.com/skep-io/skep/internal/bt/render"
@@ -19,6 +20,8 @@ type decoder struct {
 	names  *names
 	maps   map[string]*bt.Map
 	whole  bool // histograms begin with the first bucket, counted or not
+	// booted is when the machine started by the time of day, as of when that was compared.
+	booted, compared time.Time
 }
 
 // row is an entry of a map, and of others with a key that is shown alike.

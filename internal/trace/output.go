@@ -40,6 +40,8 @@ type Output struct {
 	Place  Place
 	Count  uint64
 	Code   int
+	// Reference is a Failure in the words of bpftrace, or "".
+	Reference string
 }
 
 // Place is where something was lost.

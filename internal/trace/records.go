@@ -34,7 +34,14 @@ func (s *Session) record(data []byte) {
 		return
 	}
 	action := &s.script.Actions[number]
-	if len(data) < action.Size || s.exited {
+	if len(data) < action.Size {
+		return
+	}
+	if action.Kind == bt.Watch { // a process may wait for it, whatever the script has said
+		s.watch(action, data)
+		return
+	}
+	if s.exited {
 		return
 	}
 	switch action.Kind {
@@ -44,6 +51,10 @@ func (s *Session) record(data []byte) {
 		s.changeMap(action, s.group.Clear)
 	case bt.Zero:
 		s.changeMap(action, s.group.Zero)
+	case bt.Unwatch:
+		if err := s.group.DetachPlace(watchName(uint64(s.word(action, 0, data)))); err != nil {
+			s.say(Output{Kind: Failure, Text: err.Error(), Pos: action.Pos})
+		}
 	case bt.PrintMap:
 		if m := s.maps[action.Map]; m != nil && s.rate.allow(time.Now(), mapCost) {
 			s.dump(m, int(s.word(action, 0, data)), s.word(action, 1, data), false)

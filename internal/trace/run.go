@@ -26,8 +26,12 @@ type Result struct {
 	Reason string
 }
 
+// SignalReason begins what is no reason to end: the name of a signal follows, whose probes
+// (self:signal:NAME) are to run.
+const SignalReason = "signal:"
+
 // Run attaches the script and hands what it says to sink until it ends: by exit(), by a
-// reason from end, or because nothing is left to run. Then its end probes run, and its maps
+// reason from end (see [SignalReason]), or because nothing is left to run. Then its end probes run, and its maps
 // are handed on. If ctx ends nobody listens any more, and it just ends. It is called once.
 func (s *Session) Run(ctx context.Context, end <-chan string, sink Sink) (result Result, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -173,11 +177,18 @@ func (s *Session) follow(ctx context.Context, end <-chan string) (reason string,
 	defer stop()
 	why := make(chan string, 1)
 	go func() {
-		select {
-		case r := <-end:
-			why <- r
-			stop()
-		case <-reading.Done():
+		for {
+			select {
+			case r := <-end:
+				if name, ok := strings.CutPrefix(r, SignalReason); ok {
+					s.Signal(name)
+					continue
+				}
+				why <- r
+				stop()
+			case <-reading.Done():
+			}
+			return
 		}
 	}()
 	looked := time.Now()

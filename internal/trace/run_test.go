@@ -166,3 +166,33 @@ func TestListenerEnds(t *testing.T) {
 		t.Errorf("ended with %v", err)
 	}
 }
+
+// A signal that the client tells of runs its own probes only, and ends nothing.
+func TestSignalProbes(t *testing.T) {
+	s := start(t, `self:signal:SIGUSR1 { printf("one"); } self:signal:SIGUSR2 { printf("two"); exit(5); }`, bt.Options{})
+	end := make(chan string, 3)
+	for _, name := range []string{"SIGUSR1", "SIGHUP", "USR2"} {
+		end <- SignalReason + name
+	}
+	text := ""
+	result, err := s.Run(t.Context(), end, func(batch []Output) error {
+		for _, o := range batch {
+			text += o.Text
+		}
+		return nil
+	})
+	if err != nil || text != "onetwo" || result.Code != 5 || result.Reason != "exit" {
+		t.Errorf("said %q and ended with %+v, %v", text, result, err)
+	}
+}
+
+// Probes of one place run in the order of the script.
+func TestOrderOfUprobes(t *testing.T) {
+	for _, kind := range []string{"uprobe", "uretprobe"} {
+		text := `K:libc:getppid /comm == "perl"/ { printf("one "); } K:libc:getppid /comm == "perl"/ { printf("two "); } K:libc:getppid /comm == "perl"/ { printf("three"); }`
+		got := run(t, strings.ReplaceAll(text, "K", kind), waiting(t, "$x = getppid();"))
+		if !strings.HasPrefix(got.text, "one two three") {
+			t.Errorf("%s: %q", kind, got.text)
+		}
+	}
+}

@@ -68,12 +68,13 @@ type Session struct {
 	reader  *decoder   // Held's own
 	closed  bool
 
-	lost   map[int]uint64 // as last told, by probe
-	full   map[int]uint64
-	missed map[int]uint64
-	exited bool
-	code   int
-	batch  []Output
+	lost    map[int]uint64 // as last told, by probe
+	full    map[int]uint64
+	missed  map[int]uint64
+	exited  bool
+	code    int
+	batch   []Output
+	watched map[watched]bool
 }
 
 // Rejected is a program that the verifier does not take: a fault of the compiler, at the
@@ -260,6 +261,7 @@ func (s *Session) Close() error {
 	s.closed = true
 	s.reading.Unlock()
 	var err error
+	s.release()
 	if s.ring != nil {
 		err = s.ring.Close()
 	}

@@ -101,30 +101,6 @@ func TestExpect(t *testing.T) {
 	}
 }
 
-func TestTranslate(t *testing.T) {
-	for call, want := range map[string]string{
-		"-e PROG a b":                "-e PROG a b",
-		"-q -f json -e PROG":         "-o json -e PROG",
-		"-ve PROG":                   "-e PROG",
-		"-k -q -f json -e PROG":      "-o json -e PROG",
-		"file.bt -f json":            "file.bt -f json",
-		"--unsafe -e PROG -- --x=1":  "--unsafe -e PROG -- --x=1",
-		"-e PROG -c ./a":             "-e PROG -c ./a",
-		"--include linux/fs.h -e P":  "-e P",
-		"-lv kprobe:*":               "-lv kprobe:*",
-		"-p 12 -l":                   "-p 12 -l",
-		"--no-warnings -B line -e P": "-e P",
-		"--info":                     "--info",
-	} {
-		if got := strings.Join(translate(strings.Fields(call)).args, " "); got != want {
-			t.Errorf("%s becomes %s, expected %s", call, got, want)
-		}
-	}
-	if got := translate([]string{"-o", "out", "-e", "P"}); got.output != "out" || len(got.args) != 2 {
-		t.Errorf("-o becomes %+v", got)
-	}
-}
-
 func TestOlderThan(t *testing.T) {
 	for _, c := range []struct {
 		a, b string
@@ -210,24 +186,6 @@ func TestRun(t *testing.T) {
 				t.Errorf("took %v", took)
 			}
 		})
-	}
-}
-
-func TestReady(t *testing.T) {
-	skep, err := newSkep(t.TempDir(), "skep trace", false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line, want := range map[string]bool{
-		attached: true, "Attaching 1 probe...": true, "Attaching 12 probes...": true,
-		`{"type": "attached_probes", "data": {"probes": 1}}`: true, "attaching": false, "": false,
-	} {
-		if got := skep.isReady(line); got != want {
-			t.Errorf("%q says that probes are attached: %v", line, got)
-		}
-	}
-	if (&tool{}).isReady("Attaching 1 probe...") {
-		t.Error("bpftrace says this before it attaches")
 	}
 }
 

@@ -3,7 +3,7 @@
 // Command bt runs bpftrace's own runtime tests as a black box, with bpftrace and with skep
 // under the same rules in the same run, and prints who passes what.
 //
-//	go run ./test/bt -suite DIR [-against PATH] [-skep COMMAND] [-only REGEXP] [-results FILE]
+//	go run ./test/bt -suite DIR [-against PATH] [-skep PATH] [-only REGEXP] [-results FILE]
 //
 // DIR is a checkout of bpftrace (tag v0.23.2), which is read and never written: its test
 // programs are built into a temporary folder. Cases are text in the format of the checkout's
@@ -12,8 +12,9 @@
 //
 // Problem: a score that its own runner flatters is worth nothing. Mechanism: each case is
 // run first with the reference, then with skep, with the same environment, limits and
-// checks; what differs is the command alone. skep is called as bpftrace would be, through a
-// link with that name to this program, which only translates the flags that are named
-// otherwise (see translate). Invariants: a case that the suite says to skip is skipped for
+// checks; what differs is the program alone. skep is called as bpftrace would be, through a
+// link of that name, as its users may do. Some cases look for a process of that name (comm
+// in BEGIN, which skep runs in its agent): the command of -agent can run skepd by such a link
+// too. Invariants: a case that the suite says to skip is skipped for
 // both, with the reason; nothing that a case started outlives it.
 package main

@@ -48,7 +48,8 @@ const attached = "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
 
 // runner runs cases in a folder that has the test programs of the suite.
 type runner struct {
-	dir string
+	dir   string
+	known known
 }
 
 // run runs one case with one tool.

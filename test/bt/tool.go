@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 )
 
@@ -16,17 +15,10 @@ type tool struct {
 	name string
 	path string   // called as bpftrace is
 	env  []string // besides that of each case
-	// program is skep itself, which is asked for its version; "" for bpftrace.
-	program string
-	// ready is a line that says that probes are attached, besides the one that the
-	// environment asks for; nil if there is none.
-	ready *regexp.Regexp
 }
 
 // isReady tells whether a line says that the probes are attached.
-func (t *tool) isReady(line string) bool {
-	return line == attached || t.ready != nil && t.ready.MatchString(line)
-}
+func (t *tool) isReady(line string) bool { return line == attached }
 
 // command is the line of shell that runs a case.
 func (t *tool) command(c *testCase) string {
@@ -76,11 +68,7 @@ func (t *tool) features() (map[string]bool, error) {
 
 // version is the first line of what a tool says with --version.
 func (t *tool) version() string {
-	cmd := exec.Command(t.path, "--version")
-	if t.program != "" {
-		cmd = exec.Command(t.program, "version")
-	}
-	out, err := cmd.Output()
+	out, err := exec.Command(t.path, "--version").Output()
 	if err != nil {
 		return "version unknown: " + err.Error()
 	}
@@ -88,22 +76,23 @@ func (t *tool) version() string {
 	return line
 }
 
-// newSkep makes skep a tool that is called as bpftrace is: through a link to this program.
-func newSkep(dir, command string, keepFlags bool) (*tool, error) {
-	self, err := os.Executable()
+// newSkep makes skep a tool that is called as bpftrace is: through a link of that name, which
+// is how skep takes that program's flags. It finds its agent by SKEP_SOCKET, if that is set.
+func newSkep(dir, path string) (*tool, error) {
+	program, err := exec.LookPath(path)
 	if err != nil {
-		return nil, fmt.Errorf("make link to this program: %w", err)
+		return nil, fmt.Errorf("find skep: %w", err)
 	}
-	link := filepath.Join(dir, linkName)
-	if err := os.Symlink(self, link); err != nil {
-		return nil, fmt.Errorf("make link to this program: %w", err)
+	if program, err = filepath.Abs(program); err != nil {
+		return nil, err
 	}
-	// skep says what bpftrace says before it attaches when it has attached.
-	ready := regexp.MustCompile(`^(Attaching \d+ probes?\.\.\.|\{"type": "attached_probes".*)$`)
-	program, _, _ := strings.Cut(strings.TrimSpace(command), " ")
-	t := &tool{name: "skep", program: program, path: link, env: []string{commandVariable + "=" + command}, ready: ready}
-	if keepFlags {
-		t.env = append(t.env, keepVariable+"=1")
+	link := filepath.Join(dir, "bpftrace")
+	if err := os.Symlink(program, link); err != nil {
+		return nil, fmt.Errorf("make link to skep: %w", err)
+	}
+	t := &tool{name: "skep", path: link}
+	if socket := os.Getenv("SKEP_SOCKET"); socket != "" {
+		t.env = append(t.env, "SKEP_SOCKET="+socket)
 	}
 	return t, nil
 }

@@ -274,7 +274,12 @@ type TraceRequest struct {
 	Timeout *durationpb.Duration `protobuf:"bytes,13,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	Limits  *TraceLimits         `protobuf:"bytes,14,opt,name=limits,proto3" json:"limits,omitempty"`
 	// Serve the script's maps as metrics where the agent serves its own.
-	Metrics       bool `protobuf:"varint,15,opt,name=metrics,proto3" json:"metrics,omitempty"`
+	Metrics bool `protobuf:"varint,15,opt,name=metrics,proto3" json:"metrics,omitempty"`
+	// Settings that go before those of the script's config block, by their names there:
+	// max_strlen, stack_mode ...
+	Settings map[string]string `protobuf:"bytes,20,rep,name=settings,proto3" json:"settings,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// What paths of executables are relative to in the script. Empty: none may be relative.
+	Directory     string `protobuf:"bytes,21,opt,name=directory,proto3" json:"directory,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -412,6 +417,20 @@ func (x *TraceRequest) GetMetrics() bool {
 		return x.Metrics
 	}
 	return false
+}
+
+func (x *TraceRequest) GetSettings() map[string]string {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+func (x *TraceRequest) GetDirectory() string {
+	if x != nil {
+		return x.Directory
+	}
+	return ""
 }
 
 // TraceLimits are what a script may take of the host. 0: the agent's own limit; more than
@@ -2055,7 +2074,10 @@ type TraceDiagnostic struct {
 	// The line itself.
 	Source string `protobuf:"bytes,8,opt,name=source,proto3" json:"source,omitempty"`
 	// More for who wants to know, such as what the verifier said.
-	Detail        string `protobuf:"bytes,9,opt,name=detail,proto3" json:"detail,omitempty"`
+	Detail string `protobuf:"bytes,9,opt,name=detail,proto3" json:"detail,omitempty"`
+	// The same in the words of bpftrace, with "ERROR: " or "WARNING: " in front unless the place
+	// belongs there: for a client that stands in for it. Empty: there are none.
+	Reference     string `protobuf:"bytes,15,opt,name=reference,proto3" json:"reference,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2149,6 +2171,13 @@ func (x *TraceDiagnostic) GetSource() string {
 func (x *TraceDiagnostic) GetDetail() string {
 	if x != nil {
 		return x.Detail
+	}
+	return ""
+}
+
+func (x *TraceDiagnostic) GetReference() string {
+	if x != nil {
+		return x.Reference
 	}
 	return ""
 }
@@ -2254,8 +2283,10 @@ func (x *TraceEnded) GetReason() string {
 }
 
 type EndTraceRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Instead of ending it: run its probes self:signal:NAME, as the client has got this signal.
+	Signal        string `protobuf:"bytes,2,opt,name=signal,proto3" json:"signal,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2293,6 +2324,13 @@ func (*EndTraceRequest) Descriptor() ([]byte, []int) {
 func (x *EndTraceRequest) GetId() string {
 	if x != nil {
 		return x.Id
+	}
+	return ""
+}
+
+func (x *EndTraceRequest) GetSignal() string {
+	if x != nil {
+		return x.Signal
 	}
 	return ""
 }
@@ -2951,7 +2989,7 @@ var File_skep_v1_trace_proto protoreflect.FileDescriptor
 
 const file_skep_v1_trace_proto_rawDesc = "" +
 	"\n" +
-	"\x13skep/v1/trace.proto\x12\askep.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa2\x04\n" +
+	"\x13skep/v1/trace.proto\x12\askep.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbe\x05\n" +
 	"\fTraceRequest\x12&\n" +
 	"\x04mode\x18\x01 \x01(\x0e2\x12.skep.v1.TraceModeR\x04mode\x12\x16\n" +
 	"\x06script\x18\x02 \x01(\tR\x06script\x12\x12\n" +
@@ -2969,8 +3007,13 @@ const file_skep_v1_trace_proto_rawDesc = "" +
 	"\targuments\x18\f \x01(\bR\targuments\x123\n" +
 	"\atimeout\x18\r \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12,\n" +
 	"\x06limits\x18\x0e \x01(\v2\x14.skep.v1.TraceLimitsR\x06limits\x12\x18\n" +
-	"\ametrics\x18\x0f \x01(\bR\ametrics\x1a:\n" +
+	"\ametrics\x18\x0f \x01(\bR\ametrics\x12?\n" +
+	"\bsettings\x18\x14 \x03(\v2#.skep.v1.TraceRequest.SettingsEntryR\bsettings\x12\x1c\n" +
+	"\tdirectory\x18\x15 \x01(\tR\tdirectory\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a;\n" +
+	"\rSettingsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x91\x01\n" +
 	"\vTraceLimits\x12\x1f\n" +
@@ -3098,7 +3141,7 @@ const file_skep_v1_trace_proto_rawDesc = "" +
 	"\tTraceLoss\x12\x14\n" +
 	"\x05probe\x18\x01 \x01(\tR\x05probe\x12\x14\n" +
 	"\x05place\x18\x02 \x01(\tR\x05place\x12\x14\n" +
-	"\x05count\x18\x03 \x01(\x04R\x05count\"\xd0\x02\n" +
+	"\x05count\x18\x03 \x01(\x04R\x05count\"\xee\x02\n" +
 	"\x0fTraceDiagnostic\x12=\n" +
 	"\bseverity\x18\x01 \x01(\x0e2!.skep.v1.TraceDiagnostic.SeverityR\bseverity\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -3108,7 +3151,8 @@ const file_skep_v1_trace_proto_rawDesc = "" +
 	"\x04text\x18\x06 \x01(\tR\x04text\x12\x12\n" +
 	"\x04hint\x18\a \x01(\tR\x04hint\x12\x16\n" +
 	"\x06source\x18\b \x01(\tR\x06source\x12\x16\n" +
-	"\x06detail\x18\t \x01(\tR\x06detail\"N\n" +
+	"\x06detail\x18\t \x01(\tR\x06detail\x12\x1c\n" +
+	"\treference\x18\x0f \x01(\tR\treference\"N\n" +
 	"\bSeverity\x12\x18\n" +
 	"\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10SEVERITY_WARNING\x10\x01\x12\x12\n" +
@@ -3118,9 +3162,10 @@ const file_skep_v1_trace_proto_rawDesc = "" +
 	"\n" +
 	"TraceEnded\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x11R\x04code\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"!\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"9\n" +
 	"\x0fEndTraceRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"\x12\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06signal\x18\x02 \x01(\tR\x06signal\"\x12\n" +
 	"\x10EndTraceResponse\"V\n" +
 	"\x13InstallTraceRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12+\n" +
@@ -3180,7 +3225,7 @@ func file_skep_v1_trace_proto_rawDescGZIP() []byte {
 }
 
 var file_skep_v1_trace_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_skep_v1_trace_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_skep_v1_trace_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_skep_v1_trace_proto_goTypes = []any{
 	(TraceMode)(0),                // 0: skep.v1.TraceMode
 	(TraceStack_Form)(0),          // 1: skep.v1.TraceStack.Form
@@ -3224,66 +3269,68 @@ var file_skep_v1_trace_proto_goTypes = []any{
 	(*RemoveTraceRequest)(nil),    // 39: skep.v1.RemoveTraceRequest
 	(*RemoveTraceResponse)(nil),   // 40: skep.v1.RemoveTraceResponse
 	nil,                           // 41: skep.v1.TraceRequest.OptionsEntry
-	(*durationpb.Duration)(nil),   // 42: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 43: google.protobuf.Timestamp
+	nil,                           // 42: skep.v1.TraceRequest.SettingsEntry
+	(*durationpb.Duration)(nil),   // 43: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 44: google.protobuf.Timestamp
 }
 var file_skep_v1_trace_proto_depIdxs = []int32{
 	0,  // 0: skep.v1.TraceRequest.mode:type_name -> skep.v1.TraceMode
 	41, // 1: skep.v1.TraceRequest.options:type_name -> skep.v1.TraceRequest.OptionsEntry
-	42, // 2: skep.v1.TraceRequest.timeout:type_name -> google.protobuf.Duration
+	43, // 2: skep.v1.TraceRequest.timeout:type_name -> google.protobuf.Duration
 	5,  // 3: skep.v1.TraceRequest.limits:type_name -> skep.v1.TraceLimits
-	7,  // 4: skep.v1.TraceResponse.events:type_name -> skep.v1.TraceEvent
-	8,  // 5: skep.v1.TraceEvent.ready:type_name -> skep.v1.TraceReady
-	11, // 6: skep.v1.TraceEvent.text:type_name -> skep.v1.TraceText
-	12, // 7: skep.v1.TraceEvent.print:type_name -> skep.v1.TracePrint
-	23, // 8: skep.v1.TraceEvent.command:type_name -> skep.v1.TraceCommand
-	24, // 9: skep.v1.TraceEvent.loss:type_name -> skep.v1.TraceLoss
-	25, // 10: skep.v1.TraceEvent.diagnostic:type_name -> skep.v1.TraceDiagnostic
-	26, // 11: skep.v1.TraceEvent.emitted:type_name -> skep.v1.TraceEmitted
-	9,  // 12: skep.v1.TraceEvent.listed:type_name -> skep.v1.TraceProbe
-	27, // 13: skep.v1.TraceEvent.ended:type_name -> skep.v1.TraceEnded
-	9,  // 14: skep.v1.TraceReady.probes:type_name -> skep.v1.TraceProbe
-	42, // 15: skep.v1.TraceReady.took:type_name -> google.protobuf.Duration
-	42, // 16: skep.v1.TraceReady.compiling:type_name -> google.protobuf.Duration
-	42, // 17: skep.v1.TraceReady.loading:type_name -> google.protobuf.Duration
-	42, // 18: skep.v1.TraceReady.attaching:type_name -> google.protobuf.Duration
-	10, // 19: skep.v1.TraceProbe.arguments:type_name -> skep.v1.TraceArgument
-	14, // 20: skep.v1.TraceText.values:type_name -> skep.v1.TraceValue
-	13, // 21: skep.v1.TracePrint.entries:type_name -> skep.v1.TraceEntry
-	14, // 22: skep.v1.TraceEntry.key:type_name -> skep.v1.TraceValue
-	14, // 23: skep.v1.TraceEntry.value:type_name -> skep.v1.TraceValue
-	15, // 24: skep.v1.TraceValue.tuple:type_name -> skep.v1.TraceFields
-	15, // 25: skep.v1.TraceValue.record:type_name -> skep.v1.TraceFields
-	15, // 26: skep.v1.TraceValue.array:type_name -> skep.v1.TraceFields
-	18, // 27: skep.v1.TraceValue.stack:type_name -> skep.v1.TraceStack
-	19, // 28: skep.v1.TraceValue.symbol:type_name -> skep.v1.TraceFrame
-	20, // 29: skep.v1.TraceValue.histogram:type_name -> skep.v1.TraceHistogram
-	22, // 30: skep.v1.TraceValue.average:type_name -> skep.v1.TraceStats
-	22, // 31: skep.v1.TraceValue.stats:type_name -> skep.v1.TraceStats
-	17, // 32: skep.v1.TraceValue.enum:type_name -> skep.v1.TraceEnum
-	16, // 33: skep.v1.TraceFields.fields:type_name -> skep.v1.TraceField
-	14, // 34: skep.v1.TraceField.value:type_name -> skep.v1.TraceValue
-	19, // 35: skep.v1.TraceStack.frames:type_name -> skep.v1.TraceFrame
-	1,  // 36: skep.v1.TraceStack.form:type_name -> skep.v1.TraceStack.Form
-	21, // 37: skep.v1.TraceHistogram.buckets:type_name -> skep.v1.TraceBucket
-	2,  // 38: skep.v1.TraceCommand.kind:type_name -> skep.v1.TraceCommand.Kind
-	3,  // 39: skep.v1.TraceDiagnostic.severity:type_name -> skep.v1.TraceDiagnostic.Severity
-	4,  // 40: skep.v1.InstallTraceRequest.trace:type_name -> skep.v1.TraceRequest
-	25, // 41: skep.v1.InstallTraceResponse.diagnostics:type_name -> skep.v1.TraceDiagnostic
-	34, // 42: skep.v1.InstallTraceResponse.installed:type_name -> skep.v1.InstalledTrace
-	34, // 43: skep.v1.ListTracesResponse.traces:type_name -> skep.v1.InstalledTrace
-	35, // 44: skep.v1.InstalledTrace.status:type_name -> skep.v1.TraceStatus
-	43, // 45: skep.v1.InstalledTrace.installed:type_name -> google.protobuf.Timestamp
-	4,  // 46: skep.v1.InstalledTrace.trace:type_name -> skep.v1.TraceRequest
-	43, // 47: skep.v1.TraceStatus.since:type_name -> google.protobuf.Timestamp
-	38, // 48: skep.v1.TraceLogsResponse.entries:type_name -> skep.v1.TraceLogEntry
-	43, // 49: skep.v1.TraceLogEntry.time:type_name -> google.protobuf.Timestamp
-	7,  // 50: skep.v1.TraceLogEntry.event:type_name -> skep.v1.TraceEvent
-	51, // [51:51] is the sub-list for method output_type
-	51, // [51:51] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	42, // 4: skep.v1.TraceRequest.settings:type_name -> skep.v1.TraceRequest.SettingsEntry
+	7,  // 5: skep.v1.TraceResponse.events:type_name -> skep.v1.TraceEvent
+	8,  // 6: skep.v1.TraceEvent.ready:type_name -> skep.v1.TraceReady
+	11, // 7: skep.v1.TraceEvent.text:type_name -> skep.v1.TraceText
+	12, // 8: skep.v1.TraceEvent.print:type_name -> skep.v1.TracePrint
+	23, // 9: skep.v1.TraceEvent.command:type_name -> skep.v1.TraceCommand
+	24, // 10: skep.v1.TraceEvent.loss:type_name -> skep.v1.TraceLoss
+	25, // 11: skep.v1.TraceEvent.diagnostic:type_name -> skep.v1.TraceDiagnostic
+	26, // 12: skep.v1.TraceEvent.emitted:type_name -> skep.v1.TraceEmitted
+	9,  // 13: skep.v1.TraceEvent.listed:type_name -> skep.v1.TraceProbe
+	27, // 14: skep.v1.TraceEvent.ended:type_name -> skep.v1.TraceEnded
+	9,  // 15: skep.v1.TraceReady.probes:type_name -> skep.v1.TraceProbe
+	43, // 16: skep.v1.TraceReady.took:type_name -> google.protobuf.Duration
+	43, // 17: skep.v1.TraceReady.compiling:type_name -> google.protobuf.Duration
+	43, // 18: skep.v1.TraceReady.loading:type_name -> google.protobuf.Duration
+	43, // 19: skep.v1.TraceReady.attaching:type_name -> google.protobuf.Duration
+	10, // 20: skep.v1.TraceProbe.arguments:type_name -> skep.v1.TraceArgument
+	14, // 21: skep.v1.TraceText.values:type_name -> skep.v1.TraceValue
+	13, // 22: skep.v1.TracePrint.entries:type_name -> skep.v1.TraceEntry
+	14, // 23: skep.v1.TraceEntry.key:type_name -> skep.v1.TraceValue
+	14, // 24: skep.v1.TraceEntry.value:type_name -> skep.v1.TraceValue
+	15, // 25: skep.v1.TraceValue.tuple:type_name -> skep.v1.TraceFields
+	15, // 26: skep.v1.TraceValue.record:type_name -> skep.v1.TraceFields
+	15, // 27: skep.v1.TraceValue.array:type_name -> skep.v1.TraceFields
+	18, // 28: skep.v1.TraceValue.stack:type_name -> skep.v1.TraceStack
+	19, // 29: skep.v1.TraceValue.symbol:type_name -> skep.v1.TraceFrame
+	20, // 30: skep.v1.TraceValue.histogram:type_name -> skep.v1.TraceHistogram
+	22, // 31: skep.v1.TraceValue.average:type_name -> skep.v1.TraceStats
+	22, // 32: skep.v1.TraceValue.stats:type_name -> skep.v1.TraceStats
+	17, // 33: skep.v1.TraceValue.enum:type_name -> skep.v1.TraceEnum
+	16, // 34: skep.v1.TraceFields.fields:type_name -> skep.v1.TraceField
+	14, // 35: skep.v1.TraceField.value:type_name -> skep.v1.TraceValue
+	19, // 36: skep.v1.TraceStack.frames:type_name -> skep.v1.TraceFrame
+	1,  // 37: skep.v1.TraceStack.form:type_name -> skep.v1.TraceStack.Form
+	21, // 38: skep.v1.TraceHistogram.buckets:type_name -> skep.v1.TraceBucket
+	2,  // 39: skep.v1.TraceCommand.kind:type_name -> skep.v1.TraceCommand.Kind
+	3,  // 40: skep.v1.TraceDiagnostic.severity:type_name -> skep.v1.TraceDiagnostic.Severity
+	4,  // 41: skep.v1.InstallTraceRequest.trace:type_name -> skep.v1.TraceRequest
+	25, // 42: skep.v1.InstallTraceResponse.diagnostics:type_name -> skep.v1.TraceDiagnostic
+	34, // 43: skep.v1.InstallTraceResponse.installed:type_name -> skep.v1.InstalledTrace
+	34, // 44: skep.v1.ListTracesResponse.traces:type_name -> skep.v1.InstalledTrace
+	35, // 45: skep.v1.InstalledTrace.status:type_name -> skep.v1.TraceStatus
+	44, // 46: skep.v1.InstalledTrace.installed:type_name -> google.protobuf.Timestamp
+	4,  // 47: skep.v1.InstalledTrace.trace:type_name -> skep.v1.TraceRequest
+	44, // 48: skep.v1.TraceStatus.since:type_name -> google.protobuf.Timestamp
+	38, // 49: skep.v1.TraceLogsResponse.entries:type_name -> skep.v1.TraceLogEntry
+	44, // 50: skep.v1.TraceLogEntry.time:type_name -> google.protobuf.Timestamp
+	7,  // 51: skep.v1.TraceLogEntry.event:type_name -> skep.v1.TraceEvent
+	52, // [52:52] is the sub-list for method output_type
+	52, // [52:52] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_skep_v1_trace_proto_init() }
@@ -3325,7 +3372,7 @@ func file_skep_v1_trace_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_skep_v1_trace_proto_rawDesc), len(file_skep_v1_trace_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   38,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

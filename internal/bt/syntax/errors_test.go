@@ -155,3 +155,15 @@ func TestHostileText(t *testing.T) {
 		}
 	}
 }
+
+func TestWordLength(t *testing.T) {
+	line := `kprobe:vfs_*/pid/{ @x[1] = "a b" + $long; }`
+	if got := WordLength("unroll (f(1) + 2) { }", 1); got != 17 {
+		t.Errorf("a call: %d", got)
+	}
+	for column, want := range map[int]int{1: 17, 20: 2, 28: 5, 36: 5, 19: 0, 0: 0, 99: 0} {
+		if got := WordLength(line, column); got != want {
+			t.Errorf("column %d: %d, expected %d", column, got, want)
+		}
+	}
+}

@@ -30,6 +30,14 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text, arg string) {
 		args := []string{arg}
+		for column := range len(text) + 2 {
+			if n := WordLength(text, column); n < 0 || n > len(text) {
+				t.Fatalf("column %d: a word of %d bytes", column, n)
+			}
+			if column > 64 { // each may read all that is behind it
+				break
+			}
+		}
 		program, errors := Parse(text, args)
 		for _, err := range errors {
 			if err.Length < 1 {

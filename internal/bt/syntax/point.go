@@ -4,6 +4,8 @@ package syntax
 
 import (
 	"fmt"
+	"path"
+	"slices"
 	"strings"
 )
 
@@ -81,6 +83,9 @@ func (r *pointReader) last() string { return r.parts[len(r.parts)-1] }
 func (r *pointReader) pattern() error {
 	a := r.point
 	if len(r.parts) == 1 {
+		if !slices.ContainsFunc(providerNames(), func(name string) bool { ok, err := path.Match(a.Provider, name); return ok && err == nil }) {
+			a.Provider, a.Function, a.Event = "*", r.last(), r.last() // *sleep* is *:*sleep*
+		}
 		return nil
 	}
 	a.Function, a.Event = r.last(), r.last()

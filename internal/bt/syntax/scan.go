@@ -158,3 +158,40 @@ func (s *scanner) scanOperator(i int) token {
 	}
 	return s.bad(i, end, "the character "+strconv.QuoteToASCII(s.text[i:end])+", which the language does not use")
 }
+
+// WordLength is how many bytes the token has that begins in a column of a line, counted from
+// 1, or the attach point or the call that does: what to mark in a message about it. It is 0 where none does.
+func WordLength(line string, column int) int {
+	if column < 1 || column > len(line) {
+		return 0
+	}
+	s := newScanner(line)
+	t := s.next(column - 1)
+	if t.start != column-1 || t.kind == tokEnd {
+		return 0
+	}
+	end := t.end
+	if t.kind == tokWord && s.at(end) == ':' {
+		for end < len(line) && !isBlank(line[end]) && line[end] != '{' && line[end] != ',' {
+			end++
+		}
+	} else if t.kind == tokWord {
+		end = s.callEnd(end)
+	}
+	return end - t.start
+}
+
+// callEnd is behind the parenthesis that closes the one behind a word, or the word's end.
+func (s *scanner) callEnd(end int) int {
+	depth := 0
+	for t := s.next(end); t.kind != tokEnd && (depth > 0 || t.is("(")); t = s.next(t.end) {
+		if t.is("(") {
+			depth++
+		} else if t.is(")") {
+			if depth--; depth == 0 {
+				return t.end
+			}
+		}
+	}
+	return end
+}

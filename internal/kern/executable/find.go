@@ -109,6 +109,26 @@ func mapped(name string, pid int) string {
 	return ""
 }
 
+// Mapped are the files that a process may execute code of, as it sees their paths, in the
+// order of their addresses. There are none of a process that is gone.
+func Mapped(pid int) []string {
+	file, err := os.Open(fmt.Sprintf("/proc/%d/maps", pid))
+	if err != nil {
+		return nil
+	}
+	defer file.Close()
+	var paths []string
+	scanner := bufio.NewScanner(file)
+	for scanner.Scan() { // start-end rwxp offset device inode path
+		before, path, ok := strings.Cut(scanner.Text(), "/")
+		fields := strings.Fields(before)
+		if ok && len(fields) > 1 && strings.Contains(fields[1], "x") && !slices.Contains(paths, "/"+path) {
+			paths = append(paths, "/"+path)
+		}
+	}
+	return paths
+}
+
 // library looks one up in the directories of the dynamic linker, and takes only one for this
 // machine.
 func library(name, root string) string {

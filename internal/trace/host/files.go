@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/skep-io/skep/internal/bt"
 	"github.com/skep-io/skep/internal/kern"
@@ -20,7 +21,7 @@ func (h *Host) inFiles(kind bt.ProbeKind, pattern bt.Target) ([]bt.Target, error
 	}
 	var found []bt.Target
 	for _, path := range paths {
-		f, err := h.Files.Open(path)
+		f, err := h.Files.Open(path.path)
 		if err != nil {
 			if len(paths) == 1 {
 				return nil, err
@@ -28,42 +29,103 @@ func (h *Host) inFiles(kind bt.ProbeKind, pattern bt.Target) ([]bt.Target, error
 			continue
 		}
 		one := pattern
-		one.Binary = path
+		one.Binary = path.path
 		if kind == bt.USDT {
-			found = append(found, usdtProbes(f, one)...)
+			found = append(found, usdtProbes(f, one, path.shown)...)
 		} else {
-			found = append(found, userFunctions(f, kind, one)...)
+			if err := placed(f, one); err != nil {
+				return nil, err
+			}
+			found = append(found, userFunctions(f, kind, one, path.shown)...)
 		}
 	}
 	return found, nil
 }
 
-func (h *Host) paths(pattern bt.Target) ([]string, error) {
-	name := pattern.Binary
-	if name == "" && pattern.PID > 0 { // usdt:*:probe with a process
-		name = fmt.Sprintf("/proc/%d/exe", pattern.PID)
+// placed refuses what may be in the middle of an instruction: to write there can break the
+// program.
+func placed(f *executable.File, t bt.Target) error {
+	const force = "; --unsafe attaches all the same, and may break the program"
+	if t.Unsafe || t.Language != "" {
+		return nil
 	}
-	if wild(name) {
-		paths, err := filepath.Glob(name)
-		if err != nil {
-			return nil, fmt.Errorf("find executables: %w", err)
+	if t.Function == "" && t.Offset != 0 {
+		if s, _, ok := f.At(t.Offset); !ok || s.Size == 0 {
+			return fmt.Errorf("address %#x is in no function of it%s", t.Offset, force)
 		}
-		return paths, nil
+		return nil
 	}
-	path, err := executable.Find(name, pattern.PID)
-	if err != nil {
-		return nil, err
+	if s, ok := f.Symbol(t.Function); ok && s.Size == 0 && !wild(t.Function) {
+		return fmt.Errorf("%s has no size, so its bounds are not known%s", t.Function, force)
 	}
-	return []string{path}, nil
+	return nil
 }
 
-func userFunctions(f *executable.File, kind bt.ProbeKind, t bt.Target) []bt.Target {
+// located is a file, and its path as names of probes show it: as the user wrote it.
+type located struct{ path, shown string }
+
+func (h *Host) paths(pattern bt.Target) ([]located, error) {
+	name := pattern.Binary
+	if pattern.PID > 0 && (name == "" || name == "*") { // uprobe:*:f with a process
+		return ofProcess(pattern.PID)
+	}
+	full, relative := name, !filepath.IsAbs(name) && strings.Contains(name, "/")
+	if relative && pattern.Directory != "" {
+		full = filepath.Clean(pattern.Directory) + "/" + name
+	}
+	if !wild(name) {
+		path, err := executable.Find(full, pattern.PID)
+		if err != nil {
+			return nil, err
+		}
+		if relative {
+			return []located{{path, name}}, nil
+		}
+		return []located{{path, path}}, nil
+	}
+	paths, err := filepath.Glob(full)
+	if err != nil {
+		return nil, fmt.Errorf("find executables: %w", err)
+	}
+	var found []located
+	for _, path := range paths {
+		one := located{path, path}
+		if relative { // Glob leaves out the dot that the user wrote
+			one.shown = strings.TrimPrefix(path, filepath.Clean(pattern.Directory)+"/")
+			if strings.HasPrefix(name, "./") {
+				one.shown = "./" + strings.TrimPrefix(one.shown, "./")
+			}
+		}
+		found = append(found, one)
+	}
+	return found, nil
+}
+
+// ofProcess are the executable files that a process has mapped.
+func ofProcess(pid int) ([]located, error) {
+	var found []located
+	seen := map[string]bool{}
+	for _, path := range executable.Mapped(pid) {
+		whole, err := executable.Find(path, pid)
+		if err != nil || seen[whole] {
+			continue
+		}
+		seen[whole] = true
+		found = append(found, located{whole, whole})
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("process %d has no executable files, or is gone", pid)
+	}
+	return found, nil
+}
+
+func userFunctions(f *executable.File, kind bt.ProbeKind, t bt.Target, shown string) []bt.Target {
 	prefix := "uprobe:"
 	if kind == bt.Uretprobe {
 		prefix = "uretprobe:"
 	}
-	prefix += t.Binary + ":"
-	if t.Function == "" {
+	prefix += shown + ":"
+	if t.Function == "" && t.Offset != 0 {
 		t.Name = prefix + strconv.FormatUint(t.Offset, 10)
 		return []bt.Target{t}
 	}
@@ -94,14 +156,14 @@ func userFunctions(f *executable.File, kind bt.ProbeKind, t bt.Target) []bt.Targ
 	return found
 }
 
-func usdtProbes(f *executable.File, t bt.Target) []bt.Target {
+func usdtProbes(f *executable.File, t bt.Target, shown string) []bt.Target {
 	provider, event := newGlob(t.Provider), newGlob(t.Event)
 	var found []bt.Target
 	for _, p := range f.Probes() {
 		if provider.match(p.Provider) && event.match(p.Name) {
 			one := t
 			one.Provider, one.Event, one.Offset = p.Provider, p.Name, p.Address
-			one.Name = "usdt:" + t.Binary + ":" + p.Provider + ":" + p.Name
+			one.Name = "usdt:" + shown + ":" + p.Provider + ":" + p.Name
 			found = append(found, one)
 		}
 	}
@@ -119,9 +181,7 @@ func (h *Host) Place(kind bt.ProbeKind, t bt.Target) (kern.Place, error) {
 		err := h.inFile(kind, t, &p)
 		return p, err
 	case bt.Watchpoint, bt.AsyncWatchpoint:
-		if t.Function != "" {
-			return p, fmt.Errorf("attach %s: a watchpoint on an argument of a function is not supported: watch an address", t.Name)
-		}
+		p.Later = t.Function != ""
 		p.Address, p.Length, p.Access, p.Period = t.Offset, t.Period, t.Mode, 0
 	}
 	return p, nil
@@ -141,7 +201,7 @@ func (h *Host) inFile(kind bt.ProbeKind, t bt.Target, p *kern.Place) error {
 			return fmt.Errorf("attach %s: %s has no symbol %s", t.Name, t.Binary, t.Function)
 		}
 		if s.Size > 0 && t.Offset >= s.Size {
-			return fmt.Errorf("attach %s: offset %d is outside of the function, which has %d bytes", t.Name, t.Offset, s.Size)
+			return fmt.Errorf("attach %s: Offset outside the function bounds ('%s' size is %d)", t.Name, t.Function, s.Size)
 		}
 		address = s.Address + t.Offset
 	}

@@ -5,13 +5,17 @@ package host
 import (
 	"errors"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/skep-io/skep/internal/bt"
 	"github.com/skep-io/skep/internal/kern"
+	"github.com/skep-io/skep/internal/kern/executable"
 )
 
 var _ bt.Host = (*Host)(nil)
@@ -228,4 +232,50 @@ func FuzzOperands(f *testing.F) {
 func FuzzGlob(f *testing.F) {
 	f.Add("a*[b-c]?", "abc")
 	f.Fuzz(func(t *testing.T, pattern, name string) { newGlob(pattern).match(name) })
+}
+
+// A relative path begins where the user is, and is shown as it was written; a process's
+// executables are found where it has them.
+func TestFiles(t *testing.T) {
+	h := newHost(t)
+	libc, err := executable.Find("libc", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sleep := exec.Command("sleep", "600")
+	if err := sleep.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = sleep.Process.Kill(), sleep.Wait() }()
+	for end := time.Now().Add(20 * time.Second); !slices.ContainsFunc(executable.Mapped(sleep.Process.Pid), func(p string) bool { return strings.Contains(p, "libc.") }); {
+		if time.Now().After(end) {
+			t.Fatal("sleep has mapped no libc")
+		}
+	}
+	dir, file := filepath.Split(libc)
+	for _, c := range []struct {
+		pattern bt.Target
+		want    string
+	}{
+		{bt.Target{Binary: "./" + file, Directory: dir}, "uprobe:./" + file + ":getppid"},
+		{bt.Target{Binary: "./" + file[:len(file)-1] + "*", Directory: dir}, "uprobe:./" + file + ":getppid"},
+		{bt.Target{Binary: "*", PID: sleep.Process.Pid}, file + ":getppid"},
+		{bt.Target{Binary: libc}, "uprobe:" + libc + ":getppid"},
+	} {
+		c.pattern.Function = "getppid"
+		got, err := h.Targets(bt.Uprobe, c.pattern)
+		if err != nil || len(got) != 1 || !strings.HasSuffix(got[0].Name, c.want) || !filepath.IsAbs(got[0].Binary) {
+			t.Errorf("%+v: %v, %v, expected %s", c.pattern, got, err, c.want)
+		}
+	}
+}
+
+func TestErrorNumbers(t *testing.T) {
+	h := newHost(t)
+	if n, _, ok := h.EnumValue("ENOENT"); !ok || n != 2 {
+		t.Errorf("ENOENT: %d, %v", n, ok)
+	}
+	if _, _, ok := h.EnumValue("ENOSUCHERROR"); ok {
+		t.Error("ENOSUCHERROR is an error")
+	}
 }

@@ -3,6 +3,7 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -29,7 +30,9 @@ func (h *Host) Targets(kind bt.ProbeKind, pattern bt.Target) ([]bt.Target, error
 	case bt.Software, bt.Hardware:
 		found = events(kind, pattern)
 	case bt.Watchpoint, bt.AsyncWatchpoint:
-		found = []bt.Target{pattern}
+		if found = []bt.Target{pattern}; pattern.Function != "" {
+			found, err = h.watched(pattern)
+		}
 	}
 	slices.SortFunc(found, func(a, b bt.Target) int { return strings.Compare(a.Name, b.Name) })
 	return found, err
@@ -192,4 +195,29 @@ func events(kind bt.ProbeKind, pattern bt.Target) []bt.Target {
 		found = append(found, t)
 	}
 	return found
+}
+
+// watched are the functions of a process whose argument a watchpoint looks at.
+func (h *Host) watched(pattern bt.Target) ([]bt.Target, error) {
+	if pattern.PID == 0 {
+		return nil, errors.New("name the process (-p), or start it (-c): the address is one of its own")
+	}
+	path := fmt.Sprintf("/proc/%d/exe", pattern.PID)
+	f, err := h.Files.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	glob := newGlob(pattern.Function)
+	_, rest, _ := strings.Cut(pattern.Name, "+")
+	_, rest, _ = strings.Cut(rest, ":") // length and mode: that is how the reference names it
+	prefix, _, _ := strings.Cut(pattern.Name, ":")
+	var found []bt.Target
+	for _, s := range f.Functions() {
+		if glob.match(s.Name) {
+			t := pattern
+			t.Function, t.Binary, t.Name = s.Name, path, prefix+":"+s.Name+":"+rest
+			found = append(found, t)
+		}
+	}
+	return found, nil
 }

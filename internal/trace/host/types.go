@@ -4,6 +4,9 @@ package host
 
 import (
 	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/skep-io/skep/internal/bt"
 	"github.com/skep-io/skep/internal/kern/ctype"
@@ -67,7 +70,27 @@ func (h *Host) EnumValue(name string) (value int64, enum string, ok bool) {
 	if enum != "" {
 		enum = "enum " + enum
 	}
+	if !ok {
+		value, ok = errorNumber(name)
+	}
 	return value, enum, ok
+}
+
+// mostErrors is more than there are numbers of errors.
+const mostErrors = 256
+
+// errorNumber is the number of an error by its name, such as EPERM, which a header defines
+// and BTF does not have.
+func errorNumber(name string) (int64, bool) {
+	if !strings.HasPrefix(name, "E") {
+		return 0, false
+	}
+	for n := range syscall.Errno(mostErrors) {
+		if unix.ErrnoName(n) == name {
+			return int64(n), true
+		}
+	}
+	return 0, false
 }
 
 // EnumName is the name of a value of "enum x", "" if it has none.

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bt
+
+import (
+	"github.com/skep-io/skep/internal/bt/syntax"
+	"github.com/skep-io/skep/internal/compile"
+)
+
+// Bounds of what macros make of a script.
+const (
+	deepestMacro  = 32 // macros that call macros
+	mostExpansion = 10_000
+)
+
+// expander puts the bodies of macros where they are called.
+type expander struct {
+	*script
+	macros map[string]*syntax.Macro
+	depth  int
+	count  int
+}
+
+// expandMacros replaces all calls of macros in probes and functions.
+func (s *script) expandMacros() {
+	if len(s.program.Macros) == 0 {
+		return
+	}
+	e := &expander{script: s, macros: map[string]*syntax.Macro{}}
+	for _, m := range s.program.Macros {
+		if e.macros[m.Name] != nil {
+			s.errorf(m.Pos, "macro %s is defined twice", m.Name)
+		}
+		e.macros[m.Name] = m
+	}
+	program := *s.program
+	program.Probes, program.Functions = nil, nil
+	c := e.copier(nil)
+	for _, p := range s.program.Probes {
+		probe := *p
+		probe.Predicate, probe.Body = c.CopyExpr(p.Predicate), c.CopyBlock(p.Body)
+		program.Probes = append(program.Probes, &probe)
+	}
+	for _, f := range s.program.Functions {
+		function := *f
+		function.Body = c.CopyBlock(f.Body)
+		program.Functions = append(program.Functions, &function)
+	}
+	s.program = &program
+}
+
+// binding is what the parameters of a macro stand for in one call of it.
+type binding struct {
+	macro *syntax.Macro
+	names map[string]string      // of variables and maps
+	exprs map[string]syntax.Expr // of parameters that are expressions, copied already
+	own   string                 // behind the names of variables of the macro's own
+}
+
+// copier copies the body of a macro, or, without a binding, what is in no macro.
+func (e *expander) copier(b *binding) *syntax.Copier {
+	c := &syntax.Copier{}
+	c.Expr = func(x syntax.Expr) syntax.Expr {
+		switch x := x.(type) {
+		case *syntax.Name:
+			if b != nil && b.exprs[x.Name] != nil {
+				return (&syntax.Copier{}).CopyExpr(b.exprs[x.Name])
+			}
+			return e.value(c, x.Pos, x.Name, nil)
+		case *syntax.Call:
+			return e.value(c, x.Pos, x.Name, x.Args)
+		case *syntax.Map:
+			if b != nil && b.names[x.Name] == "" {
+				e.errorf(x.Pos, "macro %s uses map %s, which is none of its parameters", b.macro.Name, x.Name)
+			}
+		}
+		return nil
+	}
+	c.Stmt = func(s syntax.Stmt) syntax.Stmt {
+		only, ok := s.(*syntax.ExprStmt)
+		if !ok {
+			return nil
+		}
+		switch x := only.X.(type) {
+		case *syntax.Name:
+			if b == nil || b.exprs[x.Name] == nil {
+				return e.effect(c, x.Pos, x.Name, nil)
+			}
+		case *syntax.Call:
+			return e.effect(c, x.Pos, x.Name, x.Args)
+		}
+		return nil
+	}
+	if b == nil {
+		return c
+	}
+	c.Type = func(t *syntax.Type) *syntax.Type {
+		if arg, ok := b.exprs[t.Name].(*syntax.TypeArg); ok && t.Kind == syntax.Named && t.Tag == "" {
+			return (&syntax.Copier{}).CopyType(arg.Type)
+		}
+		return nil
+	}
+	c.Name = func(name string) string {
+		if other := b.names[name]; other != "" {
+			return other
+		}
+		return name + b.own
+	}
+	return c
+}
+
+// effect is a call of a macro as a statement, nil if it is none of one.
+func (e *expander) effect(c *syntax.Copier, at compile.Pos, name string, args []syntax.Expr) syntax.Stmt {
+	m := e.macros[name]
+	if m == nil {
+		return nil
+	}
+	inside := e.enter(c, at, m, args)
+	defer e.leave()
+	if inside == nil {
+		return &syntax.Block{At: syntax.At{Pos: at}}
+	}
+	return inside.CopyBlock(m.Body)
+}
+
+// value is a call of a macro as an expression, nil if it is none of one: its last statement is
+// the value.
+func (e *expander) value(c *syntax.Copier, at compile.Pos, name string, args []syntax.Expr) syntax.Expr {
+	m := e.macros[name]
+	if m == nil {
+		return nil
+	}
+	inside := e.enter(c, at, m, args)
+	defer e.leave()
+	nothing := &syntax.Integer{At: syntax.At{Pos: at}}
+	if inside == nil {
+		return nothing
+	}
+	if n := len(m.Body.Stmts); n > 0 {
+		if last, ok := m.Body.Stmts[n-1].(*syntax.ExprStmt); ok {
+			before := inside.CopyBlock(&syntax.Block{Stmts: m.Body.Stmts[:n-1]})
+			return &syntax.BlockExpr{At: syntax.At{Pos: at}, Stmts: before.Stmts, Value: inside.CopyExpr(last.X)}
+		}
+	}
+	e.errorf(at, "macro %s has no value", name)
+	return nothing
+}
+
+// enter is what copies the body of a macro for a call of it, nil if the call is wrong. The
+// caller leaves it again.
+func (e *expander) enter(c *syntax.Copier, at compile.Pos, m *syntax.Macro, args []syntax.Expr) *syntax.Copier {
+	e.depth++
+	e.count++
+	switch {
+	case len(args) != len(m.Params):
+		e.errorf(at, "macro %s takes %s, not %d", m.Name, plural(len(m.Params)), len(args))
+		return nil
+	case e.depth > deepestMacro || e.count > mostExpansion:
+		e.errorf(at, "macro %s leads to itself, or to too many others", m.Name)
+		return nil
+	}
+	b := &binding{macro: m, names: map[string]string{}, exprs: map[string]syntax.Expr{}, own: "'" + itoa(e.count)}
+	for i, param := range m.Params {
+		if !e.bind(b, param, c.CopyExpr(args[i])) {
+			e.errorf(args[i].Position(), "macro %s wants %s here", m.Name, map[bool]string{true: "a map", false: "a variable"}[isMap(param)])
+			return nil
+		}
+	}
+	return e.copier(b)
+}
+
+func (e *expander) leave() { e.depth-- }
+
+func isMap(x syntax.Expr) bool {
+	_, ok := x.(*syntax.Map)
+	return ok
+}
+
+// bind says what a parameter stands for; false if it cannot be that.
+func (e *expander) bind(b *binding, param, arg syntax.Expr) bool {
+	switch param := param.(type) {
+	case *syntax.Name:
+		b.exprs[param.Name] = arg
+		return true
+	case *syntax.Variable:
+		v, ok := arg.(*syntax.Variable)
+		if ok {
+			b.names[param.Name] = v.Name
+		}
+		return ok
+	case *syntax.Map:
+		m, ok := arg.(*syntax.Map)
+		if ok && m.Key == nil {
+			b.names[param.Name] = m.Name
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bt_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/skep-io/skep/internal/bt"
+	"github.com/skep-io/skep/internal/bt/syntax"
+)
+
+const macros = `macro seven() { 7 }
+macro more(x) { x + 1 }
+macro twice(x) { x; x; }
+macro grow($a, @b) { let $step = 2; $a += $step; @b += $step; }
+macro nested(x) { more(more(x)) }
+macro as(t, x) { (t*)x }
+macro sum(x) { let $x = x; $x + $x }
+`
+
+func TestMacros(t *testing.T) {
+	for text, want := range map[string]string{
+		`print(seven()); print(seven)`:                                            "7 7",
+		`print(more(1 + 1)); print(nested(10)); print(more(more(0)) * 5)`:         "3 12 10",
+		`$x = 5; print(sum($x)); print(sum(sum(1)))`:                              "10 4",
+		`$n = 1; $step = 40; @m = 10; grow($n, @m); print($n + @m); print($step)`: "15 40",
+		`$n = 0; twice(++$n); print($n); twice({ printf("%s", "hi") })`:           "2 hi hi",
+		`print(*as(typeof(uint16), 0x1000))`:                                      "258",
+	} {
+		r := newRig(t, macros+"BEGIN { "+text+" }", bt.Options{})
+		if got := strings.Join(strings.Fields(r.host(benchHost()).fire(0, nil).carried()), " "); got != want {
+			t.Errorf("%s: %q, expected %q", text, got, want)
+		}
+	}
+}
+
+func TestWrongMacros(t *testing.T) {
+	for text, want := range map[string]string{
+		`macro f($x) { $x++ } BEGIN { f(1) }`:                            "macro f wants a variable here",
+		`macro f(@x) { @x++ } BEGIN { @a[1] = 1; f(@a[1]) }`:             "macro f wants a map here",
+		`macro f() { @x++ } BEGIN { @x = 1; f() }`:                       "which is none of its parameters",
+		`macro f() { f() } BEGIN { f() }`:                                "leads to itself",
+		`macro f(x) { g(x) } macro g(x) { f(x) } BEGIN { f(1) }`:         "leads to itself",
+		`macro f(x) { f(x) + f(x) } BEGIN { print(f(1)) }`:               "leads to itself",
+		`macro f(x) { x } BEGIN { f() }`:                                 "macro f takes 1 argument, not 0",
+		`macro f() { } BEGIN { print(f()) }`:                             "macro f has no value",
+		`macro f() { 1 } macro f() { 2 } BEGIN { print(f()) }`:           "macro f is defined twice",
+		`macro f(x) { let $a = x; $a } BEGIN { print(f(2)); print($a) }`: "$a is read before",
+	} {
+		program, errs := syntax.Parse(text, nil)
+		if len(errs) > 0 {
+			t.Fatal(text, errs)
+		}
+		script, problems := bt.Compile(program, &fakeHost{}, bt.Options{})
+		if script != nil || len(problems) == 0 || !strings.Contains(problems[0].Text, want) {
+			t.Errorf("%s: %v, expected %q", text, problems, want)
+		}
+	}
+}
