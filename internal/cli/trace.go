@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/tools"
 )
 
 const traceLong = `Run a script of the tracing language, which is bpftrace's, in the kernel: from
@@ -57,6 +58,7 @@ type traceFlags struct {
 	pid                                          uint32
 	dryRun, list, verbose, unsafe, quiet         bool
 	runFor                                       time.Duration
+	tool                                         *tools.Tool // that is run, or nil
 }
 
 // traceForms are the values of --emit.

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tools
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+var cpuTrials = []trial{
+	{name: "runqlat", generate: compete, check: func(t *testing.T, o *outcome) {
+		// Each time that a thread was put on a CPU it had waited, as /proc/PID/schedstat counts.
+		near(t, "waits", o.counted("@us", nil, nil), o.Numbers["times"])
+	}},
+	{name: "runqlat others", flags: []string{"--comm", "skep-nobody"}, generate: compete, check: func(t *testing.T, o *outcome) {
+		is(t, "waits of nobody", o.counted("@us", nil, nil), 0)
+	}},
+	{name: "runqslower", args: []string{"1"}, generate: compete, check: func(t *testing.T, o *outcome) {
+		us := int64(0)
+		for _, r := range o.records {
+			us += r.number("wait")
+			is(t, "pid", r.number("pid"), int64(o.pid))
+		}
+		near(t, "microseconds of waiting", us, o.Numbers["waited"]/1000)
+	}},
+	{name: "cpudist", generate: compete, check: func(t *testing.T, o *outcome) {
+		near(t, "turns", o.counted("@us", nil, nil), o.Numbers["times"])
+	}},
+	{name: "offcputime", generate: func(g *generator) {
+		begun := boot()
+		named("skep-sleeper", func() {
+			for range 10 {
+				time.Sleep(0)
+				unix.Nanosleep(&unix.Timespec{Nsec: 20e6}, nil)
+			}
+		})
+		g.Numbers["wall"] = (boot() - begun) / 1000
+	}, check: func(t *testing.T, o *outcome) {
+		of := func(r row) bool { return r.text("comm") == "skep-sleeper" && strings.Contains(fmt.Sprint(r["kstack"]), "nanosleep") }
+		within(t, "microseconds asleep", o.sum("@us", of), 200_000, o.Numbers["wall"])
+	}},
+	{name: "wakeuptime", generate: pingPong, check: func(t *testing.T, o *outcome) {
+		of := func(r row) bool { return r.text("waker") == "skep-waker" && r.text("woken") == "skep-woken" }
+		within(t, "microseconds until woken", o.sum("@us", of), 200_000, o.took.Microseconds())
+		if wrong := o.sum("@us", func(r row) bool { return r.text("waker") == "skep-woken" }); wrong != 0 {
+			t.Errorf("who was woken woke others after %d us", wrong)
+		}
+	}},
+	{name: "profile", generate: func(g *generator) {
+		named("skep-spinner", func() {
+			before := ran("/proc/thread-self/schedstat", 0)
+			for end := time.Now().Add(time.Second); time.Now().Before(end); {
+			}
+			g.Numbers["ran"] = ran("/proc/thread-self/schedstat", 0) - before
+		})
+	}, check: func(t *testing.T, o *outcome) {
+		samples := o.sum("@samples", func(r row) bool { return r.text("comm") == "skep-spinner" })
+		want := o.Numbers["ran"] * 49 / 1e9
+		within(t, "samples", samples, want*7/10-2, want*13/10+2)
+	}},
+	{name: "runqlen", all: true, generate: func(g *generator) {
+		begun := time.Now()
+		compete(g)
+		g.Numbers["took"] = int64(time.Since(begun))
+	}, check: func(t *testing.T, o *outcome) {
+		// Four threads on one CPU: three wait.
+		long := o.counted("@waiting", nil, func(least, _ int64) bool { return least >= 3 })
+		within(t, "samples with three that wait", long, o.Numbers["took"]*99/1e9/2, 1<<40)
+	}},
+	{name: "softirqs", all: true, generate: func(g *generator) {
+		before := softirqs()
+		unix.Nanosleep(&unix.Timespec{Nsec: 500e6}, nil)
+		for kind, n := range since(softirqs(), before) {
+			g.Numbers[kind] = n
+		}
+	}, check: func(t *testing.T, o *outcome) {
+		for _, kind := range []string{"TIMER", "SCHED", "RCU"} {
+			n := o.counted("@ns", func(r row) bool { return r.text("softirq_name") == kind }, nil)
+			within(t, kind, n, o.Numbers[kind], o.soft[kind])
+		}
+		within(t, "soft interrupts of timers that /proc/softirqs counts", o.Numbers["TIMER"], 1, 1<<40)
+	}},
+	{name: "hardirqs", all: true, generate: func(g *generator) {
+		f, err := os.Create(g.Dir + "/file")
+		g.check(err)
+		before := interrupts()
+		for range 20 {
+			_, err := f.Write(make([]byte, 4096))
+			g.check(err)
+			g.check(f.Sync()) // an interrupt of the disk, if there is one
+		}
+		if console, err := os.OpenFile("/dev/ttyS0", os.O_WRONLY, 0); err == nil && os.Getenv("SKEP_KERNEL") != "" {
+			console.WriteString("\r") // of the serial line of a guest
+		}
+		time.Sleep(200 * time.Millisecond)
+		for name, n := range since(interrupts(), before) {
+			if n > 0 {
+				g.Numbers["irq "+name] = n
+			}
+		}
+	}, check: func(t *testing.T, o *outcome) {
+		compared := 0
+		for name, n := range o.Numbers {
+			if name, ok := strings.CutPrefix(name, "irq "); ok {
+				compared++
+				within(t, name, o.sum("@count", func(r row) bool { return r.text("name") == name }), n, o.hard[name])
+			}
+		}
+		if compared == 0 {
+			t.Error("/proc/interrupts counted none")
+		}
+	}},
+}
+
+// near allows a tenth, and a few for what happens while the generator waits.
+func near(t *testing.T, what string, got, want int64) {
+	t.Helper()
+	within(t, what, got, want*9/10-20, want*11/10+50)
+}
+
+// compete runs four threads on one CPU for a while, and says how often its threads were put
+// on a CPU, and how long they waited for it in nanoseconds.
+func compete(g *generator) {
+	times, waited := threads(2), threads(1)
+	var done sync.WaitGroup
+	stop := time.Now().Add(500 * time.Millisecond)
+	for range 4 {
+		done.Add(1)
+		go named("skep-rival", func() {
+			defer done.Done()
+			var one unix.CPUSet
+			one.Set(0)
+			if err := unix.SchedSetaffinity(0, &one); err != nil {
+				panic(err)
+			}
+			for time.Now().Before(stop) {
+			}
+			g.lock.Lock()
+			g.Numbers["times"] += ran("/proc/thread-self/schedstat", 2)
+			g.Numbers["waited"] += ran("/proc/thread-self/schedstat", 1)
+			g.lock.Unlock()
+		})
+	}
+	done.Wait()
+	g.Numbers["times"] += threads(2) - times
+	g.Numbers["waited"] += threads(1) - waited
+}
+
+// threads adds up a number of schedstat over the threads of this process that are there.
+func threads(field int) int64 {
+	files, _ := filepath.Glob("/proc/self/task/*/schedstat")
+	n := int64(0)
+	for _, file := range files {
+		if comm, _ := os.ReadFile(filepath.Dir(file) + "/comm"); strings.HasPrefix(string(comm), "skep-") {
+			continue // counted by itself
+		}
+		n += ran(file, field)
+	}
+	return n
+}
+
+// ran is a number of a schedstat file: nanoseconds on a CPU, nanoseconds of waiting for one,
+// and how often it got one.
+func ran(file string, field int) int64 {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.ParseInt(strings.Fields(string(text))[field], 10, 64)
+	return n
+}
+
+// pingPong wakes a thread ten times that waits 20 ms each time.
+func pingPong(g *generator) {
+	fds := make([]int, 2)
+	g.check(unix.Pipe2(fds, unix.O_CLOEXEC))
+	woken := make(chan any)
+	go func() {
+		defer func() { woken <- nil }()
+		named("skep-woken", func() {
+			for range 10 {
+				_, err := unix.Read(fds[0], make([]byte, 1))
+				g.check(err)
+			}
+		})
+	}()
+	named("skep-waker", func() {
+		for range 10 {
+			unix.Nanosleep(&unix.Timespec{Nsec: 25e6}, nil)
+			_, err := unix.Write(fds[1], []byte{1})
+			g.check(err)
+		}
+	})
+	<-woken
+}
+
+// softirqs are the counts of /proc/softirqs, over all CPUs.
+func softirqs() map[string]int64 {
+	text, _ := os.ReadFile("/proc/softirqs")
+	return counts(string(text), func(words []string) string { return strings.TrimSuffix(words[0], ":") })
+}
+
+// interrupts are those of devices by name, as /proc/interrupts has them.
+func interrupts() map[string]int64 {
+	text, _ := os.ReadFile("/proc/interrupts")
+	return counts(string(text), func(words []string) string {
+		if _, err := strconv.Atoi(strings.TrimSuffix(words[0], ":")); err != nil {
+			return ""
+		}
+		return words[len(words)-1]
+	})
+}
+
+func counts(text string, name func([]string) string) map[string]int64 {
+	all := map[string]int64{}
+	cpus := 0
+	for line := range strings.Lines(text) {
+		words := strings.Fields(line)
+		if cpus == 0 {
+			cpus = len(words)
+			continue
+		}
+		if len(words) <= cpus || name(words) == "" {
+			continue
+		}
+		for _, word := range words[1 : cpus+1] {
+			n, _ := strconv.ParseInt(word, 10, 64)
+			all[name(words)] += n
+		}
+	}
+	return all
+}
