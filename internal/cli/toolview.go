@@ -55,7 +55,7 @@ func isStack(of string) bool { return of == "kstack" || of == "ustack" }
 
 // header tells the names of the columns, which is the sign that the tool is attached.
 func (v *toolView) header() {
-	if v.out.json || len(v.columns) == 0 {
+	if len(v.columns) == 0 {
 		return
 	}
 	line := []byte{}

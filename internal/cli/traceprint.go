@@ -105,7 +105,7 @@ func (p *tracePrinter) attached(r *skepv1.TraceReady) {
 	n := len(r.GetProbes())
 	switch {
 	case p.flags.quiet:
-	case p.runs && p.tool != nil:
+	case p.runs && p.tool != nil && !p.json:
 		p.tool.header()
 	case !p.runs:
 		p.told(fmt.Sprintf("%s: %d probes would be attached, %s instructions", or(p.name, "the script"), n, formatCount(uint64(r.GetInstructions()))))

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/skep-io/skep/test/e2e/skepdtest"
 	"github.com/skep-io/skep/tools"
 )
@@ -125,7 +127,9 @@ func begin(t *testing.T, name string) *process {
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
+	late := time.AfterFunc(2*skepdtest.Patience, func() { p.Process.Kill() })
 	t.Cleanup(func() {
+		late.Stop()
 		p.in.Close()
 		p.Wait()
 	})
@@ -163,6 +167,8 @@ func attach(t *testing.T, a *skepdtest.Agent, args ...string) (r *running, refus
 	if err := r.Start(); err != nil {
 		t.Fatal(err)
 	}
+	late := time.AfterFunc(2*skepdtest.Patience, func() { r.Process.Kill() })
+	t.Cleanup(func() { late.Stop() })
 	if line, _ := r.out.ReadString('\n'); !strings.Contains(line, "attached_probes") {
 		r.Wait()
 		return nil, line + r.err.String()
@@ -288,7 +294,12 @@ func missing(tool string) string {
 			return "kprobe"
 		}
 	case "capable":
-		if !there("/sys/kernel/tracing/events/capability") {
+		var uts unix.Utsname
+		var major, minor int
+		if unix.Uname(&uts) == nil {
+			fmt.Sscanf(unix.ByteSliceToString(uts.Release[:]), "%d.%d", &major, &minor)
+		}
+		if major*1000+minor < 6014 {
 			return "cap_capable"
 		}
 	case "bashreadline":
