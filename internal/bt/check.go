@@ -31,7 +31,9 @@ type script struct {
 	final    bool
 	problems []Diagnostic
 	warnings []Diagnostic
-	reported map[Diagnostic]bool
+	// unmatched are those of them about probes without a place.
+	unmatched []Diagnostic
+	reported  map[Diagnostic]bool
 }
 
 // checker finds the types in one unit.

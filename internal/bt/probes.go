@@ -115,6 +115,7 @@ func (s *script) missing(point *syntax.AttachPoint, kind ProbeKind, pattern Targ
 	if (wild || s.manyPoints()) && s.limits.MissingProbe != "error" {
 		if s.limits.MissingProbe == "warn" {
 			s.warnf(point.Pos, "no probe matches %s%s", point.Text, why)
+			s.unmatched = append(s.unmatched, Diagnostic{Pos: point.Pos, Text: "no probe matches " + point.Text + why})
 		}
 		return
 	}

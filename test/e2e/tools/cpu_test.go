@@ -44,13 +44,15 @@ var cpuTrials = []trial{
 		})
 		g.Numbers["wall"] = (boot() - begun) / 1000
 	}, check: func(t *testing.T, o *outcome) {
-		of := func(r row) bool { return r.text("comm") == "skep-sleeper" && strings.Contains(fmt.Sprint(r["kstack"]), "nanosleep") }
+		of := func(r row) bool {
+			return r.text("comm") == "skep-sleeper" && strings.Contains(fmt.Sprint(r["kstack"]), "nanosleep")
+		}
 		within(t, "microseconds asleep", o.sum("@us", of), 200_000, o.Numbers["wall"])
 	}},
 	{name: "wakeuptime", generate: pingPong, check: func(t *testing.T, o *outcome) {
 		of := func(r row) bool { return r.text("waker") == "skep-waker" && r.text("woken") == "skep-woken" }
 		within(t, "microseconds until woken", o.sum("@us", of), 200_000, o.took.Microseconds())
-		if wrong := o.sum("@us", func(r row) bool { return r.text("waker") == "skep-woken" }); wrong != 0 {
+		if wrong := o.sum("@us", func(r row) bool { return r.text("waker") == "skep-woken" && r.text("woken") == "skep-waker" }); wrong != 0 {
 			t.Errorf("who was woken woke others after %d us", wrong)
 		}
 	}},

@@ -111,9 +111,14 @@ type process struct {
 
 func begin(t *testing.T, name string) *process {
 	t.Helper()
-	p := &process{Cmd: exec.Command("/proc/self/exe")}
-	p.Env = append(os.Environ(), trialEnv+"="+name, "SKEP_TOOL_DIR="+t.TempDir())
+	p, dir := &process{Cmd: exec.Command("/proc/self/exe")}, t.TempDir()
+	p.Env = append(os.Environ(), trialEnv+"="+name, "SKEP_TOOL_DIR="+dir)
 	p.Stderr = &p.err
+	for _, dir := range []string{dir, filepath.Dir(dir)} { // other users run programs from there
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
 	p.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var err error
 	if p.in, err = p.StdinPipe(); err != nil {
@@ -233,7 +238,10 @@ func TestTools(t *testing.T) {
 
 func (one *trial) run(t *testing.T, a *skepdtest.Agent) {
 	p := begin(t, one.name)
-	args := append([]string{one.tool(), "-o", "json"}, one.flags...)
+	args := append([]string{"tool", one.tool(), "-o", "json"}, one.flags...)
+	if one.name != one.tool() { // skep NAME is skep tool NAME
+		args = args[1:]
+	}
 	if !one.all {
 		args = append(args, "--pid", fmt.Sprint(p.Process.Pid))
 	}

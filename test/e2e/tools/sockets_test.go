@@ -122,11 +122,15 @@ func serve(g *generator) {
 }
 
 func toServer(o *outcome) func(row) bool {
-	return func(r row) bool { return r.number("dport") == o.Numbers["port"] || r.number("dport") == o.Numbers["port6"] }
+	return func(r row) bool {
+		return r.number("dport") == o.Numbers["port"] || r.number("dport") == o.Numbers["port6"]
+	}
 }
 
 func fromServer(o *outcome) func(row) bool {
-	return func(r row) bool { return r.number("sport") == o.Numbers["port"] || r.number("sport") == o.Numbers["port6"] }
+	return func(r row) bool {
+		return r.number("sport") == o.Numbers["port"] || r.number("sport") == o.Numbers["port6"]
+	}
 }
 
 // converse connects to the listeners; each client sends, is answered, and closes first.
