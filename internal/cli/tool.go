@@ -73,15 +73,23 @@ func (a *app) addTools(root *cobra.Command, all []*tools.Tool) {
 		cmd.Hidden = true // "skep tool" lists them
 		root.AddCommand(cmd)
 	}
-	root.Args = func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return nil
-		}
-		if near := tools.Near(args[0]); near != "" && len(cmd.SuggestionsFor(args[0])) == 0 {
-			return fmt.Errorf("unknown command %q for %q; did you mean the tool %s?", args[0], cmd.CommandPath(), near)
-		}
-		return cobra.NoArgs(cmd, args)
+	root.Args = unknownVerb
+}
+
+// unknownVerb says which verb or tool was probably meant.
+func unknownVerb(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
 	}
+	text := fmt.Sprintf("unknown command %q for %q", args[0], root.CommandPath())
+	root.SuggestionsMinimumDistance = 2 // as cobra has it where it looks itself
+	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
+		return fmt.Errorf("%s\n\nDid you mean this?\n\t%s\n", text, strings.Join(near, "\n\t"))
+	}
+	if near := tools.Near(args[0]); near != "" {
+		return fmt.Errorf("%s; did you mean the tool %s?", text, near)
+	}
+	return errors.New(text)
 }
 
 // toolFlags are the options of every tool.
