@@ -164,10 +164,7 @@ func (w *restricting) condition(at syntax.At, named map[string]syntax.Expr) synt
 		case "comm":
 			one = equal(at, of, &syntax.String{At: at, Value: w.r.Comm})
 		case "cgroup":
-			one = integer(at, 0) // a container that has none
-			for _, id := range w.r.Cgroups {
-				one = &syntax.Binary{At: at, Op: syntax.LogicalOr, Left: one, Right: equal(at, of, integer(at, id))}
-			}
+			one = anyOf(at, of, w.r.Cgroups)
 		}
 		if all == nil {
 			all = one
@@ -176,6 +173,18 @@ func (w *restricting) condition(at syntax.At, named map[string]syntax.Expr) synt
 		all = &syntax.Binary{At: at, Op: syntax.LogicalAnd, Left: all, Right: one}
 	}
 	return all
+}
+
+// anyOf compares with each of some numbers.
+func anyOf(at syntax.At, of syntax.Expr, numbers []uint64) syntax.Expr {
+	if len(numbers) == 0 {
+		return integer(at, 0)
+	}
+	any := equal(at, of, integer(at, numbers[0]))
+	for _, n := range numbers[1:] {
+		any = &syntax.Binary{At: at, Op: syntax.LogicalOr, Left: any, Right: equal(at, of, integer(at, n))}
+	}
+	return any
 }
 
 // ofTask is where a task_struct has a fact.
