@@ -76,6 +76,10 @@ var programTrials = []trial{
 			is(t, "questions read", of("read", fmt.Sprintf("skep asks %d", i)), 1)
 		}
 	}},
+	{name: "sslsniff ex", all: true, generate: encryptEx, check: func(t *testing.T, o *outcome) {
+		said := texts(o.where(func(r row) bool { return strings.HasPrefix(r.text("comm"), "python") }), "call", "length", "data")
+		same(t, "python's", said, []string{"write 10 skep asks\\x0a", "read 10 sksa peks\\x0a"})
+	}},
 }
 
 // leaker allocates blocks of known sizes through the C library, and frees some.
@@ -116,24 +120,12 @@ func onTerminal(g *generator, program string, args ...string) (*exec.Cmd, *os.Fi
 
 // encrypt sends three lines from one openssl to another.
 func encrypt(g *generator) {
-	certificate(g)
-	server := exec.Command("openssl", "s_server", "-quiet", "-accept", "127.0.0.1:0", "-naccept", "1", "-cert", g.Dir+"/cert", "-key", g.Dir+"/key")
-	port := freePort(g)
-	server.Args[4] = fmt.Sprint("127.0.0.1:", port)
-	heard, err := server.StdoutPipe()
-	g.check(err)
-	quiet, err := server.StdinPipe()
-	g.check(err)
-	defer quiet.Close()
-	g.check(server.Start())
-	defer server.Process.Kill()
-	awaitListener(g, port)
-	client := exec.Command("openssl", "s_client", "-quiet", "-connect", server.Args[4])
+	port, lines := server(g)
+	client := exec.Command("openssl", "s_client", "-quiet", "-connect", fmt.Sprint("127.0.0.1:", port))
 	in, err := client.StdinPipe()
 	g.check(err)
 	g.check(client.Start())
 	defer client.Process.Kill()
-	lines := bufio.NewReader(heard)
 	for i := range 3 {
 		fmt.Fprintf(in, "skep asks %d\n", i)
 		line, err := lines.ReadString('\n')
@@ -142,6 +134,33 @@ func encrypt(g *generator) {
 			panic(line)
 		}
 	}
+}
+
+// encryptEx does so with a program that uses the newer functions, and is answered.
+func encryptEx(g *generator) {
+	port, _ := server(g, "-rev")
+	const program = "import socket, ssl, sys\nwith ssl._create_unverified_context().wrap_socket(socket.create_connection(('127.0.0.1', int(sys.argv[1])))) as s:\n" +
+		"    s.sendall(b'skep asks\\n')\n    print(s.recv(100).decode(), end='')"
+	out, err := exec.Command("python3", "-c", program, fmt.Sprint(port)).Output()
+	if err != nil || string(out) != "sksa peks\n" {
+		panic(fmt.Sprintf("%q, %v", out, err))
+	}
+}
+
+// server is an openssl that takes one connection, and what it says.
+func server(g *generator, flags ...string) (port int, lines *bufio.Reader) {
+	certificate(g)
+	port = freePort(g)
+	c := exec.Command("openssl", append([]string{"s_server", "-quiet", "-accept", fmt.Sprint("127.0.0.1:", port), "-naccept", "1",
+		"-cert", g.Dir + "/cert", "-key", g.Dir + "/key"}, flags...)...)
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	heard, err := c.StdoutPipe()
+	g.check(err)
+	_, err = c.StdinPipe() // which is open as long as this process lives
+	g.check(err)
+	g.check(c.Start())
+	awaitListener(g, port)
+	return port, bufio.NewReader(heard)
 }
 
 // certificate writes one of this host's own, and its key.
