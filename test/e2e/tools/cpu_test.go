@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,7 +19,7 @@ import (
 var cpuTrials = []trial{
 	{name: "runqlat", generate: compete, check: func(t *testing.T, o *outcome) {
 		// Each time that a thread was put on a CPU it had waited, as /proc/PID/schedstat counts.
-		near(t, "waits", o.counted("@us", nil, nil), o.Numbers["times"])
+		between(t, o, "waits", o.counted("@us", nil, nil), "times", 1)
 	}},
 	{name: "runqlat others", flags: []string{"--comm", "skep-nobody"}, generate: compete, check: func(t *testing.T, o *outcome) {
 		is(t, "waits of nobody", o.counted("@us", nil, nil), 0)
@@ -29,10 +30,10 @@ var cpuTrials = []trial{
 			us += r.number("wait")
 			is(t, "pid", r.number("pid"), int64(o.pid))
 		}
-		near(t, "microseconds of waiting", us, o.Numbers["waited"]/1000)
+		between(t, o, "microseconds of waiting", us, "waited", 1000)
 	}},
 	{name: "cpudist", generate: compete, check: func(t *testing.T, o *outcome) {
-		near(t, "turns", o.counted("@us", nil, nil), o.Numbers["times"])
+		between(t, o, "turns", o.counted("@us", nil, nil), "times", 1)
 	}},
 	{name: "offcputime", generate: func(g *generator) {
 		begun := boot()
@@ -68,14 +69,10 @@ var cpuTrials = []trial{
 		want := o.Numbers["ran"] * 49 / 1e9
 		within(t, "samples", samples, want*7/10-2, want*13/10+2)
 	}},
-	{name: "runqlen", all: true, generate: func(g *generator) {
-		begun := time.Now()
-		compete(g)
-		g.Numbers["took"] = int64(time.Since(begun))
-	}, check: func(t *testing.T, o *outcome) {
-		// Four threads on one CPU: three wait.
+	{name: "runqlen", all: true, generate: compete, check: func(t *testing.T, o *outcome) {
+		// Four threads on one CPU: three wait. An emulator on a busy host loses many samples.
 		long := o.counted("@waiting", nil, func(least, _ int64) bool { return least >= 3 })
-		within(t, "samples with three that wait", long, o.Numbers["took"]*99/1e9/2, 1<<40)
+		within(t, "samples with three that wait", long, o.Numbers["took"]*99/1e9/4, 1<<40)
 	}},
 	{name: "softirqs", all: true, generate: func(g *generator) {
 		before := softirqs()
@@ -86,7 +83,7 @@ var cpuTrials = []trial{
 	}, check: func(t *testing.T, o *outcome) {
 		for _, kind := range []string{"TIMER", "SCHED", "RCU"} {
 			n := o.counted("@ns", func(r row) bool { return r.text("softirq_name") == kind }, nil)
-			within(t, kind, n, o.Numbers[kind], o.soft[kind])
+			within(t, kind, n, o.Numbers[kind]-inFlight, o.soft[kind])
 		}
 		within(t, "soft interrupts of timers that /proc/softirqs counts", o.Numbers["TIMER"], 1, 1<<40)
 	}},
@@ -113,7 +110,7 @@ var cpuTrials = []trial{
 		for name, n := range o.Numbers {
 			if name, ok := strings.CutPrefix(name, "irq "); ok {
 				compared++
-				within(t, name, o.sum("@count", func(r row) bool { return r.text("name") == name }), n, o.hard[name])
+				within(t, name, o.sum("@count", func(r row) bool { return r.text("name") == name }), n-inFlight, o.hard[name])
 			}
 		}
 		if compared == 0 {
@@ -122,19 +119,26 @@ var cpuTrials = []trial{
 	}},
 }
 
-// near allows a tenth, and a few for what happens while the generator waits.
-func near(t *testing.T, what string, got, want int64) {
+// inFlight: at the end each CPU may be in the middle of an interrupt, which /proc has counted
+// and whose end is not seen.
+var inFlight = int64(runtime.NumCPU())
+
+// between allows a tenth, and a few: got is at least what the generator counted while it
+// worked, and at most what was counted from before the tool was attached until after it ended.
+func between(t *testing.T, o *outcome, what string, got int64, count string, unit int64) {
 	t.Helper()
-	within(t, what, got, want*9/10-20, want*11/10+50)
+	least, most := o.Numbers[count]/unit, (o.Numbers["rivals' "+count]+o.threads[count])/unit
+	within(t, what, got, least*9/10-20, most*11/10+50)
 }
 
-// compete runs four threads on one CPU for a while, and says how often its threads were put
-// on a CPU, and how long they waited for it in nanoseconds.
+// compete runs four threads on one CPU for a while, and says how often threads of this
+// process were put on a CPU meanwhile, and how long they waited for it in nanoseconds.
 func compete(g *generator) {
-	times, waited := threads(2), threads(1)
-	var done sync.WaitGroup
-	stop := time.Now().Add(500 * time.Millisecond)
+	before := threads("self")
+	var there, done sync.WaitGroup
+	begin := make(chan struct{})
 	for range 4 {
+		there.Add(1)
 		done.Add(1)
 		go named("skep-rival", func() {
 			defer done.Done()
@@ -143,30 +147,39 @@ func compete(g *generator) {
 			if err := unix.SchedSetaffinity(0, &one); err != nil {
 				panic(err)
 			}
-			for time.Now().Before(stop) {
+			there.Done()
+			<-begin
+			for stop := time.Now().Add(500 * time.Millisecond); time.Now().Before(stop); {
 			}
 			g.lock.Lock()
-			g.Numbers["times"] += ran("/proc/thread-self/schedstat", 2)
-			g.Numbers["waited"] += ran("/proc/thread-self/schedstat", 1)
-			g.lock.Unlock()
+			defer g.lock.Unlock()
+			g.Numbers["rivals' times"] += ran("/proc/thread-self/schedstat", 2)
+			g.Numbers["rivals' waited"] += ran("/proc/thread-self/schedstat", 1)
 		})
 	}
+	there.Wait()
+	begun := time.Now()
+	close(begin)
 	done.Wait()
-	g.Numbers["times"] += threads(2) - times
-	g.Numbers["waited"] += threads(1) - waited
+	g.Numbers["took"] = int64(time.Since(begun))
+	for count, n := range threads("self") {
+		g.Numbers[count] = g.Numbers["rivals' "+count] + n - before[count]
+	}
 }
 
-// threads adds up a number of schedstat over the threads of this process that are there.
-func threads(field int) int64 {
-	files, _ := filepath.Glob("/proc/self/task/*/schedstat")
-	n := int64(0)
+// threads adds up schedstat over the threads of a process that are there: how often they
+// were put on a CPU, and how long they waited for it.
+func threads(pid string) map[string]int64 {
+	files, _ := filepath.Glob("/proc/" + pid + "/task/*/schedstat")
+	all := map[string]int64{"times": 0, "waited": 0}
 	for _, file := range files {
 		if comm, _ := os.ReadFile(filepath.Dir(file) + "/comm"); strings.HasPrefix(string(comm), "skep-") {
 			continue // counted by itself
 		}
-		n += ran(file, field)
+		all["times"] += ran(file, 2)
+		all["waited"] += ran(file, 1)
 	}
-	return n
+	return all
 }
 
 // ran is a number of a schedstat file: nanoseconds on a CPU, nanoseconds of waiting for one,

@@ -49,6 +49,7 @@ type outcome struct {
 	took    time.Duration    // of the generator
 	// soft and hard are what /proc counted from before the tool until after it.
 	soft, hard map[string]int64
+	threads    map[string]int64 // the same, of the generator's threads that are still there
 }
 
 type row map[string]any
@@ -246,7 +247,7 @@ func (one *trial) run(t *testing.T, a *skepdtest.Agent) {
 		args = append(args, "--pid", fmt.Sprint(p.Process.Pid))
 	}
 	o := &outcome{pid: p.Process.Pid}
-	soft, hard := softirqs(), interrupts()
+	soft, hard, ran := softirqs(), interrupts(), threads(fmt.Sprint(o.pid))
 	r, refused := attach(t, a, append(args, one.args...)...)
 	if r == nil {
 		if why := missing(one.tool()); why == "" || !strings.Contains(refused, why) {
@@ -262,7 +263,7 @@ func (one *trial) run(t *testing.T, a *skepdtest.Agent) {
 		t.Fatalf("the generator says %q: %v", line, err)
 	}
 	r.finish(t, o)
-	o.soft, o.hard = since(softirqs(), soft), since(interrupts(), hard)
+	o.soft, o.hard, o.threads = since(softirqs(), soft), since(interrupts(), hard), since(threads(fmt.Sprint(o.pid)), ran)
 	one.check(t, o)
 	if t.Failed() {
 		t.Logf("the generator knows %v %v", o.Numbers, o.Texts)
