@@ -3,6 +3,8 @@
 package agent
 
 import (
+	"slices"
+
 	"google.golang.org/protobuf/proto"
 
 	"github.com/skep-io/skep/internal/bt"
@@ -57,9 +59,24 @@ func (t *toolRun) apply(program *syntax.Program, options *bt.Options) error {
 	return nil
 }
 
-// cut leaves as many of a map as the caller asked for.
-func (t *toolRun) cut(m *render.Map) {
-	if t != nil && t.options.Top > 0 {
+// shape leaves as many entries of a map as the caller asked for, and names system calls, whose
+// numbers differ between machines.
+func (t *toolRun) shape(m *render.Map) {
+	if t == nil {
+		return
+	}
+	if t.options.Top > 0 {
 		m.Top = t.options.Top
+	}
+	for _, described := range t.Maps {
+		part := slices.Index(described.Keys, "syscall")
+		if described.Name != m.Name || part < 0 {
+			continue
+		}
+		for _, e := range m.Entries {
+			if part < len(e.Key) {
+				e.Key[part] = render.Value{Kind: render.Enum, Int: e.Key[part].Int, Text: tools.SyscallName(e.Key[part].Int)}
+			}
+		}
 	}
 }

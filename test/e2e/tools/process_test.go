@@ -139,6 +139,8 @@ var processTrials = []trial{
 	}, check: func(t *testing.T, o *outcome) {
 		of := func(n int64) func(row) bool { return func(r row) bool { return r.number("syscall") == n } }
 		is(t, "getpriority", o.sum("@calls", of(unix.SYS_GETPRIORITY)), 1234)
+		named := func(r row) bool { return r.text("syscall_name") == "getpriority" }
+		is(t, "getpriority by its name", o.sum("@calls", named), 1234)
 		is(t, "getpgid", o.sum("@calls", of(unix.SYS_GETPGID)), 77)
 		within(t, "time in getpriority", o.sum("@ns", of(unix.SYS_GETPRIORITY)), 1234, int64(o.took))
 	}},
