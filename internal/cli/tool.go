@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
@@ -37,7 +38,7 @@ const toolExample = `  # What there is
   # How it does that
   skep tool opensnoop --cat`
 
-func (a *app) toolCmd(all []*tools.Tool) *cobra.Command {
+func (a *app) toolCmd(all []*tools.Tool, f *toolFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "tool [NAME [FLAGS] [ARG...]]", Annotations: asksOne, Short: "List and run the named tools", Long: toolLong, Example: toolExample,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -49,7 +50,7 @@ func (a *app) toolCmd(all []*tools.Tool) *cobra.Command {
 		RunE: func(*cobra.Command, []string) error { return a.listTools(all) },
 	}
 	for _, tool := range all {
-		cmd.AddCommand(a.oneToolCmd(tool))
+		cmd.AddCommand(a.oneToolCmd(tool, f))
 	}
 	return cmd
 }
@@ -63,13 +64,13 @@ func unknownTool(name string) error {
 }
 
 // addTools makes "skep NAME" of "skep tool NAME", unless there is a verb of that name.
-func (a *app) addTools(root *cobra.Command, all []*tools.Tool) {
+func (a *app) addTools(root *cobra.Command, all []*tools.Tool, f *toolFlags) {
 	for _, tool := range all {
 		taken := slices.ContainsFunc(root.Commands(), func(c *cobra.Command) bool { return c.Name() == tool.Name })
 		if taken {
 			continue
 		}
-		cmd := a.oneToolCmd(tool)
+		cmd := a.oneToolCmd(tool, f)
 		cmd.Hidden = true // "skep tool" lists them
 		root.AddCommand(cmd)
 	}
@@ -92,8 +93,10 @@ func unknownVerb(root *cobra.Command, args []string) error {
 	return errors.New(text)
 }
 
-// toolFlags are the options of every tool.
+// toolFlags are the options of every tool: the same flags for all commands, of which one
+// runs, so that starting skep does not make a thousand.
 type toolFlags struct {
+	set      *pflag.FlagSet
 	trace    traceFlags
 	comm     string
 	uid, top uint32
@@ -102,8 +105,7 @@ type toolFlags struct {
 }
 
 // oneToolCmd runs a tool. All that is of this tool comes from its header.
-func (a *app) oneToolCmd(tool *tools.Tool) *cobra.Command {
-	f := &toolFlags{}
+func (a *app) oneToolCmd(tool *tools.Tool, f *toolFlags) *cobra.Command {
 	use := tool.Name + " [FLAGS]"
 	for _, o := range tool.Options {
 		if name := strings.ToUpper(o.Name); o.Required {
@@ -126,18 +128,20 @@ func (a *app) oneToolCmd(tool *tools.Tool) *cobra.Command {
 			if f.cat {
 				return a.print(tool.Script)
 			}
+			f.trace.tool = tool
 			req := f.request(cmd, tool, args)
 			ask := func(ctx context.Context, a *app, c *client, _ []string) error { return a.trace(ctx, c, req, &f.trace) }
 			return a.withAgent(ask)(cmd, args)
 		},
 	}
-	f.register(cmd)
-	f.trace.tool = tool
+	cmd.Flags().AddFlagSet(f.set)
 	return cmd
 }
 
-func (f *toolFlags) register(cmd *cobra.Command) {
-	flags := cmd.Flags()
+func newToolFlags() *toolFlags {
+	first := &cobra.Command{} // whose flags the others share
+	f := &toolFlags{set: first.Flags()}
+	flags := f.set
 	flags.Uint32VarP(&f.trace.pid, "pid", "p", 0, "only process `PID`")
 	flags.StringVar(&f.comm, "comm", "", "only threads of this `NAME`, as the kernel keeps it: its first 15 bytes")
 	flags.Uint32Var(&f.uid, "uid", 0, "only processes of the user with this `NUMBER`")
@@ -149,7 +153,8 @@ func (f *toolFlags) register(cmd *cobra.Command) {
 	flags.BoolVar(&f.cat, "cat", false, "print the tool's script and run nothing")
 	flags.BoolVarP(&f.trace.quiet, "quiet", "q", false, "leave out the line with the names of the columns")
 	flags.BoolVarP(&f.trace.verbose, "verbose", "v", false, "say how long it took to be ready, and what the verifier said")
-	outputFlag(cmd, &f.trace.output, "table", "table", "json")
+	outputFlag(first, &f.trace.output, "table", "table", "json")
+	return f
 }
 
 // common are the options as the agent reads them.
