@@ -67,7 +67,11 @@ var cpuTrials = []trial{
 	}, check: func(t *testing.T, o *outcome) {
 		samples := o.sum("@samples", func(r row) bool { return r.text("comm") == "skep-spinner" })
 		want := o.Numbers["ran"] * 49 / 1e9
-		within(t, "samples", samples, want*7/10-2, want*13/10+2)
+		least := want*7/10 - 2
+		if os.Getenv("SKEP_KERNEL") != "" { // an emulator on a busy host loses most ticks
+			least = max(1, want/10)
+		}
+		within(t, "samples", samples, least, want*13/10+2)
 	}},
 	{name: "runqlen", all: true, generate: compete, check: func(t *testing.T, o *outcome) {
 		// Four threads on one CPU: three wait. An emulator on a busy host loses many samples.
