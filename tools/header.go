@@ -51,6 +51,8 @@ func (t *Tool) set(word, value string) error {
 		t.Columns = append(t.Columns, Column{words[0], words[1]})
 	case "map":
 		return t.addMap(value)
+	case "filter":
+		return t.addFilter(value)
 	case "option":
 		return t.addOption(value)
 	default:
@@ -98,5 +100,32 @@ func (t *Tool) addOption(value string) error {
 		o.Default = ""
 	}
 	t.Options = append(t.Options, o)
+	return nil
+}
+
+// addFilter reads none REASON, at @MAP,@MAP, task EXPR, or the name of a fact and EXPR.
+func (t *Tool) addFilter(value string) error {
+	what, rest, ok := strings.Cut(value, " ")
+	if !ok {
+		return fmt.Errorf("%q is not a word and what it means", value)
+	}
+	f := &t.Filter
+	switch what {
+	case "none":
+		f.None = rest
+		return nil
+	case "at":
+		f.At = strings.Split(rest, ",")
+		return nil
+	case "task":
+		f.Task = rest
+	case "pid", "comm", "uid", "cgroup":
+		if f.Facts == nil {
+			f.Facts = map[string]string{}
+		}
+		f.Facts[what] = rest
+	default:
+		return fmt.Errorf("unknown word %q", what)
+	}
 	return nil
 }

@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"path"
 	"strings"
+
+	"github.com/skep-io/skep/internal/event"
 )
 
 //go:embed *.bt
@@ -38,8 +40,19 @@ type Tool struct {
 	// Columns are those of the records, in the order of printf's arguments.
 	Columns []Column
 	Maps    []Map
+	Filter  Filter
 	Example string // a command line
 	Notes   []string
+}
+
+// Filter is what the common options --pid, --comm, --uid and --container look at, where that
+// is neither a column or part of a key of that name nor the current process. Expressions are
+// in the tracing language.
+type Filter struct {
+	None  string            // why they cannot be used
+	At    []string          // maps: the options decide where these change, not where something is shown
+	Task  string            // a pointer to the task_struct that an event is about
+	Facts map[string]string // pid, comm, uid, cgroup
 }
 
 // Option is a positional parameter of the script.
@@ -93,3 +106,16 @@ func Get(name string) (*Tool, error) {
 	}
 	return parseTool(name, string(text))
 }
+
+// Near is the tool whose name differs least from a word, "" if none is near.
+func Near(word string) string {
+	entries, _ := files.ReadDir(".") // cannot fail: it is in the program
+	var names []string
+	for _, e := range entries {
+		names = append(names, strings.TrimSuffix(e.Name(), path.Ext(e.Name())))
+	}
+	return event.Nearest(word, names)
+}
+
+// Value is what the values of the map are called: as the map is.
+func (m Map) Value() string { return strings.TrimPrefix(m.Name, "@") }

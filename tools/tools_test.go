@@ -168,3 +168,16 @@ func TestBadHeaders(t *testing.T) {
 		t.Errorf("read as %s, expected %s", s, want)
 	}
 }
+
+func TestArguments(t *testing.T) {
+	tool, err := Get("runqslower")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for given, want := range map[string]string{"": "10000", "5": "5", "0x10": "0x10", "x": "", "1 2": ""} {
+		got, err := tool.Arguments(strings.Fields(given))
+		if strings.Join(got, " ") != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q, %v", given, got, err)
+		}
+	}
+}

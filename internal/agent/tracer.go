@@ -10,7 +10,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
@@ -66,26 +65,6 @@ func (t *tracer) ToolRole(name string) (skepv1.Role, bool) {
 	return skepv1.Role_ROLE_ADMIN, true
 }
 
-// scripted is a request with a tool's script in the place of its name.
-func scripted(req *skepv1.TraceRequest) (*skepv1.TraceRequest, error) {
-	if req.GetTool() == "" {
-		return req, nil
-	}
-	tool, err := tools.Get(req.GetTool())
-	if err != nil {
-		return nil, err
-	}
-	req = proto.CloneOf(req)
-	req.Script, req.Name = tool.Script, tool.Name+".bt"
-	for _, o := range tool.Options[min(len(req.GetArgs()), len(tool.Options)):] {
-		if o.Required {
-			return nil, fmt.Errorf("run tool %s: it needs %s: %s", tool.Name, o.Name, o.Text)
-		}
-		req.Args = append(req.Args, o.Default)
-	}
-	return req, nil
-}
-
 // Trace implements server.Tracer. A fault of the compiler ends the script and not the agent.
 func (t *tracer) Trace(ctx context.Context, req *skepv1.TraceRequest, end <-chan string, send func(...*skepv1.TraceEvent) error) error {
 	return t.trace(ctx, "", req, end, send)
@@ -102,10 +81,10 @@ func (t *tracer) trace(ctx context.Context, name string, req *skepv1.TraceReques
 	if req.GetPattern() != "" {
 		return t.list(req, send)
 	}
-	if req, err = scripted(req); err != nil {
+	job := &traceJob{tracer: t, name: name, req: req, send: send, begun: time.Now()}
+	if err := job.takeTool(); err != nil {
 		return err
 	}
-	job := &traceJob{tracer: t, name: name, req: req, send: send, begun: time.Now()}
 	return job.do(ctx, end)
 }
 
@@ -115,6 +94,7 @@ type traceJob struct {
 	req   *skepv1.TraceRequest
 	send  sendEvents
 	begun time.Time
+	tool  *toolRun // or nil
 
 	compiled, loaded time.Duration
 	script           *bt.Script
@@ -138,6 +118,9 @@ func (j *traceJob) do(ctx context.Context, end <-chan string) error {
 	}
 	options, err := j.options()
 	if err != nil {
+		return err
+	}
+	if err := j.tool.apply(program, &options); err != nil {
 		return err
 	}
 	script, problems := bt.Compile(program, j.host, options)

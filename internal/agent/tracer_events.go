@@ -47,6 +47,7 @@ func (j *traceJob) output(o *trace.Output) *skepv1.TraceEvent {
 	case trace.Value:
 		return printed(&skepv1.TracePrint{Entries: []*skepv1.TraceEntry{{Value: wire.Value(o.Value)}}})
 	case trace.MapDump:
+		j.tool.shape(o.Map)
 		return dumped(o.Map, o.Final)
 	case trace.System:
 		return commanded(skepv1.TraceCommand_KIND_SYSTEM, o.Text)

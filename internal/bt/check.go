@@ -33,8 +33,10 @@ type script struct {
 	final    bool
 	problems []Diagnostic
 	warnings []Diagnostic
-	reported map[Diagnostic]bool
-	cgroups  map[named][]uint64 // that Identity told of
+	// unmatched are those of them about probes without a place.
+	unmatched []Diagnostic
+	reported  map[Diagnostic]bool
+	cgroups   map[named][]uint64 // that Identity told of
 }
 
 // checker finds the types in one unit.

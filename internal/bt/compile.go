@@ -23,12 +23,12 @@ func Compile(program *syntax.Program, host Host, options Options) (*Script, []Di
 		s.check()
 	}
 	if len(s.problems) > 0 {
-		return nil, s.sorted(s.problems)
+		return nil, s.failed()
 	}
 	out := &output{stacks: map[string]int{}, room: mostParts}
 	script := s.lower(out)
 	if len(s.problems) > 0 {
-		return nil, s.sorted(s.problems)
+		return nil, s.failed()
 	}
 	script.Warnings = s.sorted(s.warnings)
 	return script, nil
@@ -45,6 +45,10 @@ func newScript(program *syntax.Program, host Host, options Options) *script {
 		subprograms: map[string]*subprogram{}, empty: map[string]bool{}, reported: map[Diagnostic]bool{}, cgroups: map[named][]uint64{},
 	}
 }
+
+// failed are the reasons why there is no script. A probe without a place is one of them: what
+// it would have assigned is missing elsewhere.
+func (s *script) failed() []Diagnostic { return s.sorted(append(s.problems, s.unmatched...)) }
 
 func (s *script) sorted(list []Diagnostic) []Diagnostic {
 	slices.SortStableFunc(list, func(a, b Diagnostic) int {

@@ -161,7 +161,9 @@ func (s *script) missing(point *syntax.AttachPoint, kind ProbeKind, pattern Targ
 	wild := syntax.HasWildcard(point.Text)
 	if (wild || s.manyPoints()) && s.limits.MissingProbe != "error" {
 		if s.limits.MissingProbe == "warn" {
-			s.warning(Diagnostic{Pos: point.Pos, Text: "no probe matches " + point.Text + why, Reference: missingWarning(kind, point)})
+			d := Diagnostic{Pos: point.Pos, Text: "no probe matches " + point.Text + why, Reference: missingWarning(kind, point)}
+			s.warning(d)
+			s.unmatched = append(s.unmatched, d)
 		}
 		return
 	}

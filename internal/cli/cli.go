@@ -121,10 +121,12 @@ func (a *app) root() *cobra.Command {
 	}
 	_ = root.MarkPersistentFlagFilename("socket") // fails only for a flag that is not there
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
-	root.AddCommand(a.observeCmd(), a.psCmd(), a.connectionsCmd(), a.topCmd(), a.traceCmd(), a.toolCmd(), a.exportCmd(), a.statusCmd(), a.doctorCmd(),
+	named, f := allTools(), newToolFlags()
+	root.AddCommand(a.observeCmd(), a.psCmd(), a.connectionsCmd(), a.topCmd(), a.traceCmd(), a.toolCmd(named, f), a.exportCmd(), a.statusCmd(), a.doctorCmd(),
 		a.tokenCmd(), a.whoamiCmd(), a.versionCmd(), a.serveCmd(), a.upCmd(), a.installCmd(), a.uninstallCmd(), a.sysdumpCmd(),
 		a.configCmd(), a.demoCmd(), a.demoStageCmd(), a.manCmd(), a.stdioCmd())
 	linuxShells(root)
+	a.addTools(root, named, f)
 	return root
 }
 

@@ -70,6 +70,33 @@ func sampleTrace() []*skepv1.TraceEvent {
 	}
 }
 
+// sampleTool is what some tools say.
+func sampleTool(name string) []*skepv1.TraceEvent {
+	record := func(values ...render.Value) *skepv1.TraceEvent {
+		return &skepv1.TraceEvent{Body: &skepv1.TraceEvent_Text{Text: &skepv1.TraceText{From: "printf", Text: []byte("not shown"), Values: wire.Values(values)}}}
+	}
+	stack := render.Value{Kind: render.Stack, Frames: []render.Frame{{Address: 1, Name: "tcp_v4_rcv", Offset: 5}, {Address: 2, Name: "ip_rcv"}}}
+	hist := render.Value{Kind: render.Histogram, Buckets: []render.Bucket{{Low: 4, High: 8, Count: 2}, {Low: 8, High: 16, Count: 1}}}
+	said := []*skepv1.TraceEvent{traceReady()}
+	switch name {
+	case "opensnoop":
+		said = append(said,
+			record(integer(7), integer(1000), words("cat"), integer(3), integer(0), words("/etc/hosts")),
+			record(integer(8), integer(0), words("ev\x1bil"), integer(-1), integer(2), words(hostile)),
+			traceMap(true, "@path"))
+	case "tcpdrop":
+		reason := render.Value{Kind: render.Enum, Int: 3, Text: "SKB_DROP_REASON_NO_SOCKET"}
+		said = append(said, record(words("192.0.2.1"), integer(80), words("192.0.2.2"), integer(1024), reason, stack))
+	case "biotop":
+		said = append(said, traceMap(true, "@bytes",
+			render.Entry{Key: []render.Value{integer(1), words("a")}, Value: integer(4096)},
+			render.Entry{Key: []render.Value{integer(2), words("ev\x1bil")}, Value: integer(1 << 20)}))
+	case "softirqs":
+		said = append(said, traceMap(false, "@ns", render.Entry{Key: []render.Value{integer(1)}, Value: hist}))
+	}
+	return append(said, traceEnded(0, "asked"))
+}
+
 func wrongScript(name string) []*skepv1.TraceEvent {
 	d := &skepv1.TraceDiagnostic{
 		Severity: skepv1.TraceDiagnostic_SEVERITY_ERROR, Name: name, Line: 3, Column: 2, Length: 11, Text: "there is no tracepoint sched:\x1b[31m",
@@ -102,6 +129,9 @@ func (f *fakeAgent) Trace(ctx context.Context, req *skepv1.TraceRequest, s *conn
 		return send(&skepv1.TraceEvent{Body: &skepv1.TraceEvent_Emitted{Emitted: &skepv1.TraceEmitted{Text: "r0 = 0\nexit\n"}}})
 	case skepv1.TraceMode_TRACE_MODE_DRY_RUN:
 		return send(traceReady())
+	}
+	if req.GetTool() != "" {
+		return send(sampleTool(req.GetTool())...)
 	}
 	word, rest, _ := strings.Cut(strings.TrimSpace(req.GetScript()), " ")
 	switch word {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/tools"
 )
 
 const traceLong = `Run a script of the tracing language, which is bpftrace's, in the kernel: from
@@ -63,6 +64,7 @@ type traceFlags struct {
 	dryRun, list, verbose, unsafe, quiet         bool
 	metrics                                      bool
 	runFor                                       time.Duration
+	tool                                         *tools.Tool // that is run, or nil
 }
 
 // traceForms are the values of --emit.

@@ -26,10 +26,15 @@ type tracePrinter struct {
 	buf   []byte
 	// parted: the empty lines that come before the last maps are there.
 	ready, parted bool
+	tool          *toolView // of a named tool, or nil
 }
 
 func (a *app) newTracePrinter(f *traceFlags, req *skepv1.TraceRequest) *tracePrinter {
-	return &tracePrinter{app: a, flags: f, name: req.GetName(), json: f.output == "json", runs: req.GetMode() == skepv1.TraceMode_TRACE_MODE_RUN}
+	p := &tracePrinter{app: a, flags: f, name: req.GetName(), json: f.output == "json", runs: req.GetMode() == skepv1.TraceMode_TRACE_MODE_RUN}
+	if f.tool != nil {
+		p.name, p.tool = f.tool.Name, newToolView(p, f.tool)
+	}
+	return p
 }
 
 // event shows one; what must be in order with what others write is flushed first.
@@ -38,8 +43,16 @@ func (p *tracePrinter) event(e *skepv1.TraceEvent) error {
 	case *skepv1.TraceEvent_Ready:
 		p.attached(b.Ready)
 	case *skepv1.TraceEvent_Text:
+		if p.tool != nil && b.Text.GetFrom() == "printf" {
+			p.tool.record(wire.ValuesOf(b.Text.GetValues()))
+			return nil
+		}
 		p.said(or(b.Text.GetFrom(), "printf"), string(b.Text.GetText()))
 	case *skepv1.TraceEvent_Print:
+		if p.tool != nil {
+			p.tool.printed(b.Print)
+			return nil
+		}
 		p.printed(b.Print)
 	case *skepv1.TraceEvent_Command:
 		return p.command(b.Command)
@@ -96,6 +109,8 @@ func (p *tracePrinter) attached(r *skepv1.TraceReady) {
 	n := len(r.GetProbes())
 	switch {
 	case p.flags.quiet:
+	case p.runs && p.tool != nil && !p.json:
+		p.tool.header()
 	case !p.runs:
 		p.told(fmt.Sprintf("%s: %d probes would be attached, %s instructions", or(p.name, "the script"), n, formatCount(uint64(r.GetInstructions()))))
 	case p.json:
@@ -215,7 +230,7 @@ func (p *tracePrinter) flush() error {
 
 // end writes what is left.
 func (p *tracePrinter) end() error {
-	if p.runs && p.ready {
+	if p.runs && p.ready && p.tool == nil {
 		p.part()
 	}
 	return p.flush()

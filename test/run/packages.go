@@ -32,6 +32,7 @@ var debian = []struct{ provides, name string }{
 	{"dockerd", "docker.io"},
 	{"curl", "curl"},
 	{"python3", "python3"},
+	{"openssl", "openssl"},
 	{"nginx", "nginx-light"},
 	{"ip", "iproute2"},
 	{"iptables", "iptables"},

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/skep-io/skep/internal/agent/toolscript"
+	"github.com/skep-io/skep/internal/bt"
+	"github.com/skep-io/skep/internal/bt/render"
+	"github.com/skep-io/skep/internal/bt/syntax"
+	"github.com/skep-io/skep/tools"
+)
+
+// toolRun is a tool that is run, and with which of the options that all tools have. Of a nil
+// one nothing is changed: the script is the caller's own.
+type toolRun struct {
+	*tools.Tool
+	options tools.CommonOptions
+}
+
+// takeTool puts a tool's script in the place of its name.
+func (j *traceJob) takeTool() error {
+	if j.req.GetTool() == "" {
+		return nil
+	}
+	tool, err := tools.Get(j.req.GetTool())
+	if err != nil {
+		return err
+	}
+	j.req = proto.CloneOf(j.req)
+	j.req.Script, j.req.Name = tool.Script, tool.Name+".bt"
+	if j.req.Args, err = tool.Arguments(j.req.GetArgs()); err != nil {
+		return err
+	}
+	j.tool = &toolRun{Tool: tool}
+	j.tool.options, err = tools.ParseOptions(j.req.GetOptions())
+	return err
+}
+
+// apply puts the common options into the program. What is left of them in options holds for
+// the beginning of every probe.
+func (t *toolRun) apply(program *syntax.Program, options *bt.Options) error {
+	if t == nil {
+		return nil
+	}
+	r := toolscript.Restriction{PID: uint32(options.PID), Comm: t.options.Comm, UID: t.options.UID, Cgroups: options.Cgroups}
+	entry, err := toolscript.Restrict(t.Tool, program, r)
+	if err == nil && t.options.Interval > 0 {
+		err = toolscript.Every(t.Tool, program, t.options.Interval)
+	}
+	if err != nil {
+		return err
+	}
+	if !entry {
+		options.PID, options.Cgroups = 0, nil
+	}
+	return nil
+}
+
+// shape leaves as many entries of a map as the caller asked for, and names system calls, whose
+// numbers differ between machines.
+func (t *toolRun) shape(m *render.Map) {
+	if t == nil {
+		return
+	}
+	if t.options.Top > 0 {
+		m.Top = t.options.Top
+	}
+	for _, described := range t.Maps {
+		part := slices.Index(described.Keys, "syscall")
+		if described.Name != m.Name || part < 0 {
+			continue
+		}
+		for _, e := range m.Entries {
+			if part < len(e.Key) {
+				e.Key[part] = render.Value{Kind: render.Enum, Int: e.Key[part].Int, Text: tools.SyscallName(e.Key[part].Int)}
+			}
+		}
+	}
+}
