@@ -127,6 +127,9 @@ func (j *traceJob) do(ctx context.Context, end <-chan string) error {
 	if script == nil {
 		return j.wrong(diagnostics(problems, skepv1.TraceDiagnostic_SEVERITY_ERROR))
 	}
+	if err := j.tool.idle(script); err != nil {
+		return errors.Join(j.tell(diagnostics(script.Warnings, skepv1.TraceDiagnostic_SEVERITY_WARNING)), err)
+	}
 	j.script = script
 	if problems := j.needsClient(); len(problems) > 0 {
 		return j.wrong(diagnostics(problems, skepv1.TraceDiagnostic_SEVERITY_ERROR))

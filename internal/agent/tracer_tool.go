@@ -3,6 +3,7 @@
 package agent
 
 import (
+	"fmt"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
@@ -58,6 +59,14 @@ func (t *toolRun) apply(program *syntax.Program, options *bt.Options) error {
 		options.PID, options.Cgroups = 0, nil
 	}
 	return nil
+}
+
+// idle is an error if a tool would run for nothing, as all that it looks at is missing here.
+func (t *toolRun) idle(script *bt.Script) error {
+	if t == nil || slices.ContainsFunc(script.Probes, func(p bt.Probe) bool { return p.Kind != bt.Begin && p.Kind != bt.End }) {
+		return nil
+	}
+	return fmt.Errorf("run tool %s: this kernel has none of the places that it looks at", t.Name)
 }
 
 // shape leaves as many entries of a map as the caller asked for, and names system calls, whose

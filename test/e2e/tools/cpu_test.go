@@ -139,6 +139,7 @@ func between(t *testing.T, o *outcome, what string, got int64, count string, uni
 // compete runs four threads on one CPU for a while, and says how often threads of this
 // process were put on a CPU meanwhile, and how long they waited for it in nanoseconds.
 func compete(g *generator) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8)) // or Go lets only as many compete as there are CPUs
 	before := threads("self")
 	var there, done sync.WaitGroup
 	begin := make(chan struct{})
