@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
@@ -166,6 +167,9 @@ func (j *traceJob) options() (bt.Options, error) {
 	o := bt.Options{
 		PID: int(j.req.GetPid()), ChildPID: int(j.req.GetCommandPid()), HasChild: j.req.GetCommandPid() != 0,
 		Unsafe: j.req.GetUnsafe(), Limits: bt.DefaultLimits(), Settings: j.req.GetSettings(), Directory: j.req.GetDirectory(),
+	}
+	if o.PID != 0 && errors.Is(unix.Kill(o.PID, 0), unix.ESRCH) {
+		return o, fmt.Errorf("look at process %d: there is none", o.PID)
 	}
 	l := j.req.GetLimits()
 	for _, limit := range []struct {

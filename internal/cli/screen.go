@@ -16,9 +16,13 @@ type screen struct {
 	utf8     bool
 }
 
+func isTerminal(file *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(file.Fd()), unix.TCGETS)
+	return err == nil
+}
+
 func newScreen(out *os.File, getenv func(string) string) screen {
-	_, err := unix.IoctlGetTermios(int(out.Fd()), unix.TCGETS)
-	terminal := err == nil
+	terminal := isTerminal(out)
 	return screen{
 		terminal: terminal,
 		colour:   terminal && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb",

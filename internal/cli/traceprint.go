@@ -112,7 +112,7 @@ func (p *tracePrinter) attached(r *skepv1.TraceReady) {
 	case p.runs && p.tool != nil && !p.json:
 		p.tool.header()
 	case !p.runs:
-		p.told(fmt.Sprintf("%s: %d probes would be attached, %s instructions", or(p.name, "the script"), n, formatCount(uint64(r.GetInstructions()))))
+		p.told(fmt.Sprintf("%s: %d probe%s would be attached, %s instructions", or(p.name, "the script"), n, plural(n), formatCount(uint64(r.GetInstructions()))))
 	case p.json:
 		p.object("attached_probes", fmt.Appendf(nil, `{"probes": %d}`, n))
 	default:

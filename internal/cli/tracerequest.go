@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -34,9 +35,9 @@ func (f *traceFlags) request(cmd *cobra.Command, args []string) (*skepv1.TraceRe
 	case f.expression != "":
 		req.Script, req.Args = f.expression, args
 	case f.list:
-		return f.listRequest(req, args)
+		return f.listRequest(cmd.Context(), req, args)
 	default:
-		err = readScript(req, cmd.InOrStdin(), args)
+		err = readScript(cmd.Context(), req, cmd.InOrStdin(), args)
 	}
 	return req, err
 }
@@ -72,12 +73,12 @@ func (f *traceFlags) mode() skepv1.TraceMode {
 }
 
 // listRequest: a pattern, or the file of a script whose probes are meant.
-func (f *traceFlags) listRequest(req *skepv1.TraceRequest, args []string) (*skepv1.TraceRequest, error) {
+func (f *traceFlags) listRequest(ctx context.Context, req *skepv1.TraceRequest, args []string) (*skepv1.TraceRequest, error) {
 	switch {
 	case len(args) > 1:
 		return nil, usage("-l takes one pattern; quote it, so that the shell leaves it alone")
 	case len(args) == 1 && strings.HasSuffix(args[0], ".bt"):
-		err := readScript(req, nil, args)
+		err := readScript(ctx, req, nil, args)
 		if filepath.Base(os.Args[0]) != bpftraceName || !errors.Is(err, os.ErrNotExist) {
 			return req, err
 		}
@@ -90,8 +91,8 @@ func (f *traceFlags) listRequest(req *skepv1.TraceRequest, args []string) (*skep
 	return req, nil
 }
 
-// readScript reads the file that the first argument names, or else stdin.
-func readScript(req *skepv1.TraceRequest, stdin io.Reader, args []string) error {
+// readScript reads the file that the first argument names, or else stdin, until ctx ends.
+func readScript(ctx context.Context, req *skepv1.TraceRequest, stdin io.Reader, args []string) error {
 	from := stdin
 	req.Name = "stdin"
 	if len(args) > 0 && args[0] != "-" {
@@ -105,8 +106,13 @@ func readScript(req *skepv1.TraceRequest, stdin io.Reader, args []string) error 
 		defer file.Close()
 		from, req.Name = file, args[0]
 	}
-	text, err := io.ReadAll(io.LimitReader(from, maxScriptBytes))
+	if file, ok := from.(*os.File); ok && from == stdin && isTerminal(file) {
+		fmt.Fprintln(os.Stderr, "skep: reading a script from the terminal: Ctrl-D ends it")
+	}
+	text, err := readAll(ctx, from, maxScriptBytes)
 	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
 	case err != nil:
 		return fmt.Errorf("read the script: %w", err)
 	case len(text) == maxScriptBytes:
@@ -119,6 +125,22 @@ func readScript(req *skepv1.TraceRequest, stdin io.Reader, args []string) error 
 		req.Args = args[1:]
 	}
 	return nil
+}
+
+// readAll reads what there is, at most so many bytes. Nobody can end a read from a terminal: if
+// ctx ends it is left alone.
+func readAll(ctx context.Context, from io.Reader, most int64) (text []byte, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		text, err = io.ReadAll(io.LimitReader(from, most))
+	}()
+	select {
+	case <-done:
+		return text, err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // identityWords are the builtins that an agent with sensors tells of.

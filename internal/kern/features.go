@@ -136,7 +136,7 @@ func (f *Features) tryHook(hook Hook) error {
 		}
 		defer g.Close()
 		if _, err := g.Attach(); err != nil {
-			return fmt.Errorf("%w: it is built without CONFIG_KPROBES, or forbids them; a tracepoint, or fentry where that is allowed, may serve: %w", ErrUnavailable, err)
+			return fmt.Errorf("%w: it is built without CONFIG_KPROBES, or forbids them; a tracepoint, or fentry where that is allowed, may serve%w", ErrUnavailable, quiet{err})
 		}
 	}
 	return nil
