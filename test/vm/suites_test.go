@@ -108,7 +108,7 @@ func ownSuites() []suite {
 		// TestManyPlaces is about time, which an emulator has another of.
 		{pkg: "./internal/trace", args: []string{"-test.run=Test", "-test.skip=TestManyPlaces"}, kernels: []string{"6.1", "6.12", "7.2"}},
 		// Where kprobes are; a guest has no disk, and no programs that use the C library.
-		{pkg: "./test/e2e/tools", args: []string{"-test.skip=TestTools/(bio|bitesize|cachestat)"}, programs: agentPrograms, env: agentEnv,
+		{pkg: "./test/e2e/tools", args: []string{"-test.run=TestLoads|TestTools/(argdist|funccount|funclatency|stackcount|trace)$"}, programs: agentPrograms, env: agentEnv,
 			kernels: []string{"6.12"}},
 		// Random programs are accepted by older verifiers too; an emulator runs a few of them. That of 6.1
 		// gives up on a very large one after a million instructions, which the test counts.
