@@ -94,14 +94,13 @@ func TestInterval(t *testing.T) {
 }
 
 func TestProfile(t *testing.T) {
-	least := 400
-	if os.Getenv("SKEP_KERNEL") != "" {
-		least = 150 // an emulator misses timers
-	}
+	// A host that gives its CPUs to others, and an emulator, miss timers; and the second is over
+	// when the script has noticed.
+	least, most := 150, 700
 	defer keepBusy()() // some machines stop the clock of a CPU that idles
 	got := run(t, `profile:hz:499 { @[cpu] = count(); } interval:s:1 { exit(); }`, nil)
 	for _, line := range strings.Split(strings.TrimSpace(got.text), "\n") {
-		if n := numberAfter(t, line, ": "); n < least || n > 520 {
+		if n := numberAfter(t, line, ": "); n < least || n > most {
 			t.Errorf("%s samples in a second", line)
 		}
 	}
