@@ -109,10 +109,10 @@ func (h *host) stop() {
 	h.run = nil
 }
 
-// ask runs a command of the document, with its variables set.
 // youngAgent is what a question about an hour is told by an agent that runs for less.
 var youngAgent = regexp.MustCompile(`skep: the past that is known begins at .*\n`)
 
+// ask runs a command of the document, with its variables set.
 func (h *host) ask(command string, variables map[string]string) string {
 	h.t.Helper()
 	c := exec.Command("sh", "-euc", command)
