@@ -84,7 +84,9 @@ func traceChild() error {
 	}
 	fmt.Println(c.Process.Pid)
 	in.Close()
-	c.Wait()
+	// Attached to at the end of its exec, it may still have the stop before it.
+	_ = c.Process.Kill()
+	_ = c.Wait()
 	return err
 }
 
