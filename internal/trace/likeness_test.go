@@ -128,9 +128,9 @@ func openings(want func(ino uint64) []string) func(t *testing.T) []string {
 		cwd := unix.AT_FDCWD
 		inThread(func() {
 			for _, call := range [][4]uintptr{
-				{unix.SYS_OPEN, uintptr(unsafe.Pointer(path)), 0, 0},
+				{sysOpen, uintptr(unsafe.Pointer(path)), 0, 0},
 				{unix.SYS_OPENAT, uintptr(cwd), uintptr(unsafe.Pointer(path)), 0},
-				{unix.SYS_CREAT, uintptr(unsafe.Pointer(path)), 0o600, 0},
+				{sysCreat, uintptr(unsafe.Pointer(path)), 0o600, 0},
 				{unix.SYS_OPENAT, uintptr(cwd), uintptr(unsafe.Pointer(none)), 0},
 			} {
 				if fd, _, errno := unix.RawSyscall6(call[0], call[1], call[2], call[3], 0, 0, 0); errno == 0 {
