@@ -124,10 +124,11 @@ func (a *app) observeCmd() *cobra.Command {
 				}
 				req.Follow = true
 			}
-			if err := a.observe(ctx, c, req, f.output, limit); err != nil || req.Follow {
-				return err
+			err := a.observe(ctx, c, req, f.output, limit)
+			if err == nil && !req.Follow {
+				a.tellUnseen(ctx, c, req)
 			}
-			return a.tellUnseen(ctx, c, req)
+			return err
 		})(cmd, args)
 	}
 	f.registerKinds(cmd)

@@ -19,18 +19,22 @@ var signalsOf = map[string][]string{
 
 // tellUnseen says on the standard error why there may be less than what was asked for: the
 // past that is known begins later, or nobody watches what a kind is about.
-func (a *app) tellUnseen(ctx context.Context, c *client, req *skepv1.ObserveRequest) error {
+func (a *app) tellUnseen(ctx context.Context, c *client, req *skepv1.ObserveRequest) {
 	from := req.GetFrom().AsTime()
 	if req.GetFrom() == nil {
 		from = time.Now().Add(-req.GetSince().AsDuration())
 	}
 	asked := req.GetFilter().GetKinds()
 	if req.GetFrom() == nil && req.GetSince() == nil && len(asked) == 0 {
-		return nil
+		return
 	}
 	status, err := c.GetStatus(ctx, &skepv1.GetStatusRequest{})
-	if err != nil {
-		return err
+	switch {
+	case ctx.Err() != nil: // Ctrl-C is how to end an answer that is long
+		return
+	case err != nil: // what was asked for has been shown
+		fmt.Fprintf(a.err, "skep: how much of the past is known could not be asked: %v\n", err)
+		return
 	}
 	known := status.GetStarted().AsTime()
 	if oldest := status.GetStore().GetOldest(); oldest != nil && oldest.AsTime().Before(known) {
@@ -44,7 +48,6 @@ func (a *app) tellUnseen(ctx context.Context, c *client, req *skepv1.ObserveRequ
 			fmt.Fprintf(a.err, "skep: nothing makes records of kind %s now: %s\n", kind, off)
 		}
 	}
-	return nil
 }
 
 // unwatched is why no signal of a kind is watched; empty if one is, or none is known. The
