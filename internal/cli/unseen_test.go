@@ -3,7 +3,14 @@
 package cli
 
 import (
+	"bytes"
+	"context"
+	"path/filepath"
+	"strings"
 	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 )
@@ -31,5 +38,22 @@ func TestUnwatched(t *testing.T) {
 		if got := unwatched(c.kind, c.signals); got != c.want {
 			t.Errorf("kind %s with %v: %q, want %q", c.kind, c.signals, got, c.want)
 		}
+	}
+}
+
+// TestTellUnseen: an agent that does not answer any more is told, and Ctrl-C is no fault.
+func TestTellUnseen(t *testing.T) {
+	var said bytes.Buffer
+	a := &app{err: &said}
+	c := newClient(filepath.Join(t.TempDir(), "none.sock"), time.Second)
+	defer c.close()
+	req := &skepv1.ObserveRequest{Since: durationpb.New(time.Hour)}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if a.tellUnseen(ended, c, req); said.Len() > 0 {
+		t.Errorf("after Ctrl-C it said %s", said.String())
+	}
+	if a.tellUnseen(t.Context(), c, req); !strings.Contains(said.String(), "could not be asked") {
+		t.Errorf("of an agent that is gone it said %q", said.String())
 	}
 }
