@@ -103,6 +103,12 @@ func (p *process) wait(limit time.Duration) bool {
 	case <-p.done:
 		return true
 	case <-time.After(limit):
+	}
+	// Where both are there, select takes any of them.
+	select {
+	case <-p.done:
+		return true
+	default:
 		return false
 	}
 }

@@ -3,6 +3,7 @@
 package web
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -72,7 +73,19 @@ func traceChild() error {
 	if err != nil {
 		return err
 	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		return err
+	}
 	if err := c.Start(); err != nil {
+		return err
+	}
+	// It has its name at the end of the exec, a little after Start returns: let it answer first.
+	answer := make([]byte, 1)
+	if _, err := in.Write(answer); err != nil {
+		return err
+	}
+	if _, err := io.ReadFull(out, answer); err != nil {
 		return err
 	}
 	err = unix.PtraceAttach(c.Process.Pid)
@@ -84,10 +97,10 @@ func traceChild() error {
 	}
 	fmt.Println(c.Process.Pid)
 	in.Close()
-	// Attached to at the end of its exec, it may still have the stop before it.
-	_ = c.Process.Kill()
-	_ = c.Wait()
-	return err
+	if err != nil {
+		_ = c.Process.Kill() // it may be stopped
+	}
+	return errors.Join(err, c.Wait())
 }
 
 // actor is a process that has changed its host and lives until the test ends.
