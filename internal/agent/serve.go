@@ -15,6 +15,7 @@ import (
 // serve runs the parts until ctx ends or one of them fails. What feeds the log ends
 // first, so that the streams still deliver the last event and the agent's own stop.
 func (a *Agent) serve(ctx context.Context) error {
+	relaxTimers()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	readers, stopReaders := context.WithCancel(context.WithoutCancel(ctx))

@@ -117,7 +117,7 @@ func TestFullTables(t *testing.T) {
 	}
 }
 
-// TestIdlePass: a pass over empty rings, of which there are up to 66 a second, does not ask
+// TestIdlePass: a pass over empty rings, of which there are twenty a second, does not ask
 // the kernel for anything: there is none here.
 func TestIdlePass(t *testing.T) {
 	s := newTestSink()

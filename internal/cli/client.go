@@ -76,8 +76,9 @@ func clientOf(timeout time.Duration, dial func(ctx context.Context, _, _ string)
 		DialContext:            dial,
 		MaxResponseHeaderBytes: 64 << 10, // an agent's own are a few hundred
 		Protocols:              new(http.Protocols),
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: timeout, PingTimeout: timeout},
-		DisableCompression:     true,
+		// A batch of records in one frame: each costs the agent a round through two goroutines.
+		HTTP2:              &http.HTTP2Config{SendPingTimeout: timeout, PingTimeout: timeout, MaxReadFrameSize: 256 << 10},
+		DisableCompression: true,
 	}
 	t.Protocols.SetUnencryptedHTTP2(true)
 	// Compression would only burn CPU on a unix socket, and ssh has its own.

@@ -45,8 +45,8 @@ func (t *Table) Existing(scan []abi.Process, nowNS uint64) (added, retired int) 
 		}
 		t.correct(p, nowNS)
 	}
-	for tgid, e := range t.live {
-		if start, ok := there[tgid]; (!ok || start != e.id.StartNS) && e.id.StartNS < nowNS {
+	for e := range t.allLive {
+		if start, ok := there[e.id.Tgid]; (!ok || start != e.id.StartNS) && e.id.StartNS < nowNS {
 			e.vanished = true
 			t.retire(e, nowNS)
 			retired++
@@ -105,7 +105,7 @@ func (t *Table) unknown(scan []abi.Process) (ids []abi.ExecID) {
 // known tells whether the table has what a scan saw, or something later: the ring may
 // have told of the next exec, or of the exit, since.
 func (t *Table) known(id abi.ExecID) bool {
-	if e := t.live[id.Tgid]; e != nil && sameProcess(e.id, id) && e.id.ExecNS >= id.ExecNS {
+	if e := t.live(id.Tgid); e != nil && sameProcess(e.id, id) && e.id.ExecNS >= id.ExecNS {
 		return true
 	}
 	e := t.image(id)

@@ -155,7 +155,7 @@ func (t *Table) filled() {
 	if t.filling == nil {
 		return
 	}
-	for _, e := range t.live {
+	for e := range t.allLive {
 		e.inherit()
 	}
 	close(t.filling)

@@ -89,8 +89,10 @@ func step(table *Table, op byte, pid uint32, at uint64) {
 func checkTable(t *testing.T, table *Table, keep int) {
 	t.Helper()
 	children := map[*entry]int{}
-	for _, e := range table.live {
-		if e.dead || table.entries[e.id] != e {
+	living := 0
+	for e := range table.allLive {
+		living++
+		if table.entries[e.id] != e {
 			t.Fatalf("live entry %v: %+v", e.id, e)
 		}
 		if e.up != nil {
@@ -98,7 +100,7 @@ func checkTable(t *testing.T, table *Table, keep int) {
 		}
 	}
 	for id, e := range table.entries {
-		if e.id != id || e.children != children[e] || e.dead == (table.live[id.Tgid] == e) || e.dead && !e.queued && e.children == 0 {
+		if e.id != id || e.children != children[e] || e.dead == (table.live(id.Tgid) == e) || e.dead && !e.queued && e.children == 0 {
 			t.Fatalf("entry %v with %d children: %+v", id, children[e], e)
 		}
 	}
@@ -109,18 +111,13 @@ func checkTable(t *testing.T, table *Table, keep int) {
 	if size != table.deadBytes {
 		t.Fatalf("the dead take %d bytes, counted are %d", size, table.deadBytes)
 	}
-	for id, e := range table.last {
-		if processKey(e.id) != id || table.entries[e.id] != e {
-			t.Fatalf("latest image of %v: %+v", id, e)
+	for pid, e := range table.latest {
+		if e.id.Tgid != pid || table.entries[e.id] != e {
+			t.Fatalf("latest image of %d: %+v", pid, e)
 		}
 	}
-	for tgid, e := range table.live {
-		if table.last[processKey(e.id)] != e {
-			t.Fatalf("live entry of %d is not its latest: %+v", tgid, e)
-		}
-	}
-	if len(table.dead) > keep || len(table.entries) > 2*len(table.live)+keep {
-		t.Fatalf("%d dead, %d entries of which %d live", len(table.dead), len(table.entries), len(table.live))
+	if living != table.living || len(table.dead) > keep || len(table.entries) > 2*living+keep {
+		t.Fatalf("%d dead, %d entries of which %d live, %d are counted", len(table.dead), len(table.entries), living, table.living)
 	}
 }
 

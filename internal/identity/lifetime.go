@@ -11,7 +11,7 @@ import (
 // twice, from a scan and then from the ring: its entry starts anew, but keeps its children.
 func (t *Table) add(p *abi.Process) (*entry, Place) {
 	id := named(key(p.ID))
-	old := t.live[id.Tgid]
+	old := t.live(id.Tgid)
 	if old != nil {
 		t.retire(old, 0)
 	}
@@ -32,16 +32,10 @@ func (t *Table) add(p *abi.Process) (*entry, Place) {
 		ProcessId: processID, ExecId: execID, Pid: id.Tgid, Ppid: p.Parent.Tgid, Uid: p.UID,
 		Container: place.Container, Unit: place.Unit, Preexisting: p.Flags&uint16(abi.ProcessPreexisting) != 0,
 	}
-	t.live[id.Tgid], t.last[processKey(id)] = e, e
+	t.latest[id.Tgid] = e
+	t.living++
 	t.adopt(e)
 	return e, place
-}
-
-// leave takes a forgotten entry out of the latest images.
-func (t *Table) leave(e *entry) {
-	if id := processKey(e.id); t.last[id] == e {
-		delete(t.last, id)
-	}
 }
 
 // adopt ties an entry to its parent's.
@@ -66,9 +60,7 @@ func (t *Table) retire(e *entry, exitedNS uint64) {
 		return
 	}
 	e.dead, e.exitedNS = true, exitedNS
-	if t.live[e.id.Tgid] == e {
-		delete(t.live, e.id.Tgid)
-	}
+	t.living--
 	if up := e.up; up != nil {
 		e.up = nil // or each generation would keep the one before
 		up.children--
@@ -103,7 +95,9 @@ func (t *Table) evict() {
 		// It may have come to life, or to children, from the ring after a scan.
 		if e.dead && e.children == 0 {
 			delete(t.entries, e.id)
-			t.leave(e)
+			if t.latest[e.id.Tgid] == e {
+				delete(t.latest, e.id.Tgid)
+			}
 		}
 	}
 }

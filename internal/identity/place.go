@@ -46,7 +46,7 @@ func (t *Table) Move(id abi.ExecID, cgroup, bootNS uint64) {
 // correct takes a live process's cgroup from a scan that began at a boot time, unless what
 // is known of it is younger: the record of a move may have been lost.
 func (t *Table) correct(p *abi.Process, scannedNS uint64) {
-	e := t.live[p.ID.Tgid]
+	e := t.live(p.ID.Tgid)
 	if e != nil && sameProcess(e.id, p.ID) && e.cgroup != p.CgroupID && max(e.placedNS, e.id.ExecNS) < scannedNS {
 		t.place(e, p.CgroupID, scannedNS)
 	}
@@ -71,7 +71,7 @@ func (t *Table) refresh(e *entry) {
 func (t *Table) Refresh() {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	for _, e := range t.live {
+	for e := range t.allLive {
 		t.refresh(e)
 	}
 }
@@ -84,7 +84,7 @@ func (t *Table) ForgetContainer(id string) {
 	if _, known := t.started[id]; !known {
 		return
 	}
-	for _, e := range t.live {
+	for e := range t.allLive {
 		if e.containerID() == id {
 			return
 		}

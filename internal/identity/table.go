@@ -59,9 +59,9 @@ type Table struct {
 	stuck atomic.Int64 // processes that keep a reader of /proc waiting
 
 	mutex     sync.RWMutex
-	live      map[uint32]*entry
+	latest    map[uint32]*entry // the image that each pid had last: the live one, or a dead one
+	living    int               // how many of them are live
 	entries   map[abi.ExecID]*entry
-	last      map[abi.ExecID]*entry // the latest image of each process, by its id without the exec time
 	dead      []*entry              // without live children, oldest first
 	deadBytes int                   // the sum of their sizes
 	started   map[string]abi.ExecID // containers: the first process that was seen to exec in each
@@ -98,8 +98,8 @@ type entry struct {
 func New(names Names, cgroups Cgroups, keep int, secrets *redact.Redactor) *Table {
 	return &Table{
 		names: names, cgroups: cgroups, keep: keep, keepBytes: deadBudget,
-		read: func(id abi.ExecID) (*skepv1.Exec, string) { return readProc(id, secrets) },
-		live: map[uint32]*entry{}, entries: map[abi.ExecID]*entry{}, last: map[abi.ExecID]*entry{}, started: map[string]abi.ExecID{},
+		read:   func(id abi.ExecID) (*skepv1.Exec, string) { return readProc(id, secrets) },
+		latest: map[uint32]*entry{}, entries: map[abi.ExecID]*entry{}, started: map[string]abi.ExecID{},
 	}
 }
 
@@ -108,8 +108,7 @@ func key(id abi.ExecID) abi.ExecID {
 	return id
 }
 
-// processKey is the id of all images of a process, which is also that of one whose exec time
-// the kernel side does not know.
+// processKey is the id of a process whose exec time is not known.
 func processKey(id abi.ExecID) abi.ExecID {
 	id.ExecNS = 0
 	return id
@@ -186,10 +185,30 @@ func (t *Table) Exit(p *abi.Process, comm string, bootNS uint64, body *skepv1.Ex
 // of the last exec where it had no room for the process, or has forgotten it already: it
 // says 0, which means the latest.
 func (t *Table) image(id abi.ExecID) *entry {
-	if id.ExecNS == 0 {
-		return t.last[id]
+	if id.ExecNS != 0 {
+		return t.entries[id]
 	}
-	return t.entries[id]
+	if e := t.latest[id.Tgid]; e != nil && sameProcess(e.id, id) {
+		return e
+	}
+	return nil
+}
+
+// live is the entry of the process that has a pid now, nil without one.
+func (t *Table) live(pid uint32) *entry {
+	if e := t.latest[pid]; e != nil && !e.dead {
+		return e
+	}
+	return nil
+}
+
+// allLive yields the entries of the host's processes.
+func (t *Table) allLive(yield func(*entry) bool) {
+	for _, e := range t.latest {
+		if !e.dead && !yield(e) {
+			return
+		}
+	}
 }
 
 // ended tells whether a process has ended just now, for the second of two last threads,
@@ -228,7 +247,7 @@ func (t *Table) find(id abi.ExecID) *entry {
 	if e := t.image(id); e != nil {
 		return e
 	}
-	if e := t.live[id.Tgid]; e != nil && sameProcess(e.id, id) {
+	if e := t.live(id.Tgid); e != nil && sameProcess(e.id, id) {
 		return e
 	}
 	return nil

@@ -335,7 +335,7 @@ func TestEnteredContainer(t *testing.T) {
 	table.ForgetContainer("box") // a cgroup inside it went: processes live
 	check("after a cgroup inside went", run(16, 60, 61, shim.ID, 0), true)
 	for _, tgid := range []uint32{10, 11, 12, 13, 14, 15, 16} {
-		e := table.live[tgid]
+		e := table.live(tgid)
 		table.Exit(&abi.Process{ID: e.id}, "", 70, &skepv1.Exit{})
 	}
 	table.ForgetContainer("box")

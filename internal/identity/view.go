@@ -30,8 +30,8 @@ func (v View) List(exited bool) []*skepv1.ProcessInfo {
 	t.await()
 	t.mutex.RLock()
 	defer t.mutex.RUnlock()
-	entries := make([]*entry, 0, len(t.live))
-	for _, e := range t.live {
+	entries := make([]*entry, 0, t.living)
+	for e := range t.allLive {
 		entries = append(entries, e)
 	}
 	if exited {
@@ -68,7 +68,7 @@ func (v View) Get(id string, pid uint32) (*skepv1.GetProcessResponse, bool) {
 	t.await()
 	t.mutex.RLock()
 	defer t.mutex.RUnlock()
-	e := t.live[pid]
+	e := t.live(pid)
 	if id != "" {
 		e = t.byName(id)
 	}
@@ -101,7 +101,7 @@ func (t *Table) byName(name string) *entry {
 	if whole {
 		return t.entries[id]
 	}
-	if e := t.live[id.Tgid]; e != nil && e.id.StartNS == id.StartNS {
+	if e := t.live(id.Tgid); e != nil && e.id.StartNS == id.StartNS {
 		return e
 	}
 	var latest *entry
@@ -130,5 +130,5 @@ func (v View) Ancestors(execID string, yield func(*skepv1.Process) bool) {
 func (t *Table) Len() (live, all int) {
 	t.mutex.RLock()
 	defer t.mutex.RUnlock()
-	return len(t.live), len(t.entries)
+	return t.living, len(t.entries)
 }

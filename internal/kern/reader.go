@@ -20,13 +20,10 @@ type Sink interface {
 	Flush()
 }
 
-// The rings are emptied on a timer: a wake-up for each record would cost the producer
-// 15 to 20 times the record, and each tick some ten context switches. On an idle host the
-// timer slows down; a burst ends that at once, because a filling ring wakes its reader early.
-const (
-	busyTick = 30 * time.Millisecond
-	idleTick = 60 * time.Millisecond
-)
+// readerTick is how often the rings are emptied: a wake-up for each record would cost the producer
+// 15 to 20 times the record, and each tick some ten context switches. A burst does not wait
+// for it, because a filling ring wakes its reader early.
+const readerTick = 50 * time.Millisecond
 
 // criticalEvery is how many telemetry records are read at most before the critical ring
 // is looked at again, which costs two loads if nothing is in it.
@@ -89,25 +86,18 @@ func (r *Reader) Run(ctx context.Context, sink Sink) error {
 	defer runtime.UnlockOSThread()
 	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, readerNice)
 	defer context.AfterFunc(ctx, r.wakeups.interrupt)()
-	tick := busyTick
 	for ctx.Err() == nil {
-		woken, err := r.wakeups.wait(tick)
-		if err != nil {
+		if _, err := r.wakeups.wait(readerTick); err != nil {
 			return err
 		}
-		if r.Pass(sink) || woken {
-			tick = busyTick
-		} else {
-			tick = min(2*tick, idleTick)
-		}
+		r.Pass(sink)
 	}
 	r.Pass(sink)
 	return nil
 }
 
-// Pass empties both rings once and reports whether there was anything.
-func (r *Reader) Pass(sink Sink) bool {
-	start := r.critical.consumed() + r.telemetry.consumed()
+// Pass empties both rings once.
+func (r *Reader) Pass(sink Sink) {
 	end := r.telemetry.produced()
 	// A record being written right now may be what the telemetry rests on: give it a moment.
 	for i := 0; !r.critical.drain(r.critical.produced(), sink.Critical) && i < 100; i++ {
@@ -122,7 +112,6 @@ func (r *Reader) Pass(sink Sink) bool {
 	})
 	sink.Flush()
 	r.passes.Add(1)
-	return r.critical.consumed()+r.telemetry.consumed() != start
 }
 
 // catchUpFor bounds CatchUp where the reader has too much to do.

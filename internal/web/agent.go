@@ -31,7 +31,7 @@ func newAgent(socket string) *agent {
 			return (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "unix", socket)
 		},
 		Protocols:          new(http.Protocols),
-		HTTP2:              &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second},
+		HTTP2:              &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 10 * time.Second, MaxReadFrameSize: 256 << 10},
 		DisableCompression: true,
 	}}
 	// HTTP/2 without TLS: one connection carries every stream of every tab.

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/skep-io/skep/internal/identity/cgroup"
 )
 
@@ -144,12 +146,13 @@ func (t *Table) lookup(id uint64) *Container {
 // admit makes the cell of a cgroup; the index is asked without our lock.
 func (t *Table) admit(id uint64, now time.Time) *cell {
 	path, ok := t.index.Lookup(id)
+	born := t.bornAt(path, now)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if c, ok := t.cells[id]; ok && c.path != "" {
 		return c // another goroutine was faster
 	}
-	c := &cell{id: id, path: path, born: now}
+	c := &cell{id: id, path: path, born: born}
 	if ok {
 		t.identify(c, now)
 	} else {
@@ -161,6 +164,19 @@ func (t *Table) admit(id uint64, now time.Time) *cell {
 		t.refused++
 	}
 	return c
+}
+
+// bornAt is when a cgroup was made, or changed: it is not young because the agent is. Without
+// an answer, or with one from before the clock was set back, it is now.
+func (t *Table) bornAt(path string, now time.Time) time.Time {
+	var stat unix.Stat_t
+	if path == "" || unix.Lstat(t.index.Hierarchy().Dir(path), &stat) != nil {
+		return now
+	}
+	if changed := time.Unix(stat.Ctim.Unix()); changed.Before(now) {
+		return changed
+	}
+	return now
 }
 
 // identify finds a cell's workload. A young cgroup without a pattern may

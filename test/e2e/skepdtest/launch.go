@@ -57,6 +57,7 @@ func Connect(socket string) (skepv1connect.AgentServiceClient, *http.Transport) 
 			return new(net.Dialer).DialContext(ctx, "unix", socket)
 		},
 		Protocols: new(http.Protocols),
+		HTTP2:     &http.HTTP2Config{MaxReadFrameSize: 256 << 10}, // as skep's own client
 	}
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	return skepv1connect.NewAgentServiceClient(&http.Client{Transport: transport}, "http://skepd",
