@@ -76,12 +76,12 @@ func TestDecodeExecRedacts(t *testing.T) {
 }
 
 func TestDecodeExecFlags(t *testing.T) {
-	for flag, is := range map[abi.ExecFlag]func(*Exec) bool{
-		abi.ExecSetuid: func(e *Exec) bool { return e.Body.Setuid }, abi.ExecSetgid: func(e *Exec) bool { return e.Body.Setgid },
-		abi.ExecFileCaps: func(e *Exec) bool { return e.Body.FileCaps }, abi.ExecUnlinked: func(e *Exec) bool { return e.Body.Unlinked },
-		abi.ExecScript:        func(e *Exec) bool { return e.Body.Script == "/s" },
-		abi.ExecArgsTruncated: func(e *Exec) bool { return e.Body.ArgsTruncated },
-		abi.ExecNoPaths:       func(e *Exec) bool { return e.NoPaths },
+	for flag, is := range map[abi.ExecFlag]func(Exec) bool{
+		abi.ExecSetuid: func(e Exec) bool { return e.Body.Setuid }, abi.ExecSetgid: func(e Exec) bool { return e.Body.Setgid },
+		abi.ExecFileCaps: func(e Exec) bool { return e.Body.FileCaps }, abi.ExecUnlinked: func(e Exec) bool { return e.Body.Unlinked },
+		abi.ExecScript:        func(e Exec) bool { return e.Body.Script == "/s" },
+		abi.ExecArgsTruncated: func(e Exec) bool { return e.Body.ArgsTruncated },
+		abi.ExecNoPaths:       func(e Exec) bool { return e.NoPaths },
 	} {
 		for _, set := range []bool{true, false} {
 			h := abi.ExecHead{}

@@ -30,18 +30,17 @@ type Exec struct {
 
 // DecodeExec decodes EVENT_EXEC. Secrets are taken out of the arguments here, so that
 // nothing behind it has them.
-func DecodeExec(raw []byte, secrets *redact.Redactor) (*Exec, error) {
+func DecodeExec(raw []byte, secrets *redact.Redactor) (Exec, error) {
 	var r abi.ExecHead
 	if err := copyFixed(raw, unsafe.Pointer(&r), unsafe.Sizeof(r)); err != nil {
-		return nil, err
+		return Exec{}, err
 	}
 	texts, err := split(raw[unsafe.Sizeof(r):], r.ArgsLength, r.FilenameLength, r.ExeLength, r.CwdLength)
 	if err != nil {
-		return nil, err
+		return Exec{}, err
 	}
 	// One allocation for what lives and dies together: an exec is the costliest record.
 	all := &struct {
-		exec         Exec
 		body         skepv1.Exec
 		file         skepv1.File
 		credentials  skepv1.Credentials
@@ -69,10 +68,9 @@ func DecodeExec(raw []byte, secrets *redact.Redactor) (*Exec, error) {
 	if flags&abi.ExecScript != 0 {
 		body.Script = body.Filename
 	}
-	all.exec = Exec{
+	return Exec{
 		BootNS: r.Header.BootNS, Process: r.Process, Comm: Comm(r.Comm), Body: body, NoPaths: flags&abi.ExecNoPaths != 0,
-	}
-	return &all.exec, nil
+	}, nil
 }
 
 func setFlags(body *skepv1.Exec, flags abi.ExecFlag) {
@@ -147,8 +145,16 @@ func setCredentials(to *skepv1.Credentials, c *abi.Credentials) {
 }
 
 func setCapabilities(to *skepv1.Capabilities, c *abi.Credentials) {
-	to.Inheritable, to.Permitted, to.Effective = hex16(c.Inheritable), hex16(c.Permitted), hex16(c.Effective)
-	to.Bounding, to.Ambient = hex16(c.Bounding), hex16(c.Ambient)
+	to.Inheritable, to.Ambient, to.Bounding = hex16(c.Inheritable), hex16(c.Ambient), hex16(c.Bounding)
+	// Root has all three alike, others the last two: one text does for them.
+	to.Permitted = to.Bounding
+	if c.Permitted != c.Bounding {
+		to.Permitted = hex16(c.Permitted)
+	}
+	to.Effective = to.Permitted
+	if c.Effective != c.Permitted {
+		to.Effective = hex16(c.Effective)
+	}
 }
 
 // hex16 writes a mask as /proc/PID/status does.
