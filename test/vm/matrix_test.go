@@ -55,19 +55,25 @@ type boot struct {
 	err    error
 }
 
-// plan makes one boot for each kernel and each kind of system that a suite wants.
+// mostSuites is how many suites a guest runs at most: one with all of the newest kernel's would
+// go on when the other CPU has nothing to do any more.
+const mostSuites = 7
+
+// plan makes boots for each kernel and each kind of system that a suite wants.
 func plan(kernels []Kernel, all []builtSuite) []*boot {
 	var boots []*boot
 	for _, k := range kernels {
 		for _, kind := range []system{{}, {cgroupV1: true}, {systemd: true}} {
-			b := &boot{kernel: k, system: kind, done: make(chan struct{})}
+			var suites []builtSuite
 			for _, s := range all {
 				if s.system == kind && (len(s.kernels) == 0 || slices.Contains(s.kernels, k.Name)) {
-					b.suites = append(b.suites, s)
+					suites = append(suites, s)
 				}
 			}
-			if len(b.suites) > 0 {
-				boots = append(boots, b)
+			guests := (len(suites) + mostSuites - 1) / mostSuites
+			for i := range guests {
+				some := suites[i*len(suites)/guests : (i+1)*len(suites)/guests]
+				boots = append(boots, &boot{kernel: k, system: kind, suites: some, done: make(chan struct{})})
 			}
 		}
 	}
