@@ -264,3 +264,12 @@ func writeTree(t *testing.T, files map[string]string) string {
 	}
 	return dir
 }
+
+// TestGist: the end of a long log says what failed and why, and not all of it.
+func TestGist(t *testing.T) {
+	output := "=== RUN   TestA\n    a_test.go:7: broken x\n\n" + strings.Repeat("        deep\n", 40) + "--- FAIL: TestA (0.00s)\n"
+	got := strings.Split(gist(output), "\n")
+	if len(got) != 16 || got[0] != "a_test.go:7: broken x" || got[1] != "deep" {
+		t.Errorf("%q", got)
+	}
+}

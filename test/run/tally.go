@@ -157,9 +157,25 @@ func (t *tally) printTimings() {
 func (t *tally) printFailures() {
 	for _, r := range t.results {
 		if r.outcome == failed {
-			fmt.Fprintf(t.out, "FAIL  %s (%s)\n", r.id(), r.stage)
+			fmt.Fprintf(t.out, "FAIL  %s (%s)\n%s", r.id(), r.stage, indent(gist(r.output)))
 		}
 	}
+}
+
+// gist is the beginning of a failure's output, for where only the end of a long log is kept.
+func gist(output string) string {
+	const lines = 16
+	var kept []string
+	for line := range strings.Lines(output) {
+		text := strings.TrimSpace(line)
+		if text == "" || strings.HasPrefix(text, "=== ") || strings.HasPrefix(text, "--- ") {
+			continue
+		}
+		if kept = append(kept, oneLine(text)); len(kept) == lines {
+			break
+		}
+	}
+	return strings.Join(kept, "\n")
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1fs", d.Seconds()) }
