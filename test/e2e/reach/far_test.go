@@ -83,7 +83,10 @@ func freeze(s *connect.ServerStream[skepv1.ObserveResponse]) error {
 		return err
 	}
 	time.Sleep(500 * time.Millisecond) // it is on its way
-	return syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+	if err := syscall.Kill(os.Getpid(), syscall.SIGSTOP); err != nil {
+		return err
+	}
+	select {} // another thread may take the signal, and this one go on
 }
 
 type text struct{ s string }
