@@ -192,7 +192,7 @@ func (d *decoder) named(n ast.Node, path string, v reflect.Value) {
 	v.Set(reflect.MakeMap(v.Type()))
 	for entries := m.MapRange(); entries.Next(); {
 		at, key := where(entries.Key()), text(entries.Key())
-		if !names.MatchString(key) {
+		if len(key) > 64 || !names.MatchString(key) {
 			d.fault(at, "%s: a name has 1 to 64 letters, digits, dashes or underscores, not %q", path, key)
 			continue
 		}
@@ -209,7 +209,7 @@ func (d *decoder) named(n ast.Node, path string, v reflect.Value) {
 	}
 }
 
-var names = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+var names = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
 // set stores a scalar or a list.
 func set(n ast.Node, into any) error {
