@@ -77,7 +77,7 @@ func Main(version string, args []string) int {
 		}
 		args = call
 	}
-	root := a.root()
+	root := a.root(args)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if ctx.Err() != nil && isCanceled(err) {
@@ -90,7 +90,9 @@ func isCanceled(err error) bool {
 	return errors.Is(err, context.Canceled) || connect.CodeOf(err) == connect.CodeCanceled
 }
 
-func (a *app) root() *cobra.Command {
+// root is skep and its commands. To make those of all the tools takes longer than most commands:
+// of them there are only what the arguments may speak of, with nil all.
+func (a *app) root(args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "skep",
 		Short:         "See every process and connection on this host",
@@ -121,8 +123,8 @@ func (a *app) root() *cobra.Command {
 	}
 	_ = root.MarkPersistentFlagFilename("socket") // fails only for a flag that is not there
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
-	named, f := allTools(), newToolFlags()
-	root.AddCommand(a.observeCmd(), a.psCmd(), a.connectionsCmd(), a.topCmd(), a.traceCmd(), a.toolCmd(named, f), a.exportCmd(), a.statusCmd(), a.doctorCmd(),
+	named, f := toolsOf(args), newToolFlags()
+	root.AddCommand(a.observeCmd(), a.psCmd(), a.connectionsCmd(), a.topCmd(), a.traceCmd(), a.toolCmd(args, f), a.exportCmd(), a.statusCmd(), a.doctorCmd(),
 		a.tokenCmd(), a.whoamiCmd(), a.versionCmd(), a.serveCmd(), a.upCmd(), a.installCmd(), a.uninstallCmd(), a.sysdumpCmd(),
 		a.configCmd(), a.demoCmd(), a.demoStageCmd(), a.manCmd(), a.stdioCmd())
 	linuxShells(root)

@@ -38,19 +38,23 @@ const toolExample = `  # What there is
   # How it does that
   skep tool opensnoop --cat`
 
-func (a *app) toolCmd(all []*tools.Tool, f *toolFlags) *cobra.Command {
+const toolVerb = "tool"
+
+func (a *app) toolCmd(args []string, f *toolFlags) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "tool [NAME [FLAGS] [ARG...]]", Annotations: asksOne, Short: "List and run the named tools", Long: toolLong, Example: toolExample,
+		Use: toolVerb + " [NAME [FLAGS] [ARG...]]", Annotations: asksOne, Short: "List and run the named tools", Long: toolLong, Example: toolExample,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
 			}
 			return unknownTool(args[0])
 		},
-		RunE: func(*cobra.Command, []string) error { return a.listTools(all) },
+		RunE: func(*cobra.Command, []string) error { return a.listTools(allTools()) },
 	}
-	for _, tool := range all {
-		cmd.AddCommand(a.oneToolCmd(tool, f))
+	if args == nil || slices.Contains(args, toolVerb) {
+		for _, tool := range allTools() {
+			cmd.AddCommand(a.oneToolCmd(tool, f))
+		}
 	}
 	return cmd
 }
@@ -64,8 +68,8 @@ func unknownTool(name string) error {
 }
 
 // addTools makes "skep NAME" of "skep tool NAME", unless there is a verb of that name.
-func (a *app) addTools(root *cobra.Command, all []*tools.Tool, f *toolFlags) {
-	for _, tool := range all {
+func (a *app) addTools(root *cobra.Command, named []*tools.Tool, f *toolFlags) {
+	for _, tool := range named {
 		taken := slices.ContainsFunc(root.Commands(), func(c *cobra.Command) bool { return c.Name() == tool.Name })
 		if taken {
 			continue
@@ -267,6 +271,19 @@ func (a *app) listTools(all []*tools.Tool) error {
 		t.add(text(tool.Name), text(string(tool.Role)), text(tool.Summary))
 	}
 	return a.print(string(t.render(nil, a.screen, a.width())))
+}
+
+// toolsOf are the tools whose names are among arguments, with nil all.
+func toolsOf(args []string) (named []*tools.Tool) {
+	if args == nil {
+		return allTools()
+	}
+	for _, word := range args {
+		if tool, err := tools.Get(word); err == nil && !slices.ContainsFunc(named, func(t *tools.Tool) bool { return t.Name == word }) {
+			named = append(named, tool)
+		}
+	}
+	return named
 }
 
 // allTools are the tools that are built in, whose headers a test has read.
