@@ -48,7 +48,8 @@ type decoder struct {
 	file   string
 	faults []*Error
 	// at has the position of each value that was set, by dotted path.
-	at map[string]position
+	at     map[string]position
+	filter FilterCheck // or nil
 }
 
 func (d *decoder) fault(p position, format string, args ...any) {
