@@ -52,13 +52,18 @@ func (r *GroupRing) Run(ctx context.Context, fn func(record []byte), flush func(
 		if err != nil {
 			return err
 		}
-		tick = min(2*tick, groupIdleTick)
-		if r.Pass(fn) || woken {
-			tick = min(tick, groupTick)
-		}
+		tick = nextTick(tick, r.Pass(fn) || woken)
 		flush()
 	}
 	return nil
+}
+
+// nextTick is how long to wait after a pass that has found something, or not.
+func nextTick(tick time.Duration, found bool) time.Duration {
+	if found {
+		return min(2*tick, groupTick)
+	}
+	return min(2*tick, groupIdleTick)
 }
 
 // Pass hands on the records that are there, and tells whether there were any. A pass ends
