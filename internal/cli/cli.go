@@ -90,8 +90,8 @@ func isCanceled(err error) bool {
 	return errors.Is(err, context.Canceled) || connect.CodeOf(err) == connect.CodeCanceled
 }
 
-// root is skep and its commands. To make those of all the tools takes longer than most commands:
-// of them there are only what the arguments may speak of, with nil all.
+// root is skep and its commands. To make them all takes longer than most of them do: if
+// arguments name some, there are only these, see [app.verbs]; with nil there are all.
 func (a *app) root(args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "skep",
@@ -123,13 +123,37 @@ func (a *app) root(args []string) *cobra.Command {
 	}
 	_ = root.MarkPersistentFlagFilename("socket") // fails only for a flag that is not there
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
-	named, f := toolsOf(args), newToolFlags()
-	root.AddCommand(a.observeCmd(), a.psCmd(), a.connectionsCmd(), a.topCmd(), a.traceCmd(), a.toolCmd(args, f), a.exportCmd(), a.statusCmd(), a.doctorCmd(),
-		a.tokenCmd(), a.whoamiCmd(), a.versionCmd(), a.serveCmd(), a.upCmd(), a.installCmd(), a.uninstallCmd(), a.sysdumpCmd(),
-		a.configCmd(), a.demoCmd(), a.demoStageCmd(), a.manCmd(), a.stdioCmd())
+	a.addVerbs(root, args)
 	linuxShells(root)
-	a.addTools(root, named, f)
 	return root
+}
+
+// verbs make the commands by their names, but for the tools.
+func (a *app) verbs() map[string]func() *cobra.Command {
+	return map[string]func() *cobra.Command{
+		"observe": a.observeCmd, "ps": a.psCmd, "connections": a.connectionsCmd, "top": a.topCmd, "trace": a.traceCmd, "tool": a.toolCmd,
+		"export": a.exportCmd, "status": a.statusCmd, "doctor": a.doctorCmd, "token": a.tokenCmd, "whoami": a.whoamiCmd, "version": a.versionCmd,
+		"serve": a.serveCmd, "up": a.upCmd, "install": a.installCmd, "uninstall": a.uninstallCmd, "sysdump": a.sysdumpCmd,
+		"config": a.configCmd, "demo": a.demoCmd, "demo-stage": a.demoStageCmd, "man": a.manCmd, "stdio": a.stdioCmd,
+	}
+}
+
+// addVerbs adds the verbs and tools whose names are among arguments; if none is, all.
+func (a *app) addVerbs(root *cobra.Command, args []string) {
+	verbs, named := a.verbs(), toolsOf(args)
+	for _, word := range args {
+		if verb := verbs[word]; verb != nil {
+			root.AddCommand(verb())
+			delete(verbs, word) // once
+		}
+	}
+	if !root.HasSubCommands() && len(named) == 0 {
+		named = allTools()
+		for _, verb := range verbs {
+			root.AddCommand(verb())
+		}
+	}
+	a.addTools(root, named)
 }
 
 // linuxShells leaves out the completion of a shell that nobody asked for.

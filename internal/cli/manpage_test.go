@@ -98,3 +98,18 @@ func TestCommandsOfTools(t *testing.T) {
 		}
 	}
 }
+
+// TestVerbs: each is found by the name that it is made for, alone and among all.
+func TestVerbs(t *testing.T) {
+	a := &app{out: os.Stdout}
+	for name, verb := range a.verbs() {
+		if got := verb().Name(); got != name {
+			t.Errorf("%s is called %s", name, got)
+		}
+		for _, args := range [][]string{{"--socket", "/x", name, "-x"}, {"no-verb"}, nil} {
+			if c, _, err := a.root(args).Find([]string{name}); err != nil || c.Name() != name {
+				t.Errorf("%s is not there for %q: %v", name, args, err)
+			}
+		}
+	}
+}
