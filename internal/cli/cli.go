@@ -138,17 +138,20 @@ func (a *app) verbs() map[string]func() *cobra.Command {
 	}
 }
 
-// addVerbs adds the verbs and tools whose names are among arguments; if none is, all.
+// addVerbs adds the verbs and tools whose names are among arguments; if none is, all verbs.
+// Tools without "tool" before them are never listed, so that these are all there for nil only.
 func (a *app) addVerbs(root *cobra.Command, args []string) {
 	verbs, named := a.verbs(), toolsOf(args)
+	if args == nil {
+		named = allTools()
+	}
 	for _, word := range args {
 		if verb := verbs[word]; verb != nil {
 			root.AddCommand(verb())
 			delete(verbs, word) // once
 		}
 	}
-	if !root.HasSubCommands() && len(named) == 0 {
-		named = allTools()
+	if args == nil || !root.HasSubCommands() && len(named) == 0 {
 		for _, verb := range verbs {
 			root.AddCommand(verb())
 		}
