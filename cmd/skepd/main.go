@@ -18,8 +18,10 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/proto"
 
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/agent"
 	"github.com/skep-io/skep/internal/config"
+	"github.com/skep-io/skep/internal/event/filters"
 	"github.com/skep-io/skep/internal/kern"
 	"github.com/skep-io/skep/internal/version"
 )
@@ -67,7 +69,7 @@ func command(reload <-chan struct{}) *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(runCommand(reload), doctorCommand(), removeCommand(), closeLogCommand())
+	root.AddCommand(runCommand(reload), doctorCommand(), removeCommand(), closeLogCommand(), checkCommand())
 	return root
 }
 
@@ -81,8 +83,14 @@ func (f *flags) add(c *cobra.Command) {
 	}
 }
 
+// checkFilter is of filters that ask nothing about the world, as those of outputs.
+func checkFilter(spec *skepv1.Filter) error {
+	_, err := filters.Compile(spec, filters.Deps{})
+	return err
+}
+
 func (f *flags) load() (config.Config, error) {
-	cfg, err := config.Find(f.config)
+	cfg, err := config.Find(f.config, checkFilter)
 	if err != nil {
 		return cfg, err
 	}
@@ -207,6 +215,19 @@ func doctorCommand() *cobra.Command {
 	}
 	f.add(c)
 	return c
+}
+
+func checkCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "check FILE",
+		Short:  "Check a configuration file; use skep config check",
+		Hidden: true,
+		Args:   cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			_, err := config.Load(args[0], checkFilter)
+			return err
+		},
+	}
 }
 
 func removeCommand() *cobra.Command {

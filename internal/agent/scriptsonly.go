@@ -27,7 +27,7 @@ import (
 // runScripts runs a private agent that has no sensors and keeps no tables: all it does is to
 // run scripts, and it is ready at once.
 func (a *Agent) runScripts(ctx context.Context) error {
-	for _, step := range []func() error{kern.Preflight, a.openScratch, a.openSocket, a.openMetrics, a.openScripts} {
+	for _, step := range []func() error{kern.PreflightScripts, a.openScratch, a.openSocket, a.openMetrics, a.openScripts} {
 		if err := step(); err != nil {
 			return errors.Join(err, a.abort())
 		}

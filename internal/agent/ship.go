@@ -14,6 +14,7 @@ import (
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/config"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 	"github.com/skep-io/skep/internal/ship"
 )
 
@@ -233,7 +234,7 @@ func (a *Agent) shipDeps() ship.Deps {
 }
 
 func (a *Agent) shipSpec(cfg config.Output) (*ship.Spec, error) {
-	filter, err := event.Compile(cfg.Filter(), event.FilterDeps{})
+	filter, err := filters.Compile(cfg.Filter(), filters.Deps{})
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 	"github.com/skep-io/skep/internal/identity"
 	"github.com/skep-io/skep/internal/server"
 	"github.com/skep-io/skep/internal/store"
@@ -89,25 +90,25 @@ func (h history) ProcessesAt(ctx context.Context, at time.Time) ([]*skepv1.Proce
 type past struct{ *store.Past }
 
 // Read implements server.Past.
-func (p past) Read(ctx context.Context, from, until time.Time, filter *event.Filter, emit func(*skepv1.Record) error) ([]string, error) {
+func (p past) Read(ctx context.Context, from, until time.Time, filter *filters.Filter, emit func(*skepv1.Record) error) ([]string, error) {
 	missing, err := p.Past.Read(ctx, from, until, filter, emit)
 	return texts(missing), err
 }
 
 // Last implements server.Past.
-func (p past) Last(ctx context.Context, n int, from, until time.Time, filter *event.Filter) ([]*skepv1.Record, []string, error) {
+func (p past) Last(ctx context.Context, n int, from, until time.Time, filter *filters.Filter) ([]*skepv1.Record, []string, error) {
 	records, missing, err := p.Past.Last(ctx, n, from, until, filter)
 	return records, texts(missing), err
 }
 
 // Count implements server.Past.
-func (p past) Count(ctx context.Context, from, until time.Time, filter *event.Filter, add func(string, int64, *skepv1.Record)) (time.Time, []string, error) {
+func (p past) Count(ctx context.Context, from, until time.Time, filter *filters.Filter, add func(string, int64, *skepv1.Record)) (time.Time, []string, error) {
 	counted, missing, err := p.Past.Count(ctx, from, until, filter, add)
 	return counted, texts(missing), err
 }
 
 // Export implements server.Past.
-func (p past) Export(ctx context.Context, from, until time.Time, filter *event.Filter, out io.Writer, progress func(uint64)) ([]string, error) {
+func (p past) Export(ctx context.Context, from, until time.Time, filter *filters.Filter, out io.Writer, progress func(uint64)) ([]string, error) {
 	missing, err := p.Past.Export(ctx, from, until, filter, out, progress)
 	return texts(missing), err
 }

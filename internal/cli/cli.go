@@ -77,7 +77,7 @@ func Main(version string, args []string) int {
 		}
 		args = call
 	}
-	root := a.root()
+	root := a.root(args)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if ctx.Err() != nil && isCanceled(err) {
@@ -90,7 +90,9 @@ func isCanceled(err error) bool {
 	return errors.Is(err, context.Canceled) || connect.CodeOf(err) == connect.CodeCanceled
 }
 
-func (a *app) root() *cobra.Command {
+// root is skep and its commands. To make them all takes longer than most of them do: if
+// arguments name some, there are only these, see [app.verbs]; with nil there are all.
+func (a *app) root(args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "skep",
 		Short:         "See every process and connection on this host",
@@ -121,13 +123,40 @@ func (a *app) root() *cobra.Command {
 	}
 	_ = root.MarkPersistentFlagFilename("socket") // fails only for a flag that is not there
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
-	named, f := allTools(), newToolFlags()
-	root.AddCommand(a.observeCmd(), a.psCmd(), a.connectionsCmd(), a.topCmd(), a.traceCmd(), a.toolCmd(named, f), a.exportCmd(), a.statusCmd(), a.doctorCmd(),
-		a.tokenCmd(), a.whoamiCmd(), a.versionCmd(), a.serveCmd(), a.upCmd(), a.installCmd(), a.uninstallCmd(), a.sysdumpCmd(),
-		a.configCmd(), a.demoCmd(), a.demoStageCmd(), a.manCmd(), a.stdioCmd())
+	a.addVerbs(root, args)
 	linuxShells(root)
-	a.addTools(root, named, f)
 	return root
+}
+
+// verbs make the commands by their names, but for the tools.
+func (a *app) verbs() map[string]func() *cobra.Command {
+	return map[string]func() *cobra.Command{
+		"observe": a.observeCmd, "ps": a.psCmd, "connections": a.connectionsCmd, "top": a.topCmd, "trace": a.traceCmd, "tool": a.toolCmd,
+		"export": a.exportCmd, "status": a.statusCmd, "doctor": a.doctorCmd, "token": a.tokenCmd, "whoami": a.whoamiCmd, "version": a.versionCmd,
+		"serve": a.serveCmd, "up": a.upCmd, "install": a.installCmd, "uninstall": a.uninstallCmd, "sysdump": a.sysdumpCmd,
+		"config": a.configCmd, "demo": a.demoCmd, "demo-stage": a.demoStageCmd, "man": a.manCmd, "stdio": a.stdioCmd,
+	}
+}
+
+// addVerbs adds the verbs and tools whose names are among arguments; if none is, all verbs.
+// Tools without "tool" before them are never listed, so that these are all there for nil only.
+func (a *app) addVerbs(root *cobra.Command, args []string) {
+	verbs, named := a.verbs(), toolsOf(args)
+	if args == nil {
+		named = allTools()
+	}
+	for _, word := range args {
+		if verb := verbs[word]; verb != nil {
+			root.AddCommand(verb())
+			delete(verbs, word) // once
+		}
+	}
+	if args == nil || !root.HasSubCommands() && len(named) == 0 {
+		for _, verb := range verbs {
+			root.AddCommand(verb())
+		}
+	}
+	a.addTools(root, named)
 }
 
 // linuxShells leaves out the completion of a shell that nobody asked for.

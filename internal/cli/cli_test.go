@@ -37,6 +37,13 @@ func fakeSkepd(args []string) int {
 		os.Stdout.Write(data)
 		return 0
 	}
+	if args[0] == "check" {
+		if _, err := config.Load(args[2], nil); err != nil {
+			fmt.Fprintln(os.Stderr, "skepd:", err)
+			return 1
+		}
+		return 0
+	}
 	flags := map[string]string{}
 	for i := 1; i < len(args); i++ {
 		if args[i] != "--private" && args[i] != "--no-ship" && args[i] != "--ephemeral" {

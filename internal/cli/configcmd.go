@@ -3,7 +3,12 @@
 package cli
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
+	"os/exec"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -30,23 +35,43 @@ func (a *app) configCheckCmd() *cobra.Command {
 		Use:   "check [FILE]",
 		Short: "Check a configuration file",
 		Long: `Check a configuration file (default ` + config.DefaultPath + `) as skepd
-would. Every fault is named with its file, line and column.
+would: it is skepd that does it, beside skep or in PATH. Every fault is named with
+its file, line and column.
 
 Exit status: 0 if skepd would take it, 1 if not.`,
 		Example:           "  skep config check skep.yaml",
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: cobra.FixedCompletions([]string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			path := config.DefaultPath
 			if len(args) == 1 {
 				path = args[0]
 			}
-			if _, err := config.Load(path); err != nil {
+			if err := checkConfig(cmd.Context(), path); err != nil {
 				return err
 			}
 			return a.print(fmt.Sprintf("%s: ok\n", path))
 		},
 	}
+}
+
+// checkConfig lets skepd look at a file. What it says of it is the error.
+func checkConfig(ctx context.Context, path string) error {
+	skepd, err := sibling("skepd")
+	if err != nil {
+		return err
+	}
+	var said bytes.Buffer
+	cmd := exec.CommandContext(ctx, skepd, "check", "--", path)
+	cmd.Stderr = &said
+	err = cmd.Run()
+	if faults, ok := strings.CutPrefix(said.String(), "skepd: "); err != nil && ok {
+		return errors.New(strings.TrimSpace(faults))
+	}
+	if err != nil {
+		return fmt.Errorf("check %s with %s: %w", path, skepd, err)
+	}
+	return nil
 }
 
 func (a *app) configDefaultCmd() *cobra.Command {

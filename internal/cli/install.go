@@ -135,7 +135,7 @@ func (a *app) uninstall(f *installFlags) error {
 	if err != nil {
 		return err
 	}
-	if o.Config, err = config.Find(""); err != nil {
+	if o.Config, err = config.Find("", nil); err != nil {
 		fmt.Fprintf(a.err, "skep: %s\nskep: this configuration has faults: what the defaults name is removed\n", message(err))
 		o.Config, o.Defaults = config.Default(), true
 	}

@@ -23,12 +23,12 @@ func TestDocsAreCurrent(t *testing.T) {
 		if err := os.MkdirAll(docsDir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := writeMarkdown((&app{out: os.Stdout}).root(), docsDir); err != nil {
+		if err := writeMarkdown((&app{out: os.Stdout}).root(nil), docsDir); err != nil {
 			t.Fatal(err)
 		}
 	}
 	dir := t.TempDir()
-	if err := writeMarkdown((&app{out: os.Stdout}).root(), dir); err != nil {
+	if err := writeMarkdown((&app{out: os.Stdout}).root(nil), dir); err != nil {
 		t.Fatal(err)
 	}
 	want, got := files(t, dir), files(t, docsDir)
@@ -80,5 +80,5 @@ func TestEachCommandIsDocumented(t *testing.T) {
 			walk(sub)
 		}
 	}
-	walk((&app{out: os.Stdout}).root())
+	walk((&app{out: os.Stdout}).root(nil))
 }

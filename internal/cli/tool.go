@@ -38,7 +38,8 @@ const toolExample = `  # What there is
   # How it does that
   skep tool opensnoop --cat`
 
-func (a *app) toolCmd(all []*tools.Tool, f *toolFlags) *cobra.Command {
+func (a *app) toolCmd() *cobra.Command {
+	all, f := allTools(), newToolFlags()
 	cmd := &cobra.Command{
 		Use: "tool [NAME [FLAGS] [ARG...]]", Annotations: asksOne, Short: "List and run the named tools", Long: toolLong, Example: toolExample,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -64,8 +65,9 @@ func unknownTool(name string) error {
 }
 
 // addTools makes "skep NAME" of "skep tool NAME", unless there is a verb of that name.
-func (a *app) addTools(root *cobra.Command, all []*tools.Tool, f *toolFlags) {
-	for _, tool := range all {
+func (a *app) addTools(root *cobra.Command, named []*tools.Tool) {
+	f := newToolFlags()
+	for _, tool := range named {
 		taken := slices.ContainsFunc(root.Commands(), func(c *cobra.Command) bool { return c.Name() == tool.Name })
 		if taken {
 			continue
@@ -74,14 +76,15 @@ func (a *app) addTools(root *cobra.Command, all []*tools.Tool, f *toolFlags) {
 		cmd.Hidden = true // "skep tool" lists them
 		root.AddCommand(cmd)
 	}
-	root.Args = unknownVerb
+	root.Args = a.unknownVerb
 }
 
 // unknownVerb says which verb or tool was probably meant.
-func unknownVerb(root *cobra.Command, args []string) error {
+func (a *app) unknownVerb(root *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
+	root = a.root(nil) // a later argument may have named one
 	text := fmt.Sprintf("unknown command %q for %q", args[0], root.CommandPath())
 	root.SuggestionsMinimumDistance = 2 // as cobra has it where it looks itself
 	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
@@ -267,6 +270,16 @@ func (a *app) listTools(all []*tools.Tool) error {
 		t.add(text(tool.Name), text(string(tool.Role)), text(tool.Summary))
 	}
 	return a.print(string(t.render(nil, a.screen, a.width())))
+}
+
+// toolsOf are the tools whose names are among arguments.
+func toolsOf(args []string) (named []*tools.Tool) {
+	for _, word := range args {
+		if tool, err := tools.Get(word); err == nil && !slices.ContainsFunc(named, func(t *tools.Tool) bool { return t.Name == word }) {
+			named = append(named, tool)
+		}
+	}
+	return named
 }
 
 // allTools are the tools that are built in, whose headers a test has read.

@@ -137,7 +137,7 @@ func notRoot() error {
 // useConfiguredSocket: the agent listens where its configuration says, unless
 // --socket says otherwise.
 func (a *app) useConfiguredSocket(path string) error {
-	c, err := config.Find(path)
+	c, err := config.Find(path, nil)
 	if err != nil {
 		return err
 	}

@@ -209,20 +209,22 @@ func listenAddress(addr string) error {
 	return nil
 }
 
+// Lengths are compared apart: {0,253} would be a program of 253 steps, which every start of
+// skep had to compile.
 var (
-	hostNames    = regexp.MustCompile(`^[A-Za-z0-9._-]{0,253}$`)
-	accountNames = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]{0,31}$`)
+	hostNames    = regexp.MustCompile(`^[A-Za-z0-9._-]*$`)
+	accountNames = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
 )
 
 func hostName(s string) error {
-	if !hostNames.MatchString(s) {
+	if len(s) > 253 || !hostNames.MatchString(s) {
 		return fmt.Errorf("must have at most 253 letters, digits, dots, dashes or underscores, not %q", s)
 	}
 	return nil
 }
 
 func accountName(s string) error {
-	if !accountNames.MatchString(s) {
+	if len(s) > 32 || !accountNames.MatchString(s) {
 		return fmt.Errorf("must be the name of a user or group, not %q", s)
 	}
 	return nil

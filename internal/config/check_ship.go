@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/skep-io/skep/internal/event"
 )
 
 // checkOutput applies the rules of one output.
@@ -20,7 +18,7 @@ func (d *decoder) checkOutput(path string, o Output) {
 		err error
 	}{
 		{"", o.oneTarget()},
-		{"", o.filterErr()},
+		{"", d.filterErr(&o)},
 		{".file.path", optional(o.File.Path, absolute)},
 		{".file.max_bytes", between(o.File.MaxBytes, 64<<10, 1<<40)},
 		{".file.keep", between(o.File.Keep, 0, 1000)},
@@ -49,10 +47,11 @@ func (o *Output) oneTarget() error {
 	return nil
 }
 
-func (o *Output) filterErr() error {
-	// Which process is another's ancestor is nothing that a filter here asks.
-	_, err := event.Compile(o.Filter(), event.FilterDeps{})
-	return err
+func (d *decoder) filterErr(o *Output) error {
+	if d.filter == nil {
+		return nil
+	}
+	return d.filter(o.Filter())
 }
 
 func (o *Output) syslogErr() error {

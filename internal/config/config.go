@@ -240,12 +240,16 @@ func Default() Config {
 	}
 }
 
+// FilterCheck says what is wrong with what an output wants: it compiles it, with
+// packages that whoever runs no outputs does not have to link. nil takes any.
+type FilterCheck func(*skepv1.Filter) error
+
 // Find is Load, but an empty path means DefaultPath, which need not exist.
-func Find(path string) (Config, error) {
+func Find(path string, check FilterCheck) (Config, error) {
 	if path != "" {
-		return Load(path)
+		return Load(path, check)
 	}
-	c, err := Load(DefaultPath)
+	c, err := Load(DefaultPath, check)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Default(), nil
 	}
@@ -254,7 +258,7 @@ func Find(path string) (Config, error) {
 
 // Load reads a skep.yaml. Keys that it leaves out keep their defaults. Every
 // fault found is in the error, one *Error each, in the order of the file.
-func Load(path string) (Config, error) {
+func Load(path string, check FilterCheck) (Config, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return Config{}, fmt.Errorf("read configuration: %w", err)
@@ -264,13 +268,13 @@ func Load(path string) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("read configuration %s: %w", path, err)
 	}
-	return Parse(path, data)
+	return Parse(path, data, check)
 }
 
 // Parse is Load of a file's content; name appears in the errors.
-func Parse(name string, data []byte) (Config, error) {
+func Parse(name string, data []byte, check FilterCheck) (Config, error) {
 	c := Default()
-	d := decoder{file: name, at: map[string]position{}}
+	d := decoder{file: name, at: map[string]position{}, filter: check}
 	if root := d.parse(data); root != nil {
 		d.decode(root, "", &c)
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 func TestDefaultYAMLMeansDefault(t *testing.T) {
-	got, err := Parse("default", []byte(DefaultYAML))
+	got, err := Parse("default", []byte(DefaultYAML), compiles)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestDefaultYAMLIsComplete(t *testing.T) {
 
 func TestEmptyMeansDefault(t *testing.T) {
 	for _, in := range []string{"", "\n", "# nothing\n", "---\n", "metrics:\nlog:\n  # level: info\n", "null\n"} {
-		got, err := Parse("f", []byte(in))
+		got, err := Parse("f", []byte(in), compiles)
 		if err != nil || !reflect.DeepEqual(got, Default()) {
 			t.Errorf("%q: %+v, %v", in, got, err)
 		}
@@ -68,7 +68,7 @@ tables: {processes: 2048, exited_processes: 0}
 sensors: {tcp: {enabled: false}}
 containers: {sockets: []}
 roles: {view_group: "", operate_group: "5000", web_user: "61184"}
-`))
+`), compiles)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestFaults(t *testing.T) {
 		{"node name", "node_name: \"a\\e[31m\"\n", `f:1:12: node_name must have at most 253`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := Parse("f", []byte(c.in))
+			_, err := Parse("f", []byte(c.in), compiles)
 			if err == nil {
 				t.Fatal("no error")
 			}
@@ -161,7 +161,7 @@ func TestFaults(t *testing.T) {
 }
 
 func TestAllFaultsInOrder(t *testing.T) {
-	_, err := Parse("f", []byte("sokcet: /a\ntables: {processes: x}\nlog: {levl: info}\n"))
+	_, err := Parse("f", []byte("sokcet: /a\ntables: {processes: x}\nlog: {levl: info}\n"), compiles)
 	lines := strings.Split(err.Error(), "\n")
 	if len(lines) != 3 || !strings.HasPrefix(lines[0], "f:1:1:") || !strings.HasPrefix(lines[2], "f:3:7:") {
 		t.Errorf("%s", err)
@@ -197,7 +197,7 @@ func TestSizeRoundTrip(t *testing.T) {
 
 func TestLoadAndFind(t *testing.T) {
 	dir := t.TempDir()
-	_, err := Load(filepath.Join(dir, "missing.yaml"))
+	_, err := Load(filepath.Join(dir, "missing.yaml"), compiles)
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing file: %v", err)
 	}
@@ -205,13 +205,13 @@ func TestLoadAndFind(t *testing.T) {
 	if err := os.WriteFile(path, []byte("cluster: east\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if c, err := Find(path); err != nil || c.Cluster != "east" {
+	if c, err := Find(path, compiles); err != nil || c.Cluster != "east" {
 		t.Errorf("%+v %v", c, err)
 	}
 	if err := os.WriteFile(path, make([]byte, maxFile+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), "larger than 1MiB") {
+	if _, err := Load(path, compiles); err == nil || !strings.Contains(err.Error(), "larger than 1MiB") {
 		t.Errorf("huge file: %v", err)
 	}
 }
@@ -227,7 +227,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("---\n---\n"))
 	f.Add([]byte("log: {level: \"\\u001b[31m\"}"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := Parse("f", data)
+		c, err := Parse("f", data, compiles)
 		if err == nil {
 			d := decoder{at: map[string]position{}}
 			d.check(&c)

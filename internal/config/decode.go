@@ -48,7 +48,8 @@ type decoder struct {
 	file   string
 	faults []*Error
 	// at has the position of each value that was set, by dotted path.
-	at map[string]position
+	at     map[string]position
+	filter FilterCheck // or nil
 }
 
 func (d *decoder) fault(p position, format string, args ...any) {
@@ -192,7 +193,7 @@ func (d *decoder) named(n ast.Node, path string, v reflect.Value) {
 	v.Set(reflect.MakeMap(v.Type()))
 	for entries := m.MapRange(); entries.Next(); {
 		at, key := where(entries.Key()), text(entries.Key())
-		if !names.MatchString(key) {
+		if len(key) > 64 || !names.MatchString(key) {
 			d.fault(at, "%s: a name has 1 to 64 letters, digits, dashes or underscores, not %q", path, key)
 			continue
 		}
@@ -209,7 +210,7 @@ func (d *decoder) named(n ast.Node, path string, v reflect.Value) {
 	}
 }
 
-var names = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+var names = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
 // set stores a scalar or a list.
 func set(n ast.Node, into any) error {

@@ -10,12 +10,12 @@ import (
 )
 
 func TestLimits(t *testing.T) {
-	c, err := Parse("f", []byte("limits: {cpu: 3%, memory: 150MiB}\n"))
+	c, err := Parse("f", []byte("limits: {cpu: 3%, memory: 150MiB}\n"), compiles)
 	if err != nil || c.Limits != (Limits{CPU: 0.03, Memory: 150 << 20}) {
 		t.Errorf("%+v, %v", c.Limits, err)
 	}
 	for _, none := range []string{"", "limits:\n", "limits: {cpu: 0%, memory: 0}\n"} {
-		if c, err := Parse("f", []byte(none)); err != nil || c.Limits != (Limits{}) {
+		if c, err := Parse("f", []byte(none), compiles); err != nil || c.Limits != (Limits{}) {
 			t.Errorf("%q: %+v, %v", none, c.Limits, err)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 
 // TestRedacted: what is printed means the same again, but for the secrets.
 func TestRedacted(t *testing.T) {
-	again, err := Parse("f", []byte(Default().Redacted()))
+	again, err := Parse("f", []byte(Default().Redacted()), compiles)
 	if err != nil || !reflect.DeepEqual(again, Default()) {
 		t.Errorf("the default comes back as %+v, %v", again, err)
 	}
@@ -18,7 +18,7 @@ func TestRedacted(t *testing.T) {
 redact: {names: [hunter2a], args: ['hunter2b']}
 ship:
   o: {kinds: [exec], where: "process.comm == \"x\"", otlp: {endpoint: "https://h/p", headers: {Authorization: Bearer hunter2d, X-Key: hunter2e}}}
-`))
+`), compiles)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ ship:
 	if strings.Contains(text, "hunter2") || strings.Count(text, "[redacted]") != 4 {
 		t.Errorf("got\n%s", text)
 	}
-	again, err = Parse("f", []byte(text))
+	again, err = Parse("f", []byte(text), compiles)
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, text)
 	}

@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/event/filters"
 )
 
 func TestShip(t *testing.T) {
@@ -13,7 +16,7 @@ func TestShip(t *testing.T) {
   a: {file: {path: /x/y}}
   b: {kinds: [exec], where: process.uid == 0, syslog: {address: "unix:///dev/log"}}
   c: {otlp: {endpoint: "http://h:4318", headers: {X-Key: s}, metrics: 0s}}
-`))
+`), compiles)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,8 +48,14 @@ func TestShip(t *testing.T) {
 		"ship: {a: {otlp: {endpoint: 'http://h', metrics: 1ms}}}":            "ship.a.otlp.metrics must be from",
 		"redact: {args: ['(']}":                                              "redact args: item 1 is not a regular expression (RE2 syntax): missing closing )",
 	} {
-		if _, err := Parse("f", []byte(in)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Parse("f", []byte(in), compiles); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s\n got %v\nwant %s", in, err, want)
 		}
 	}
+}
+
+// compiles is what skepd checks filters with.
+func compiles(spec *skepv1.Filter) error {
+	_, err := filters.Compile(spec, filters.Deps{})
+	return err
 }

@@ -40,7 +40,7 @@ func tell(counts *Counts, k Kind, r *skepv1.Record) {
 		return
 	}
 	loss := r.GetLoss()
-	if of, ok := lookupKind(loss.GetLostKind()); ok && loss.GetLastSeq() != 0 && loss.GetPlace() != placeStore {
+	if of, ok := LookupKind(loss.GetLostKind()); ok && loss.GetLastSeq() != 0 && loss.GetPlace() != placeStore {
 		counts[of] += loss.GetCount()
 	}
 }

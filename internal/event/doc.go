@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package event is the model of what skep saw: the kinds of records, the log
-// that holds the recent past and hands it to any number of readers, the
-// filters that select records, and the one JSON encoding of them.
+// that holds the recent past and hands it to any number of readers, and the one
+// JSON encoding of them.
 //
 // Problem: sensors produce up to 100,000 records a second, readers come and
 // go, one of them may be stopped, and nobody may lose a record without being

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/event/sample"
 	"github.com/skep-io/skep/test/filled"
 )
 
@@ -167,7 +168,7 @@ func FuzzJSONString(f *testing.F) {
 }
 
 func FuzzJSONRecord(f *testing.F) {
-	for _, r := range []*skepv1.Record{{}, execRecord(1), closeRecord(2), lossRecord("")} {
+	for _, r := range []*skepv1.Record{{}, sample.Exec(1), sample.Close(2), sample.Loss("")} {
 		wire, err := proto.Marshal(r)
 		if err != nil {
 			f.Fatal(err)
@@ -187,7 +188,7 @@ func FuzzJSONRecord(f *testing.F) {
 }
 
 func BenchmarkJSONExec(b *testing.B) {
-	r, dst := execRecord(1), make([]byte, 0, 4096)
+	r, dst := sample.Exec(1), make([]byte, 0, 4096)
 	b.ReportAllocs()
 	for b.Loop() {
 		dst = AppendJSON(dst[:0], r)
@@ -196,7 +197,7 @@ func BenchmarkJSONExec(b *testing.B) {
 }
 
 func BenchmarkJSONExecProtojson(b *testing.B) {
-	r, dst := execRecord(1), make([]byte, 0, 4096)
+	r, dst := sample.Exec(1), make([]byte, 0, 4096)
 	options := protojson.MarshalOptions{UseProtoNames: true}
 	for b.Loop() {
 		dst, _ = options.MarshalAppend(dst[:0], r)
@@ -204,7 +205,7 @@ func BenchmarkJSONExecProtojson(b *testing.B) {
 }
 
 func BenchmarkJSONClose(b *testing.B) {
-	r, dst := closeRecord(1), make([]byte, 0, 4096)
+	r, dst := sample.Close(1), make([]byte, 0, 4096)
 	for b.Loop() {
 		dst = AppendJSON(dst[:0], r)
 	}

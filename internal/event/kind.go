@@ -63,7 +63,7 @@ func Kinds() []Kind {
 
 // ParseKind is the inverse of String. Its error names the nearest kind.
 func ParseKind(name string) (Kind, error) {
-	if k, ok := lookupKind(name); ok {
+	if k, ok := LookupKind(name); ok {
 		return k, nil
 	}
 	hint := ""
@@ -74,10 +74,11 @@ func ParseKind(name string) (Kind, error) {
 }
 
 // KindOf is the kind of a record; ok is false for a kind this build does not know.
-func KindOf(r *skepv1.Record) (k Kind, ok bool) { return lookupKind(r.GetKind()) }
+func KindOf(r *skepv1.Record) (k Kind, ok bool) { return LookupKind(r.GetKind()) }
 
-// lookupKind is a switch, not a map: it is on the path of every filtered record.
-func lookupKind(name string) (Kind, bool) {
+// LookupKind is the kind of a name; ok is false for one that this build does not know. It is a
+// switch, not a map: it is on the path of every filtered record.
+func LookupKind(name string) (k Kind, ok bool) {
 	switch name {
 	case "fork":
 		return Fork, true

@@ -127,7 +127,7 @@ func (r *tally) run() {
 			}
 			r.received[k]++
 			r.next[k]++
-			if of, ok := lookupKind(rec.GetLoss().GetLostKind()); ok && rec.GetLoss().LastSeq > 0 && rec.GetLoss().Place != "store" && r.kinds.Has(of) {
+			if of, ok := LookupKind(rec.GetLoss().GetLostKind()); ok && rec.GetLoss().LastSeq > 0 && rec.GetLoss().Place != "store" && r.kinds.Has(of) {
 				r.lost[of] += rec.GetLoss().Count
 				r.next[of] += rec.GetLoss().Count
 			}

@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/event/sample"
 )
 
 // drain reads what there is now, without waiting.
@@ -70,7 +72,7 @@ func TestCursorStartsAtNow(t *testing.T) {
 
 func TestPast(t *testing.T) {
 	even := func(r *skepv1.Record) bool { return r.GetSeq()%2 == 0 }
-	at := func(seq int) time.Time { return sampleTime.Add(time.Duration(seq) * time.Second) }
+	at := func(seq int) time.Time { return sample.Time.Add(time.Duration(seq) * time.Second) }
 	for _, c := range []struct {
 		name    string
 		records uint64
@@ -127,7 +129,7 @@ func TestPastEndsBetweenBatches(t *testing.T) {
 func TestPastWithoutMatchesEnds(t *testing.T) {
 	l := NewLog(LogOptions{})
 	fill(l, 0, 2000)
-	c := l.Subscribe(SubscribeOptions{Since: sampleTime, Match: func(*skepv1.Record) bool { return false }})
+	c := l.Subscribe(SubscribeOptions{Since: sample.Time, Match: func(*skepv1.Record) bool { return false }})
 	defer c.Close()
 	n, lost, err := c.Next(t.Context(), make([]*skepv1.Record, 10))
 	if n != 0 || lost != (Counts{}) || err != nil || !c.Live() {
@@ -172,15 +174,15 @@ func TestLappedCursorLosesExactly(t *testing.T) {
 func TestBudgetIsTheRealMemory(t *testing.T) {
 	const budget = 8 << 20
 	for name, make := range map[string]func(uint64) *skepv1.Record{
-		"exec": execRecord, "close": closeRecord,
+		"exec": sample.Exec, "close": sample.Close,
 		"exit": func(i uint64) *skepv1.Record {
-			r := envelope(Exit, i)
+			r := sample.Envelope(Exit.String(), i)
 			r.Body = &skepv1.Record_Exit{Exit: &skepv1.Exit{Code: 1, DurationNs: i}}
 			return r
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			shared := sampleProcess()
+			shared := sample.Process()
 			before := heap()
 			l := NewLog(LogOptions{Bytes: budget})
 			for i := range uint64(60000) {
@@ -378,7 +380,7 @@ func BenchmarkAppend(b *testing.B) {
 		name string
 		r    *skepv1.Record
 		k    Kind
-	}{{"exec", execRecord(1), Exec}, {"close", closeRecord(1), Close}} {
+	}{{"exec", sample.Exec(1), Exec}, {"close", sample.Close(1), Close}} {
 		b.Run(c.name, func(b *testing.B) {
 			l := NewLog(LogOptions{})
 			b.ReportAllocs()
@@ -391,7 +393,7 @@ func BenchmarkAppend(b *testing.B) {
 
 func BenchmarkNext(b *testing.B) {
 	l := NewLog(LogOptions{})
-	r := execRecord(1)
+	r := sample.Exec(1)
 	c := l.Subscribe(SubscribeOptions{})
 	buf := make([]*skepv1.Record, 512)
 	b.ReportAllocs()
@@ -406,8 +408,13 @@ func BenchmarkNext(b *testing.B) {
 }
 
 func BenchmarkSize(b *testing.B) {
-	r := execRecord(1)
+	r := sample.Exec(1)
 	for b.Loop() {
 		Size(r)
 	}
+}
+
+// plain is a record that is cheap to make.
+func plain(k Kind, seq uint64) *skepv1.Record {
+	return &skepv1.Record{Kind: k.String(), Seq: seq, Time: timestamppb.New(sample.Time.Add(time.Duration(seq) * time.Second))}
 }

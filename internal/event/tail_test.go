@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package event
+package event_test
 
 import (
 	"errors"
@@ -12,6 +12,8 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 )
 
 // TestTailIsCursors: a tail keeps what a cursor of the log with the same Last delivers,
@@ -23,17 +25,17 @@ func TestTailIsCursors(t *testing.T) {
 		if round%2 == 0 {
 			spec = nil // then losses are asked for as much as all else
 		}
-		filter, err := Compile(spec, FilterDeps{})
+		filter, err := filters.Compile(spec, filters.Deps{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		log := NewLog(LogOptions{})
+		log := event.NewLog(event.LogOptions{})
 		last := 1 + random.IntN(12)
-		tail := Tail{Size: last, Counts: filter.Counts, Limit: MaxTailBytes}
+		tail := event.Tail{Size: last, Counts: filter.Counts, Limit: event.MaxTailBytes}
 		for seq := range uint64(random.IntN(30)) {
-			r, kind := &skepv1.Record{Seq: seq, Time: timestamppb.New(time.Unix(int64(seq), 0)), Process: &skepv1.Process{Pid: uint32(random.IntN(2))}}, Exec
+			r, kind := &skepv1.Record{Seq: seq, Time: timestamppb.New(time.Unix(int64(seq), 0)), Process: &skepv1.Process{Pid: uint32(random.IntN(2))}}, event.Exec
 			if random.IntN(3) == 0 {
-				kind, r.Process, r.Body = Loss, nil, &skepv1.Record_Loss{Loss: &skepv1.Loss{LostKind: "exec", Count: 1}}
+				kind, r.Process, r.Body = event.Loss, nil, &skepv1.Record_Loss{Loss: &skepv1.Loss{LostKind: "exec", Count: 1}}
 			}
 			r.Kind = kind.String()
 			log.Append(kind, r)
@@ -44,7 +46,7 @@ func TestTailIsCursors(t *testing.T) {
 			}
 		}
 		log.Flush()
-		cursor := log.Subscribe(SubscribeOptions{Kinds: filter.CursorKinds(), Match: filter.Match, Last: last, UncountedLosses: !filter.WantsOwn()})
+		cursor := log.Subscribe(event.SubscribeOptions{Kinds: filter.CursorKinds(), Match: filter.Match, Last: last, UncountedLosses: !filter.WantsOwn()})
 		var want []*skepv1.Record
 		for buf := make([]*skepv1.Record, 64); !cursor.Live(); {
 			n, _, err := cursor.Next(t.Context(), buf)
@@ -70,18 +72,18 @@ func TestTailIsBounded(t *testing.T) {
 		return &skepv1.Record{Kind: "exec", Body: &skepv1.Record_Exec{Exec: &skepv1.Exec{ArgsRaw: make([]byte, 4096)}}}
 	}
 	all := func(*skepv1.Record) bool { return true }
-	fits := Tail{Size: 10, Counts: all, Limit: 11 * Size(record())}
+	fits := event.Tail{Size: 10, Counts: all, Limit: 11 * event.Size(record())}
 	for range 1000 {
 		if err := fits.Add(record()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if len(fits.Records()) != 10 || fits.Bytes() != 10*Size(record()) {
+	if len(fits.Records()) != 10 || fits.Bytes() != 10*event.Size(record()) {
 		t.Errorf("%d records of %d bytes", len(fits.Records()), fits.Bytes())
 	}
-	small := Tail{Size: 1000, Counts: all, Limit: 10 * Size(record())}
+	small := event.Tail{Size: 1000, Counts: all, Limit: 10 * event.Size(record())}
 	for i := range 1000 {
-		if err := small.Add(record()); errors.Is(err, ErrTailTooLarge) {
+		if err := small.Add(record()); errors.Is(err, event.ErrTailTooLarge) {
 			if i != 10 {
 				t.Errorf("record %d was refused", i)
 			}

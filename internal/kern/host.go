@@ -35,8 +35,14 @@ var useful = []capability{
 }
 
 // Preflight says in one sentence what keeps the agent from running here, or nil.
-func Preflight() error {
-	for _, check := range []func() error{CheckRights, CheckPIDNamespace, CheckBTF} {
+func Preflight() error { return preflight(CheckRights, CheckPIDNamespace, CheckBTF) }
+
+// PreflightScripts is [Preflight] of an agent without sensors. Most scripts use no BTF, which
+// takes long to read: that it is there must do.
+func PreflightScripts() error { return preflight(CheckRights, CheckPIDNamespace, findBTF) }
+
+func preflight(checks ...func() error) error {
+	for _, check := range checks {
 		if err := check(); err != nil {
 			return fmt.Errorf("start agent: %w", err)
 		}
@@ -104,10 +110,19 @@ func checkPIDNamespace(path string) error {
 func CheckBTF() error {
 	// Not LoadKernelSpec alone: it also takes a kernel image from /boot, which may be of a
 	// kernel that itself has no BTF to attach by.
-	_, err := os.Stat("/sys/kernel/btf/vmlinux")
-	if err == nil {
-		_, err = btf.LoadKernelSpec()
+	if err := findBTF(); err != nil {
+		return err
 	}
+	_, err := btf.LoadKernelSpec()
+	return withoutBTF(err)
+}
+
+func findBTF() error {
+	_, err := os.Stat("/sys/kernel/btf/vmlinux")
+	return withoutBTF(err)
+}
+
+func withoutBTF(err error) error {
 	if err != nil {
 		return fmt.Errorf("read kernel BTF: %w; use a kernel built with CONFIG_DEBUG_INFO_BTF=y (Debian 11, Ubuntu 20.10, RHEL 8.2 "+
 			"and later have it), and mount /sys if it is not there", err)

@@ -33,11 +33,17 @@ type Host struct {
 }
 
 // These keep a host from being anything else: an option (no leading dash), or
-// words for the shell of somebody's ProxyCommand, in which ssh puts them.
+// words for the shell of somebody's ProxyCommand, in which ssh puts them. Their lengths are
+// compared apart: {0,252} would be a program of 252 steps, which every start of skep had to compile.
 var (
-	hostNames = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$`)
-	userNames = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$`)
-	zones     = regexp.MustCompile(`^[A-Za-z0-9._-]{0,15}$`)
+	names = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`) // of hosts and users
+	zones = regexp.MustCompile(`^[A-Za-z0-9._-]*$`)
+)
+
+const (
+	maxHostName = 253 // RFC 1035, without the final dot
+	maxUserName = 64
+	maxZone     = 15 // IFNAMSIZ less the final NUL
 )
 
 // Parse reads ssh://[user@]host[:port] or https://host[:port]. The error says what
@@ -88,7 +94,7 @@ func (h Host) check() error {
 	switch {
 	case !isHost(h.Name):
 		return fmt.Errorf("%q is not the name or address of a host", h.Name)
-	case h.User != "" && !userNames.MatchString(h.User):
+	case h.User != "" && (len(h.User) > maxUserName || !names.MatchString(h.User)):
 		return fmt.Errorf("%q is not the name of a user", h.User)
 	case h.Port != "":
 		if port, err := strconv.ParseUint(h.Port, 10, 16); err != nil || port == 0 {
@@ -100,9 +106,9 @@ func (h Host) check() error {
 
 func isHost(name string) bool {
 	if addr, err := netip.ParseAddr(name); err == nil {
-		return zones.MatchString(addr.Zone())
+		return len(addr.Zone()) <= maxZone && zones.MatchString(addr.Zone())
 	}
-	return hostNames.MatchString(name)
+	return len(name) <= maxHostName && names.MatchString(name)
 }
 
 // String is the host as output is marked with it: without ssh://.

@@ -13,6 +13,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 )
 
 const (
@@ -51,7 +52,7 @@ func (s *Server) CountRecords(ctx context.Context, req *skepv1.CountRecordsReque
 }
 
 // count adds what is on disk, and behind that what is in memory.
-func (s *Server) count(ctx context.Context, req *skepv1.CountRecordsRequest, filter *event.Filter, c *steps) error {
+func (s *Server) count(ctx context.Context, req *skepv1.CountRecordsRequest, filter *filters.Filter, c *steps) error {
 	opts := subscription(callerFrom(ctx), &skepv1.ObserveRequest{Filter: req.GetFilter()}, filter, c.span)
 	if s.deps.Store != nil && !s.deps.Log.Reaches(c.span.from) {
 		past := s.deps.Store.Past()
@@ -125,7 +126,7 @@ func stepsOf(req *skepv1.CountRecordsRequest) (*steps, error) {
 	}, nil
 }
 
-func (c *steps) stored(ctx context.Context, past Past, filter *event.Filter) error {
+func (c *steps) stored(ctx context.Context, past Past, filter *filters.Filter) error {
 	limit, cancel := context.WithTimeout(ctx, countFor)
 	defer cancel()
 	counted, missing, err := past.Count(limit, c.span.from, c.span.until, filter, c.add)

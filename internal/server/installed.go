@@ -34,10 +34,14 @@ var (
 	ErrTooMany      = errors.New("as many scripts are installed as may be: remove one first")
 )
 
-var installedName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+const maxInstalledName = 64
+
+var installedName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 // InstalledName tells whether an installed script may be called so.
-func InstalledName(name string) bool { return installedName.MatchString(name) }
+func InstalledName(name string) bool {
+	return len(name) <= maxInstalledName && installedName.MatchString(name)
+}
 
 // installer is for one call.
 func (s *Server) installer(name string) (Installer, error) {

@@ -13,6 +13,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 )
 
 const (
@@ -66,7 +67,7 @@ func (s *Server) Observe(ctx context.Context, req *skepv1.ObserveRequest, stream
 }
 
 // subscription is what the log is asked for.
-func subscription(c caller, req *skepv1.ObserveRequest, filter *event.Filter, when window) event.SubscribeOptions {
+func subscription(c caller, req *skepv1.ObserveRequest, filter *filters.Filter, when window) event.SubscribeOptions {
 	opts := event.SubscribeOptions{
 		Who: fmt.Sprintf("%s (%s)", c.user, c.peer.place()), Filter: describeFilter(req.GetFilter()),
 		Kinds: filter.CursorKinds(), Match: filter.Match, Last: int(req.GetLast()), UncountedLosses: !filter.WantsOwn(), Since: when.from,
@@ -110,7 +111,7 @@ type observation struct {
 	node   Node
 	kinds  event.KindSet // whose losses are told
 	cursor *event.Cursor
-	filter *event.Filter
+	filter *filters.Filter
 	stream func(*skepv1.ObserveResponse) error
 	buf    []*skepv1.Record
 	// of the filter's failures, told already

@@ -13,6 +13,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 )
 
 // Store is the agent's disk log.
@@ -30,14 +31,14 @@ type Past interface {
 	Position() event.Position
 	// Read emits the records that match, in the order of time. missing are the files that
 	// could not be read, and why.
-	Read(ctx context.Context, from, until time.Time, filter *event.Filter, emit func(*skepv1.Record) error) (missing []string, err error)
-	// Last returns the last n of them that count, see event.Filter.Counts.
-	Last(ctx context.Context, n int, from, until time.Time, filter *event.Filter) (records []*skepv1.Record, missing []string, err error)
+	Read(ctx context.Context, from, until time.Time, filter *filters.Filter, emit func(*skepv1.Record) error) (missing []string, err error)
+	// Last returns the last n of them that count, see filters.Filter.Counts.
+	Last(ctx context.Context, n int, from, until time.Time, filter *filters.Filter) (records []*skepv1.Record, missing []string, err error)
 	// Count tells of each of them, the latest files first, and only of losses what they are. If
 	// ctx ends before, counted is from when on all was counted, else the time of the oldest record.
-	Count(ctx context.Context, from, until time.Time, filter *event.Filter, add func(kind string, ns int64, loss *skepv1.Record)) (counted time.Time, missing []string, err error)
+	Count(ctx context.Context, from, until time.Time, filter *filters.Filter, add func(kind string, ns int64, loss *skepv1.Record)) (counted time.Time, missing []string, err error)
 	// Export writes them as one Parquet file, and tells how many there are so far.
-	Export(ctx context.Context, from, until time.Time, filter *event.Filter, out io.Writer, progress func(records uint64)) (missing []string, err error)
+	Export(ctx context.Context, from, until time.Time, filter *filters.Filter, out io.Writer, progress func(records uint64)) (missing []string, err error)
 	Close()
 }
 
@@ -79,7 +80,7 @@ func windowOf(req *skepv1.ObserveRequest) (w window, err error) {
 
 // stored sends what of the past only the disk log has, and puts the cursor behind it. It
 // does nothing where memory has all that is asked for.
-func (o *observation) stored(ctx context.Context, s *Server, filter *event.Filter, opts event.SubscribeOptions, w window) error {
+func (o *observation) stored(ctx context.Context, s *Server, filter *filters.Filter, opts event.SubscribeOptions, w window) error {
 	if s.deps.Store == nil || !w.beyond(s.deps.Log, opts, o.cursor) {
 		return nil
 	}
@@ -127,7 +128,7 @@ func (w window) beyond(log *event.Log, opts event.SubscribeOptions, c *event.Cur
 }
 
 // storedLast sends the last records: those of the disk, and behind them those of memory.
-func (o *observation) storedLast(ctx context.Context, past Past, n int, filter *event.Filter, w window) error {
+func (o *observation) storedLast(ctx context.Context, past Past, n int, filter *filters.Filter, w window) error {
 	records, missing, err := past.Last(ctx, n, w.from, w.until, filter)
 	last := event.Tail{Size: n, Counts: filter.Counts, Limit: event.MaxTailBytes}
 	for {
@@ -269,7 +270,7 @@ func (s *Server) processesAt(ctx context.Context, req *skepv1.ListProcessesReque
 	for _, p := range all {
 		byExec[p.GetProcess().GetExecId()] = p.GetProcess()
 	}
-	filter, err := event.Compile(spec, event.FilterDeps{Ancestors: func(execID string, yield func(*skepv1.Process) bool) {
+	filter, err := filters.Compile(spec, filters.Deps{Ancestors: func(execID string, yield func(*skepv1.Process) bool) {
 		for p := byExec[byExec[execID].GetParentExecId()]; p != nil && yield(p); p = byExec[p.GetParentExecId()] {
 		}
 	}})

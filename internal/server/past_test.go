@@ -17,6 +17,7 @@ import (
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/api/skep/v1/skepv1connect"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 )
 
 // disk is a disk log that holds what was appended before it was put behind a position.
@@ -33,7 +34,7 @@ func (d *disk) Past() Past               { return d }
 func (d *disk) Close()                   {}
 func (d *disk) Position() event.Position { return d.position }
 
-func (d *disk) Read(ctx context.Context, from, until time.Time, filter *event.Filter, emit func(*skepv1.Record) error) ([]string, error) {
+func (d *disk) Read(ctx context.Context, from, until time.Time, filter *filters.Filter, emit func(*skepv1.Record) error) ([]string, error) {
 	if d.reading != nil {
 		select {
 		case d.reading <- struct{}{}:
@@ -53,12 +54,12 @@ func (d *disk) Read(ctx context.Context, from, until time.Time, filter *event.Fi
 	return d.missing, nil
 }
 
-func (d *disk) Last(ctx context.Context, n int, from, until time.Time, filter *event.Filter) (all []*skepv1.Record, missing []string, err error) {
+func (d *disk) Last(ctx context.Context, n int, from, until time.Time, filter *filters.Filter) (all []*skepv1.Record, missing []string, err error) {
 	missing, err = d.Read(ctx, from, until, filter, func(r *skepv1.Record) error { all = append(all, r); return nil })
 	return all[max(0, len(all)-n):], missing, err
 }
 
-func (d *disk) Count(ctx context.Context, from, until time.Time, filter *event.Filter, add func(string, int64, *skepv1.Record)) (time.Time, []string, error) {
+func (d *disk) Count(ctx context.Context, from, until time.Time, filter *filters.Filter, add func(string, int64, *skepv1.Record)) (time.Time, []string, error) {
 	if d.slow {
 		<-ctx.Done()
 		return d.records[399].GetTime().AsTime(), nil, nil
@@ -70,7 +71,7 @@ func (d *disk) Count(ctx context.Context, from, until time.Time, filter *event.F
 	return d.records[0].GetTime().AsTime(), missing, err
 }
 
-func (d *disk) Export(_ context.Context, _, _ time.Time, _ *event.Filter, out io.Writer, progress func(uint64)) ([]string, error) {
+func (d *disk) Export(_ context.Context, _, _ time.Time, _ *filters.Filter, out io.Writer, progress func(uint64)) ([]string, error) {
 	if d.export != nil {
 		return nil, d.export(out)
 	}

@@ -11,7 +11,7 @@ import (
 	"connectrpc.com/connect"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
-	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 )
 
 // ListProcesses implements the AgentService. Addresses and ports select the
@@ -57,7 +57,7 @@ func without(f *skepv1.Filter) *skepv1.Filter {
 }
 
 // connected says which processes have a connection that matches.
-func (s *Server) connected(closed bool, f *event.Filter) map[string]bool {
+func (s *Server) connected(closed bool, f *filters.Filter) map[string]bool {
 	matching := map[string]bool{}
 	for _, c := range s.deps.Connections.List(closed) {
 		if f.Match(recordOfConnection(c)) {
@@ -94,15 +94,15 @@ func (s *Server) ListConnections(ctx context.Context, req *skepv1.ListConnection
 }
 
 // tableFilter compiles a filter over a table, whose rows have no kind.
-func (s *Server) tableFilter(spec *skepv1.Filter) (*event.Filter, error) {
+func (s *Server) tableFilter(spec *skepv1.Filter) (*filters.Filter, error) {
 	if len(spec.GetKinds()) > 0 {
 		return nil, connect.NewError(connect.CodeInvalidArgument, errors.New("filter kinds: the rows of a table have no kind"))
 	}
 	return s.compile(spec)
 }
 
-func (s *Server) compile(spec *skepv1.Filter) (*event.Filter, error) {
-	f, err := event.Compile(spec, event.FilterDeps{Ancestors: s.deps.Processes.Ancestors})
+func (s *Server) compile(spec *skepv1.Filter) (*filters.Filter, error) {
+	f, err := filters.Compile(spec, filters.Deps{Ancestors: s.deps.Processes.Ancestors})
 	if err != nil {
 		return nil, connect.NewError(connect.CodeInvalidArgument, err)
 	}

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
-	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 )
 
 const (
@@ -50,7 +50,7 @@ var topGroups = map[string]func(*skepv1.Process) (shown *skepv1.Process, key str
 
 // topQuestion is a request that was checked.
 type topQuestion struct {
-	filter   *event.Filter
+	filter   *filters.Filter
 	interval time.Duration
 	order    func(*skepv1.TopRow) [2]float64
 	group    func(*skepv1.Process) (*skepv1.Process, string)

@@ -9,6 +9,7 @@ import (
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/durable"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 )
 
 // FileOptions describe a file of JSON lines. When it has MaxBytes it becomes path.1, that
@@ -20,7 +21,7 @@ type FileOptions struct {
 }
 
 // NewFile makes a spec that appends to a file. It does no I/O.
-func NewFile(o FileOptions, filter *event.Filter) *Spec {
+func NewFile(o FileOptions, filter *filters.Filter) *Spec {
 	return &Spec{Type: "file", Target: o.Path, Filter: filter, Linger: 100 * time.Millisecond,
 		receiver: &file{durable.Append{Path: o.Path, MaxBytes: o.MaxBytes, Keep: o.Keep}}}
 }

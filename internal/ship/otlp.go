@@ -21,6 +21,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 )
 
 // OTLPOptions describe a receiver of OTLP over HTTP with binary protobuf
@@ -38,7 +39,7 @@ type OTLPOptions struct {
 }
 
 // NewOTLP makes a spec that posts records as logs. It does no I/O.
-func NewOTLP(o OTLPOptions, node Node, filter *event.Filter) (*Spec, error) {
+func NewOTLP(o OTLPOptions, node Node, filter *filters.Filter) (*Spec, error) {
 	target, err := url.Parse(o.Endpoint)
 	if err != nil {
 		return nil, fmt.Errorf("endpoint: %w", err)

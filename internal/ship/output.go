@@ -13,6 +13,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 )
 
 const (
@@ -36,7 +37,7 @@ type refuse func(kind string, n uint64, why error)
 // Spec is what an output does; it can be exchanged while the output runs.
 type Spec struct {
 	Type, Target string
-	Filter       *event.Filter
+	Filter       *filters.Filter
 	// Linger is how long a batch waits to become larger.
 	Linger   time.Duration
 	receiver receiver

@@ -13,13 +13,14 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 )
 
 var node = Node{ID: "n", BootID: "b", Name: "host one", Version: "1"}
 
-func filter(t *testing.T, spec *skepv1.Filter) *event.Filter {
+func filter(t *testing.T, spec *skepv1.Filter) *filters.Filter {
 	t.Helper()
-	f, err := event.Compile(spec, event.FilterDeps{})
+	f, err := filters.Compile(spec, filters.Deps{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 )
 
 const (
@@ -34,7 +35,7 @@ type SyslogOptions struct {
 }
 
 // NewSyslog makes a spec that writes RFC 5424 messages. It does no I/O.
-func NewSyslog(o SyslogOptions, node Node, filter *event.Filter) *Spec {
+func NewSyslog(o SyslogOptions, node Node, filter *filters.Filter) *Spec {
 	s := &syslog{SyslogOptions: o, host: headerText(node.Name, 255), pid: strconv.Itoa(os.Getpid())}
 	return &Spec{Type: "syslog", Target: o.Network + " " + o.Address, Filter: filter, Linger: 100 * time.Millisecond, receiver: s}
 }

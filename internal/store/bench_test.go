@@ -15,6 +15,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 	"github.com/skep-io/skep/test/day"
 )
 
@@ -107,7 +108,7 @@ func BenchmarkQuery(b *testing.B) {
 		{"nothing", &skepv1.Filter{Comms: []string{"nobody"}}},
 	} {
 		b.Run(q.name, func(b *testing.B) {
-			filter, err := event.Compile(q.spec, event.FilterDeps{})
+			filter, err := filters.Compile(q.spec, filters.Deps{})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -136,7 +137,7 @@ func BenchmarkCount(b *testing.B) {
 	s, _ := bigStore(b, n)
 	for name, spec := range map[string]*skepv1.Filter{"all": {}, "where": {Kinds: []string{"exit"}, Where: "exit.code == 1"}} {
 		b.Run(name, func(b *testing.B) {
-			filter, err := event.Compile(spec, event.FilterDeps{})
+			filter, err := filters.Compile(spec, filters.Deps{})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -16,6 +16,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 )
 
 // Count calls add with the kind and the time, in ns, of each record that matches; the record
@@ -25,7 +26,7 @@ import (
 // It goes from the latest file to the oldest, in no order within one. If ctx ends before,
 // that is no error: counted is then the time from which on everything was counted. Else it is
 // the time of the oldest record that is stored; zero if there is none.
-func (p *Past) Count(ctx context.Context, from, until time.Time, filter *event.Filter, add func(kind string, ns int64, loss *skepv1.Record)) (counted time.Time, missing []Missing, err error) {
+func (p *Past) Count(ctx context.Context, from, until time.Time, filter *filters.Filter, add func(kind string, ns int64, loss *skepv1.Record)) (counted time.Time, missing []Missing, err error) {
 	c := &counter{merge: merge{past: p, query: newQuery(from, until, filter)}, add: add, byKind: filter.OnlyKinds()}
 	parts := slices.Clone(p.parts)
 	slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(b.span.to, a.span.to) })

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
-	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 	"github.com/skep-io/skep/test/day"
 )
 
@@ -72,7 +72,7 @@ type window struct{ from, until time.Time }
 
 func count(t *testing.T, ctx context.Context, s *Store, span window, spec *skepv1.Filter) (counts, time.Time) {
 	t.Helper()
-	filter, err := event.Compile(spec, event.FilterDeps{})
+	filter, err := filters.Compile(spec, filters.Deps{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestCountIsStopped(t *testing.T) {
 	for _, spec := range []*skepv1.Filter{nil, {Where: "process.pid > 0"}} {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		filter, err := event.Compile(spec, event.FilterDeps{})
+		filter, err := filters.Compile(spec, filters.Deps{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,6 +16,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 	"github.com/skep-io/skep/test/day"
 )
 
@@ -168,7 +169,7 @@ func TestDamagedSegment(t *testing.T) {
 
 func askAll(t *testing.T, s *Store, spec *skepv1.Filter) (got []*skepv1.Record, missing []Missing) {
 	t.Helper()
-	filter, err := event.Compile(spec, event.FilterDeps{})
+	filter, err := filters.Compile(spec, filters.Deps{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +212,7 @@ func TestUnopenedLogs(t *testing.T) {
 			}
 			past := s.Past()
 			defer past.Close()
-			filter, err := event.Compile(nil, event.FilterDeps{})
+			filter, err := filters.Compile(nil, filters.Deps{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
-	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 )
 
 // exportRows is the size of an export's row groups: it bounds the memory that one takes.
@@ -19,7 +19,7 @@ const exportRows = 16 << 10
 
 // Export writes the records that match as one Parquet file, which has the columns of
 // every kind. progress is told how many records there are so far.
-func (p *Past) Export(ctx context.Context, from, until time.Time, filter *event.Filter, out io.Writer, progress func(records uint64)) ([]Missing, error) {
+func (p *Past) Export(ctx context.Context, from, until time.Time, filter *filters.Filter, out io.Writer, progress func(records uint64)) ([]Missing, error) {
 	w, err := newRowWriter(out, "all", bodyNames...)
 	if err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
-	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 )
 
 // FuzzLog: any bytes are read as a log without a crash, and what is damaged adds up.
@@ -176,7 +176,7 @@ func FuzzSegment(f *testing.F) {
 		f.Fatal(err)
 	}
 	want := byKey(records)
-	filter, err := event.Compile(nil, event.FilterDeps{})
+	filter, err := filters.Compile(nil, filters.Deps{})
 	if err != nil {
 		f.Fatal(err)
 	}

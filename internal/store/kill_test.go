@@ -22,6 +22,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 	"github.com/skep-io/skep/test/day"
 )
 
@@ -149,7 +150,7 @@ func (k *killing) rounds(t *testing.T, dir string, n int) {
 
 // inOrder checks that a store has the records from 1 on, each once, and returns the last.
 func inOrder(t *testing.T, s *Store) (last uint64, ok bool) {
-	filter, err := event.Compile(nil, event.FilterDeps{})
+	filter, err := filters.Compile(nil, filters.Deps{})
 	if err != nil {
 		t.Error(err)
 		return 0, false

@@ -11,12 +11,13 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 )
 
 // Last returns at most the last n records that match, by time, and the losses between them
 // as a cursor of the event log does. It goes back period by period until it has enough,
 // so what is recent is found soon. It fails with event.ErrTailTooLarge.
-func (p *Past) Last(ctx context.Context, n int, from, until time.Time, filter *event.Filter) (found []*skepv1.Record, missing []Missing, err error) {
+func (p *Past) Last(ctx context.Context, n int, from, until time.Time, filter *filters.Filter) (found []*skepv1.Record, missing []Missing, err error) {
 	q := newQuery(from, until, filter)
 	whole, counted, bytes := q.span, 0, 0
 	for _, begin := range p.begins() {

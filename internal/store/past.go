@@ -15,6 +15,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 )
 
 // snapshotKind is the kind of the records that hold a process of the table as it was when
@@ -63,7 +64,7 @@ func (s *Store) ProcessesAt(ctx context.Context, at time.Time) (all []*skepv1.Pr
 		return nil, missing, fmt.Errorf("no process table is known of %s: %s", at.UTC().Format(time.RFC3339), oldest)
 	}
 	lifecycle := &skepv1.Filter{Kinds: []string{event.Fork.String(), event.Exec.String(), event.Exit.String()}}
-	filter, err := event.Compile(lifecycle, event.FilterDeps{})
+	filter, err := filters.Compile(lifecycle, filters.Deps{})
 	if err != nil {
 		return nil, missing, err
 	}
@@ -85,7 +86,7 @@ func (p *Past) snapshotBefore(ctx context.Context, at time.Time) (table *process
 		if !each.may(map[string]bool{snapshotKind: true}) || each.span.from > at.UnixNano() {
 			continue
 		}
-		q := newQuery(time.Time{}, at, &event.Filter{})
+		q := newQuery(time.Time{}, at, &filters.Filter{})
 		q.kinds = map[string]bool{snapshotKind: true}
 		q.match = func(r *skepv1.Record) bool { return r.GetKind() == snapshotKind }
 		one := &Past{store: p.store, parts: []part{each}}

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
-	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 )
 
 // clause is a condition that a record must satisfy to match a filter: one of its columns
@@ -46,7 +46,7 @@ func clausesOf(spec *skepv1.Filter) []clause {
 		if f.set == 0 {
 			continue
 		}
-		filter, err := event.Compile(f.part, event.FilterDeps{})
+		filter, err := filters.Compile(f.part, filters.Deps{})
 		if err != nil { // the whole filter was compiled before: it can only be of a later version
 			continue
 		}
@@ -64,13 +64,13 @@ func clausesOf(spec *skepv1.Filter) []clause {
 			clauses = append(clauses, clause{columns: f.columns, numbers: numberSet(f.numbers)})
 		}
 	}
-	for _, e := range event.Equalities(spec.GetWhere()) {
+	for _, e := range filters.Equalities(spec.GetWhere()) {
 		clauses = append(clauses, clause{
 			columns: []string{e.Path}, exact: []string{e.Value},
 			matches: func(_ string, v parquet.Value) bool { return string(v.ByteArray()) == e.Value },
 		})
 	}
-	for _, c := range event.Conditions(spec.GetWhere()) {
+	for _, c := range filters.Conditions(spec.GetWhere()) {
 		clauses = append(clauses, clause{columns: []string{c.Path}, matches: orUndecided(c.Filter)})
 	}
 	return clauses
@@ -78,7 +78,7 @@ func clausesOf(spec *skepv1.Filter) []clause {
 
 // orUndecided is probe, and also lets pass what the filter comes to no result for: the
 // whole filter is then asked, and counts it.
-func orUndecided(f *event.Filter) func(string, parquet.Value) bool {
+func orUndecided(f *filters.Filter) func(string, parquet.Value) bool {
 	matches := probe(f)
 	return func(path string, v parquet.Value) bool {
 		before := f.Failures()
@@ -123,7 +123,7 @@ func exactAddrs(values []string) []string {
 }
 
 // probe makes a clause's matches of a filter.
-func probe(f *event.Filter) func(string, parquet.Value) bool {
+func probe(f *filters.Filter) func(string, parquet.Value) bool {
 	return func(path string, v parquet.Value) bool {
 		r := &skepv1.Record{}
 		m := r.ProtoReflect()

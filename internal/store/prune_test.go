@@ -17,6 +17,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 	"github.com/skep-io/skep/test/day"
 )
 
@@ -37,7 +38,7 @@ func TestPruneKeepsMatches(t *testing.T) {
 	asked := map[string]int{}
 	for field, specs := range values.filters() {
 		for _, spec := range specs {
-			filter, err := event.Compile(spec, event.FilterDeps{})
+			filter, err := filters.Compile(spec, filters.Deps{})
 			if err != nil {
 				t.Fatal(spec, err)
 			}

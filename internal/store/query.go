@@ -18,6 +18,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 )
 
 // query is what is asked of the store.
@@ -31,7 +32,7 @@ type query struct {
 func (s span) has(t int64) bool { return s.from <= t && t <= s.to }
 
 // newQuery asks for what a filter matches between two times; a zero time is no bound.
-func newQuery(from, until time.Time, filter *event.Filter) *query {
+func newQuery(from, until time.Time, filter *filters.Filter) *query {
 	q := &query{span: span{math.MinInt64, math.MaxInt64}, clauses: clausesOf(filter.Spec())}
 	if !from.IsZero() {
 		q.span.from = from.UnixNano()
@@ -199,7 +200,7 @@ func (m Missing) String() string {
 
 // Read calls emit with the records that match, in the order of their time. What is
 // emitted is not changed any more. Files that could not be read are in missing.
-func (p *Past) Read(ctx context.Context, from, until time.Time, filter *event.Filter, emit func(*skepv1.Record) error) (missing []Missing, err error) {
+func (p *Past) Read(ctx context.Context, from, until time.Time, filter *filters.Filter, emit func(*skepv1.Record) error) (missing []Missing, err error) {
 	return p.read(ctx, newQuery(from, until, filter), emit)
 }
 

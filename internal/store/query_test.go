@@ -16,6 +16,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/event/filters"
 	"github.com/skep-io/skep/test/day"
 )
 
@@ -58,7 +59,7 @@ func closeLog(t testing.TB, dir string, id uint64) {
 
 func ask(t testing.TB, s *Store, from, until time.Time, spec *skepv1.Filter) []*skepv1.Record {
 	t.Helper()
-	filter, err := event.Compile(spec, event.FilterDeps{})
+	filter, err := filters.Compile(spec, filters.Deps{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +125,7 @@ func TestReadBack(t *testing.T) {
 			"two":       {Comms: []string{"sed"}, Containers: []string{"app-1"}},
 		} {
 			t.Run(fmt.Sprint(shape, name), func(t *testing.T) {
-				filter, err := event.Compile(spec, event.FilterDeps{})
+				filter, err := filters.Compile(spec, filters.Deps{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -195,7 +196,7 @@ func TestLastCountsRecords(t *testing.T) {
 		records[i] = &skepv1.Record{NodeId: day.Node, BootId: day.Boot, Kind: "loss", Seq: uint64(i), Time: r.Time,
 			Body: &skepv1.Record_Loss{Loss: &skepv1.Loss{LostKind: "exec", Count: 1}}}
 	}
-	filter, err := event.Compile(&skepv1.Filter{Uids: []uint32{0}}, event.FilterDeps{})
+	filter, err := filters.Compile(&skepv1.Filter{Uids: []uint32{0}}, filters.Deps{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +244,7 @@ func TestLastIsBounded(t *testing.T) {
 			n++
 		}
 	}
-	filter, err := event.Compile(&skepv1.Filter{Kinds: []string{"exec"}}, event.FilterDeps{})
+	filter, err := filters.Compile(&skepv1.Filter{Kinds: []string{"exec"}}, filters.Deps{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,8 +266,8 @@ func TestUndecided(t *testing.T) {
 		"int(process.comm) > 5", "1 / exit.code == 1", "process.comm == '' ? false : int(process.comm) > 5", "exit.code == 0 ? false : 1 / (exit.code - 1) == 1",
 		"process.comm == 'sed' && int(process.exe) > 5", "exit.code > 0 && exit.code != 0 && int(process.comm) > 5",
 	} {
-		filter := func() *event.Filter {
-			f, err := event.Compile(&skepv1.Filter{Where: where}, event.FilterDeps{})
+		filter := func() *filters.Filter {
+			f, err := filters.Compile(&skepv1.Filter{Where: where}, filters.Deps{})
 			if err != nil {
 				t.Fatal(err)
 			}

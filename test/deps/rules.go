@@ -59,7 +59,7 @@ var layers = []rule{
 		example: "internal/durable -> internal/event",
 	},
 	{
-		who: []string{"internal/ship"}, mayNot: ours, may: []string{"internal/event", "internal/durable"},
+		who: []string{"internal/ship"}, mayNot: ours, may: []string{"internal/event/...", "internal/durable"},
 		why:     "an output is a reader of the event log and nothing more: it can slow nothing, and is tested without an agent",
 		example: "internal/ship -> internal/agent",
 	},
@@ -101,6 +101,11 @@ var layers = []rule{
 		mayNot:  slices.Concat(deep(capabilities), []string{"github.com/cilium/ebpf/...", "internal/kern/...", "internal/identity/...", "internal/server/...", "bpf/..."}),
 		why:     "skep is unprivileged and talks only to the socket: every verb that touches the kernel goes through skepd",
 		example: "cmd/skep -> internal/kern",
+	},
+	{
+		who: []string{"cmd/skep"}, linked: true, mayNot: []string{"cel.dev/...", "github.com/spf13/cobra/doc", "google.golang.org/protobuf/reflect/protodesc"},
+		why:     "they take milliseconds and megabytes to be there at all, which every call of skep would pay",
+		example: "cmd/skep -> cel.dev/cel-go/cel",
 	},
 	{
 		who: []string{"cmd/skepd"}, linked: true, mayNot: []string{"internal/cli/...", "internal/web/...", "web/..."},

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package event
+package filters
 
 import (
 	"errors"
@@ -50,7 +50,7 @@ func matchExes(patterns []string) (predicate, error) {
 	return func(r *skepv1.Record) bool { return exes.has(r.GetProcess().GetExe()) }, err
 }
 
-func matchAncestorExes(patterns []string, deps FilterDeps) (predicate, error) {
+func matchAncestorExes(patterns []string, deps Deps) (predicate, error) {
 	if len(patterns) == 0 {
 		return nil, nil
 	}

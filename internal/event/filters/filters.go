@@ -1,16 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package event
+// Package filters compiles the filters that select records.
+//
+// Problem: a filter runs for every record, and comes from a user, who may have
+// misspelt what he looks for.
+//
+// Mechanism: each field of a skepv1.Filter becomes a predicate; its where
+// expression a program of CEL, whose types are those of the records. The packages
+// of CEL take a millisecond and half a megabyte to be there at all, which skep, who
+// leaves the filtering to the agent, does not pay: only skepd links them.
+//
+// Invariants: no expression takes more than a bounded time for one record, and
+// what it does not come to a result for is counted.
+package filters
 
 import (
 	"fmt"
 	"sync/atomic"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/event"
 )
 
-// FilterDeps are what a filter asks about the world.
-type FilterDeps struct {
+// Deps are what a filter asks about the world.
+type Deps struct {
 	// Ancestors yields the ancestors of an exec id, parent first, without the
 	// process itself, until yield returns false. Needed for ancestor_exes only.
 	Ancestors func(execID string, yield func(*skepv1.Process) bool)
@@ -25,7 +38,7 @@ type predicate func(*skepv1.Record) bool
 // Filter is a compiled skepv1.Filter. Its methods may be called from any goroutine.
 type Filter struct {
 	spec       *skepv1.Filter
-	kinds      KindSet
+	kinds      event.KindSet
 	anyKind    bool
 	predicates []predicate
 	failures   failures
@@ -33,8 +46,8 @@ type Filter struct {
 
 // Compile checks a filter and makes it ready to match. A nil filter matches
 // everything. Its errors are for the user who wrote the filter.
-func Compile(spec *skepv1.Filter, deps FilterDeps) (*Filter, error) {
-	f := &Filter{spec: spec, kinds: AllKinds, anyKind: true}
+func Compile(spec *skepv1.Filter, deps Deps) (*Filter, error) {
+	f := &Filter{spec: spec, kinds: event.AllKinds, anyKind: true}
 	if err := f.compileKinds(spec.GetKinds()); err != nil {
 		return nil, err
 	}
@@ -71,11 +84,11 @@ func (f *Filter) compileKinds(names []string) error {
 	}
 	f.kinds, f.anyKind = 0, false
 	for _, name := range names {
-		k, err := ParseKind(name)
+		k, err := event.ParseKind(name)
 		if err != nil {
 			return fmt.Errorf("filter kinds: %w", err)
 		}
-		f.kinds |= SetOf(k)
+		f.kinds |= event.SetOf(k)
 	}
 	return nil
 }
@@ -85,10 +98,10 @@ func (f *Filter) Spec() *skepv1.Filter { return f.spec }
 
 // Kinds are the kinds of the records that can match, but for loss records of
 // one of these kinds. Give Cursor the set of CursorKinds.
-func (f *Filter) Kinds() KindSet { return f.kinds }
+func (f *Filter) Kinds() event.KindSet { return f.kinds }
 
 // CursorKinds are the kinds that a Cursor must deliver: Kinds and Loss.
-func (f *Filter) CursorKinds() KindSet { return f.kinds | SetOf(Loss) }
+func (f *Filter) CursorKinds() event.KindSet { return f.kinds | event.SetOf(event.Loss) }
 
 // OnlyKinds says whether a record's kind alone decides, but for records of the kind loss.
 func (f *Filter) OnlyKinds() bool { return len(f.predicates) == 0 }
@@ -125,12 +138,12 @@ func (f *failures) add(err error) {
 // ones. The agent's own records are about no process: with any other filter they must
 // be asked for by kind.
 func (f *Filter) Match(r *skepv1.Record) bool {
-	k, known := KindOf(r)
+	k, known := event.KindOf(r)
 	switch {
-	case known && k == Loss:
+	case known && k == event.Loss:
 		return f.matchLoss(r.GetLoss())
-	case known && k == Agent:
-		return f.kinds.Has(Agent) && f.WantsOwn()
+	case known && k == event.Agent:
+		return f.kinds.Has(event.Agent) && f.WantsOwn()
 	case known && !f.kinds.Has(k), !known && !f.anyKind:
 		return false
 	}
@@ -140,8 +153,8 @@ func (f *Filter) Match(r *skepv1.Record) bool {
 // Counts says whether a record that matches counts as one of those that were asked for:
 // a loss may only tell that some of them are missing.
 func (f *Filter) Counts(r *skepv1.Record) bool {
-	k, _ := KindOf(r)
-	return k != Loss || f.WantsOwn()
+	k, _ := event.KindOf(r)
+	return k != event.Loss || f.WantsOwn()
 }
 
 // unknownKind is Loss.lost_kind where it is not known what was lost.
@@ -153,11 +166,11 @@ func (f *Filter) WantsOwn() bool { return len(f.predicates) == 0 || !f.anyKind }
 
 // matchLoss passes a loss of the wanted kinds, or of a kind that is not known.
 func (f *Filter) matchLoss(l *skepv1.Loss) bool {
-	k, known := lookupKind(l.GetLostKind())
+	k, known := event.LookupKind(l.GetLostKind())
 	if !known && l.GetLostKind() != "" && l.GetLostKind() != unknownKind {
-		return f.kinds.Has(Loss) && f.WantsOwn() // of records that no reader sees, such as cgroup_mkdir
+		return f.kinds.Has(event.Loss) && f.WantsOwn() // of records that no reader sees, such as cgroup_mkdir
 	}
-	return !known || f.kinds.Has(k) || f.kinds.Has(Loss)
+	return !known || f.kinds.Has(k) || f.kinds.Has(event.Loss)
 }
 
 func (f *Filter) matchFields(r *skepv1.Record) bool {

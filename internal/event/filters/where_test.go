@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package event
+package filters
 
 import (
 	"strings"
@@ -10,11 +10,12 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/event/sample"
 )
 
 func where(t *testing.T, expression string) *Filter {
 	t.Helper()
-	f, err := Compile(&skepv1.Filter{Where: expression}, FilterDeps{})
+	f, err := Compile(&skepv1.Filter{Where: expression}, Deps{})
 	if err != nil {
 		t.Fatalf("%s: %v", expression, err)
 	}
@@ -22,35 +23,35 @@ func where(t *testing.T, expression string) *Filter {
 }
 
 func TestWhere(t *testing.T) {
-	big := execRecord(1)
+	big := sample.Exec(1)
 	big.GetExec().CgroupId = 1 << 63
 	for _, c := range []struct {
 		expression string
 		record     *skepv1.Record
 		want       bool
 	}{
-		{`kind == "exec" && process.uid == 1000`, execRecord(1), true},
-		{`process.uid == 0`, execRecord(1), false},
-		{`process.uid in [0, 1000]`, execRecord(1), true},
-		{`exec.args.exists(a, a.startsWith("https:"))`, execRecord(1), true},
-		{`exec.args[0] == "curl" && size(exec.args) == 3`, execRecord(1), true},
-		{`exec.credentials.login_uid == 4294967295`, execRecord(1), true},
-		{`exec.file.inode * 2 == 2469134`, execRecord(1), true},
+		{`kind == "exec" && process.uid == 1000`, sample.Exec(1), true},
+		{`process.uid == 0`, sample.Exec(1), false},
+		{`process.uid in [0, 1000]`, sample.Exec(1), true},
+		{`exec.args.exists(a, a.startsWith("https:"))`, sample.Exec(1), true},
+		{`exec.args[0] == "curl" && size(exec.args) == 3`, sample.Exec(1), true},
+		{`exec.credentials.login_uid == 4294967295`, sample.Exec(1), true},
+		{`exec.file.inode * 2 == 2469134`, sample.Exec(1), true},
 		{`exec.cgroup_id > 0`, big, true},
-		{`connection.bytes_received > 1024 * 1024`, closeRecord(1), true},
-		{`connection.remote.port == 443 && connection.rtt_us < 100`, closeRecord(1), true},
-		{`connection.remote.port == 443`, execRecord(1), false},
-		{`exec.setuid`, execRecord(1), false},
-		{`process.comm.matches("^c[a-z]+l$")`, execRecord(1), true},
-		{`"a" in process.container.labels && process.container.labels["a"] == "1"`, execRecord(1), true},
-		{`process.container.name == ""`, closeRecord(1), false},
-		{`time > timestamp("2026-01-01T00:00:00Z")`, execRecord(1), true},
-		{`has(record.exec) && !has(record.exit)`, execRecord(1), true},
-		{`record.namespace == ""`, execRecord(1), true},
-		{`process.container.namespace == "shop"`, execRecord(1), true},
-		{`seq >= 7`, execRecord(7), true},
-		{`dns.name == "example.org" && dns.answers.exists(a, a.data == "2001:db8::5")`, dnsRecord(1), true},
-		{`dns.rcode == "NXDOMAIN" || dns.latency_ns > 1000 * 1000 * 1000`, dnsRecord(1), false},
+		{`connection.bytes_received > 1024 * 1024`, sample.Close(1), true},
+		{`connection.remote.port == 443 && connection.rtt_us < 100`, sample.Close(1), true},
+		{`connection.remote.port == 443`, sample.Exec(1), false},
+		{`exec.setuid`, sample.Exec(1), false},
+		{`process.comm.matches("^c[a-z]+l$")`, sample.Exec(1), true},
+		{`"a" in process.container.labels && process.container.labels["a"] == "1"`, sample.Exec(1), true},
+		{`process.container.name == ""`, sample.Close(1), false},
+		{`time > timestamp("2026-01-01T00:00:00Z")`, sample.Exec(1), true},
+		{`has(record.exec) && !has(record.exit)`, sample.Exec(1), true},
+		{`record.namespace == ""`, sample.Exec(1), true},
+		{`process.container.namespace == "shop"`, sample.Exec(1), true},
+		{`seq >= 7`, sample.Exec(7), true},
+		{`dns.name == "example.org" && dns.answers.exists(a, a.data == "2001:db8::5")`, sample.DNS(1), true},
+		{`dns.rcode == "NXDOMAIN" || dns.latency_ns > 1000 * 1000 * 1000`, sample.DNS(1), false},
 		{`process.pid == 0`, &skepv1.Record{Kind: "exit"}, true}, // an absent message reads as empty
 	} {
 		f := where(t, c.expression)
@@ -93,7 +94,7 @@ func TestWhereKnowsEveryField(t *testing.T) {
 }
 
 func compileError(expression string) error {
-	_, err := Compile(&skepv1.Filter{Where: expression}, FilterDeps{})
+	_, err := Compile(&skepv1.Filter{Where: expression}, Deps{})
 	return err
 }
 
@@ -139,7 +140,7 @@ func TestWhereErrors(t *testing.T) {
 		strings.Repeat("true&&", 2000) + "true": ``,
 		strings.Repeat("[", 300) + strings.Repeat("]", 300) + " == []": ``,
 	} {
-		_, err := Compile(&skepv1.Filter{Where: expression}, FilterDeps{})
+		_, err := Compile(&skepv1.Filter{Where: expression}, Deps{})
 		if err == nil || !strings.HasPrefix(err.Error(), "filter where: "+want) {
 			t.Errorf("%.40q: %v\nwant %s", expression, err, want)
 		}
@@ -151,7 +152,7 @@ func TestWhereErrors(t *testing.T) {
 
 func TestWhereFailuresAreCounted(t *testing.T) {
 	f := where(t, `exec.args[7] == "x"`)
-	if f.Match(execRecord(1)) || f.Match(execRecord(2)) {
+	if f.Match(sample.Exec(1)) || f.Match(sample.Exec(2)) {
 		t.Error("a failed expression matched")
 	}
 	if f.Failures() != 2 {
@@ -163,7 +164,7 @@ func TestWhereFailuresAreCounted(t *testing.T) {
 	if u := f.Undecided(2); u != nil {
 		t.Errorf("all is told, and it says %v", u)
 	}
-	if or := where(t, `exec.args[7] == "x" || true`); !or.Match(execRecord(1)) || or.Failures() != 0 {
+	if or := where(t, `exec.args[7] == "x" || true`); !or.Match(sample.Exec(1)) || or.Failures() != 0 {
 		t.Error("CEL's || must absorb the failure of one side")
 	}
 }
@@ -177,7 +178,7 @@ func TestWhereCostIsBounded(t *testing.T) {
 	}
 	f := where(t, expression) // 10^8 steps
 	start := time.Now()
-	if f.Match(execRecord(1)) || f.Failures() != 1 {
+	if f.Match(sample.Exec(1)) || f.Failures() != 1 {
 		t.Error("it ran to its end")
 	}
 	if u := f.Undecided(0); u.GetCount() != 1 || !strings.Contains(u.GetReason(), "more than the 20000 steps") {
@@ -189,11 +190,11 @@ func TestWhereCostIsBounded(t *testing.T) {
 }
 
 func BenchmarkWhereAtCostLimit(b *testing.B) {
-	f, err := Compile(&skepv1.Filter{Where: `[1,2,3,4,5,6,7,8,9,10].all(a, [1,2,3,4,5,6,7,8,9,10].all(b, [1,2,3,4,5,6,7,8,9,10].all(c, [1,2,3,4,5,6,7,8,9,10].all(d, true))))`}, FilterDeps{})
+	f, err := Compile(&skepv1.Filter{Where: `[1,2,3,4,5,6,7,8,9,10].all(a, [1,2,3,4,5,6,7,8,9,10].all(b, [1,2,3,4,5,6,7,8,9,10].all(c, [1,2,3,4,5,6,7,8,9,10].all(d, true))))`}, Deps{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	r := execRecord(1)
+	r := sample.Exec(1)
 	for b.Loop() {
 		f.Match(r)
 	}
@@ -205,9 +206,9 @@ func FuzzWhere(f *testing.F) {
 		`dns.name == "example.org" && true`, `kind == "exec" ? true : process.comm == "x"`, `process.container.labels["a"] == "b"`} {
 		f.Add(s)
 	}
-	records := []*skepv1.Record{{}, execRecord(1), closeRecord(2), dnsRecord(3)}
+	records := []*skepv1.Record{{}, sample.Exec(1), sample.Close(2), sample.DNS(3)}
 	f.Fuzz(func(t *testing.T, expression string) {
-		filter, err := Compile(&skepv1.Filter{Where: expression}, FilterDeps{})
+		filter, err := Compile(&skepv1.Filter{Where: expression}, Deps{})
 		equalities := Equalities(expression)
 		if err != nil {
 			if len(equalities) > 0 {

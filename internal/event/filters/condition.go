@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package event
+package filters
 
 import (
 	"cel.dev/cel-go/common/ast"
@@ -36,7 +36,7 @@ func Conditions(where string) (found []Condition) {
 		if err != nil {
 			continue
 		}
-		filter, err := Compile(&skepv1.Filter{Where: text}, FilterDeps{})
+		filter, err := Compile(&skepv1.Filter{Where: text}, Deps{})
 		if err != nil || filter.Match(&skepv1.Record{}) || filter.Failures() > 0 {
 			continue // of what comes to no result for an absent field nothing may be left out unsaid
 		}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package event
+// Package sample is records to test with.
+package sample
 
 import (
 	"time"
@@ -10,21 +11,25 @@ import (
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 )
 
-var sampleTime = time.Date(2026, 3, 1, 12, 30, 0, 123456000, time.UTC)
+// Time is when the record of sequence number 0 would be.
+var Time = time.Date(2026, 3, 1, 12, 30, 0, 123456000, time.UTC)
 
-const sampleProcessID = "6f1d2c3e-9a0b-4c5d-8e7f-001122334455:0b1c2d3e-4f50-6172-8394-a5b6c7d8e9fa:4711:123456789012"
+// ProcessID is that of Process.
+const ProcessID = "6f1d2c3e-9a0b-4c5d-8e7f-001122334455:0b1c2d3e-4f50-6172-8394-a5b6c7d8e9fa:4711:123456789012"
 
-func envelope(k Kind, seq uint64) *skepv1.Record {
+// Envelope is a record of a kind without anything in it; each is 1 ms after the one before.
+func Envelope(kind string, seq uint64) *skepv1.Record {
 	return &skepv1.Record{
 		NodeId: "6f1d2c3e-9a0b-4c5d-8e7f-001122334455", BootId: "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9fa",
-		Kind: k.String(), Seq: seq, Time: timestamppb.New(sampleTime.Add(time.Duration(seq) * time.Millisecond)),
+		Kind: kind, Seq: seq, Time: timestamppb.New(Time.Add(time.Duration(seq) * time.Millisecond)),
 		BootNs: 123456789012 + seq, NodeName: "host-1",
 	}
 }
 
-func sampleProcess() *skepv1.Process {
+// Process is one in a container.
+func Process() *skepv1.Process {
 	return &skepv1.Process{
-		ProcessId: sampleProcessID, ExecId: sampleProcessID + ":123456999999", ParentExecId: sampleProcessID + ":1",
+		ProcessId: ProcessID, ExecId: ProcessID + ":123456999999", ParentExecId: ProcessID + ":1",
 		Pid: 4711, Ppid: 1200, Comm: "curl", Exe: "/usr/bin/curl", Uid: 1000, Unit: "app.service",
 		Container: &skepv1.Container{
 			Id: "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", Runtime: "containerd",
@@ -34,9 +39,10 @@ func sampleProcess() *skepv1.Process {
 	}
 }
 
-func execRecord(seq uint64) *skepv1.Record {
-	r := envelope(Exec, seq)
-	r.Process = sampleProcess()
+// Exec is of Process.
+func Exec(seq uint64) *skepv1.Record {
+	r := Envelope("exec", seq)
+	r.Process = Process()
 	r.Body = &skepv1.Record_Exec{Exec: &skepv1.Exec{
 		Args: []string{"curl", "-sS", "https://example.org/"}, Cwd: "/home/user",
 		File:     &skepv1.File{Path: "/usr/bin/curl", Device: "8:1", Inode: 1234567, PathSource: "kernel"},
@@ -53,9 +59,10 @@ func execRecord(seq uint64) *skepv1.Record {
 	return r
 }
 
-func closeRecord(seq uint64) *skepv1.Record {
-	r := envelope(Close, seq)
-	r.Process = sampleProcess()
+// Close is the end of a connection of Process.
+func Close(seq uint64) *skepv1.Record {
+	r := Envelope("close", seq)
+	r.Process = Process()
 	r.Body = &skepv1.Record_Connection{Connection: &skepv1.Connection{
 		CommunityId: "1:wCb3OG7yAFWelaUydu0D+125CLM=",
 		Local:       &skepv1.Endpoint{Address: "10.1.2.3", Port: 43210},
@@ -65,9 +72,10 @@ func closeRecord(seq uint64) *skepv1.Record {
 	return r
 }
 
-func dnsRecord(seq uint64) *skepv1.Record {
-	r := envelope(Dns, seq)
-	r.Process = sampleProcess()
+// DNS is an answer to Process.
+func DNS(seq uint64) *skepv1.Record {
+	r := Envelope("dns", seq)
+	r.Process = Process()
 	r.Body = &skepv1.Record_Dns{Dns: &skepv1.Dns{
 		Outcome: "answered", Name: "example.org", Type: "AAAA", Rcode: "NOERROR", LatencyNs: 1234567,
 		Answers: []*skepv1.DnsAnswer{{Name: "example.org", Type: "CNAME", Ttl: 60, Data: "www.example.org"}, {Name: "www.example.org", Type: "AAAA", Data: "2001:db8::5"}},
@@ -76,20 +84,17 @@ func dnsRecord(seq uint64) *skepv1.Record {
 	return r
 }
 
-func lossRecord(lost string) *skepv1.Record {
-	r := envelope(Loss, 1)
+// Loss is of three records of a kind.
+func Loss(lost string) *skepv1.Record {
+	r := Envelope("loss", 1)
 	r.Body = &skepv1.Record_Loss{Loss: &skepv1.Loss{LostKind: lost, Count: 3, Place: "ring_full"}}
 	return r
 }
 
-// plain is a record that is cheap to make.
-func plain(k Kind, seq uint64) *skepv1.Record {
-	return &skepv1.Record{Kind: k.String(), Seq: seq, Time: timestamppb.New(sampleTime.Add(time.Duration(seq) * time.Second))}
-}
-
-func fileRecord() *skepv1.Record {
-	r := envelope(File, 1)
-	r.Process = sampleProcess()
+// File is a renaming by Process.
+func File() *skepv1.Record {
+	r := Envelope("file", 1)
+	r.Process = Process()
 	r.Body = &skepv1.Record_File{File: &skepv1.FileOperation{Operation: "rename", Path: "/etc/hosts", NewPath: "/srv/hosts"}}
 	return r
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package event
+package filters
 
 import (
 	"errors"
@@ -13,6 +13,7 @@ import (
 	"cel.dev/cel-go/interpreter"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/event"
 )
 
 // Bounds of an expression: it comes from a user and runs for every record.
@@ -53,7 +54,7 @@ func whereFailure(err error) string {
 	if errors.As(err, &limit) && limit.Cause == interpreter.CostLimitExceeded {
 		return fmt.Sprintf("it takes more than the %d steps that it may for one record", maxWhereCost)
 	}
-	return Printable(err.Error())
+	return event.Printable(err.Error())
 }
 
 func compileWhere(source string, fields *recordFields) (cel.Program, error) {
@@ -103,7 +104,7 @@ func whereError(issues *cel.Issues, fields *recordFields) error {
 	if first.Location.Line() > 1 {
 		at = fmt.Sprintf("line %d, %s", first.Location.Line(), at)
 	}
-	message, _, _ := strings.Cut(Printable(first.Message), " (did you mean") // ours knows the fields
+	message, _, _ := strings.Cut(event.Printable(first.Message), " (did you mean") // ours knows the fields
 	message = noOverload.ReplaceAllString(message, "$1 does not take ($2)")
 	if hint := fields.hint(first.Message); hint != "" {
 		message += "; " + hint
