@@ -86,7 +86,7 @@ func (a *Agent) openScripts() error {
 		Status: func() *skepv1.GetStatusResponse {
 			return &skepv1.GetStatusResponse{
 				Version: a.options.Version, NodeId: a.node.ID, BootId: a.node.BootID, NodeName: a.node.Name,
-				Started: timestamppb.New(a.started), Uptime: durationpb.New(time.Since(a.started)), AgentCpu: durationpb.New(ownCPU()),
+				Time: timestamppb.Now(), Started: timestamppb.New(a.started), Uptime: durationpb.New(time.Since(a.started)), AgentCpu: durationpb.New(ownCPU()),
 				Memory: &skepv1.MemoryStatus{ResidentBytes: residentBytes()},
 			}
 		},

@@ -26,7 +26,7 @@ func (a *Agent) status() *skepv1.GetStatusResponse {
 	live, _ := a.processes.Len()
 	r := &skepv1.GetStatusResponse{
 		Version: a.options.Version, NodeId: a.node.ID, BootId: a.node.BootID, NodeName: a.node.Name,
-		Started: timestamppb.New(a.started), Uptime: durationpb.New(time.Since(a.started)),
+		Time: timestamppb.Now(), Started: timestamppb.New(a.started), Uptime: durationpb.New(time.Since(a.started)),
 		Kinds: a.kindStatus(), Losses: a.lossCounts(),
 		Processes: &skepv1.TableStatus{
 			Entries: uint64(live), Capacity: uint64(a.options.Config.Tables.Processes)},

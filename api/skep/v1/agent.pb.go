@@ -714,7 +714,9 @@ type GetStatusResponse struct {
 	// What the agent may cost, and what it has shed; absent without limits.
 	Budget *BudgetStatus `protobuf:"bytes,42,opt,name=budget,proto3" json:"budget,omitempty"`
 	// Scripts that are installed.
-	Traces        []*TraceStatus `protobuf:"bytes,43,rep,name=traces,proto3" json:"traces,omitempty"`
+	Traces []*TraceStatus `protobuf:"bytes,43,rep,name=traces,proto3" json:"traces,omitempty"`
+	// The agent's time of day when it answered, which is that of its records.
+	Time          *timestamppb.Timestamp `protobuf:"bytes,44,opt,name=time,proto3" json:"time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -906,6 +908,13 @@ func (x *GetStatusResponse) GetBudget() *BudgetStatus {
 func (x *GetStatusResponse) GetTraces() []*TraceStatus {
 	if x != nil {
 		return x.Traces
+	}
+	return nil
+}
+
+func (x *GetStatusResponse) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
 	}
 	return nil
 }
@@ -3929,7 +3938,7 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"KindCounts\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x16\n" +
 	"\x06counts\x18\x02 \x03(\x04R\x06counts\"\x12\n" +
-	"\x10GetStatusRequest\"\x96\b\n" +
+	"\x10GetStatusRequest\"\xc6\b\n" +
 	"\x11GetStatusResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x17\n" +
 	"\anode_id\x18\x02 \x01(\tR\x06nodeId\x12\x17\n" +
@@ -3956,7 +3965,8 @@ const file_skep_v1_agent_proto_rawDesc = "" +
 	"\rargs_redacted\x18( \x01(\x04R\fargsRedacted\x12/\n" +
 	"\aoutputs\x18) \x03(\v2\x15.skep.v1.OutputStatusR\aoutputs\x12-\n" +
 	"\x06budget\x18* \x01(\v2\x15.skep.v1.BudgetStatusR\x06budget\x12,\n" +
-	"\x06traces\x18+ \x03(\v2\x14.skep.v1.TraceStatusR\x06traces\"\xdd\x01\n" +
+	"\x06traces\x18+ \x03(\v2\x14.skep.v1.TraceStatusR\x06traces\x12.\n" +
+	"\x04time\x18, \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\xdd\x01\n" +
 	"\fBudgetStatus\x12\x1b\n" +
 	"\tcpu_limit\x18\x01 \x01(\x01R\bcpuLimit\x12,\n" +
 	"\x12memory_limit_bytes\x18\x02 \x01(\x04R\x10memoryLimitBytes\x12\x10\n" +
@@ -4334,101 +4344,102 @@ var file_skep_v1_agent_proto_depIdxs = []int32{
 	16,  // 26: skep.v1.GetStatusResponse.outputs:type_name -> skep.v1.OutputStatus
 	10,  // 27: skep.v1.GetStatusResponse.budget:type_name -> skep.v1.BudgetStatus
 	54,  // 28: skep.v1.GetStatusResponse.traces:type_name -> skep.v1.TraceStatus
-	11,  // 29: skep.v1.BudgetStatus.sensors:type_name -> skep.v1.SensorBudget
-	52,  // 30: skep.v1.SensorBudget.since:type_name -> google.protobuf.Timestamp
-	51,  // 31: skep.v1.StoreStatus.max_age:type_name -> google.protobuf.Duration
-	52,  // 32: skep.v1.StoreStatus.oldest:type_name -> google.protobuf.Timestamp
-	52,  // 33: skep.v1.Subscriber.since:type_name -> google.protobuf.Timestamp
-	19,  // 34: skep.v1.MemoryStatus.maps:type_name -> skep.v1.MapStatus
-	22,  // 35: skep.v1.SignalStatus.rungs:type_name -> skep.v1.RungStatus
-	25,  // 36: skep.v1.GetDoctorResponse.checks:type_name -> skep.v1.Check
-	21,  // 37: skep.v1.GetDoctorResponse.signals:type_name -> skep.v1.SignalStatus
-	1,   // 38: skep.v1.ListProcessesRequest.filter:type_name -> skep.v1.Filter
-	52,  // 39: skep.v1.ListProcessesRequest.at:type_name -> google.protobuf.Timestamp
-	28,  // 40: skep.v1.ListProcessesResponse.processes:type_name -> skep.v1.ProcessInfo
-	4,   // 41: skep.v1.ListProcessesResponse.undecided:type_name -> skep.v1.Undecided
-	55,  // 42: skep.v1.ProcessInfo.process:type_name -> skep.v1.Process
-	52,  // 43: skep.v1.ProcessInfo.started:type_name -> google.protobuf.Timestamp
-	52,  // 44: skep.v1.ProcessInfo.exited:type_name -> google.protobuf.Timestamp
-	56,  // 45: skep.v1.ProcessInfo.exit:type_name -> skep.v1.Exit
-	57,  // 46: skep.v1.ProcessInfo.exec:type_name -> skep.v1.Exec
-	28,  // 47: skep.v1.GetProcessResponse.process:type_name -> skep.v1.ProcessInfo
-	28,  // 48: skep.v1.GetProcessResponse.ancestors:type_name -> skep.v1.ProcessInfo
-	28,  // 49: skep.v1.GetProcessResponse.children:type_name -> skep.v1.ProcessInfo
-	33,  // 50: skep.v1.GetProcessResponse.connections:type_name -> skep.v1.ConnectionInfo
-	1,   // 51: skep.v1.ListConnectionsRequest.filter:type_name -> skep.v1.Filter
-	33,  // 52: skep.v1.ListConnectionsResponse.connections:type_name -> skep.v1.ConnectionInfo
-	4,   // 53: skep.v1.ListConnectionsResponse.undecided:type_name -> skep.v1.Undecided
-	55,  // 54: skep.v1.ConnectionInfo.process:type_name -> skep.v1.Process
-	58,  // 55: skep.v1.ConnectionInfo.connection:type_name -> skep.v1.Connection
-	52,  // 56: skep.v1.ConnectionInfo.opened:type_name -> google.protobuf.Timestamp
-	52,  // 57: skep.v1.ConnectionInfo.closed:type_name -> google.protobuf.Timestamp
-	52,  // 58: skep.v1.ConnectionInfo.counted:type_name -> google.protobuf.Timestamp
-	1,   // 59: skep.v1.TopRequest.filter:type_name -> skep.v1.Filter
-	51,  // 60: skep.v1.TopRequest.interval:type_name -> google.protobuf.Duration
-	52,  // 61: skep.v1.TopResponse.time:type_name -> google.protobuf.Timestamp
-	51,  // 62: skep.v1.TopResponse.measured:type_name -> google.protobuf.Duration
-	36,  // 63: skep.v1.TopResponse.rows:type_name -> skep.v1.TopRow
-	36,  // 64: skep.v1.TopResponse.total:type_name -> skep.v1.TopRow
-	55,  // 65: skep.v1.TopRow.process:type_name -> skep.v1.Process
-	0,   // 66: skep.v1.GetIdentityResponse.role:type_name -> skep.v1.Role
-	52,  // 67: skep.v1.GetIdentityResponse.expires:type_name -> google.protobuf.Timestamp
-	0,   // 68: skep.v1.CreateTokenRequest.role:type_name -> skep.v1.Role
-	51,  // 69: skep.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
-	0,   // 70: skep.v1.CreateTokenResponse.role:type_name -> skep.v1.Role
-	52,  // 71: skep.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
-	1,   // 72: skep.v1.ExportRequest.filter:type_name -> skep.v1.Filter
-	52,  // 73: skep.v1.ExportRequest.from:type_name -> google.protobuf.Timestamp
-	52,  // 74: skep.v1.ExportRequest.until:type_name -> google.protobuf.Timestamp
-	4,   // 75: skep.v1.ExportResponse.undecided:type_name -> skep.v1.Undecided
-	47,  // 76: skep.v1.ListToolsResponse.tools:type_name -> skep.v1.Tool
-	0,   // 77: skep.v1.Tool.role:type_name -> skep.v1.Role
-	48,  // 78: skep.v1.Tool.options:type_name -> skep.v1.ToolOption
-	49,  // 79: skep.v1.Tool.columns:type_name -> skep.v1.ToolColumn
-	50,  // 80: skep.v1.Tool.maps:type_name -> skep.v1.ToolMap
-	8,   // 81: skep.v1.AgentService.GetStatus:input_type -> skep.v1.GetStatusRequest
-	23,  // 82: skep.v1.AgentService.GetDoctor:input_type -> skep.v1.GetDoctorRequest
-	2,   // 83: skep.v1.AgentService.Observe:input_type -> skep.v1.ObserveRequest
-	5,   // 84: skep.v1.AgentService.CountRecords:input_type -> skep.v1.CountRecordsRequest
-	26,  // 85: skep.v1.AgentService.ListProcesses:input_type -> skep.v1.ListProcessesRequest
-	29,  // 86: skep.v1.AgentService.GetProcess:input_type -> skep.v1.GetProcessRequest
-	31,  // 87: skep.v1.AgentService.ListConnections:input_type -> skep.v1.ListConnectionsRequest
-	34,  // 88: skep.v1.AgentService.Top:input_type -> skep.v1.TopRequest
-	59,  // 89: skep.v1.AgentService.Trace:input_type -> skep.v1.TraceRequest
-	60,  // 90: skep.v1.AgentService.EndTrace:input_type -> skep.v1.EndTraceRequest
-	61,  // 91: skep.v1.AgentService.InstallTrace:input_type -> skep.v1.InstallTraceRequest
-	62,  // 92: skep.v1.AgentService.ListTraces:input_type -> skep.v1.ListTracesRequest
-	63,  // 93: skep.v1.AgentService.TraceLogs:input_type -> skep.v1.TraceLogsRequest
-	64,  // 94: skep.v1.AgentService.RemoveTrace:input_type -> skep.v1.RemoveTraceRequest
-	45,  // 95: skep.v1.AgentService.ListTools:input_type -> skep.v1.ListToolsRequest
-	43,  // 96: skep.v1.AgentService.Export:input_type -> skep.v1.ExportRequest
-	37,  // 97: skep.v1.AgentService.GetDiagnostics:input_type -> skep.v1.GetDiagnosticsRequest
-	39,  // 98: skep.v1.AgentService.GetIdentity:input_type -> skep.v1.GetIdentityRequest
-	41,  // 99: skep.v1.AgentService.CreateToken:input_type -> skep.v1.CreateTokenRequest
-	9,   // 100: skep.v1.AgentService.GetStatus:output_type -> skep.v1.GetStatusResponse
-	24,  // 101: skep.v1.AgentService.GetDoctor:output_type -> skep.v1.GetDoctorResponse
-	3,   // 102: skep.v1.AgentService.Observe:output_type -> skep.v1.ObserveResponse
-	6,   // 103: skep.v1.AgentService.CountRecords:output_type -> skep.v1.CountRecordsResponse
-	27,  // 104: skep.v1.AgentService.ListProcesses:output_type -> skep.v1.ListProcessesResponse
-	30,  // 105: skep.v1.AgentService.GetProcess:output_type -> skep.v1.GetProcessResponse
-	32,  // 106: skep.v1.AgentService.ListConnections:output_type -> skep.v1.ListConnectionsResponse
-	35,  // 107: skep.v1.AgentService.Top:output_type -> skep.v1.TopResponse
-	65,  // 108: skep.v1.AgentService.Trace:output_type -> skep.v1.TraceResponse
-	66,  // 109: skep.v1.AgentService.EndTrace:output_type -> skep.v1.EndTraceResponse
-	67,  // 110: skep.v1.AgentService.InstallTrace:output_type -> skep.v1.InstallTraceResponse
-	68,  // 111: skep.v1.AgentService.ListTraces:output_type -> skep.v1.ListTracesResponse
-	69,  // 112: skep.v1.AgentService.TraceLogs:output_type -> skep.v1.TraceLogsResponse
-	70,  // 113: skep.v1.AgentService.RemoveTrace:output_type -> skep.v1.RemoveTraceResponse
-	46,  // 114: skep.v1.AgentService.ListTools:output_type -> skep.v1.ListToolsResponse
-	44,  // 115: skep.v1.AgentService.Export:output_type -> skep.v1.ExportResponse
-	38,  // 116: skep.v1.AgentService.GetDiagnostics:output_type -> skep.v1.GetDiagnosticsResponse
-	40,  // 117: skep.v1.AgentService.GetIdentity:output_type -> skep.v1.GetIdentityResponse
-	42,  // 118: skep.v1.AgentService.CreateToken:output_type -> skep.v1.CreateTokenResponse
-	100, // [100:119] is the sub-list for method output_type
-	81,  // [81:100] is the sub-list for method input_type
-	81,  // [81:81] is the sub-list for extension type_name
-	81,  // [81:81] is the sub-list for extension extendee
-	0,   // [0:81] is the sub-list for field type_name
+	52,  // 29: skep.v1.GetStatusResponse.time:type_name -> google.protobuf.Timestamp
+	11,  // 30: skep.v1.BudgetStatus.sensors:type_name -> skep.v1.SensorBudget
+	52,  // 31: skep.v1.SensorBudget.since:type_name -> google.protobuf.Timestamp
+	51,  // 32: skep.v1.StoreStatus.max_age:type_name -> google.protobuf.Duration
+	52,  // 33: skep.v1.StoreStatus.oldest:type_name -> google.protobuf.Timestamp
+	52,  // 34: skep.v1.Subscriber.since:type_name -> google.protobuf.Timestamp
+	19,  // 35: skep.v1.MemoryStatus.maps:type_name -> skep.v1.MapStatus
+	22,  // 36: skep.v1.SignalStatus.rungs:type_name -> skep.v1.RungStatus
+	25,  // 37: skep.v1.GetDoctorResponse.checks:type_name -> skep.v1.Check
+	21,  // 38: skep.v1.GetDoctorResponse.signals:type_name -> skep.v1.SignalStatus
+	1,   // 39: skep.v1.ListProcessesRequest.filter:type_name -> skep.v1.Filter
+	52,  // 40: skep.v1.ListProcessesRequest.at:type_name -> google.protobuf.Timestamp
+	28,  // 41: skep.v1.ListProcessesResponse.processes:type_name -> skep.v1.ProcessInfo
+	4,   // 42: skep.v1.ListProcessesResponse.undecided:type_name -> skep.v1.Undecided
+	55,  // 43: skep.v1.ProcessInfo.process:type_name -> skep.v1.Process
+	52,  // 44: skep.v1.ProcessInfo.started:type_name -> google.protobuf.Timestamp
+	52,  // 45: skep.v1.ProcessInfo.exited:type_name -> google.protobuf.Timestamp
+	56,  // 46: skep.v1.ProcessInfo.exit:type_name -> skep.v1.Exit
+	57,  // 47: skep.v1.ProcessInfo.exec:type_name -> skep.v1.Exec
+	28,  // 48: skep.v1.GetProcessResponse.process:type_name -> skep.v1.ProcessInfo
+	28,  // 49: skep.v1.GetProcessResponse.ancestors:type_name -> skep.v1.ProcessInfo
+	28,  // 50: skep.v1.GetProcessResponse.children:type_name -> skep.v1.ProcessInfo
+	33,  // 51: skep.v1.GetProcessResponse.connections:type_name -> skep.v1.ConnectionInfo
+	1,   // 52: skep.v1.ListConnectionsRequest.filter:type_name -> skep.v1.Filter
+	33,  // 53: skep.v1.ListConnectionsResponse.connections:type_name -> skep.v1.ConnectionInfo
+	4,   // 54: skep.v1.ListConnectionsResponse.undecided:type_name -> skep.v1.Undecided
+	55,  // 55: skep.v1.ConnectionInfo.process:type_name -> skep.v1.Process
+	58,  // 56: skep.v1.ConnectionInfo.connection:type_name -> skep.v1.Connection
+	52,  // 57: skep.v1.ConnectionInfo.opened:type_name -> google.protobuf.Timestamp
+	52,  // 58: skep.v1.ConnectionInfo.closed:type_name -> google.protobuf.Timestamp
+	52,  // 59: skep.v1.ConnectionInfo.counted:type_name -> google.protobuf.Timestamp
+	1,   // 60: skep.v1.TopRequest.filter:type_name -> skep.v1.Filter
+	51,  // 61: skep.v1.TopRequest.interval:type_name -> google.protobuf.Duration
+	52,  // 62: skep.v1.TopResponse.time:type_name -> google.protobuf.Timestamp
+	51,  // 63: skep.v1.TopResponse.measured:type_name -> google.protobuf.Duration
+	36,  // 64: skep.v1.TopResponse.rows:type_name -> skep.v1.TopRow
+	36,  // 65: skep.v1.TopResponse.total:type_name -> skep.v1.TopRow
+	55,  // 66: skep.v1.TopRow.process:type_name -> skep.v1.Process
+	0,   // 67: skep.v1.GetIdentityResponse.role:type_name -> skep.v1.Role
+	52,  // 68: skep.v1.GetIdentityResponse.expires:type_name -> google.protobuf.Timestamp
+	0,   // 69: skep.v1.CreateTokenRequest.role:type_name -> skep.v1.Role
+	51,  // 70: skep.v1.CreateTokenRequest.ttl:type_name -> google.protobuf.Duration
+	0,   // 71: skep.v1.CreateTokenResponse.role:type_name -> skep.v1.Role
+	52,  // 72: skep.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
+	1,   // 73: skep.v1.ExportRequest.filter:type_name -> skep.v1.Filter
+	52,  // 74: skep.v1.ExportRequest.from:type_name -> google.protobuf.Timestamp
+	52,  // 75: skep.v1.ExportRequest.until:type_name -> google.protobuf.Timestamp
+	4,   // 76: skep.v1.ExportResponse.undecided:type_name -> skep.v1.Undecided
+	47,  // 77: skep.v1.ListToolsResponse.tools:type_name -> skep.v1.Tool
+	0,   // 78: skep.v1.Tool.role:type_name -> skep.v1.Role
+	48,  // 79: skep.v1.Tool.options:type_name -> skep.v1.ToolOption
+	49,  // 80: skep.v1.Tool.columns:type_name -> skep.v1.ToolColumn
+	50,  // 81: skep.v1.Tool.maps:type_name -> skep.v1.ToolMap
+	8,   // 82: skep.v1.AgentService.GetStatus:input_type -> skep.v1.GetStatusRequest
+	23,  // 83: skep.v1.AgentService.GetDoctor:input_type -> skep.v1.GetDoctorRequest
+	2,   // 84: skep.v1.AgentService.Observe:input_type -> skep.v1.ObserveRequest
+	5,   // 85: skep.v1.AgentService.CountRecords:input_type -> skep.v1.CountRecordsRequest
+	26,  // 86: skep.v1.AgentService.ListProcesses:input_type -> skep.v1.ListProcessesRequest
+	29,  // 87: skep.v1.AgentService.GetProcess:input_type -> skep.v1.GetProcessRequest
+	31,  // 88: skep.v1.AgentService.ListConnections:input_type -> skep.v1.ListConnectionsRequest
+	34,  // 89: skep.v1.AgentService.Top:input_type -> skep.v1.TopRequest
+	59,  // 90: skep.v1.AgentService.Trace:input_type -> skep.v1.TraceRequest
+	60,  // 91: skep.v1.AgentService.EndTrace:input_type -> skep.v1.EndTraceRequest
+	61,  // 92: skep.v1.AgentService.InstallTrace:input_type -> skep.v1.InstallTraceRequest
+	62,  // 93: skep.v1.AgentService.ListTraces:input_type -> skep.v1.ListTracesRequest
+	63,  // 94: skep.v1.AgentService.TraceLogs:input_type -> skep.v1.TraceLogsRequest
+	64,  // 95: skep.v1.AgentService.RemoveTrace:input_type -> skep.v1.RemoveTraceRequest
+	45,  // 96: skep.v1.AgentService.ListTools:input_type -> skep.v1.ListToolsRequest
+	43,  // 97: skep.v1.AgentService.Export:input_type -> skep.v1.ExportRequest
+	37,  // 98: skep.v1.AgentService.GetDiagnostics:input_type -> skep.v1.GetDiagnosticsRequest
+	39,  // 99: skep.v1.AgentService.GetIdentity:input_type -> skep.v1.GetIdentityRequest
+	41,  // 100: skep.v1.AgentService.CreateToken:input_type -> skep.v1.CreateTokenRequest
+	9,   // 101: skep.v1.AgentService.GetStatus:output_type -> skep.v1.GetStatusResponse
+	24,  // 102: skep.v1.AgentService.GetDoctor:output_type -> skep.v1.GetDoctorResponse
+	3,   // 103: skep.v1.AgentService.Observe:output_type -> skep.v1.ObserveResponse
+	6,   // 104: skep.v1.AgentService.CountRecords:output_type -> skep.v1.CountRecordsResponse
+	27,  // 105: skep.v1.AgentService.ListProcesses:output_type -> skep.v1.ListProcessesResponse
+	30,  // 106: skep.v1.AgentService.GetProcess:output_type -> skep.v1.GetProcessResponse
+	32,  // 107: skep.v1.AgentService.ListConnections:output_type -> skep.v1.ListConnectionsResponse
+	35,  // 108: skep.v1.AgentService.Top:output_type -> skep.v1.TopResponse
+	65,  // 109: skep.v1.AgentService.Trace:output_type -> skep.v1.TraceResponse
+	66,  // 110: skep.v1.AgentService.EndTrace:output_type -> skep.v1.EndTraceResponse
+	67,  // 111: skep.v1.AgentService.InstallTrace:output_type -> skep.v1.InstallTraceResponse
+	68,  // 112: skep.v1.AgentService.ListTraces:output_type -> skep.v1.ListTracesResponse
+	69,  // 113: skep.v1.AgentService.TraceLogs:output_type -> skep.v1.TraceLogsResponse
+	70,  // 114: skep.v1.AgentService.RemoveTrace:output_type -> skep.v1.RemoveTraceResponse
+	46,  // 115: skep.v1.AgentService.ListTools:output_type -> skep.v1.ListToolsResponse
+	44,  // 116: skep.v1.AgentService.Export:output_type -> skep.v1.ExportResponse
+	38,  // 117: skep.v1.AgentService.GetDiagnostics:output_type -> skep.v1.GetDiagnosticsResponse
+	40,  // 118: skep.v1.AgentService.GetIdentity:output_type -> skep.v1.GetIdentityResponse
+	42,  // 119: skep.v1.AgentService.CreateToken:output_type -> skep.v1.CreateTokenResponse
+	101, // [101:120] is the sub-list for method output_type
+	82,  // [82:101] is the sub-list for method input_type
+	82,  // [82:82] is the sub-list for extension type_name
+	82,  // [82:82] is the sub-list for extension extendee
+	0,   // [0:82] is the sub-list for field type_name
 }
 
 func init() { file_skep_v1_agent_proto_init() }

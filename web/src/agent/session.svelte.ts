@@ -2,8 +2,9 @@
 
 import { Code } from '@connectrpc/connect';
 import type { GetStatusResponse } from '../api/skep/v1/agent_pb';
+import { Clock } from '../model/clock';
 import type { FilterInit } from '../model/filter';
-import { millis, seconds } from '../model/format';
+import { millis } from '../model/format';
 import { agent, callTimeout, failure, sleep } from './client';
 import { Feed } from './feed.svelte';
 import { between, extend, type Point } from './rates';
@@ -30,8 +31,7 @@ class Session {
   #run: AbortController | undefined;
   #stream: AbortController | undefined;
   #filter: FilterInit = {};
-  /** How far the agent's clock is ahead of this browser's, in ms. */
-  #ahead = 0;
+  #clock = new Clock();
 
   start() {
     document.addEventListener('visibilitychange', () => (document.hidden ? this.#pause() : this.#resume()));
@@ -49,7 +49,7 @@ class Session {
 
   /** The agent's time of day in ms since 1970: periods are about its records. */
   now(): number {
-    return Date.now() + this.#ahead;
+    return this.#clock.now();
   }
 
   #pause() {
@@ -69,12 +69,13 @@ class Session {
   async #watch(stop: AbortSignal) {
     while (!stop.aborted) {
       const begun = performance.now();
+      const asked = Date.now();
       try {
         const now = await agent.getStatus({}, { signal: stop, timeoutMs: callTimeout });
         if (stop.aborted) return;
         this.history = extend(this.history, between(this.status, now));
         this.status = now;
-        this.#ahead = millis(now.started) + seconds(now.uptime) * 1000 - Date.now();
+        this.#clock.heard(millis(now.time), asked, Date.now());
         if (this.link !== 'live') this.link = 'live';
       } catch (e) {
         if (!stop.aborted) this.#fail(e);

@@ -68,7 +68,7 @@ func (a *Agent) GetStatus(context.Context, *skepv1.GetStatusRequest) (*skepv1.Ge
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := &skepv1.GetStatusResponse{Version: "0.1.0", NodeId: nodeID, BootId: bootID, NodeName: "osprey",
-		Started: timestamppb.New(a.started), Uptime: a.uptime(), AgentCpu: durationpb.New(94 * time.Second), AgentCpuShare: 0.0041, ProgramsCpuShare: 0.0017,
+		Time: timestamppb.Now(), Started: timestamppb.New(a.started), Uptime: a.uptime(), AgentCpu: durationpb.New(94 * time.Second), AgentCpuShare: 0.0041, ProgramsCpuShare: 0.0017,
 		Processes: &skepv1.TableStatus{Entries: uint64(len(a.table)), Capacity: 65536}, Connections: &skepv1.TableStatus{Entries: uint64(len(a.conns)), Capacity: 131072},
 		Containers: &skepv1.TableStatus{Entries: 4, Capacity: 4096},
 		Memory: &skepv1.MemoryStatus{ResidentBytes: 34 << 20, KernelMapsBytes: 21 << 20, Maps: []*skepv1.MapStatus{
