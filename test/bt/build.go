@@ -10,6 +10,20 @@ import (
 	"strings"
 )
 
+// findPrograms is buildPrograms, but that it takes what buildPrograms made in another folder,
+// if one is given.
+func findPrograms(tests, built, dir string) (missing []string, err error) {
+	if built == "" {
+		return buildPrograms(tests, dir)
+	}
+	for link, target := range map[string]string{"runtime": tests, "testprogs": built, "testlibs": built} {
+		if err := os.Symlink(filepath.Join(target, link), filepath.Join(dir, link)); err != nil {
+			return nil, fmt.Errorf("prepare folder: %w", err)
+		}
+	}
+	return nil, nil
+}
+
 // buildPrograms makes a folder as the suite expects it to run in: its files as they are, and
 // its test programs and libraries built with the compilers that are here. It returns what
 // could not be built: cases that need it will say so themselves.
