@@ -30,7 +30,7 @@ func main() {
 	flag.StringVar(&o.agent, "agent", "", "command to keep running meanwhile, such as an agent for skep")
 	flag.StringVar(&o.only, "only", "", "run only cases whose FILE.NAME matches this regular expression")
 	flag.StringVar(&o.tier, "tier", "", "run only cases of this tier, such as \"kernel functions\"")
-	flag.StringVar(&o.build, "build", "", "only build the suite's test programs, into this empty folder")
+	flag.StringVar(&o.build, "build", "", "only build the suite's test programs, into this folder")
 	flag.StringVar(&o.programs, "programs", "", "take the test programs from a folder of -build, for a machine without compilers")
 	flag.IntVar(&o.slow, "slow", 1, "multiply all time limits, for a machine that is so much slower")
 	flag.IntVar(&o.tries, "tries", 1, "how often a tool may try a case; once is enough to pass")
@@ -68,6 +68,9 @@ func buildOnly(o options) error {
 	}
 	dir, err := filepath.Abs(o.build)
 	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	missing, err := buildPrograms(filepath.Join(suite, "tests"), dir)

@@ -167,7 +167,10 @@ func (r *runner) trace(c *testCase, t *tool, command string) result {
 			if err != nil {
 				return fails(p.text(), "AFTER: %v", err)
 			}
-			defer after.kill()
+			defer func() {
+				after.wait(r.limit(time.Second)) // as in the suite's own runner
+				after.kill()
+			}()
 		}
 	case <-p.done:
 	case <-time.After(limit):

@@ -70,7 +70,7 @@ func addForeignPrograms(t *testing.T, files map[string]string, checkout, guest s
 	if err != nil {
 		t.Fatalf("build bpftrace's test programs: %v: %s", err, out)
 	}
-	t.Logf("%s", out)
+	t.Logf("bpftrace's test programs: %s", out)
 	addTree(t, files, dir, guest)
 	built, err := filepath.Glob(filepath.Join(dir, "testprogs", "*"))
 	if err != nil {
@@ -89,7 +89,7 @@ func addForeignPrograms(t *testing.T, files map[string]string, checkout, guest s
 // addTree puts all files below a folder of the host below one of the guest.
 func addTree(t *testing.T, files map[string]string, host, guest string) {
 	err := filepath.WalkDir(host, func(path string, entry os.DirEntry, err error) error {
-		if err == nil && !entry.IsDir() {
+		if err == nil && entry.Type().IsRegular() {
 			files[guest+strings.TrimPrefix(path, host)] = path
 		}
 		return err
