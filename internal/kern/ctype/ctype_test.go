@@ -84,7 +84,7 @@ func TestMembers(t *testing.T) {
 
 func TestFunctions(t *testing.T) {
 	k := kernel(t)
-	f, ok := k.Function("vfs_read")
+	f, ok := k.Function("", "vfs_read")
 	if !ok || len(f.Params) != 4 || f.Params[0].Name != "file" || f.Params[0].Type.Elem.Ref != "struct file" || f.Params[2].Offset != 2 || f.Result.Size != 8 {
 		t.Errorf("vfs_read: %+v", f)
 	}
