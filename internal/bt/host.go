@@ -73,7 +73,7 @@ type Machine struct {
 type Member struct {
 	Name   string
 	Type   Type
-	Offset int // in bytes from the start of the structure or context; of an argument of a function its number
+	Offset int // in bytes from the start of the structure or context; of an argument of a function the number of its first word
 	// BitOffset and BitSize of a bit field: BitOffset counts from Offset, from the lowest
 	// bit. BitSize is 0 for anything else.
 	BitOffset, BitSize int

@@ -157,7 +157,7 @@ func (f *lowering) returned(x *syntax.Name) value {
 		return value{typ: t, word: f.standIn("retval")}
 	}
 	if f.unit.kind == Fexit {
-		w := f.b.Load(f.ctx, int64(len(f.unit.args)*word), word, false)
+		w := f.b.Load(f.ctx, int64(words(f.unit.args)*word), word, false)
 		if t.Kind == Integer {
 			w = f.extend(w, t)
 		}
@@ -179,7 +179,12 @@ func (f *lowering) numbered(prefix string, number int) *compile.Value {
 	case f.unit.row() != nil:
 		return f.standIn(prefix + itoa(number))
 	case f.unit.stand != nil:
-		return f.number(f.functionArgument(f.unit.args[number], f.unit.args[number].Type))
+		for _, m := range f.unit.args {
+			if m.Offset == number && m.Type.isNumber() {
+				return f.number(f.functionArgument(m, m.Type))
+			}
+		}
+		return f.b.Load(f.ctx, int64(number*word), word, false) // a part of a structure
 	case prefix == "sarg":
 		return f.stackArgument(number)
 	case f.unit.kind == RawTracepoint:

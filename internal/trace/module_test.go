@@ -89,3 +89,21 @@ func TestPath(t *testing.T) {
 		t.Errorf("path() at vfs_read: %v", err)
 	}
 }
+
+// TestStructureArgument: behind a structure that is passed by value are the next argument and the result.
+func TestStructureArgument(t *testing.T) {
+	if err := theHost.Check(bt.Fexit); err != nil {
+		t.Skipf("needs fexit: %v", err)
+	}
+	const command, size = 1111, 2222
+	got := run(t, fmt.Sprintf(`fexit:__sys_bpf /pid == %d && args.cmd == %d/ { @[args.size, retval] = count(); }`, os.Getpid(), command), func() {
+		var attributes [size]byte
+		_, _, errno := unix.Syscall(unix.SYS_BPF, command, uintptr(unsafe.Pointer(&attributes)), size)
+		if errno != unix.EINVAL {
+			t.Errorf("bpf(%d): %v", command, errno)
+		}
+	})
+	if want := fmt.Sprintf("@[%d, %d]: 1\n", size, -int(unix.EINVAL)); !strings.Contains(got.text, want) {
+		t.Errorf("no %q in %s", want, got.text)
+	}
+}

@@ -103,6 +103,17 @@ func TestFunctions(t *testing.T) {
 	}
 }
 
+// TestWords: a structure that is passed by value takes two registers.
+func TestWords(t *testing.T) {
+	number := &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}
+	f, ok := function(scope{}, &btf.FuncProto{Return: number, Params: []btf.FuncParam{
+		{Name: "a", Type: number}, {Name: "b", Type: &btf.Struct{Name: "s", Size: 16}}, {Name: "c", Type: number},
+	}})
+	if !ok || len(f.Params) != 3 || f.Params[0].Offset != 0 || f.Params[1].Offset != 1 || f.Params[2].Offset != 3 {
+		t.Errorf("got %+v", f)
+	}
+}
+
 // TestNames: the quick reader lists what the library lists.
 func TestNames(t *testing.T) {
 	k := kernel(t)

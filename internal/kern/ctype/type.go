@@ -47,7 +47,7 @@ type Type struct {
 type Member struct {
 	Name   string
 	Type   Type
-	Offset int // in bytes; of a parameter its number
+	Offset int // in bytes; of a parameter the number of its first word among those of all
 	// BitOffset, from Offset and the lowest bit, and BitSize of a bit field, else 0.
 	BitOffset, BitSize int
 }
@@ -58,14 +58,20 @@ type Func struct {
 	Result Type
 }
 
+// word is what a register holds, in bytes. A structure that is passed by value takes up to two.
+const word = 8
+
 func function(in scope, t btf.Type) (Func, bool) {
 	proto, ok := t.(*btf.FuncProto)
 	if !ok {
 		return Func{}, false
 	}
 	f := Func{Result: convert(in, proto.Return)}
-	for i, p := range proto.Params {
-		f.Params = append(f.Params, Member{Name: p.Name, Type: convert(in, p.Type), Offset: i})
+	at := 0
+	for _, p := range proto.Params {
+		t := convert(in, p.Type)
+		f.Params = append(f.Params, Member{Name: p.Name, Type: t, Offset: at})
+		at += max(1, (t.Size+word-1)/word)
 	}
 	return f, true
 }
