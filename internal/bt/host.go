@@ -54,6 +54,11 @@ type Host interface {
 	Helper(number int64, kind ProbeKind) bool
 }
 
+// NoModule is an error of [Host.Targets]: a pattern names a module that is not there.
+type NoModule struct{ Module string }
+
+func (n *NoModule) Error() string { return "the module " + n.Module + " is not loaded" }
+
 // Machine is what a host is.
 type Machine struct {
 	Arch     string // as runtime.GOARCH: amd64, arm64

@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -92,6 +94,9 @@ func (h *Host) typed(kind bt.ProbeKind, pattern bt.Target) ([]bt.Target, error) 
 var functionPrefixes = map[bt.ProbeKind]string{bt.Kprobe: "kprobe:", bt.Kretprobe: "kretprobe:", bt.Fentry: "fentry:", bt.Fexit: "fexit:"}
 
 func (h *Host) functions(kind bt.ProbeKind, pattern bt.Target) ([]bt.Target, error) {
+	if !wild(pattern.Module) && !loaded(pattern.Module) {
+		return nil, &bt.NoModule{Module: pattern.Module}
+	}
 	if err := h.Check(kind); err != nil {
 		return nil, err
 	}
@@ -113,6 +118,15 @@ func (h *Host) functions(kind bt.ProbeKind, pattern bt.Target) ([]bt.Target, err
 		found = append(found, onFunction(kind, pattern, "", name))
 	}
 	return found, err
+}
+
+// loaded tells whether a module is there. One that is built in may have a folder too, but no state.
+func loaded(module string) bool {
+	if module == vmlinux {
+		return true
+	}
+	_, err := os.Stat(filepath.Join("/sys/module", filepath.Base(module), "initstate"))
+	return err == nil
 }
 
 // onFunction is a pattern's target; module is that of its name, if it has one there.
