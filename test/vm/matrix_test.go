@@ -134,7 +134,7 @@ func chosenSuites(t *testing.T) []suite {
 	if err != nil {
 		t.Fatalf("SKEP_VM_SUITES: %v", err)
 	}
-	chosen := slices.DeleteFunc(append(foreignSuites(t), ownSuites()...), func(s suite) bool { return !wanted.MatchString(s.name()) })
+	chosen := slices.DeleteFunc(append(foreignSuites(t), suites()...), func(s suite) bool { return !wanted.MatchString(s.name()) })
 	if len(chosen) == 0 {
 		t.Fatalf("SKEP_VM_SUITES %q matches no suite", wanted)
 	}

@@ -32,7 +32,7 @@ type system struct {
 	systemd bool
 }
 
-func ownSuites() []suite {
+func suites() []suite {
 	return []suite{
 		{pkg: "./test/vm/smoke"},
 		{pkg: "./test/vm/smoke", args: []string{"-test.run=TestMounts|TestCgroupV1|TestPrograms/cgroup"},
