@@ -44,9 +44,6 @@ func foreignTests(t *testing.T, checkout string) []suite {
 		return nil
 	}
 	files := map[string]string{"/bin/bash": "/bin/bash"} // which the cases call by this path
-	if ip, err := exec.LookPath("ip"); err == nil {
-		files["/bin/ip"] = ip // that of busybox makes no network namespaces
-	}
 	addTree(t, files, filepath.Join(checkout, "tests", "runtime"), "/bpftrace/tests/runtime")
 	addForeignPrograms(t, files, checkout, "/bpftrace/programs")
 	// Some cases look for a process called bpftrace; what skep runs in its agent finds that.
@@ -54,7 +51,7 @@ func foreignTests(t *testing.T, checkout string) []suite {
 		"exec /run/bt/bpftrace run --private --no-ship --socket /run/bt/sock --data-dir /run/bt/data"
 	return []suite{{
 		pkg: "./test/bt", args: []string{"-test.run=TestScore", "-test.timeout=0"},
-		programs: agentPrograms, files: files, hostPrograms: []string{reference, "bash", "bpftool", "ip", "nft"},
+		programs: agentPrograms, files: files, hostPrograms: []string{reference, "bash", "bpftool", "nft"},
 		env: []string{
 			"SKEP_BPFTRACE_CHECKOUT=/bpftrace", "SKEP_BT_PROGRAMS=/bpftrace/programs", "SKEP_BPFTRACE=" + reference,
 			"SKEP_BT_ONLY=" + os.Getenv("SKEP_BT_ONLY"), "SKEP_SOCKET=/run/bt/sock", "SKEP_BT_AGENT=" + agent,
