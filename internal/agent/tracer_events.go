@@ -3,7 +3,6 @@
 package agent
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -134,7 +133,7 @@ const maxVerifierLines = 200
 func rejection(r *trace.Rejected) *skepv1.TraceDiagnostic {
 	return &skepv1.TraceDiagnostic{
 		Severity: skepv1.TraceDiagnostic_SEVERITY_ERROR, Line: uint32(r.Pos.Line), Column: uint32(r.Pos.Column),
-		Text:   fmt.Sprintf("the kernel does not take this program, which is a fault of skep and not of the script: %s", valid(r.Verdict)),
+		Text:   valid(r.Reason()),
 		Detail: valid(strings.Join(r.Log[max(0, len(r.Log)-maxVerifierLines):], "\n")),
 	}
 }

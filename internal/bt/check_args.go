@@ -76,6 +76,15 @@ func dynamicType(t Type, longest int) Type {
 	return stringType(longest)
 }
 
+// words is how many words the arguments of a function take: a structure may take two.
+func words(args []Member) int {
+	if len(args) == 0 {
+		return 0
+	}
+	last := args[len(args)-1]
+	return last.Offset + max(1, align(last.Type.Size)/word)
+}
+
 // returned is the type of retval.
 func (c *checker) returned() Type {
 	if c.unit.row() != nil {

@@ -15,8 +15,8 @@ func addressFunctions() []*function {
 			least: 1, most: 1, check: addressIn(false), lower: (*lowering).relabel},
 		{name: "uptr", signature: "T *uptr(T *p)", doc: "a pointer into the process",
 			least: 1, most: 1, check: addressIn(true), lower: (*lowering).relabel},
-		{name: "path", signature: "string path(struct path *p[, int size])", doc: "path of a file",
-			least: 1, most: 2, kinds: []ProbeKind{Fentry, Fexit, Iterator, RawTracepoint}, helper: fnPath,
+		{name: "path", signature: "string path(struct path *p[, int size])", doc: "path of a file; of functions only where the kernel allows it, such as security_file_open, vfs_truncate, dentry_open, filp_close",
+			least: 1, most: 2, kinds: []ProbeKind{Fentry, Fexit, Iterator}, helper: fnPath,
 			check: (*checker).path, lower: (*lowering).path},
 	}
 }

@@ -21,7 +21,7 @@ func symbolFunctions() []*function {
 		{name: "kaddr", signature: "uint64 kaddr(const string name)", doc: "address of a symbol of the kernel",
 			least: 1, most: 1, check: (*checker).kaddr, lower: (*lowering).constantCall},
 		{name: "uaddr", signature: "uint64 *uaddr(const string name)", doc: "address of a symbol of the binary",
-			least: 1, most: 1, kinds: []ProbeKind{Uprobe, Uretprobe, USDT}, check: (*checker).uaddr, lower: (*lowering).constantCall},
+			least: 1, most: 1, kinds: []ProbeKind{Uprobe, Uretprobe, USDT}, check: (*checker).uaddr, lower: (*lowering).uaddr},
 		{name: "cgroupid", signature: "uint64 cgroupid(const string path)", doc: "identifier of a cgroup",
 			least: 1, most: 1, check: (*checker).cgroupID, lower: (*lowering).constantCall},
 		{name: "cgroup_path", signature: "cgroup_path_t cgroup_path(int id[, const string filter])", doc: "path of a cgroup",
@@ -114,6 +114,7 @@ func (c *checker) uaddr(call *syntax.Call) Type {
 		size = word
 	}
 	c.unit.constants[call] = int64(address)
+	c.unit.particular = true // it is found by the distance to the place of the probe
 	t := pointerTo(Type{Kind: Integer, Size: int(size)})
 	t.User = true
 	return t

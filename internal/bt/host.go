@@ -54,6 +54,11 @@ type Host interface {
 	Helper(number int64, kind ProbeKind) bool
 }
 
+// NoModule is an error of [Host.Targets]: a pattern names a module that is not there.
+type NoModule struct{ Module string }
+
+func (n *NoModule) Error() string { return "the module " + n.Module + " is not loaded" }
+
 // Machine is what a host is.
 type Machine struct {
 	Arch     string // as runtime.GOARCH: amd64, arm64
@@ -73,7 +78,7 @@ type Machine struct {
 type Member struct {
 	Name   string
 	Type   Type
-	Offset int // in bytes from the start of the structure or context; of an argument of a function its number
+	Offset int // in bytes from the start of the structure or context; of an argument of a function the number of its first word
 	// BitOffset and BitSize of a bit field: BitOffset counts from Offset, from the lowest
 	// bit. BitSize is 0 for anything else.
 	BitOffset, BitSize int

@@ -141,6 +141,20 @@ func (f *lowering) constantCall(call *syntax.Call) value {
 	return value{typ: f.typeOf(call), word: f.constant(f.unit.constants[call])}
 }
 
+// uaddr builds the address of a symbol in the process. A binary may be loaded anywhere: as far from where it says as the
+// place of the probe is. That is only known at a function, not where it returned to.
+func (f *lowering) uaddr(call *syntax.Call) value {
+	address := value{typ: f.typeOf(call), word: f.constant(f.unit.constants[call])}
+	t := f.unit.targets[0]
+	place, _, ok := f.host.UserSymbol(t.Binary, t.Function)
+	if f.unit.kind != Uprobe || t.Function == "" || !ok {
+		return address
+	}
+	bias := f.b.Binary(compile.Sub, f.registerWord(instructionRegister(f.machine.Arch)), f.constant(int64(place+t.Offset)))
+	address.word = f.b.Binary(compile.Add, address.word, bias)
+	return address
+}
+
 func (f *lowering) registerWord(name string) *compile.Value {
 	offset, _ := registerOffset(f.machine.Arch, name)
 	return f.b.Load(f.ctx, int64(offset), word, false)
@@ -157,7 +171,7 @@ func (f *lowering) returned(x *syntax.Name) value {
 		return value{typ: t, word: f.standIn("retval")}
 	}
 	if f.unit.kind == Fexit {
-		w := f.b.Load(f.ctx, int64(len(f.unit.args)*word), word, false)
+		w := f.b.Load(f.ctx, int64(words(f.unit.args)*word), word, false)
 		if t.Kind == Integer {
 			w = f.extend(w, t)
 		}
@@ -179,7 +193,12 @@ func (f *lowering) numbered(prefix string, number int) *compile.Value {
 	case f.unit.row() != nil:
 		return f.standIn(prefix + itoa(number))
 	case f.unit.stand != nil:
-		return f.number(f.functionArgument(f.unit.args[number], f.unit.args[number].Type))
+		for _, m := range f.unit.args {
+			if m.Offset == number && m.Type.isNumber() {
+				return f.number(f.functionArgument(m, m.Type))
+			}
+		}
+		return f.b.Load(f.ctx, int64(number*word), word, false) // a part of a structure
 	case prefix == "sarg":
 		return f.stackArgument(number)
 	case f.unit.kind == RawTracepoint:

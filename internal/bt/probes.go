@@ -3,6 +3,7 @@
 package bt
 
 import (
+	"errors"
 	"path"
 	"slices"
 
@@ -141,23 +142,25 @@ func (s *script) targetsOf(kind ProbeKind, point *syntax.AttachPoint) []Target {
 		return []Target{pattern}
 	}
 	targets, err := s.targetsOn(kind, pattern)
-	if err != nil {
+	none := (*NoModule)(nil)
+	if err != nil && !errors.As(err, &none) {
 		if others := s.instead(kind, pattern); len(others) > 0 {
 			return others
 		}
 	}
-	switch {
-	case err != nil:
-		s.missing(point, kind, pattern, ": "+err.Error())
-	case len(targets) == 0:
-		s.missing(point, kind, pattern, "")
+	if err != nil || len(targets) == 0 {
+		s.missing(point, kind, pattern, err)
 	}
 	return targets
 }
 
 // missing reports an attach point without a place. One with a wildcard may match nothing
 // where others do not.
-func (s *script) missing(point *syntax.AttachPoint, kind ProbeKind, pattern Target, why string) {
+func (s *script) missing(point *syntax.AttachPoint, kind ProbeKind, pattern Target, cause error) {
+	why := ""
+	if cause != nil {
+		why = ": " + cause.Error()
+	}
 	wild := syntax.HasWildcard(point.Text)
 	if (wild || s.manyPoints()) && s.limits.MissingProbe != "error" {
 		if s.limits.MissingProbe == "warn" {
@@ -173,7 +176,7 @@ func (s *script) missing(point *syntax.AttachPoint, kind ProbeKind, pattern Targ
 			hint = "did you mean " + near[0] + "?"
 		}
 	}
-	s.problem(Diagnostic{Pos: point.Pos, Text: "there is no probe " + point.Text + why, Hint: hint, Reference: missingError(kind, point)})
+	s.problem(Diagnostic{Pos: point.Pos, Text: "there is no probe " + point.Text + why, Hint: hint, Reference: missingError(kind, point, cause)})
 }
 
 // missingWarning and missingError are what bpftrace says of a probe that is not there.
@@ -189,14 +192,19 @@ func missingWarning(kind ProbeKind, point *syntax.AttachPoint) string {
 	return ""
 }
 
-func missingError(kind ProbeKind, point *syntax.AttachPoint) string {
+func missingError(kind ProbeKind, point *syntax.AttachPoint, cause error) string {
 	switch kind {
 	case Tracepoint:
 		return "tracepoint not found: " + point.Category + ":" + point.Event
 	case RawTracepoint:
 		return "ERROR: Probe does not exist: " + point.Text
 	case Kprobe, Kretprobe:
-		return "ERROR: Error attaching probe: " + point.Text
+		text := "ERROR: Error attaching probe: " + point.Text
+		none := (*NoModule)(nil)
+		if errors.As(cause, &none) {
+			text += ": specified module " + none.Module + " in probe " + point.Text + " is not loaded."
+		}
+		return text
 	case Uprobe, Uretprobe:
 		return "ERROR: Could not resolve symbol: " + point.Path + ":" + point.Function + ", cannot attach probe."
 	case Fentry, Fexit:

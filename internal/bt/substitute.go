@@ -266,8 +266,8 @@ func (c *checker) standArgument(x *syntax.Name, prefix string, number int) Type 
 	if c.unit.stand.row != nil {
 		return c.standIn(x.Pos, x.Name)
 	}
-	if args := c.arguments(); number >= len(args) {
-		return c.errorf(x.Pos, "%s has %d arguments, so no %s", c.unit.targets[0].Name, len(args), x.Name)
+	if n := words(c.arguments()); number >= n {
+		return c.errorf(x.Pos, "%s has %d arguments, so no %s", c.unit.targets[0].Name, n, x.Name)
 	}
 	return Type{Kind: Integer, Size: word, Signed: true}
 }

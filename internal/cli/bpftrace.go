@@ -48,6 +48,11 @@ var bpftraceSwitches = map[string]string{
 	"--no-warnings": "", "--usdt-file-activation": "", "--verify-llvm-ir": "",
 }
 
+// longFlags are what bpftrace since 0.24 calls some of these as well.
+var longFlags = map[string]string{
+	"--cmd": "-c", "--list": "-l", "--output": "-o", "--pid": "-p", "--quiet": "-q", "--verbose": "-v",
+}
+
 // parseDropIn reads the arguments as getopt does: flags may stand behind words, and short
 // ones together.
 func parseDropIn(args []string) (d dropIn, err error) {
@@ -85,6 +90,9 @@ func (d *dropIn) cluster(letters string, args []string) (rest []string, err erro
 
 // take takes one flag, with its value from the arguments behind it if it is not joined to it.
 func (d *dropIn) take(name, value string, joined bool, args []string) (rest []string, err error) {
+	if short, ok := longFlags[name]; ok {
+		name = short
+	}
 	switch name {
 	case "-h", "--help":
 		d.help = true

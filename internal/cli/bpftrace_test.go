@@ -16,7 +16,9 @@ func TestDropIn(t *testing.T) {
 		"x.bt -p 7 7":              "trace -p 7 -- x.bt 7",
 		"-qf json -eP -- -v":       "trace -q -o json -e P -- -v",
 		"-B none -I /usr --include errno.h -k --unsafe -c ls -e P": "trace --unsafe -c ls -e P --",
-		"--include=errno.h -": "trace -- -",
+		"--include=errno.h -":           "trace -- -",
+		"--list --verbose t:*":          "trace -l -v -- t:*",
+		"--cmd ls --pid=7 --quiet -e P": "trace -c ls -p 7 -q -e P --",
 	} {
 		a := &app{out: &strings.Builder{}, err: &strings.Builder{}}
 		got, _, done := a.dropIn(strings.Fields(call))

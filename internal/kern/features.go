@@ -60,8 +60,9 @@ func (f *Features) Helper(number int64, hook Hook) bool {
 }
 
 // unknownHelper is what the verifier says of a helper that is not there or not for a program
-// of this type. Of any other it complains about the arguments, of which there are none here.
-var unknownHelper = []string{"unknown func", "invalid func", "cannot use helper", "helper call is not allowed"}
+// of this type. Of any other it complains about the arguments, of which there are none here, or
+// that it is not for programs of this type in this place (d_path).
+var unknownHelper = []string{"unknown func", "invalid func", "cannot use helper"}
 
 // tryHelper also tells whether it is sure of what it says.
 func (f *Features) tryHelper(number int64, hook Hook) (known, sure bool) {

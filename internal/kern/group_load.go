@@ -173,9 +173,13 @@ func gaveUp(log []string) bool {
 
 func (g *Group) loadLogging(spec *ebpf.ProgramSpec, options ebpf.ProgramOptions) (*ebpf.Program, error) {
 	const name = "program"
+	cache := g.types.Cache()
+	if spec.AttachType == ebpf.AttachTraceFEntry || spec.AttachType == ebpf.AttachTraceFExit {
+		cache = g.types.CacheFor(spec.AttachTo)
+	}
 	collection, err := ebpf.NewCollectionWithOptions(
 		&ebpf.CollectionSpec{Programs: map[string]*ebpf.ProgramSpec{name: spec}},
-		ebpf.CollectionOptions{Cache: g.types.Cache(), Programs: options})
+		ebpf.CollectionOptions{Cache: cache, Programs: options})
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"strconv"
@@ -65,6 +66,29 @@ func TestUserFunctions(t *testing.T) {
 	}
 	if !regexp.MustCompile(`@w\[uprobe:/.*libc.*:getppid\]: 37\n`).MatchString(got.text) {
 		t.Errorf("got %s", got.text)
+	}
+}
+
+// TestUserAddress: a variable of a program is found wherever that is loaded.
+func TestUserAddress(t *testing.T) {
+	gcc, err := exec.LookPath("gcc")
+	if err != nil {
+		t.Skip("needs gcc: builds a program that has a variable")
+	}
+	source := filepath.Join(t.TempDir(), "variable.c")
+	const text = "volatile int variable = 424242;\n__attribute__((noinline)) void probed(void) { variable++; }\nint main(void) { probed(); probed(); return 0; }\n"
+	if err := os.WriteFile(source, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, flag := range []string{"-pie", "-no-pie"} {
+		program := filepath.Join(t.TempDir(), "variable")
+		if out, err := exec.Command(gcc, "-O1", "-fpie", flag, "-o", program, source).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		got := run(t, fmt.Sprintf(`uprobe:%s:probed { @[*uaddr("variable")] = count(); }`, program), command(t, program))
+		if want := "@[424242]: 1\n@[424243]: 1\n"; got.text != want {
+			t.Errorf("%s: got %s", flag, got.text)
+		}
 	}
 }
 

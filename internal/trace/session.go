@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -84,16 +85,24 @@ type Rejected struct {
 	Verdict string
 	// GaveUp tells that it is the script's: the verifier looked as long as it could.
 	GaveUp bool
-	Log    []string
-	Cause  error
+	// NotHere tells that it is the script's: the kernel has a function for some places of this kind of probe only (path()).
+	NotHere bool
+	Log     []string
+	Cause   error
 }
 
-func (r *Rejected) Error() string {
-	if r.GaveUp {
-		return fmt.Sprintf("line %d: the kernel gives up on this program: does a loop run too often, or not end? Shorter loops help, and for ($i : 0..n) in place of while: %s",
-			r.Pos.Line, r.Verdict)
+func (r *Rejected) Error() string { return fmt.Sprintf("line %d: %s", r.Pos.Line, r.Reason()) }
+
+// Reason is the error without the line.
+func (r *Rejected) Reason() string {
+	what := "the kernel does not take this program, which is a fault of skep and not of the script: "
+	switch {
+	case r.GaveUp:
+		what = "the kernel gives up on this program: does a loop run too often, or not end? Shorter loops help, and for ($i : 0..n) in place of while: "
+	case r.NotHere:
+		what = "the kernel does not allow this function at this probe, but at others of its kind: "
 	}
-	return fmt.Sprintf("line %d: the kernel does not take this program, which is a fault of skep and not of the script: %s", r.Pos.Line, r.Verdict)
+	return what + r.Verdict
 }
 
 // Unwrap is what the kernel said.
@@ -190,7 +199,8 @@ func (s *Session) load() error {
 	group, err := kern.LoadGroup(spec, s.host.Types)
 	var refused *kern.Refused
 	if errors.As(err, &refused) {
-		return &Rejected{Pos: s.position(refused), Verdict: refused.Verdict, GaveUp: refused.GaveUp, Log: refused.Log, Cause: err}
+		return &Rejected{Pos: s.position(refused), Verdict: refused.Verdict, GaveUp: refused.GaveUp,
+			NotHere: strings.Contains(refused.Verdict, "helper call is not allowed"), Log: refused.Log, Cause: err}
 	}
 	s.group = group
 	return err

@@ -11,6 +11,7 @@ import (
 // agent is a command that runs beside the cases.
 type agent struct {
 	command, dir string
+	slow         time.Duration // how many times slower than usual the machine is
 	process      *process
 }
 
@@ -30,7 +31,8 @@ func (a *agent) ensure() error {
 	if a.process, err = start(a.dir, os.Environ(), nil, "/bin/sh", "-c", a.command); err != nil {
 		return fmt.Errorf("start agent: %w", err)
 	}
-	for end := time.Now().Add(answers); time.Now().Before(end); {
+	limit := answers * max(a.slow, 1)
+	for end := time.Now().Add(limit); time.Now().Before(end); {
 		if a.process.wait(50 * time.Millisecond) {
 			return fmt.Errorf("start agent: it ended: %s", a.process.text())
 		}
@@ -38,7 +40,7 @@ func (a *agent) ensure() error {
 			return nil
 		}
 	}
-	return fmt.Errorf("start agent: it does not answer within %v: %s", answers, a.process.text())
+	return fmt.Errorf("start agent: it does not answer within %v: %s", limit, a.process.text())
 }
 
 // reachable tells whether the agent's socket is there, if the environment names one.

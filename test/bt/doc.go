@@ -6,7 +6,8 @@
 //	go run ./test/bt -suite DIR [-against PATH] [-skep PATH] [-only REGEXP] [-results FILE]
 //
 // DIR is a checkout of bpftrace (tag v0.23.2), which is read and never written: its test
-// programs are built into a temporary folder. Cases are text in the format of the checkout's
+// programs are built into a temporary folder or, with -build, into one that -programs takes on a
+// machine without compilers: so test/vm does for a guest that has kprobes. Cases are text in the format of the checkout's
 // tests/README.md. It needs root, and runs one case after another: they watch the whole
 // host.
 //

@@ -12,13 +12,14 @@ import (
 	"path/filepath"
 	"regexp"
 	"syscall"
+	"time"
 )
 
 // options are the flags.
 type options struct {
-	suite, against, skep, agent, only, results, known string
-	verbose                                           bool
-	tries                                             int
+	suite, against, skep, agent, only, tier, results, known, build, programs string
+	verbose                                                                  bool
+	tries, slow                                                              int
 }
 
 func main() {
@@ -28,11 +29,18 @@ func main() {
 	flag.StringVar(&o.skep, "skep", "", "path of skep, which finds its agent by SKEP_SOCKET; empty for the reference alone")
 	flag.StringVar(&o.agent, "agent", "", "command to keep running meanwhile, such as an agent for skep")
 	flag.StringVar(&o.only, "only", "", "run only cases whose FILE.NAME matches this regular expression")
+	flag.StringVar(&o.tier, "tier", "", "run only cases of this tier, such as \"kernel functions\"")
+	flag.StringVar(&o.build, "build", "", "only build the suite's test programs, into this folder")
+	flag.StringVar(&o.programs, "programs", "", "take the test programs from a folder of -build, for a machine without compilers")
+	flag.IntVar(&o.slow, "slow", 1, "multiply all time limits, for a machine that is so much slower")
 	flag.IntVar(&o.tries, "tries", 1, "how often a tool may try a case; once is enough to pass")
 	flag.StringVar(&o.results, "results", "", "write one line for each case to this file")
 	flag.StringVar(&o.known, "known", "", "take the reference's verdicts from this file of -results, for a quick look: no score")
 	flag.BoolVar(&o.verbose, "v", false, "show why cases fail, and their output")
 	flag.Parse()
+	if o.build != "" {
+		exit(buildOnly(o))
+	}
 	done, code, err := withTracefs()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bt:", err)
@@ -40,53 +48,81 @@ func main() {
 	if done {
 		os.Exit(code)
 	}
-	if err := run(o); err != nil {
+	_, err = run(o)
+	exit(err)
+}
+
+func exit(err error) {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bt:", err)
 		os.Exit(1)
 	}
+	os.Exit(0)
 }
 
-func run(o options) error {
-	if os.Geteuid() != 0 {
-		return fmt.Errorf("run cases: needs root: they load programs into the kernel")
-	}
-	only, err := regexp.Compile(o.only)
-	if err != nil {
-		return fmt.Errorf("read -only: %w", err)
-	}
+// buildOnly builds the test programs and says which could not be built.
+func buildOnly(o options) error {
 	suite, err := filepath.Abs(o.suite)
 	if err != nil {
 		return err
 	}
+	dir, err := filepath.Abs(o.build)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	missing, err := buildPrograms(filepath.Join(suite, "tests"), dir)
+	for _, m := range missing {
+		fmt.Printf("not built: %s\n", m)
+	}
+	return err
+}
+
+// run runs the cases that the options choose, and reports them.
+func run(o options) ([]outcome, error) {
+	if os.Geteuid() != 0 {
+		return nil, fmt.Errorf("run cases: needs root: they load programs into the kernel")
+	}
+	only, err := regexp.Compile(o.only)
+	if err != nil {
+		return nil, fmt.Errorf("read -only: %w", err)
+	}
+	suite, err := filepath.Abs(o.suite)
+	if err != nil {
+		return nil, err
+	}
 	tests := filepath.Join(suite, "tests")
 	all, err := readSuite(tests)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "skep-bt-")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	missing, err := buildPrograms(tests, dir)
+	missing, err := findPrograms(tests, o.programs, dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	agent := &agent{command: o.agent, dir: dir}
+	slow := time.Duration(max(o.slow, 1))
+	agent := &agent{command: o.agent, dir: dir, slow: slow}
 	defer agent.end()
 	if err := agent.ensure(); err != nil {
-		return err
+		return nil, err
 	}
 	known, err := readKnown(o.known)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	reference, skep, features, err := tools(o, dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	describe(reference, skep, len(all), missing)
-	r := &runner{dir: dir, known: known}
+	r := &runner{dir: dir, known: known, slow: slow}
 	stop, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel() // the first Ctrl-C ends the run with a report of what there is
 	var outcomes []outcome
@@ -94,16 +130,16 @@ func run(o options) error {
 		if stop.Err() != nil {
 			break
 		}
-		if only.MatchString(c.File + "." + c.Name) {
+		if only.MatchString(c.File+"."+c.Name) && (o.tier == "" || o.tier == c.tier()) {
 			if err := agent.ensure(); err != nil { // a case may have ended it
-				return err
+				return outcomes, err
 			}
 			outcomes = append(outcomes, both(r, c, o, reference, skep, features))
 		}
 	}
 	fmt.Println()
 	writeReport(os.Stdout, outcomes)
-	return saveResults(o.results, outcomes)
+	return outcomes, saveResults(o.results, outcomes)
 }
 
 // tools finds the reference and skep. Each may be missing, but not both.

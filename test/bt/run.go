@@ -50,7 +50,11 @@ const attached = "__BPFTRACE_NOTIFY_PROBES_ATTACHED"
 type runner struct {
 	dir   string
 	known known
+	slow  time.Duration // how many times slower than usual the machine is
 }
+
+// limit is how long something may take here that may take so long on a usual machine.
+func (r *runner) limit(usual time.Duration) time.Duration { return usual * max(r.slow, 1) }
 
 // run runs one case with one tool.
 func (r *runner) run(c *testCase, t *tool) (res result) {
@@ -92,7 +96,7 @@ func (r *runner) shell(command string) (string, error) {
 		return "", err
 	}
 	defer p.kill()
-	const limit = 20 * time.Second
+	limit := r.limit(20 * time.Second)
 	if !p.wait(limit) {
 		return p.text(), fmt.Errorf("did not end within %v", limit)
 	}
@@ -116,8 +120,8 @@ func (r *runner) before(c *testCase) ([]*process, error) {
 		}
 		all = append(all, p)
 		name := filepath.Base(words[len(words)-1])
-		if !isRunning(p, name[:min(len(name), 15)], c.Timeout) {
-			return all, fmt.Errorf("BEFORE: %s did not come up within %v: %s", name, c.Timeout, p.text())
+		if limit := r.limit(c.Timeout); !isRunning(p, name[:min(len(name), 15)], limit) {
+			return all, fmt.Errorf("BEFORE: %s did not come up within %v: %s", name, limit, p.text())
 		}
 	}
 	return all, nil
@@ -154,16 +158,19 @@ func (r *runner) trace(c *testCase, t *tool, command string) result {
 	}
 	close(hold)
 	defer p.kill()
-	limit := attachTimeout
+	limit := r.limit(attachTimeout)
 	select {
 	case <-ready:
-		limit = c.Timeout
+		limit = r.limit(c.Timeout)
 		if c.After != "" {
 			after, err := start(r.dir, os.Environ(), nil, "/bin/sh", "-c", c.After)
 			if err != nil {
 				return fails(p.text(), "AFTER: %v", err)
 			}
-			defer after.kill()
+			defer func() {
+				after.wait(r.limit(time.Second)) // as in the suite's own runner
+				after.kill()
+			}()
 		}
 	case <-p.done:
 	case <-time.After(limit):
@@ -173,7 +180,7 @@ func (r *runner) trace(c *testCase, t *tool, command string) result {
 		return r.ended(c, p)
 	}
 	// What was expected may be there although the tool goes on.
-	p.end(time.Second)
+	p.end(r.limit(time.Second))
 	if err := r.check(c, p.text()); err != nil {
 		return result{verdict: timedOut, why: err.Error(), output: p.text()}
 	}

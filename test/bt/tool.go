@@ -60,6 +60,7 @@ func (t *tool) features() (map[string]bool, error) {
 		"dwarf": "liblldb (DWARF support): yes", "kernel_dwarf": "Kernel DWARF: yes",
 		"kprobe_multi": "kprobe_multi: yes", "uprobe_multi": "uprobe_multi: yes", "skboutput": "skboutput: yes",
 		"get_tai_ns": "get_ktime_ns: yes", "get_func_ip": "get_func_ip: yes", "jiffies64": "jiffies64: yes",
+		"lookup_percpu_elem": "lookup_percpu_elem: yes",
 	} {
 		found[name] = strings.Contains(info, text)
 	}

@@ -134,7 +134,7 @@ func chosenSuites(t *testing.T) []suite {
 	if err != nil {
 		t.Fatalf("SKEP_VM_SUITES: %v", err)
 	}
-	chosen := slices.DeleteFunc(suites(), func(s suite) bool { return !wanted.MatchString(s.name()) })
+	chosen := slices.DeleteFunc(append(foreignSuites(t), suites()...), func(s suite) bool { return !wanted.MatchString(s.name()) })
 	if len(chosen) == 0 {
 		t.Fatalf("SKEP_VM_SUITES %q matches no suite", wanted)
 	}
@@ -232,6 +232,9 @@ func (b *boot) run(ctx context.Context) {
 		maps.Copy(g.Files, s.host)
 		g.Setup = append(g.Setup, s.setup...)
 		g.Commands = append(g.Commands, command(s))
+	}
+	if os.Getenv("SKEP_VM_LIVE") == "1" {
+		g.Output = os.Stderr
 	}
 	b.result, b.err = Run(ctx, b.kernel, g)
 }

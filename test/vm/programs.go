@@ -5,6 +5,7 @@ package vm
 import (
 	"debug/elf"
 	"fmt"
+	"io"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -22,9 +23,11 @@ func AddProgram(files map[string]string, name string) error {
 		return fmt.Errorf("add program: %w", err)
 	}
 	files[file] = file
-	if static, err := isStatic(file); err != nil || static {
+	loader, err := interpreter(file)
+	if err != nil || loader == "" {
 		return err
 	}
+	files[loader] = loader // ldd may be that of another C library, and name its own
 	out, err := exec.Command("ldd", file).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("add program %s: ldd: %w: %s", file, err, out)
@@ -59,15 +62,26 @@ func parseLdd(out string) ([]string, error) {
 
 // isStatic tells whether a program needs no dynamic loader.
 func isStatic(file string) (bool, error) {
+	loader, err := interpreter(file)
+	return loader == "", err
+}
+
+// interpreter is the path of the dynamic loader that a program asks for, "" if it needs none.
+func interpreter(file string) (string, error) {
 	f, err := elf.Open(file)
 	if err != nil {
-		return false, fmt.Errorf("read program %s: %w", file, err)
+		return "", fmt.Errorf("read program %s: %w", file, err)
 	}
 	defer f.Close()
 	for _, p := range f.Progs {
-		if p.Type == elf.PT_INTERP {
-			return false, nil
+		if p.Type != elf.PT_INTERP {
+			continue
 		}
+		path, err := io.ReadAll(p.Open())
+		if err != nil {
+			return "", fmt.Errorf("read program %s: %w", file, err)
+		}
+		return strings.TrimRight(string(path), "\x00"), nil
 	}
-	return true, nil
+	return "", nil
 }

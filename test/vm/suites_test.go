@@ -2,11 +2,7 @@
 
 package vm
 
-import (
-	"os"
-	"path/filepath"
-	"strings"
-)
+import "strings"
 
 // suite is one package whose tests run in the matrix. Add an entry to run more; see README.md.
 type suite struct {
@@ -37,25 +33,6 @@ type system struct {
 }
 
 func suites() []suite {
-	return append(foreignTools(), ownSuites()...)
-}
-
-// foreignTools loads the tools of the checkout of bpftrace that SKEP_BPFTRACE_CHECKOUT names, as internal/trace says.
-// They need modules that no other suite does: SKEP_VM_MODULES="xfs md_mod".
-func foreignTools() []suite {
-	tools, _ := filepath.Glob(filepath.Join(os.Getenv("SKEP_BPFTRACE_CHECKOUT"), "tools", "*.bt"))
-	if len(tools) == 0 {
-		return nil
-	}
-	files := map[string]string{}
-	for _, tool := range tools {
-		files["/bpftrace/tools/"+filepath.Base(tool)] = tool
-	}
-	return []suite{{pkg: "./internal/trace", args: []string{"-test.run=TestForeignTools"}, files: files, hostPrograms: []string{"bash", "openssl"},
-		env: []string{"SKEP_BPFTRACE_CHECKOUT=/bpftrace"}, kernels: []string{"6.12"}}}
-}
-
-func ownSuites() []suite {
 	return []suite{
 		{pkg: "./test/vm/smoke"},
 		{pkg: "./test/vm/smoke", args: []string{"-test.run=TestMounts|TestCgroupV1|TestPrograms/cgroup"},

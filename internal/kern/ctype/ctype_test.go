@@ -84,7 +84,7 @@ func TestMembers(t *testing.T) {
 
 func TestFunctions(t *testing.T) {
 	k := kernel(t)
-	f, ok := k.Function("vfs_read")
+	f, ok := k.Function("", "vfs_read")
 	if !ok || len(f.Params) != 4 || f.Params[0].Name != "file" || f.Params[0].Type.Elem.Ref != "struct file" || f.Params[2].Offset != 2 || f.Result.Size != 8 {
 		t.Errorf("vfs_read: %+v", f)
 	}
@@ -100,6 +100,17 @@ func TestFunctions(t *testing.T) {
 	}
 	if name := k.EnumName("pid_type", 1); name != "PIDTYPE_TGID" {
 		t.Errorf("1 is %s", name)
+	}
+}
+
+// TestWords: a structure that is passed by value takes two registers.
+func TestWords(t *testing.T) {
+	number := &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}
+	f, ok := function(scope{}, &btf.FuncProto{Return: number, Params: []btf.FuncParam{
+		{Name: "a", Type: number}, {Name: "b", Type: &btf.Struct{Name: "s", Size: 16}}, {Name: "c", Type: number},
+	}})
+	if !ok || len(f.Params) != 3 || f.Params[0].Offset != 0 || f.Params[1].Offset != 1 || f.Params[2].Offset != 3 {
+		t.Errorf("got %+v", f)
 	}
 }
 

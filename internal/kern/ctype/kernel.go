@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package ctype reads the kernel's types, as C knows them, from its BTF.
+// Package ctype reads the kernel's types and those of its modules, as C knows them, from their BTF.
 package ctype
 
 import (
-	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -16,11 +15,13 @@ import (
 // nobody has used it for a while: making its index takes tens of milliseconds, and holding
 // it some megabytes. It is for any number of goroutines.
 type Kernel struct {
-	mutex sync.Mutex
-	cache *btf.Cache
-	names *Names
-	used  time.Time
-	timer *time.Timer
+	mutex    sync.Mutex
+	cache    *btf.Cache
+	modules  *btf.Cache // with its own copy of the kernel's types; used under decoding
+	decoding sync.Mutex
+	names    *Names
+	used     time.Time
+	timer    *time.Timer
 }
 
 // linger is how long the types stay: someone who writes a script tries it again soon.
@@ -54,7 +55,7 @@ func (k *Kernel) expire() {
 		k.timer.Reset(left)
 		return
 	}
-	k.cache, k.names, k.timer = nil, nil, nil
+	k.cache, k.modules, k.names, k.timer = nil, nil, nil, nil
 }
 
 // Names lists what can be attached to by its name.
@@ -75,10 +76,6 @@ func (k *Kernel) Names() (*Names, error) {
 // Type finds a type by its name in C: "struct task_struct", "union x", "enum y", the name of
 // a typedef, "unsigned long".
 func (k *Kernel) Type(name string) (Type, bool) {
-	spec, err := k.Cache().Kernel()
-	if err != nil {
-		return Type{}, false
-	}
 	name = strings.Join(strings.Fields(name), " ")
 	tag, rest, tagged := strings.Cut(name, " ")
 	if tagged && (tag == "struct" || tag == "union" || tag == "enum") {
@@ -86,18 +83,11 @@ func (k *Kernel) Type(name string) (Type, bool) {
 	} else {
 		tag = ""
 	}
-	found, err := spec.AnyTypesByName(integerName(name))
-	if err != nil {
+	in, t := k.find(tag, integerName(name))
+	if t == nil {
 		return Type{}, false
 	}
-	for _, t := range found {
-		if tagOf(t) == tag {
-			if _, isFunc := t.(*btf.Func); !isFunc {
-				return convert(spec, t), true
-			}
-		}
-	}
-	return Type{}, false
+	return convert(in, t), true
 }
 
 // integerName is the spelling that compilers use of an integer's type, whose words C lets
@@ -142,7 +132,7 @@ func tagOf(t btf.Type) string {
 
 // Members of the structure or union that Type.Ref of this name refers to.
 func (k *Kernel) Members(ref string) ([]Member, bool) {
-	spec, t := k.resolve(ref)
+	in, t := k.resolve(ref)
 	var members []btf.Member
 	switch t := t.(type) {
 	case *btf.Struct:
@@ -154,7 +144,7 @@ func (k *Kernel) Members(ref string) ([]Member, bool) {
 	}
 	out := make([]Member, 0, len(members))
 	for _, m := range members {
-		one := Member{Name: m.Name, Type: convert(spec, m.Type), Offset: int(m.Offset) / 8}
+		one := Member{Name: m.Name, Type: convert(in, m.Type), Offset: int(m.Offset) / 8}
 		if m.BitfieldSize > 0 {
 			one.BitSize, one.BitOffset = int(m.BitfieldSize), int(m.Offset)%8
 		}
@@ -163,44 +153,17 @@ func (k *Kernel) Members(ref string) ([]Member, bool) {
 	return out, true
 }
 
-// resolve finds a type by its reference: "struct x", or "#17", the number of one without a name.
-func (k *Kernel) resolve(ref string) (*btf.Spec, btf.Type) {
-	spec, err := k.Cache().Kernel()
-	if err != nil {
-		return nil, nil
-	}
-	var id uint32
-	if n, err := fmt.Sscanf(ref, "#%d", &id); n == 1 && err == nil {
-		t, err := spec.TypeByID(btf.TypeID(id))
-		if err != nil {
-			return nil, nil
-		}
-		return spec, t
-	}
-	tag, name, _ := strings.Cut(ref, " ")
-	found, err := spec.AnyTypesByName(name)
-	if err != nil {
-		return nil, nil
-	}
-	for _, t := range found {
-		if tagOf(t) == tag {
-			return spec, t
-		}
-	}
-	return nil, nil
-}
-
-// Function is how a function of the kernel is called.
-func (k *Kernel) Function(name string) (Func, bool) {
-	spec, err := k.Cache().Kernel()
+// Function is how a function of the kernel or, unless module is "", of a module is called.
+func (k *Kernel) Function(module, name string) (Func, bool) {
+	in, err := k.in(module)
 	if err != nil {
 		return Func{}, false
 	}
 	var f *btf.Func
-	if spec.TypeByName(name, &f) != nil {
+	if in.byName(name, &f) != nil {
 		return Func{}, false
 	}
-	return function(spec, f.Type)
+	return function(in, f.Type)
 }
 
 // RawTracepoint is what a tracepoint is given, without the first argument, which is the
@@ -218,7 +181,7 @@ func (k *Kernel) RawTracepoint(name string) (Func, bool) {
 	if !ok {
 		return Func{}, false
 	}
-	f, ok := function(spec, pointer.Target)
+	f, ok := function(scope{spec: spec}, pointer.Target)
 	if !ok || len(f.Params) == 0 {
 		return Func{}, false
 	}

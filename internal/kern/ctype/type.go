@@ -47,7 +47,7 @@ type Type struct {
 type Member struct {
 	Name   string
 	Type   Type
-	Offset int // in bytes; of a parameter its number
+	Offset int // in bytes; of a parameter the number of its first word among those of all
 	// BitOffset, from Offset and the lowest bit, and BitSize of a bit field, else 0.
 	BitOffset, BitSize int
 }
@@ -58,14 +58,20 @@ type Func struct {
 	Result Type
 }
 
-func function(spec *btf.Spec, t btf.Type) (Func, bool) {
+// word is what a register holds, in bytes. A structure that is passed by value takes up to two.
+const word = 8
+
+func function(in scope, t btf.Type) (Func, bool) {
 	proto, ok := t.(*btf.FuncProto)
 	if !ok {
 		return Func{}, false
 	}
-	f := Func{Result: convert(spec, proto.Return)}
-	for i, p := range proto.Params {
-		f.Params = append(f.Params, Member{Name: p.Name, Type: convert(spec, p.Type), Offset: i})
+	f := Func{Result: convert(in, proto.Return)}
+	at := 0
+	for _, p := range proto.Params {
+		t := convert(in, p.Type)
+		f.Params = append(f.Params, Member{Name: p.Name, Type: t, Offset: at})
+		at += max(1, (t.Size+word-1)/word)
 	}
 	return f, true
 }
@@ -73,9 +79,9 @@ func function(spec *btf.Spec, t btf.Type) (Func, bool) {
 // deepest is how far pointers and arrays are followed: what is behind has a Ref.
 const deepest = 6
 
-func convert(spec *btf.Spec, t btf.Type) Type { return convertTo(spec, t, 0) }
+func convert(in scope, t btf.Type) Type { return convertTo(in, t, 0) }
 
-func convertTo(spec *btf.Spec, t btf.Type, depth int) Type {
+func convertTo(in scope, t btf.Type, depth int) Type {
 	name := ""
 	user, perCPU := false, false
 	for {
@@ -102,12 +108,12 @@ func convertTo(spec *btf.Spec, t btf.Type, depth int) Type {
 		}
 		break
 	}
-	out := plain(spec, t, depth)
+	out := plain(in, t, depth)
 	out.User, out.PerCPU = out.User || user, out.PerCPU || perCPU
 	return out
 }
 
-func plain(spec *btf.Spec, t btf.Type, depth int) Type {
+func plain(in scope, t btf.Type, depth int) Type {
 	switch t := t.(type) {
 	case *btf.Int:
 		return Type{Kind: Integer, Size: int(t.Size), Signed: t.Encoding&btf.Signed != 0,
@@ -117,18 +123,18 @@ func plain(spec *btf.Spec, t btf.Type, depth int) Type {
 	case *btf.Enum:
 		return Type{Kind: Enum, Size: int(t.Size), Signed: t.Signed, Ref: t.Name}
 	case *btf.Struct:
-		return Type{Kind: Record, Size: int(t.Size), Ref: reference(spec, t, "struct", t.Name)}
+		return Type{Kind: Record, Size: int(t.Size), Ref: reference(in, t, "struct", t.Name)}
 	case *btf.Union:
-		return Type{Kind: Record, Size: int(t.Size), Ref: reference(spec, t, "union", t.Name)}
+		return Type{Kind: Record, Size: int(t.Size), Ref: reference(in, t, "union", t.Name)}
 	case *btf.Fwd:
 		return Type{Kind: Record, Ref: t.Kind.String() + " " + t.Name}
 	case *btf.Pointer:
-		return pointer(spec, t, depth)
+		return pointer(in, t, depth)
 	case *btf.Array:
 		if depth >= deepest {
 			return Type{}
 		}
-		elem := convertTo(spec, t.Type, depth+1)
+		elem := convertTo(in, t.Type, depth+1)
 		return Type{Kind: Array, Size: elem.Size * int(t.Nelems), Elem: &elem, Count: int(t.Nelems)}
 	case *btf.FuncProto:
 		return Type{Kind: Function}
@@ -137,25 +143,28 @@ func plain(spec *btf.Spec, t btf.Type, depth int) Type {
 }
 
 // pointer takes over what is said of the memory pointed to: BTF says it there.
-func pointer(spec *btf.Spec, t *btf.Pointer, depth int) Type {
+func pointer(in scope, t *btf.Pointer, depth int) Type {
 	out := Type{Kind: Pointer, Size: 8}
 	if depth >= deepest {
 		return out
 	}
-	elem := convertTo(spec, t.Target, depth+1)
+	elem := convertTo(in, t.Target, depth+1)
 	out.User, out.PerCPU = elem.User, elem.PerCPU
 	elem.User, elem.PerCPU = elem.User && elem.Kind == Pointer, false
 	out.Elem = &elem
 	return out
 }
 
-func reference(spec *btf.Spec, t btf.Type, tag, name string) string {
+func reference(in scope, t btf.Type, tag, name string) string {
 	if name != "" {
 		return tag + " " + name
 	}
-	id, err := spec.TypeID(t)
+	id, err := in.spec.TypeID(t)
 	if err != nil {
 		return ""
+	}
+	if in.module != "" {
+		return fmt.Sprintf("#%d %s", id, in.module)
 	}
 	return fmt.Sprintf("#%d", id)
 }

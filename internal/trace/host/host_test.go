@@ -72,6 +72,22 @@ func TestTargets(t *testing.T) {
 	}
 }
 
+// TestNoModule: a module that is not there is told, whether this kernel has the kind or not.
+func TestNoModule(t *testing.T) {
+	h := New("")
+	for _, kind := range []bt.ProbeKind{bt.Kprobe, bt.Kretprobe, bt.Fentry, bt.Fexit} {
+		for _, module := range []string{"skep_nonsense", "../module/skep_nonsense"} {
+			_, err := h.Targets(kind, bt.Target{Module: module, Function: "vfs_read"})
+			if none := (*bt.NoModule)(nil); !errors.As(err, &none) || none.Module != module {
+				t.Errorf("%d in %s: %v", kind, module, err)
+			}
+		}
+	}
+	if _, err := h.Targets(bt.Kprobe, bt.Target{Module: vmlinux, Function: "vfs_read"}); errors.As(err, new(*bt.NoModule)) {
+		t.Errorf("the kernel itself: %v", err)
+	}
+}
+
 func TestNearby(t *testing.T) {
 	h := newHost(t)
 	got := h.Nearby(bt.Tracepoint, bt.Target{Category: "syscalls", Event: "sys_enter_opemat"})

@@ -3,14 +3,18 @@
 package host
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/skep-io/skep/internal/bt"
 	"github.com/skep-io/skep/internal/kern"
+	"github.com/skep-io/skep/internal/kern/ctype"
 	"github.com/skep-io/skep/internal/kern/kallsyms"
 )
 
@@ -90,6 +94,9 @@ func (h *Host) typed(kind bt.ProbeKind, pattern bt.Target) ([]bt.Target, error) 
 var functionPrefixes = map[bt.ProbeKind]string{bt.Kprobe: "kprobe:", bt.Kretprobe: "kretprobe:", bt.Fentry: "fentry:", bt.Fexit: "fexit:"}
 
 func (h *Host) functions(kind bt.ProbeKind, pattern bt.Target) ([]bt.Target, error) {
+	if !wild(pattern.Module) && !loaded(pattern.Module) {
+		return nil, &bt.NoModule{Module: pattern.Module}
+	}
 	if err := h.Check(kind); err != nil {
 		return nil, err
 	}
@@ -102,41 +109,88 @@ func (h *Host) functions(kind bt.ProbeKind, pattern bt.Target) ([]bt.Target, err
 		t.Function, t.Offset = s.Name, offset
 		return []bt.Target{t}, nil
 	}
-	names, err := h.functionNames(kind, pattern)
+	if kind == bt.Fentry || kind == bt.Fexit {
+		return h.typedFunctions(kind, pattern)
+	}
+	names, err := h.functionNames(pattern)
 	var found []bt.Target
 	for _, name := range names {
-		t := pattern
-		t.Function, t.Name = name, functionPrefixes[kind]+name
-		if kind == bt.Fentry || kind == bt.Fexit {
-			t.Module, t.Name = "vmlinux", functionPrefixes[kind]+"vmlinux:"+name
-		}
-		if t.Offset != 0 {
-			t.Name += "+" + strconv.FormatUint(t.Offset, 10)
-		}
-		found = append(found, t)
+		found = append(found, onFunction(kind, pattern, "", name))
 	}
 	return found, err
 }
 
-func (h *Host) functionNames(kind bt.ProbeKind, pattern bt.Target) ([]string, error) {
-	glob := newGlob(pattern.Function)
-	if kind == bt.Fentry || kind == bt.Fexit {
-		names, err := h.Types.Names()
-		if err != nil {
-			return nil, err
-		}
-		return slices.DeleteFunc(slices.Clone(names.Functions), func(name string) bool { return !glob.match(name) }), nil
+// loaded tells whether a module is there. One that is built in may have a folder too, but no state.
+func loaded(module string) bool {
+	if module == vmlinux {
+		return true
 	}
+	_, err := os.Stat(filepath.Join("/sys/module", filepath.Base(module), "initstate"))
+	return err == nil
+}
+
+// onFunction is a pattern's target; module is that of its name, if it has one there.
+func onFunction(kind bt.ProbeKind, t bt.Target, module, name string) bt.Target {
+	t.Function, t.Name = name, functionPrefixes[kind]+name
+	if module != "" {
+		t.Module, t.Name = module, functionPrefixes[kind]+module+":"+name
+	}
+	if t.Offset != 0 {
+		t.Name += "+" + strconv.FormatUint(t.Offset, 10)
+	}
+	return t
+}
+
+// vmlinux is the kernel itself where modules are named.
+const vmlinux = "vmlinux"
+
+// typedFunctions are those that BTF describes. The kernel attaches by name, and what it has itself goes before
+// what a module has by the same name.
+func (h *Host) typedFunctions(kind bt.ProbeKind, pattern bt.Target) ([]bt.Target, error) {
+	names, err := h.Types.Names()
+	if err != nil {
+		return nil, err
+	}
+	glob, module := newGlob(pattern.Function), newGlob(pattern.Module)
+	var found []bt.Target
+	add := func(module string, names []string) {
+		for _, name := range names {
+			if glob.match(name) {
+				found = append(found, onFunction(kind, pattern, module, name))
+			}
+		}
+	}
+	if module.match(vmlinux) {
+		add(vmlinux, names.Functions)
+	}
+	if len(found) > 0 && !wild(pattern.Function) {
+		return found, nil
+	}
+	for _, name := range ctype.Modules() {
+		if !module.match(name) {
+			continue
+		}
+		functions, err := h.Types.Functions(name)
+		if err != nil {
+			continue // it was unloaded meanwhile
+		}
+		add(name, slices.DeleteFunc(functions, func(f string) bool { _, ok := slices.BinarySearch(names.Functions, f); return ok }))
+	}
+	return found, nil
+}
+
+// functionNames are those that kprobes are put on.
+func (h *Host) functionNames(pattern bt.Target) ([]string, error) {
+	glob, module := newGlob(pattern.Function), newGlob(pattern.Module)
 	if !wild(pattern.Function) {
-		if _, ok := h.Symbols.Named(pattern.Function); !ok {
+		if s, ok := h.Symbols.Named(pattern.Function); !ok || !module.match(cmp.Or(s.Module, vmlinux)) {
 			return nil, nil
 		}
 		return []string{pattern.Function}, nil
 	}
-	module := newGlob(pattern.Module)
 	seen := map[string]bool{}
 	err := h.eachProbeable(func(name, of string) {
-		if !seen[name] && glob.match(name) && module.match(of) {
+		if !seen[name] && glob.match(name) && module.match(cmp.Or(of, vmlinux)) {
 			seen[name] = true
 		}
 	})

@@ -106,13 +106,30 @@ func (h *Host) Signature(kind bt.ProbeKind, target bt.Target) (bt.Signature, boo
 	case bt.RawTracepoint:
 		f, ok = h.Types.RawTracepoint(target.Event)
 	case bt.Kprobe, bt.Kretprobe, bt.Fentry, bt.Fexit:
-		f, ok = h.Types.Function(target.Function)
+		f, ok = h.function(kind, target)
 	case bt.Iterator:
 		// What an iterator's context offers is struct bpf_iter__NAME.
 		found, known := h.Types.Members("struct bpf_iter__" + target.Event)
 		f.Params, ok = throughUnions(h.Types, found), known
 	}
 	return bt.Signature{Params: members(f.Params), Result: converted(f.Result)}, ok
+}
+
+// function finds how a function is called, in the kernel itself or in its module.
+func (h *Host) function(kind bt.ProbeKind, target bt.Target) (ctype.Func, bool) {
+	module := target.Module // of fentry and fexit that of the place, of others a pattern
+	if kind == bt.Kprobe || kind == bt.Kretprobe {
+		if f, ok := h.Types.Function("", target.Function); ok {
+			return f, true
+		}
+		s, ok := h.Symbols.Named(target.Function)
+		if module = s.Module; !ok || module == "" {
+			return ctype.Func{}, false
+		}
+	} else if module == vmlinux {
+		module = ""
+	}
+	return h.Types.Function(module, target.Function)
 }
 
 // throughUnions looks into the unions without a name that hold the pointers of an iterator's
