@@ -23,8 +23,8 @@ func (s *Session) flush() {
 	}
 }
 
-// record does what a record on the ring asks for. What follows an exit() is not said, but
-// what changes maps is done.
+// record does what a record on the ring asks for. Of what follows an exit() nothing is done,
+// but processes that wait go on.
 func (s *Session) record(data []byte) {
 	if len(data) < 8 {
 		return
@@ -52,9 +52,7 @@ func (s *Session) record(data []byte) {
 	case bt.Zero:
 		s.changeMap(action, s.group.Zero)
 	case bt.Unwatch:
-		if err := s.group.DetachPlace(watchName(uint64(s.word(action, 0, data)))); err != nil {
-			s.say(Output{Kind: Failure, Text: err.Error(), Pos: action.Pos})
-		}
+		s.unwatch(action, data)
 	case bt.PrintMap:
 		if m := s.maps[action.Map]; m != nil && s.rate.allow(time.Now(), mapCost) {
 			s.dump(m, int(s.word(action, 0, data)), s.word(action, 1, data), false)
