@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -43,6 +44,12 @@ func rooted(t *testing.T, root string) int {
 	}
 	cmd := exec.Command("/self")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
+	return waits(t, cmd)
+}
+
+// waits starts a copy of this program, which waits until the test ends, and returns its number.
+func waits(t *testing.T, cmd *exec.Cmd) int {
+	t.Helper()
 	cmd.Env = []string{"SKEP_TEST_WAITS=1"}
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -151,6 +158,68 @@ func TestReplaced(t *testing.T) {
 	}
 	if kept, err := Open(PathOf(same)); err != nil || kept.Identity.Inode != f.Identity.Inode {
 		t.Errorf("what was held is %+v: %v", kept, err)
+	}
+}
+
+// TestChanged: nor is one whose owner has changed it and set its times back.
+func TestChanged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "program")
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, self, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(20 * time.Second); ; { // the kernel's clock for this may have ticks
+		self[len(self)-1] ^= 1
+		if err := errors.Join(os.WriteFile(path, self, 0o755), os.Chtimes(path, time.Time{}, info.ModTime())); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := PinSame(path, f.Identity); errors.Is(err, ErrReplaced) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("took a changed file for the same")
+		}
+	}
+}
+
+// TestDeleted: by its path a file that a process has mapped is that one, whatever is there now.
+func TestDeleted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "program")
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, self, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	pid := waits(t, exec.Command(path))
+	_, want, err := Pin(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(path+".new", []byte("new"), 0o755), os.Rename(path+".new", path)); err != nil {
+		t.Fatal(err)
+	}
+	if paths := Mapped(pid); !slices.Contains(paths, path) {
+		t.Fatalf("mapped are %q, not %s", paths, path)
+	}
+	found, err := Find(path, pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, id, err := Pin(found); err != nil || id.Inode != want.Inode {
+		t.Fatalf("%s: inode %d, want %d: %v", found, id.Inode, want.Inode, err)
 	}
 }
 
