@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"sort"
+	"unsafe"
 )
 
 // File is what was read of an executable or library. It does not change, and holds no
@@ -22,6 +23,7 @@ type File struct {
 	Machine  elf.Machine
 	symbols  []Symbol // by address
 	byName   []int32  // numbers of symbols, by name
+	names    int      // bytes of the texts that names are parts of
 	segments []segment
 	probes   []Probe
 	// fixed tells of an executable whose addresses are those in memory (no PIE).
@@ -33,6 +35,12 @@ type Symbol struct {
 	Name          string
 	Address, Size uint64
 	Function      bool
+}
+
+// bytes is about what the file takes here.
+func (f *File) bytes() int {
+	const symbol, probe = int(unsafe.Sizeof(Symbol{})) + 4, int(unsafe.Sizeof(Probe{})) + 100
+	return f.names + symbol*len(f.symbols) + probe*len(f.probes)
 }
 
 // segment is a part of the file that is mapped.

@@ -267,3 +267,32 @@ func TestHostileFiles(t *testing.T) {
 		})
 	}
 }
+
+// TestCacheIsBoundedInBytes: files of few symbols may keep much: all the text that their names
+// are parts of.
+func TestCacheIsBoundedInBytes(t *testing.T) {
+	var c Cache
+	entry := make([]byte, 24)
+	entry[0], entry[4], entry[6], entry[8] = 1, byte(elf.STT_FUNC), 1, 1
+	const many = cacheBytes / 4
+	begin := uint64(64 + 4*64 + 8)
+	sections := []elf.Section64{{}, {Type: uint32(elf.SHT_STRTAB), Off: 64 + 4*64, Size: 8},
+		{Type: uint32(elf.SHT_SYMTAB), Off: begin, Size: 24, Link: 3, Entsize: 24}, {Type: uint32(elf.SHT_STRTAB), Off: begin + 24, Size: many}}
+	content := hostile(sections, 4, 1, make([]byte, 8), entry, []byte("\x00name\x00"))
+	for i := range 8 {
+		path := filepath.Join(t.TempDir(), fmt.Sprint(i))
+		if err := errors.Join(os.WriteFile(path, content, 0o755), os.Truncate(path, int64(begin)+24+many)); err != nil {
+			t.Fatal(err)
+		}
+		if f, err := c.Open(path); err != nil || len(f.symbols) != 1 {
+			t.Fatalf("%v, %v", f, err)
+		}
+	}
+	sum := 0
+	for _, e := range c.entries {
+		sum += e.file.names
+	}
+	if sum > cacheBytes || sum == 0 {
+		t.Errorf("%d bytes of names of %d files are kept; %d may be", sum, len(c.entries), cacheBytes)
+	}
+}

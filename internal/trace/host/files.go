@@ -83,6 +83,9 @@ func (h *Host) paths(pattern bt.Target) ([]located, error) {
 		}
 		return []located{{path, path}}, nil
 	}
+	if pattern.PID > 0 && filepath.IsAbs(full) && !strings.HasPrefix(full, "/proc/") {
+		full = fmt.Sprintf("/proc/%d/root%s", pattern.PID, full)
+	}
 	paths, err := filepath.Glob(full)
 	if err != nil {
 		return nil, fmt.Errorf("find executables: %w", err)

@@ -4,6 +4,7 @@ package host
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -260,6 +261,7 @@ func TestFiles(t *testing.T) {
 		{bt.Target{Binary: "./" + file, Directory: dir}, "uprobe:./" + file + ":getppid"},
 		{bt.Target{Binary: "./" + file[:len(file)-1] + "*", Directory: dir}, "uprobe:./" + file + ":getppid"},
 		{bt.Target{Binary: "*", PID: sleep.Process.Pid}, file + ":getppid"},
+		{bt.Target{Binary: libc[:len(libc)-1] + "*", PID: sleep.Process.Pid}, fmt.Sprintf("uprobe:/proc/%d/root%s:getppid", sleep.Process.Pid, libc)},
 		{bt.Target{Binary: libc}, "uprobe:" + libc + ":getppid"},
 	} {
 		c.pattern.Function = "getppid"
