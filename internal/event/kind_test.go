@@ -43,18 +43,6 @@ func TestParseKindNamesTheNearest(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	names := []string{"uid", "pid", "comm", "container", "parent_exec_id"}
-	for _, c := range []struct{ in, want string }{
-		{"uidd", "uid"}, {"com", "comm"}, {"contianer", "container"}, {"parent_exe_id", "parent_exec_id"},
-		{"wholly_different", ""}, {strings.Repeat("x", 1000), ""}, {"", ""},
-	} {
-		if got := Nearest(c.in, names); got != c.want {
-			t.Errorf("Nearest(%q) = %q, want %q", c.in, got, c.want)
-		}
-	}
-}
-
 func TestKindSet(t *testing.T) {
 	s := SetOf(Exec, Agent)
 	for _, k := range Kinds() {

@@ -82,14 +82,6 @@ func TestNearby(t *testing.T) {
 	if got := h.Nearby(bt.Uprobe, bt.Target{Binary: "libc", Function: "getpid_"}); len(got) == 0 || len(got) > mostNearby {
 		t.Errorf("got %v", got)
 	}
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{{"abc", "abc", 0}, {"abc", "abd", 1}, {"abc", "ab", 1}, {"abc", "xabc", 1}, {"kitten", "sitting", 3}, {"abc", "xyz", 3}, {"", "ab", 2}} {
-		if got := distance(c.a, c.b, 3); got != c.want {
-			t.Errorf("%s, %s: %d", c.a, c.b, got)
-		}
-	}
 }
 
 func TestTracepoint(t *testing.T) {
