@@ -26,7 +26,7 @@ func TestKindNames(t *testing.T) {
 }
 
 func TestParseKindNamesTheNearest(t *testing.T) {
-	for input, near := range map[string]string{"exce": "exec", "conect": "connect", "EXEC": "", "zzz": "", "": "", "closed": "close"} {
+	for input, near := range map[string]string{"exce": "exec", "conect": "connect", "EXEC": "exec", "zzz": "", "": "", "closed": "close"} {
 		_, err := ParseKind(input)
 		if err == nil {
 			t.Fatalf("ParseKind(%q) found something", input)
