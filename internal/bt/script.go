@@ -116,6 +116,9 @@ type Map struct {
 	// Key and Value say what the bytes mean. The parts of a key are a Tuple; a map without
 	// keys has the key 0 and a Key of kind None.
 	Key, Value Type
+	// Summed tells that the script only adds to the values and prints and clears them: it
+	// takes no notice of what has been shown and is still there.
+	Summed bool
 }
 
 // MapKind is the kernel's type of a map.
@@ -160,6 +163,7 @@ type Action struct {
 	Kind   ActionKind
 	Format string
 	Map    string
+	Clears bool // of PrintMap: what is shown goes from the map in the same step
 	Args   []Field
 	// Size of the whole record in bytes.
 	Size int

@@ -19,6 +19,7 @@ type decoder struct {
 	group  *kern.Group
 	names  *names
 	maps   map[string]*bt.Map
+	taken  *taken
 	whole  bool // histograms begin with the first bucket, counted or not
 	// booted is when the machine started by the time of day, as of when that was compared.
 	booted, compared time.Time
@@ -30,12 +31,13 @@ type row struct {
 	values [][]byte
 }
 
-// read is what a map holds, at most so many entries, and how many more there are.
-func (d *decoder) read(m *bt.Map, most int) (out *render.Map, left int, err error) {
+// read is what a map holds, at most so many entries, and how many more there are; if it is to
+// take them the map is empty afterwards.
+func (d *decoder) read(m *bt.Map, most int, take bool) (out *render.Map, left int, err error) {
 	var rows []*row
 	alike := map[string]*row{}
 	merges := m.Value.Kind >= bt.CountOf && standsForMore(m.Key)
-	err = d.group.Each(m.Name, func(key []byte, values [][]byte) {
+	err = d.taken.each(d.group, m, take, func(key []byte, values [][]byte) {
 		r := &row{values: values}
 		if m.Key.Kind != bt.None {
 			r.key = d.key(m.Key, key)

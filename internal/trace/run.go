@@ -244,7 +244,7 @@ func (s *Session) finish(reason string) (Result, error) {
 	}
 	if s.script.Limits.PrintAtExit {
 		for _, m := range s.userMaps() {
-			s.dump(m, 0, 0, true)
+			s.dump(m, &bt.Action{}, 0, 0, true)
 			s.flush() // one at a time: together they may be large
 		}
 	}
