@@ -72,6 +72,8 @@ type Target struct {
 	// is what a relative path in a pattern begins from.
 	Binary, Provider string
 	Directory        string
+	// Found is what Binary was when the host found the target in it, in the host's words.
+	Found string
 	// Unsafe takes places that may be none: functions without a size, addresses in none.
 	Unsafe bool
 	// Offset in bytes from the function, or the address if Function is "".

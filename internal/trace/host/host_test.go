@@ -264,6 +264,57 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// TestReplacedSinceFound: addresses that were found in one file are not attached to in another.
+func TestReplacedSinceFound(t *testing.T) {
+	h := newHost(t)
+	library, err := executable.Find("stdc++", 0)
+	if err != nil {
+		t.Skipf("needs a library with USDT probes: %v", err)
+	}
+	path := filepath.Join(t.TempDir(), "library")
+	put := func(from string) {
+		t.Helper()
+		text, err := os.ReadFile(from)
+		if err == nil {
+			err = errors.Join(os.WriteFile(path+".new", text, 0o755), os.Rename(path+".new", path))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(library)
+	found, err := h.Targets(bt.USDT, bt.Target{Binary: path, Provider: "*", Event: "*"})
+	if err != nil || len(found) == 0 {
+		t.Skipf("needs a library with USDT probes: %s has none: %v", library, err)
+	}
+	f, err := h.Files.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	functions := f.Functions()
+	some := functions[slices.IndexFunc(functions, func(s executable.Symbol) bool { return s.Size > 0 })]
+	addresses, err := h.Targets(bt.Uprobe, bt.Target{Binary: path, Offset: some.Address})
+	if err != nil || len(addresses) != 1 {
+		t.Fatal(addresses, err)
+	}
+	address := addresses[0]
+	for kind, target := range map[bt.ProbeKind]bt.Target{bt.USDT: found[0], bt.Uprobe: address} {
+		if _, err := h.Place(kind, target); err != nil {
+			t.Errorf("%+v: %v", target, err)
+		}
+	}
+	libc, err := executable.Find("libc", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(libc)
+	for kind, target := range map[bt.ProbeKind]bt.Target{bt.USDT: found[0], bt.Uprobe: address} {
+		if place, err := h.Place(kind, target); !errors.Is(err, executable.ErrReplaced) {
+			t.Errorf("%s is placed at %#x of another file: %v", target.Name, place.Offset, err)
+		}
+	}
+}
+
 func TestErrorNumbers(t *testing.T) {
 	h := newHost(t)
 	if n, _, ok := h.EnumValue("ENOENT"); !ok || n != 2 {
