@@ -14,7 +14,7 @@ import (
 	"path"
 	"strings"
 
-	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/spelling"
 )
 
 //go:embed *.bt
@@ -114,7 +114,7 @@ func Near(word string) string {
 	for _, e := range entries {
 		names = append(names, strings.TrimSuffix(e.Name(), path.Ext(e.Name())))
 	}
-	return event.Nearest(word, names)
+	return spelling.Nearest(word, names)
 }
 
 // Value is what the values of the map are called: as the map is.

@@ -37,6 +37,7 @@ type script struct {
 	unmatched []Diagnostic
 	reported  map[Diagnostic]bool
 	cgroups   map[named][]uint64 // that Identity told of
+	taking
 }
 
 // checker finds the types in one unit.
@@ -102,6 +103,9 @@ func (s *script) check() {
 	s.round()
 	s.checkMaps()
 	s.checkRecursion()
+	if len(s.problems) == 0 {
+		s.findTaken()
+	}
 }
 
 // settle makes variables and maps that nothing is ever assigned to integers.

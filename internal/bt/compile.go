@@ -226,7 +226,7 @@ func (s *script) userMap(m *mapInfo) Map {
 	return Map{
 		Name: m.name, User: true, Kind: m.kind(), MaxEntries: entries,
 		KeySize: m.keySize(), ValueSize: m.value.stored(),
-		Key: s.exported(m.key, 0), Value: s.exported(m.value, 0),
+		Key: s.exported(m.key, 0), Value: s.exported(m.value, 0), Summed: s.summed[m.name],
 	}
 }
 

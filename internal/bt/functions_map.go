@@ -12,9 +12,9 @@ func mapFunctions() []*function {
 		{name: "has_key", signature: "int has_key(map m, key k)", doc: "tells whether a key is there",
 			least: 2, most: 2, check: (*checker).hasKey, lower: (*lowering).hasKey},
 		{name: "clear", signature: "clear(map m)", doc: "removes all keys",
-			least: 1, most: 1, check: (*checker).wholeOnly, lower: (*lowering).clears},
+			least: 1, most: 1, check: (*checker).wholeOnly, lower: (*lowering).clearMap},
 		{name: "zero", signature: "zero(map m)", doc: "sets all values to 0",
-			least: 1, most: 1, check: (*checker).wholeOnly, lower: (*lowering).clears},
+			least: 1, most: 1, check: (*checker).wholeOnly, lower: (*lowering).clearMap},
 		{name: "len", signature: "int len(map m), int len(stack s)", doc: "counts keys or frames",
 			least: 1, most: 1, check: (*checker).length, lower: (*lowering).length},
 	}

@@ -24,6 +24,8 @@ var hostile = []struct {
 	{"unroll in unroll", `BEGIN { unroll (100) { unroll (20) { ` + strings.Repeat(`@x[pid] = count(); @y[comm] = hist(1);`, 20) + ` } } }`, false, "too large"},
 	{"a probe of many statements", `BEGIN { ` + strings.Repeat(`@x[1]++; `, 20_000) + ` }`, false, "too large"},
 	{"many variables that live long", `BEGIN { ` + many(3000, `$v%d = pid + %[1]d; if ($v%[1]d > 3) { @a = $v%[1]d; } `) + many(3000, `@s = $v%d;`) + ` }`, false, "too large"},
+	{"macros that double", `macro m(x) { x + x } BEGIN { print(` + strings.Repeat("m(", 30) + "1" + strings.Repeat(")", 30) + `); }`, false, "too large"},
+	{"macros that double without a value", `macro m(x) { x; x; } BEGIN { ` + strings.Repeat("m({ m(", 12) + "@++" + strings.Repeat("); 1 })", 12) + `; }`, false, "too large"},
 	{"a long sum", `BEGIN { @x = 1; @ = 1` + strings.Repeat(` + @x`, 150) + `; }`, false, ""},
 	{"many loops", `BEGIN { ` + many(150, `for ($i%d : 0..pid) { @[$i%[1]d] = %[1]d; } `) + ` }`, false, ""},
 	{"many ifs", `BEGIN { ` + strings.Repeat(`if (pid > 1 && tid > 2 || uid) { @x = pid; } else { @y = tid; } `, 1500) + ` }`, false, ""},

@@ -174,15 +174,19 @@ func (f *lowering) print(call *syntax.Call) value {
 			}
 			items = append(items, item{word: f.constant(n), typ: int64Type})
 		}
-		f.emit(Action{Kind: PrintMap, Map: m.Name}, noWakeup, items...)
+		f.emit(Action{Kind: PrintMap, Map: m.Name, Clears: f.prints[call]}, noWakeup, items...)
 		return value{}
 	}
 	f.emit(Action{Kind: PrintValue}, noWakeup, f.item(call.Args[0]))
 	return value{}
 }
 
-// clears builds clear() and zero(), which the reader of the ring does.
-func (f *lowering) clears(call *syntax.Call) value {
+// clearMap builds clear() and zero(), which the reader of the ring does, but for what print()
+// has cleared already.
+func (f *lowering) clearMap(call *syntax.Call) value {
+	if f.clears[call] {
+		return value{}
+	}
 	kind := Clear
 	if call.Name == "zero" {
 		kind = Zero

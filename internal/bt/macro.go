@@ -11,6 +11,7 @@ import (
 const (
 	deepestMacro  = 32 // macros that call macros
 	mostExpansion = 10_000
+	mostCopied    = mostParts // expressions: each becomes an operation or more
 )
 
 // expander puts the bodies of macros where they are called.
@@ -19,6 +20,7 @@ type expander struct {
 	macros map[string]*syntax.Macro
 	depth  int
 	count  int
+	copied int
 }
 
 // expandMacros replaces all calls of macros in probes and functions.
@@ -61,10 +63,13 @@ type binding struct {
 func (e *expander) copier(b *binding) *syntax.Copier {
 	c := &syntax.Copier{}
 	c.Expr = func(x syntax.Expr) syntax.Expr {
+		if none := e.spend(x); none != nil {
+			return none
+		}
 		switch x := x.(type) {
 		case *syntax.Name:
 			if b != nil && b.exprs[x.Name] != nil {
-				return (&syntax.Copier{}).CopyExpr(b.exprs[x.Name])
+				return (&syntax.Copier{Expr: e.spend}).CopyExpr(b.exprs[x.Name])
 			}
 			return e.value(c, x.Pos, x.Name, nil)
 		case *syntax.Call:
@@ -107,6 +112,19 @@ func (e *expander) copier(b *binding) *syntax.Copier {
 		return name + b.own
 	}
 	return c
+}
+
+// spend counts an expression that is copied, and puts a number in its place where there are
+// too many: an argument that its macro names twice, in an argument of such a macro and so on,
+// doubles each time.
+func (e *expander) spend(x syntax.Expr) syntax.Expr {
+	if e.copied++; e.copied <= mostCopied {
+		return nil
+	}
+	if e.copied == mostCopied+1 {
+		e.errorf(x.Position(), "the script is too large: its macros make more than %d expressions of it; this is where there is no room left", mostCopied)
+	}
+	return &syntax.Integer{At: syntax.At{Pos: x.Position()}}
 }
 
 // effect is a call of a macro as a statement, nil if it is none of one.

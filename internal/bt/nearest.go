@@ -6,13 +6,13 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/skep-io/skep/internal/bt/syntax"
+	"github.com/skep-io/skep/internal/spelling"
 )
 
 // nearest is a hint that names what may have been meant, or "".
 func nearest(word string, known []string) string {
 	slices.Sort(known)
-	if best := syntax.Nearest(word, known); best != "" {
+	if best := spelling.Nearest(word, known); best != "" {
 		return "did you mean " + best + "?"
 	}
 	return ""

@@ -72,6 +72,8 @@ type Target struct {
 	// is what a relative path in a pattern begins from.
 	Binary, Provider string
 	Directory        string
+	// Found is what Binary was when the host found the target in it, in the host's words.
+	Found string
 	// Unsafe takes places that may be none: functions without a size, addresses in none.
 	Unsafe bool
 	// Offset in bytes from the function, or the address if Function is "".
@@ -116,6 +118,9 @@ type Map struct {
 	// Key and Value say what the bytes mean. The parts of a key are a Tuple; a map without
 	// keys has the key 0 and a Key of kind None.
 	Key, Value Type
+	// Summed tells that the script only adds to the values and prints and clears them: it
+	// takes no notice of what has been shown and is still there.
+	Summed bool
 }
 
 // MapKind is the kernel's type of a map.
@@ -160,6 +165,7 @@ type Action struct {
 	Kind   ActionKind
 	Format string
 	Map    string
+	Clears bool // of PrintMap: what is shown goes from the map in the same step
 	Args   []Field
 	// Size of the whole record in bytes.
 	Size int

@@ -20,7 +20,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
-	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/spelling"
 )
 
 // Error is one fault in a configuration file. Line and Column count from 1;
@@ -383,7 +383,7 @@ func join(path, key string) string {
 
 // suggest names the nearest of the known keys, or all where none is near.
 func suggest(key string, known []string) string {
-	if near := event.Nearest(key, known); near != "" {
+	if near := spelling.Nearest(key, known); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	return "the keys here are " + strings.Join(known, ", ")

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/spelling"
 )
 
 // Kind is what a record says happened; its name is Record.kind.
@@ -67,7 +68,7 @@ func ParseKind(name string) (Kind, error) {
 		return k, nil
 	}
 	hint := ""
-	if near := Nearest(name, kindNames[:]); near != "" {
+	if near := spelling.Nearest(name, kindNames[:]); near != "" {
 		hint = fmt.Sprintf("did you mean %q? ", near)
 	}
 	return 0, fmt.Errorf("unknown kind %q: %sthe kinds are %s", name, hint, strings.Join(kindNames[:], ", "))

@@ -175,24 +175,36 @@ const userHZ = 100
 
 // startedAt tells whether the process of a /proc directory is the one that started then.
 func startedAt(dir string, startNS uint64) bool {
-	_, ticks, ok := readStat(dir)
-	return ok && ticks == startNS/(1e9/userHZ)
+	stat, ok := readStat(dir)
+	return ok && stat.ticks == startNS/(1e9/userHZ)
 }
 
-// readStat takes the name and the start time, in ticks, from /proc/PID/stat.
-func readStat(dir string) (comm string, ticks uint64, ok bool) {
-	stat, err := readBounded(dir+"stat", maxProcFile)
-	begin, end := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
+// stat is what is read of /proc/PID/stat.
+type stat struct {
+	comm  string
+	flags uint64
+	ticks uint64 // when it started
+}
+
+// kernelThread is among the flags of one: PF_KTHREAD of linux/sched.h, 2.6.37 to this day.
+const kernelThread = 0x00200000
+
+func readStat(dir string) (s stat, ok bool) {
+	text, err := readBounded(dir+"stat", maxProcFile)
+	begin, end := bytes.IndexByte(text, '('), bytes.LastIndexByte(text, ')')
 	if err != nil || begin < 0 || end < begin {
-		return "", 0, false
+		return s, false
 	}
-	// The name may hold anything, ")" too. Start time is field 22, state is 3.
-	fields := strings.Fields(string(stat[end+1:]))
+	// The name may hold anything, ")" too. State is field 3, flags are 9, start time is 22.
+	fields := strings.Fields(string(text[end+1:]))
 	if len(fields) < 20 {
-		return "", 0, false
+		return s, false
 	}
-	ticks, err = strconv.ParseUint(fields[19], 10, 64)
-	return valid(string(stat[begin+1 : end])), ticks, err == nil
+	s.comm = valid(string(text[begin+1 : end]))
+	var wrong error
+	s.flags, wrong = strconv.ParseUint(fields[6], 10, 64)
+	s.ticks, err = strconv.ParseUint(fields[19], 10, 64)
+	return s, err == nil && wrong == nil
 }
 
 func readImage(dir string, secrets *redact.Redactor) *skepv1.Exec {
@@ -209,8 +221,8 @@ func readImage(dir string, secrets *redact.Redactor) *skepv1.Exec {
 // readNames reads what no lock of the process's memory is taken for: its executable and
 // its working directory.
 func readNames(dir string) *skepv1.Exec {
-	path, err := os.Readlink(dir + "exe")
-	if err != nil {
+	path := readExe(dir)
+	if path == "" {
 		return nil
 	}
 	body := &skepv1.Exec{File: &skepv1.File{PathSource: "proc"}}

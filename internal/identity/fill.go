@@ -4,6 +4,7 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"os"
 	"runtime"
 	"strings"
@@ -23,19 +24,33 @@ type sight struct{ comm, exe string }
 // takes. exe is empty for a kernel thread, and both for a process that has gone.
 func readName(id abi.ExecID) sight {
 	dir := procDir(id.Tgid)
-	exe, err := os.Readlink(dir + "exe")
-	if err != nil {
-		exe = ""
-	}
+	exe := readExe(dir)
 	if front, cut := strings.CutSuffix(exe, " (deleted)"); cut && unlinked(dir) {
 		exe = front
 	}
 	// Last: if it is still the same process now, the link was its.
-	comm, ticks, ok := readStat(dir)
-	if !ok || ticks != id.StartNS/(1e9/userHZ) {
+	stat, ok := readStat(dir)
+	if !ok || stat.ticks != id.StartNS/(1e9/userHZ) {
 		return sight{}
 	}
-	return sight{comm, valid(exe)}
+	if stat.flags&kernelThread != 0 {
+		exe = ""
+	}
+	return sight{stat.comm, valid(exe)}
+}
+
+// readExe is the path of a process's executable, "" if it has none. One that cannot be read,
+// as it is longer than a page or the process is out of the agent's reach, is the link itself:
+// that leads to the file too, and a process must not pass for a kernel thread by it.
+func readExe(dir string) string {
+	path, err := os.Readlink(dir + "exe")
+	switch {
+	case err == nil:
+		return path
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH):
+		return ""
+	}
+	return dir + "exe"
 }
 
 // unlinked tells whether the executable has no name any more; a name may end in " (deleted)".

@@ -27,11 +27,11 @@ func (stillClock) Wall(uint64) *timestamppb.Timestamp { return timestamppb.New(t
 // scanned is what a scan would find of a real process.
 func scanned(t *testing.T, pid int) abi.Process {
 	t.Helper()
-	_, ticks, ok := readStat("/proc/" + strconv.Itoa(pid) + "/")
+	s, ok := readStat("/proc/" + strconv.Itoa(pid) + "/")
 	if !ok {
 		t.Fatalf("no process %d", pid)
 	}
-	p := proc(uint32(pid), ticks*1e7, ticks*1e7, abi.ExecID{})
+	p := proc(uint32(pid), s.ticks*1e7, s.ticks*1e7, abi.ExecID{})
 	p.Flags = uint16(abi.ProcessPreexisting)
 	return *p
 }

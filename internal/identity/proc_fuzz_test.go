@@ -32,8 +32,8 @@ func FuzzProc(f *testing.F) {
 		write(t, "status", status)
 		write(t, "loginuid", status)
 		write(t, "cmdline", line)
-		if name, _, _ := readStat(dir); !utf8.ValidString(name) {
-			t.Errorf("the name of %q is %q", stat, name)
+		if s, _ := readStat(dir); !utf8.ValidString(s.comm) {
+			t.Errorf("the name of %q is %q", stat, s.comm)
 		}
 		body := &skepv1.Exec{}
 		readStatus(dir, body)
@@ -54,8 +54,8 @@ func FuzzProc(f *testing.F) {
 			}
 		}
 		write(t, "stat", fmt.Appendf(nil, "42 (%.64s) S %s%d 0 0\n", comm, strings.Repeat("0 ", 18), ticks))
-		if name, n, ok := readStat(dir); !ok || n != ticks || name != valid(fmt.Sprintf("%.64s", comm)) {
-			t.Errorf("process %q that started at %d is read as %q, %d, %t", comm, ticks, name, n, ok)
+		if s, ok := readStat(dir); !ok || s.ticks != ticks || s.comm != valid(fmt.Sprintf("%.64s", comm)) {
+			t.Errorf("process %q that started at %d is read as %q, %d, %t", comm, ticks, s.comm, s.ticks, ok)
 		}
 	})
 }

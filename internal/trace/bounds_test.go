@@ -95,6 +95,33 @@ func TestHeld(t *testing.T) {
 	s.ring = nil // the test's own Close is one too many
 }
 
+// TestGreatest: of a map with more entries than are read the greatest are.
+func TestGreatest(t *testing.T) {
+	s := start(t, fmt.Sprintf(`tracepoint:syscalls:sys_enter_getsid /pid == %d/ { @n++; @count[@n] = sum((@n * 7919) %% 1000); @value[@n] = (@n * 7919) %% 1000; }`, os.Getpid()), bt.Options{})
+	follow(t, s, func() {
+		for range 27 { // 999 in all, each another value
+			getsids()
+		}
+		held, err := s.Held(10)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, h := range held {
+			if h.Name == "@n" {
+				continue
+			}
+			if len(h.Entries) != 10 || h.Left != 989 {
+				t.Fatalf("%s: %d entries, %d left", h.Name, len(h.Entries), h.Left)
+			}
+			for i, e := range h.Entries {
+				if e.Value.Int != int64(990+i) {
+					t.Errorf("%s: %d is %+v", h.Name, i, e)
+				}
+			}
+		}
+	})
+}
+
 // TestPanicWaitsForListener: when Run is left by a panic, the listener is not called any more.
 func TestPanicWaitsForListener(t *testing.T) {
 	s := start(t, `interval:ms:5 { printf("x\n"); }`, bt.Options{})

@@ -3,6 +3,7 @@
 package trace
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ type decoder struct {
 	group  *kern.Group
 	names  *names
 	maps   map[string]*bt.Map
+	taken  *taken
 	whole  bool // histograms begin with the first bucket, counted or not
 	// booted is when the machine started by the time of day, as of when that was compared.
 	booted, compared time.Time
@@ -26,21 +28,27 @@ type decoder struct {
 
 // row is an entry of a map, and of others with a key that is shown alike.
 type row struct {
-	key    []render.Value
+	raw    []byte
+	key    []render.Value // if it is decoded already
 	values [][]byte
+	value  render.Value
 }
 
-// read is what a map holds, at most so many entries, and how many more there are.
-func (d *decoder) read(m *bt.Map, most int) (out *render.Map, left int, err error) {
+// read is what a map holds, of more than so many entries the greatest, and how many more there
+// are; if it is to take them the map is empty afterwards.
+func (d *decoder) read(m *bt.Map, most int, take bool) (out *render.Map, left int, err error) {
 	var rows []*row
 	alike := map[string]*row{}
 	merges := m.Value.Kind >= bt.CountOf && standsForMore(m.Key)
-	err = d.group.Each(m.Name, func(key []byte, values [][]byte) {
-		r := &row{values: values}
-		if m.Key.Kind != bt.None {
-			r.key = d.key(m.Key, key)
-		}
+	cut := func() {
+		n := len(rows)
+		rows = d.greatest(rows, m.Value, most)
+		left += n - len(rows)
+	}
+	err = d.taken.each(d.group, m, take, func(key []byte, values [][]byte) {
+		r := &row{raw: key, values: values}
 		if merges {
+			r.key = d.key(m.Key, key)
 			text := shown(r.key)
 			if first := alike[text]; first != nil {
 				first.values = append(first.values, values...)
@@ -48,21 +56,38 @@ func (d *decoder) read(m *bt.Map, most int) (out *render.Map, left int, err erro
 			}
 			alike[text] = r
 		}
-		if len(rows) < most {
-			rows = append(rows, r)
-		} else {
-			left++
+		if rows = append(rows, r); !merges && len(rows) >= 2*most {
+			cut() // now, not all of them at the end: there may be a million
 		}
 	})
 	if err != nil {
 		return nil, 0, err
 	}
+	cut()
 	out = &render.Map{Name: m.Name, Entries: make([]render.Entry, len(rows))}
 	for i, r := range rows {
-		out.Entries[i] = render.Entry{Key: r.key, Value: d.aggregate(m.Value, r.values)}
+		if r.key == nil && m.Key.Kind != bt.None {
+			r.key = d.key(m.Key, r.raw)
+		}
+		out.Entries[i] = render.Entry{Key: r.key, Value: r.value}
 	}
 	out.Sort()
 	return out, left, nil
+}
+
+// greatest finds the values of rows, and leaves those of the greatest.
+func (d *decoder) greatest(rows []*row, t bt.Type, most int) []*row {
+	for _, r := range rows {
+		if r.values != nil {
+			r.value, r.values = d.aggregate(t, r.values), nil
+		}
+	}
+	if len(rows) <= most {
+		return rows
+	}
+	slices.SortFunc(rows, func(a, b *row) int { return render.CompareAmounts(b.value, a.value) })
+	clear(rows[most:])
+	return rows[:most]
 }
 
 // standsForMore tells whether different keys of a type may be shown alike: a container has

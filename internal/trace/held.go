@@ -33,7 +33,7 @@ func (s *Session) Held(most int) ([]Held, error) {
 	}
 	var all []Held
 	for _, m := range s.userMaps() {
-		data, left, err := s.reader.read(m, most)
+		data, left, err := s.reader.read(m, most, false)
 		if err != nil {
 			return nil, err
 		}

@@ -39,9 +39,12 @@ func (q *queue) put(batch []Output) {
 			q.change.Broadcast()
 			q.change.Wait()
 		}
+		full := len(q.waiting) >= q.room || q.weight >= q.most
 		switch {
 		case q.failed:
-		case (len(q.waiting) >= q.room || q.weight >= q.most) && !o.Final && o.Kind != Exit && o.Kind != Loss:
+		case full && o.Kind == Loss:
+			q.addLoss(o)
+		case full && !o.Final && o.Kind != Exit:
 			q.dropped++
 		default:
 			q.waiting = append(q.waiting, *o)
@@ -49,6 +52,19 @@ func (q *queue) put(batch []Output) {
 		}
 	}
 	q.change.Broadcast()
+}
+
+// addLoss counts a loss with one of the same place that waits already, so that what is told to
+// nobody does not grow with the time.
+func (q *queue) addLoss(o *Output) {
+	for i := len(q.waiting) - 1; i >= 0; i-- { // they are behind what filled it
+		if w := &q.waiting[i]; w.Kind == Loss && w.Probe == o.Probe && w.Place == o.Place {
+			w.Count += o.Count
+			return
+		}
+	}
+	q.waiting = append(q.waiting, *o)
+	q.weight += o.weight()
 }
 
 // deliver hands on what is put until the queue is closed and empty, or the listener fails.

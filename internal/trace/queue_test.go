@@ -11,6 +11,28 @@ import (
 	"github.com/skep-io/skep/internal/bt/render"
 )
 
+// TestLossesAreAddedUp: what a listener that takes nothing is told of losses takes no more room
+// with each second, and is all there in the end.
+func TestLossesAreAddedUp(t *testing.T) {
+	q := newQueue(10, 1<<20)
+	probes := []string{"a", "b", "c"}
+	for range 1000 {
+		for _, probe := range probes {
+			q.put([]Output{{Kind: Loss, Probe: probe, Place: InRing, Count: 2}, {Kind: Loss, Probe: probe, Place: Missed, Count: 3}})
+		}
+	}
+	if n := len(q.waiting); n > 10+2*len(probes) {
+		t.Errorf("%d outputs wait", n)
+	}
+	sum := uint64(0)
+	for _, o := range q.take() {
+		sum += o.Count
+	}
+	if sum != 1000*5*3 {
+		t.Errorf("%d of %d losses are told", sum, 1000*5*3)
+	}
+}
+
 func largeMap(entries int) *render.Map {
 	m := &render.Map{Name: "@"}
 	for range entries {

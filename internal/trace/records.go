@@ -23,8 +23,8 @@ func (s *Session) flush() {
 	}
 }
 
-// record does what a record on the ring asks for. What follows an exit() is not said, but
-// what changes maps is done.
+// record does what a record on the ring asks for. Of what follows an exit() nothing is done,
+// but processes that wait go on.
 func (s *Session) record(data []byte) {
 	if len(data) < 8 {
 		return
@@ -48,16 +48,14 @@ func (s *Session) record(data []byte) {
 	case bt.Exit:
 		s.exited, s.code = true, int(s.word(action, 0, data))
 	case bt.Clear:
-		s.changeMap(action, s.group.Clear)
+		s.changeMap(action, s.clear)
 	case bt.Zero:
 		s.changeMap(action, s.group.Zero)
 	case bt.Unwatch:
-		if err := s.group.DetachPlace(watchName(uint64(s.word(action, 0, data)))); err != nil {
-			s.say(Output{Kind: Failure, Text: err.Error(), Pos: action.Pos})
-		}
+		s.unwatch(action, data)
 	case bt.PrintMap:
 		if m := s.maps[action.Map]; m != nil && s.rate.allow(time.Now(), mapCost) {
-			s.dump(m, int(s.word(action, 0, data)), s.word(action, 1, data), false)
+			s.dump(m, action, int(s.word(action, 0, data)), s.word(action, 1, data), false)
 		}
 	default:
 		if s.rate.allow(time.Now(), 1) {
@@ -156,9 +154,17 @@ func strerror(number int64) string {
 // mostDumped is how many entries of a map are shown at a time: more than anybody reads.
 const mostDumped = 100_000
 
+// clear empties a map.
+func (s *Session) clear(name string) error {
+	if m := s.maps[name]; m != nil && m.Summed {
+		return s.taken.each(s.group, m, true, func([]byte, [][]byte) {})
+	}
+	return s.group.Clear(name)
+}
+
 // dump says what is in a map.
-func (s *Session) dump(m *bt.Map, top int, divisor int64, final bool) {
-	out, left, err := s.read(m, mostDumped)
+func (s *Session) dump(m *bt.Map, action *bt.Action, top int, divisor int64, final bool) {
+	out, left, err := s.read(m, mostDumped, action.Clears)
 	if err != nil {
 		s.say(Output{Kind: Failure, Text: err.Error()})
 		return

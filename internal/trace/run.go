@@ -232,7 +232,10 @@ func (s *Session) finish(reason string) (Result, error) {
 	if err := s.group.Detach(); err != nil {
 		return Result{}, err
 	}
-	s.exited = false // what was said before exit() still counts, and so do end probes
+	if s.ring != nil {
+		s.ring.Pass(s.record) // also of another CPU's exit(), which must not end the end probes
+	}
+	s.exited = false
 	if err := s.runAll(bt.End); err != nil {
 		return Result{}, err
 	}
@@ -241,7 +244,7 @@ func (s *Session) finish(reason string) (Result, error) {
 	}
 	if s.script.Limits.PrintAtExit {
 		for _, m := range s.userMaps() {
-			s.dump(m, 0, 0, true)
+			s.dump(m, &bt.Action{}, 0, 0, true)
 			s.flush() // one at a time: together they may be large
 		}
 	}

@@ -196,3 +196,14 @@ func TestOrderOfUprobes(t *testing.T) {
 		}
 	}
 }
+
+// TestEndProbesAfterManyExits: several CPUs come to exit() before the first is seen. The end
+// probes run all the same, and the first decides.
+func TestEndProbesAfterManyExits(t *testing.T) {
+	for range 20 {
+		got := run(t, `profile:hz:999 { exit(7); } END { printf("bye\n"); }`, nil)
+		if got.text != "bye\n" || got.result.Code != 7 {
+			t.Fatalf("said %q, code %d", got.text, got.result.Code)
+		}
+	}
+}

@@ -146,7 +146,7 @@ func Load(h *host.Host, script *bt.Script, codes []*compile.Code, options Option
 		return nil, err
 	}
 	s := &Session{
-		decoder: &decoder{script: script, host: h, names: newNames(h, options.Identity), maps: map[string]*bt.Map{}},
+		decoder: &decoder{script: script, host: h, names: newNames(h, options.Identity), maps: map[string]*bt.Map{}, taken: &taken{of: map[string]map[string][][]byte{}}},
 		codes:   codes, options: options,
 		queue: newQueue(options.Queue, options.QueueBytes), rate: &rate{perSecond: options.PerSecond},
 		lost: map[int]uint64{}, full: map[int]uint64{}, missed: map[int]uint64{},

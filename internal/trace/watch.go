@@ -5,6 +5,7 @@ package trace
 import (
 	"errors"
 	"fmt"
+	"maps"
 
 	"golang.org/x/sys/unix"
 
@@ -64,4 +65,13 @@ func (s *Session) watch(action *bt.Action, data []byte) {
 		failure.Reference = "Failed to attach watchpoint probe. You are out of watchpoint registers."
 	}
 	s.say(failure)
+}
+
+// unwatch takes the watchpoints off an address, which may be watched again.
+func (s *Session) unwatch(action *bt.Action, data []byte) {
+	address := uint64(s.word(action, 0, data))
+	maps.DeleteFunc(s.watched, func(w watched, _ bool) bool { return w.address == address })
+	if err := s.group.DetachPlace(watchName(address)); err != nil {
+		s.say(Output{Kind: Failure, Text: err.Error(), Pos: action.Pos})
+	}
 }

@@ -14,12 +14,13 @@ import (
 
 const writerSource = `#include <unistd.h>
 __attribute__((noinline)) void add(int by, volatile long *to) { *to += by; }
-int main(void) { static volatile long here; char c; if (read(0, &c, 1) != 1) return 1; for (int i = 0; i < 5; i++) add(1, &here); return 0; }
+__attribute__((noinline)) void stop(volatile long *at) { __asm__ volatile("" : : "r"(at)); }
+int main(void) { static volatile long here; char c; if (read(0, &c, 1) != 1) return 1; for (int i = 0; i < 5; i++) { if (i == 3) stop(&here); add(1, &here); } return 0; }
 `
 
-// The address that a function is called with is watched from its first call on, before it
-// writes there: the process waits for that.
-func TestWatchArgument(t *testing.T) {
+// writer starts a program that writes once it is told to.
+func writer(t *testing.T) (pid int, path string, write func()) {
+	t.Helper()
 	gcc, err := exec.LookPath("gcc")
 	if err != nil {
 		t.Skip("needs gcc: builds a program that writes")
@@ -40,17 +41,34 @@ func TestWatchArgument(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = cmd.Process.Kill() }()
-	s := start(t, `watchpoint:add+arg1:8:w { @++; if (@ == 3) { unwatch(1); } if (@ == 5) { printf("%s", probe); exit(); } }`, bt.Options{PID: cmd.Process.Pid, Unsafe: true})
-	got := follow(t, s, func() {
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	return cmd.Process.Pid, program, func() {
 		if _, err := in.Write([]byte("x")); err != nil {
 			t.Error(err)
 		}
 		if err := cmd.Wait(); err != nil {
 			t.Error(err)
 		}
-	})
+	}
+}
+
+// The address that a function is called with is watched from its first call on, before it
+// writes there: the process waits for that.
+func TestWatchArgument(t *testing.T) {
+	pid, _, write := writer(t)
+	s := start(t, `watchpoint:add+arg1:8:w { @++; if (@ == 3) { unwatch(1); } if (@ == 5) { printf("%s", probe); exit(); } }`, bt.Options{PID: pid, Unsafe: true})
+	got := follow(t, s, write)
 	if !strings.HasPrefix(got.text, "watchpoint:add:8:w") || !strings.Contains(got.text, "@: 5") {
+		t.Errorf("got %q", got.text)
+	}
+}
+
+// TestWatchAgain: an address that is watched no more is watched again when the function is
+// called with it again.
+func TestWatchAgain(t *testing.T) {
+	pid, program, write := writer(t)
+	s := start(t, `watchpoint:add+arg1:8:w { @++; } uprobe:`+program+`:stop { unwatch(arg0); @unwatched++; }`, bt.Options{PID: pid, Unsafe: true})
+	if got := follow(t, s, write); !strings.Contains(got.text, "@: 5") || !strings.Contains(got.text, "@unwatched: 1") {
 		t.Errorf("got %q", got.text)
 	}
 }

@@ -39,7 +39,7 @@ var layers = []rule{
 		example: "internal/kern -> internal/event",
 	},
 	{
-		who: []string{"internal/bt"}, mayNot: ours, may: []string{"internal/compile", "internal/bt/syntax"},
+		who: []string{"internal/bt"}, mayNot: ours, may: []string{"internal/compile", "internal/bt/syntax", "internal/spelling"},
 		why:     "a script is compiled from what its Host answers, so that the whole language is tested without a kernel",
 		example: "internal/bt -> internal/trace/host",
 	},
@@ -47,6 +47,11 @@ var layers = []rule{
 		who: []string{"internal/redact"}, mayNot: ours,
 		why:     "redact is bytes in, bytes out: whatever decodes a command line cleans it there, and depends on nothing more for it",
 		example: "internal/redact -> internal/event",
+	},
+	{
+		who: []string{"internal/spelling"}, mayNot: ours,
+		why:     "spelling compares words: whoever reads what a user has written may ask it what was meant",
+		example: "internal/spelling -> internal/event",
 	},
 	{
 		who: []string{"internal/budget"}, mayNot: ours,
@@ -75,7 +80,7 @@ var layers = []rule{
 	},
 	{
 		who: []string{"internal/event/...", "internal/identity/..."}, mayNot: ours,
-		may:     []string{"internal/abi", "internal/redact", "internal/kern", "internal/event/...", "internal/identity/..."},
+		may:     []string{"internal/abi", "internal/redact", "internal/spelling", "internal/kern", "internal/event/...", "internal/identity/..."},
 		why:     "event and identity are where capabilities meet: they know none of them",
 		example: "internal/identity -> internal/sensor/process",
 	},

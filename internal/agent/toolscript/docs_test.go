@@ -43,7 +43,7 @@ All have the same options:
 | | |
 |---|---|
 | ` + "`--pid PID`, `--comm NAME`, `--uid NUMBER`, `--container NAME`" + ` | show only what is of such processes |
-| ` + "`--interval TIME`" + ` | print the maps and begin them again, each time |
+| ` + "`--interval TIME`" + ` | print the maps and begin them again, each time; counts, sums and histograms lose nothing of what comes in between |
 | ` + "`--top N`" + ` | show the N greatest entries of a map |
 | ` + "`--duration TIME`" + ` | end after this time, as Ctrl-C does |
 | ` + "`-o table`, `-o json`" + ` | in columns with units for people; a line of typed fields for each record |

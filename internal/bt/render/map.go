@@ -29,12 +29,13 @@ type Entry struct {
 // order of the keys, which bpftrace leaves open.
 func (m *Map) Sort() {
 	slices.SortStableFunc(m.Entries, func(a, b Entry) int {
-		return cmp.Or(compareAmounts(a.Value, b.Value), slices.CompareFunc(a.Key, b.Key, compare))
+		return cmp.Or(CompareAmounts(a.Value, b.Value), slices.CompareFunc(a.Key, b.Key, compare))
 	})
 }
 
-// compareAmounts is 0 for what has no amount.
-func compareAmounts(a, b Value) int {
+// CompareAmounts compares the numbers that two values of a kind are, or count; it is 0 for what
+// has no amount.
+func CompareAmounts(a, b Value) int {
 	switch a.Kind {
 	case Integer, Bool, Average, Enum:
 		return cmp.Compare(a.Int, b.Int)

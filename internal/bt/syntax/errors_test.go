@@ -88,17 +88,6 @@ func TestRender(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	words := []string{"printf", "print", "count", "kstack", "ustack"}
-	for word, want := range map[string]string{
-		"pritnf": "printf", "cuont": "count", "kstak": "kstack", "zzz": "", "": "", "Count": "count",
-	} {
-		if got := Nearest(word, words); got != want {
-			t.Errorf("nearest to %q is %q, expected %q", word, got, want)
-		}
-	}
-}
-
 // TestHostileText proves that no text takes long or overflows the stack.
 func TestHostileText(t *testing.T) {
 	fill := func(unit string) string { return strings.Repeat(unit, MaxText/4/len(unit)) }

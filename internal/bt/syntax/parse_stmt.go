@@ -2,7 +2,11 @@
 
 package syntax
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/skep-io/skep/internal/spelling"
+)
 
 // statementWords begin statements.
 var statementWords = []string{"if", "else", "while", "unroll", "for", "let", "return", "break", "continue"}
@@ -79,7 +83,7 @@ func (p *parser) endStmt(s Stmt, start token) bool {
 	}
 	hint := ""
 	if start.kind == tokWord {
-		if near := Nearest(start.text, statementWords); near != "" {
+		if near := spelling.Nearest(start.text, statementWords); near != "" {
 			hint = "did you mean " + quote(near) + "?"
 		}
 	}

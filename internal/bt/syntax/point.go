@@ -7,6 +7,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/skep-io/skep/internal/spelling"
 )
 
 // pointReader fills an attach point from its parts.
@@ -62,7 +64,7 @@ func (r *pointReader) read() error {
 	case "watchpoint", "asyncwatchpoint":
 		return r.watchpoint()
 	}
-	if near := Nearest(name, providerNames()); near != "" {
+	if near := spelling.Nearest(name, providerNames()); near != "" {
 		r.hint = "did you mean " + quote(near) + "?"
 	}
 	return fmt.Errorf("found %s, which is no type of probe", quote(name))

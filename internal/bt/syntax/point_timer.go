@@ -5,6 +5,8 @@ package syntax
 import (
 	"fmt"
 	"strings"
+
+	"github.com/skep-io/skep/internal/spelling"
 )
 
 // timer reads UNIT:COUNT and a duration alone, of profile and interval.
@@ -20,7 +22,7 @@ func (r *pointReader) timer() error {
 	switch a.Unit {
 	case "hz", "s", "ms", "us":
 	default:
-		if near := Nearest(a.Unit, []string{"hz", "s", "ms", "us"}); near != "" {
+		if near := spelling.Nearest(a.Unit, []string{"hz", "s", "ms", "us"}); near != "" {
 			r.hint = "did you mean " + quote(near) + "?"
 		}
 		return fmt.Errorf("found unit %s, expected hz, s, ms or us", quote(a.Unit))

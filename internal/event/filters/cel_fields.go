@@ -14,7 +14,7 @@ import (
 	"cel.dev/cel-go/common/types"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
-	"github.com/skep-io/skep/internal/event"
+	"github.com/skep-io/skep/internal/spelling"
 )
 
 // recordFields tells CEL the fields of records. It is the registry of CEL but
@@ -118,7 +118,7 @@ func (f *recordFields) topNames() []string {
 }
 
 func didYouMean(name string, names []string) string {
-	if near := event.Nearest(name, names); near != "" {
+	if near := spelling.Nearest(name, names); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	if len(names) <= 32 {

@@ -8,12 +8,12 @@ import (
 )
 
 // Cache keeps what was read of files: reading the symbols of a large one takes a second. It
-// is bounded by symbols, and forgets what nobody asked for during a time. It is for any
+// is bounded by bytes, and forgets what nobody asked for during a time. It is for any
 // number of goroutines.
 type Cache struct {
 	mutex   sync.Mutex
 	entries map[Identity]*cached
-	symbols int
+	bytes   int // that all files take
 	timer   *time.Timer
 }
 
@@ -28,8 +28,8 @@ type cached struct {
 }
 
 const (
-	cacheSymbols = 1 << 20 // of all files together
-	cacheLinger  = 2 * time.Minute
+	cacheBytes  = 128 << 20 // of all files together
+	cacheLinger = 2 * time.Minute
 )
 
 // Open is the function [Open], unless the file has been read before.
@@ -77,8 +77,8 @@ func (c *Cache) settle(id Identity, e *cached) {
 		return
 	}
 	e.done = true
-	c.symbols += len(e.file.symbols)
-	for c.symbols > cacheSymbols && len(c.entries) > 1 {
+	c.bytes += e.file.bytes()
+	for c.bytes > cacheBytes && len(c.entries) > 1 {
 		old, ok := c.oldest(id)
 		if !ok {
 			break
@@ -100,7 +100,7 @@ func (c *Cache) oldest(but Identity) (oldest Identity, ok bool) {
 
 func (c *Cache) drop(id Identity) {
 	if e := c.entries[id]; e != nil {
-		c.symbols -= len(e.file.symbols)
+		c.bytes -= e.file.bytes()
 		delete(c.entries, id)
 	}
 }

@@ -22,6 +22,7 @@ type File struct {
 	Machine  elf.Machine
 	symbols  []Symbol // by address
 	byName   []int32  // numbers of symbols, by name
+	names    int      // bytes of the texts that names are parts of
 	segments []segment
 	probes   []Probe
 	// fixed tells of an executable whose addresses are those in memory (no PIE).
@@ -33,6 +34,12 @@ type Symbol struct {
 	Name          string
 	Address, Size uint64
 	Function      bool
+}
+
+// bytes is about what the file takes here.
+func (f *File) bytes() int {
+	const symbol, probe = 48, 150
+	return f.names + symbol*len(f.symbols) + probe*len(f.probes)
 }
 
 // segment is a part of the file that is mapped.

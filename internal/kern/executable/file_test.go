@@ -146,8 +146,8 @@ func TestCache(t *testing.T) {
 	}
 	oldest, _ := c.oldest(Identity{})
 	c.drop(oldest)
-	if c.symbols != 0 || len(c.entries) != 0 {
-		t.Errorf("%d symbols of %d files after all are dropped", c.symbols, len(c.entries))
+	if c.bytes != 0 || len(c.entries) != 0 {
+		t.Errorf("%d bytes of %d files after all are dropped", c.bytes, len(c.entries))
 	}
 	c.timer.Stop()
 }

@@ -80,12 +80,10 @@ func matches(file, name string) bool {
 	return false
 }
 
-// mapped looks a library up among those that a process has mapped. One that was deleted or
-// replaced since is found where the kernel still has it.
+// mapped looks a library up among those that a process has mapped, or a file by its path as
+// the kernel tells it. One that was deleted or replaced since is found where the kernel still
+// has it.
 func mapped(name string, pid int) string {
-	if strings.Contains(name, "/") {
-		return ""
-	}
 	file, err := os.Open(fmt.Sprintf("/proc/%d/maps", pid))
 	if err != nil {
 		return ""
@@ -95,22 +93,24 @@ func mapped(name string, pid int) string {
 	for scanner.Scan() {
 		before, path, found := strings.Cut(scanner.Text(), "/")
 		path, deleted := strings.CutSuffix("/"+path, " (deleted)")
-		if !found || !matches(filepath.Base(path), name) {
+		if !found || path != name && !matches(filepath.Base(path), name) {
 			continue
 		}
 		if whole := fmt.Sprintf("/proc/%d/root%s", pid, path); !deleted && isFile(whole) {
 			return whole
 		}
 		between, _, _ := strings.Cut(before, " ")
-		if held := fmt.Sprintf("/proc/%d/map_files/%s", pid, between); isFile(held) {
+		from, to, _ := strings.Cut(between, "-") // with zeros in front, which map_files has not
+		if held := fmt.Sprintf("/proc/%d/map_files/%s-%s", pid, strings.TrimLeft(from, "0"), strings.TrimLeft(to, "0")); isFile(held) {
 			return held
 		}
 	}
 	return ""
 }
 
-// Mapped are the files that a process may execute code of, as it sees their paths, in the
-// order of their addresses. There are none of a process that is gone.
+// Mapped are the files that a process may execute code of, in the order of their addresses, by
+// paths that Find finds with that process, also if they were deleted since. There are none of
+// a process that is gone.
 func Mapped(pid int) []string {
 	file, err := os.Open(fmt.Sprintf("/proc/%d/maps", pid))
 	if err != nil {
@@ -120,7 +120,7 @@ func Mapped(pid int) []string {
 	var paths []string
 	scanner := bufio.NewScanner(file)
 	for scanner.Scan() { // start-end rwxp offset device inode path
-		before, path, ok := strings.Cut(scanner.Text(), "/")
+		before, path, ok := strings.Cut(strings.TrimSuffix(scanner.Text(), " (deleted)"), "/")
 		fields := strings.Fields(before)
 		if ok && len(fields) > 1 && strings.Contains(fields[1], "x") && !slices.Contains(paths, "/"+path) {
 			paths = append(paths, "/"+path)

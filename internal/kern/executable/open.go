@@ -16,7 +16,7 @@ import (
 type Identity struct {
 	Device, Inode  uint64
 	Size           int64
-	Seconds, Nanos int64 // of the last change of its contents
+	Seconds, Nanos int64 // of the last change (ctime): that of its contents (mtime) is as its owner says
 }
 
 // ErrReplaced means that a path leads to another file than before, or that the file changed.
@@ -35,7 +35,7 @@ func Pin(path string) (*os.File, Identity, error) {
 		file.Close()
 		return nil, Identity{}, fmt.Errorf("open executable %s: it is not a file", path)
 	}
-	return file, Identity{stat.Dev, stat.Ino, stat.Size, int64(stat.Mtim.Sec), int64(stat.Mtim.Nsec)}, nil
+	return file, Identity{stat.Dev, stat.Ino, stat.Size, int64(stat.Ctim.Sec), int64(stat.Ctim.Nsec)}, nil
 }
 
 // PinSame is [Pin], but for a file that is not the one meant: the error wraps [ErrReplaced].

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -43,6 +44,12 @@ func rooted(t *testing.T, root string) int {
 	}
 	cmd := exec.Command("/self")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
+	return waits(t, cmd)
+}
+
+// waits starts a copy of this program, which waits until the test ends, and returns its number.
+func waits(t *testing.T, cmd *exec.Cmd) int {
+	t.Helper()
 	cmd.Env = []string{"SKEP_TEST_WAITS=1"}
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -154,6 +161,68 @@ func TestReplaced(t *testing.T) {
 	}
 }
 
+// TestChanged: nor is one whose owner has changed it and set its times back.
+func TestChanged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "program")
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, self, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(20 * time.Second); ; { // the kernel's clock for this may have ticks
+		self[len(self)-1] ^= 1
+		if err := errors.Join(os.WriteFile(path, self, 0o755), os.Chtimes(path, time.Time{}, info.ModTime())); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := PinSame(path, f.Identity); errors.Is(err, ErrReplaced) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("took a changed file for the same")
+		}
+	}
+}
+
+// TestDeleted: by its path a file that a process has mapped is that one, whatever is there now.
+func TestDeleted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "program")
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, self, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	pid := waits(t, exec.Command(path))
+	_, want, err := Pin(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(path+".new", []byte("new"), 0o755), os.Rename(path+".new", path)); err != nil {
+		t.Fatal(err)
+	}
+	if paths := Mapped(pid); !slices.Contains(paths, path) {
+		t.Fatalf("mapped are %q, not %s", paths, path)
+	}
+	found, err := Find(path, pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, id, err := Pin(found); err != nil || id.Inode != want.Inode {
+		t.Fatalf("%s: inode %d, want %d: %v", found, id.Inode, want.Inode, err)
+	}
+}
+
 // hostile makes an ELF file: sections behind the header, and anything behind them.
 func hostile(sections []elf.Section64, number, names uint16, rest ...[]byte) []byte {
 	header := elf.Header64{Type: uint16(elf.ET_DYN), Machine: uint16(elf.EM_X86_64), Version: 1, Ehsize: 64, Shoff: 64, Shentsize: 64, Shnum: number, Shstrndx: names}
@@ -196,5 +265,34 @@ func TestHostileFiles(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestCacheIsBoundedInBytes: files of few symbols may keep much: all the text that their names
+// are parts of.
+func TestCacheIsBoundedInBytes(t *testing.T) {
+	var c Cache
+	entry := make([]byte, 24)
+	entry[0], entry[4], entry[6], entry[8] = 1, byte(elf.STT_FUNC), 1, 1
+	const many = cacheBytes / 4
+	begin := uint64(64 + 4*64 + 8)
+	sections := []elf.Section64{{}, {Type: uint32(elf.SHT_STRTAB), Off: 64 + 4*64, Size: 8},
+		{Type: uint32(elf.SHT_SYMTAB), Off: begin, Size: 24, Link: 3, Entsize: 24}, {Type: uint32(elf.SHT_STRTAB), Off: begin + 24, Size: many}}
+	content := hostile(sections, 4, 1, make([]byte, 8), entry, []byte("\x00name\x00"))
+	for i := range 8 {
+		path := filepath.Join(t.TempDir(), fmt.Sprint(i))
+		if err := errors.Join(os.WriteFile(path, content, 0o755), os.Truncate(path, int64(begin)+24+many)); err != nil {
+			t.Fatal(err)
+		}
+		if f, err := c.Open(path); err != nil || len(f.symbols) != 1 {
+			t.Fatalf("%v, %v", f, err)
+		}
+	}
+	sum := 0
+	for _, e := range c.entries {
+		sum += e.file.names
+	}
+	if sum > cacheBytes || sum == 0 {
+		t.Errorf("%d bytes of names of %d files are kept; %d may be", sum, len(c.entries), cacheBytes)
 	}
 }

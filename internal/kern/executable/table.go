@@ -68,6 +68,7 @@ func (f *File) readTable(in *elf.File, table *elf.Section) error {
 		return err
 	}
 	names := string(bytes)
+	f.names += len(names)
 	for ; len(entries) >= size; entries = entries[size:] {
 		if s, ok := parseSymbol(in, entries, names); ok {
 			f.symbols = append(f.symbols, s)

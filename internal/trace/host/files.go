@@ -29,7 +29,7 @@ func (h *Host) inFiles(kind bt.ProbeKind, pattern bt.Target) ([]bt.Target, error
 			continue
 		}
 		one := pattern
-		one.Binary = path.path
+		one.Binary, one.Found = path.path, fmt.Sprint(f.Identity)
 		if kind == bt.USDT {
 			found = append(found, usdtProbes(f, one, path.shown)...)
 		} else {
@@ -82,6 +82,9 @@ func (h *Host) paths(pattern bt.Target) ([]located, error) {
 			return []located{{path, name}}, nil
 		}
 		return []located{{path, path}}, nil
+	}
+	if pattern.PID > 0 && filepath.IsAbs(full) && !strings.HasPrefix(full, "/proc/") {
+		full = fmt.Sprintf("/proc/%d/root%s", pattern.PID, full)
 	}
 	paths, err := filepath.Glob(full)
 	if err != nil {
@@ -192,6 +195,9 @@ func (h *Host) inFile(kind bt.ProbeKind, t bt.Target, p *kern.Place) error {
 	f, err := h.Files.Open(t.Binary)
 	if err != nil {
 		return fmt.Errorf("attach %s: %w", t.Name, err)
+	}
+	if t.Found != "" && t.Found != fmt.Sprint(f.Identity) {
+		return fmt.Errorf("attach %s: %w", t.Name, executable.ErrReplaced)
 	}
 	p.Path, p.File = t.Binary, f.Identity
 	address := t.Offset

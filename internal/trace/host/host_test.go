@@ -4,6 +4,7 @@ package host
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -96,14 +97,6 @@ func TestNearby(t *testing.T) {
 	}
 	if got := h.Nearby(bt.Uprobe, bt.Target{Binary: "libc", Function: "getpid_"}); len(got) == 0 || len(got) > mostNearby {
 		t.Errorf("got %v", got)
-	}
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{{"abc", "abc", 0}, {"abc", "abd", 1}, {"abc", "ab", 1}, {"abc", "xabc", 1}, {"kitten", "sitting", 3}, {"abc", "xyz", 3}, {"", "ab", 2}} {
-		if got := distance(c.a, c.b, 3); got != c.want {
-			t.Errorf("%s, %s: %d", c.a, c.b, got)
-		}
 	}
 }
 
@@ -276,12 +269,64 @@ func TestFiles(t *testing.T) {
 		{bt.Target{Binary: "./" + file, Directory: dir}, "uprobe:./" + file + ":getppid"},
 		{bt.Target{Binary: "./" + file[:len(file)-1] + "*", Directory: dir}, "uprobe:./" + file + ":getppid"},
 		{bt.Target{Binary: "*", PID: sleep.Process.Pid}, file + ":getppid"},
+		{bt.Target{Binary: libc[:len(libc)-1] + "*", PID: sleep.Process.Pid}, fmt.Sprintf("uprobe:/proc/%d/root%s:getppid", sleep.Process.Pid, libc)},
 		{bt.Target{Binary: libc}, "uprobe:" + libc + ":getppid"},
 	} {
 		c.pattern.Function = "getppid"
 		got, err := h.Targets(bt.Uprobe, c.pattern)
 		if err != nil || len(got) != 1 || !strings.HasSuffix(got[0].Name, c.want) || !filepath.IsAbs(got[0].Binary) {
 			t.Errorf("%+v: %v, %v, expected %s", c.pattern, got, err, c.want)
+		}
+	}
+}
+
+// TestReplacedSinceFound: addresses that were found in one file are not attached to in another.
+func TestReplacedSinceFound(t *testing.T) {
+	h := newHost(t)
+	library, err := executable.Find("stdc++", 0)
+	if err != nil {
+		t.Skipf("needs a library with USDT probes: %v", err)
+	}
+	path := filepath.Join(t.TempDir(), "library")
+	put := func(from string) {
+		t.Helper()
+		text, err := os.ReadFile(from)
+		if err == nil {
+			err = errors.Join(os.WriteFile(path+".new", text, 0o755), os.Rename(path+".new", path))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(library)
+	found, err := h.Targets(bt.USDT, bt.Target{Binary: path, Provider: "*", Event: "*"})
+	if err != nil || len(found) == 0 {
+		t.Skipf("needs a library with USDT probes: %s has none: %v", library, err)
+	}
+	f, err := h.Files.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	functions := f.Functions()
+	some := functions[slices.IndexFunc(functions, func(s executable.Symbol) bool { return s.Size > 0 })]
+	addresses, err := h.Targets(bt.Uprobe, bt.Target{Binary: path, Offset: some.Address})
+	if err != nil || len(addresses) != 1 {
+		t.Fatal(addresses, err)
+	}
+	address := addresses[0]
+	for kind, target := range map[bt.ProbeKind]bt.Target{bt.USDT: found[0], bt.Uprobe: address} {
+		if _, err := h.Place(kind, target); err != nil {
+			t.Errorf("%+v: %v", target, err)
+		}
+	}
+	libc, err := executable.Find("libc", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(libc)
+	for kind, target := range map[bt.ProbeKind]bt.Target{bt.USDT: found[0], bt.Uprobe: address} {
+		if place, err := h.Place(kind, target); !errors.Is(err, executable.ErrReplaced) {
+			t.Errorf("%s is placed at %#x of another file: %v", target.Name, place.Offset, err)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/skep-io/skep/internal/bt"
+	"github.com/skep-io/skep/internal/spelling"
 )
 
 const (
@@ -36,7 +37,7 @@ func (h *Host) Nearby(kind bt.ProbeKind, pattern bt.Target) []string {
 	var near []candidate
 	limit := 1 + len(written)/4
 	for _, t := range all[:min(len(all), scanned)] {
-		if d := distance(written, cmp.Or(t.Event, t.Function), limit); d <= limit {
+		if d := spelling.Distance(written, cmp.Or(t.Event, t.Function), limit); d <= limit {
 			near = append(near, candidate{t.Name, d})
 		}
 	}
@@ -46,34 +47,4 @@ func (h *Host) Nearby(kind bt.ProbeKind, pattern bt.Target) []string {
 		names = append(names, c.name)
 	}
 	return names
-}
-
-// distance is how many letters must be changed, added or taken away to make b of a, or
-// more than limit (Levenshtein; one row).
-func distance(a, b string, limit int) int {
-	if len(a)-len(b) > limit || len(b)-len(a) > limit {
-		return limit + 1
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		best := row[0]
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-			best = min(best, row[j+1])
-		}
-		if best > limit {
-			return limit + 1
-		}
-	}
-	return row[len(b)]
 }

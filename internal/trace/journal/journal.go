@@ -7,7 +7,8 @@
 //
 // Mechanism: entries with running numbers, each with its length and a checksum, are appended
 // to a file; when that is full it becomes FILE.1, that FILE.2, and the last one goes. A gap in
-// the numbers is what was lost: overwritten, not written because the disk was full, or damaged.
+// the numbers is what was lost: overwritten, not written because the disk was full, torn by a
+// crash, or damaged (then it is one number, however many entries it was).
 //
 //	entry: length of the body (4 bytes), CRC-32C of number and body (4), number (8), body
 //
@@ -85,8 +86,16 @@ func (j *Journal) recover(i int) error {
 		j.next = max(j.next, number+1)
 		return nil
 	})
-	if err != nil || i > 0 { // only the newest was being written
+	if err != nil {
 		return err
+	}
+	info, err := f.Stat()
+	if err != nil || info.Size() == whole {
+		return err
+	}
+	j.next++ // what is behind had a number at least, which readers are to miss
+	if i > 0 {
+		return nil // only the newest was being written
 	}
 	return f.Truncate(whole)
 }

@@ -123,7 +123,46 @@ func TestTorn(t *testing.T) {
 		}
 		again := start(t, path, 1<<20)
 		write(t, again, "new")
-		check(t, fmt.Sprint("cut by ", cut), all(t, again.Reader(1)), "one", "new")
+		check(t, fmt.Sprint("cut by ", cut), all(t, again.Reader(1)), "one", "1", "new")
+	}
+}
+
+// TestDamaged: so is what is damaged, of which it is not known how much it was.
+func TestDamaged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.log")
+	j := start(t, path, 1<<20)
+	write(t, j, "one", "two", "three")
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole[header+3+header] ^= 1
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again := start(t, path, 1<<20)
+	write(t, again, "new")
+	check(t, "damaged", all(t, again.Reader(1)), "one", "1", "new")
+}
+
+// TestSlowReader: a reader whose file is gone meanwhile goes on with the oldest that is there,
+// also where that, or another, got the number of the file (inode) that is gone.
+func TestSlowReader(t *testing.T) {
+	for pause := 1; pause < 40; pause++ {
+		j := start(t, filepath.Join(t.TempDir(), "x.log"), 100)
+		r, sum := j.Reader(1), 0
+		for i := range 300 {
+			write(t, j, fmt.Sprintf("%0*d", 1+i%9, i))
+			if i%pause != 0 {
+				continue
+			}
+			if err := r.Read(func(lost uint64, _ []byte) error { sum += int(lost) + 1; return nil }); err != nil {
+				t.Fatal(err)
+			}
+			if sum != i+1 {
+				t.Fatalf("read each %d: %d read and lost of %d", pause, sum, i+1)
+			}
+		}
 	}
 }
 

@@ -3,6 +3,7 @@
 package journal
 
 import (
+	"encoding/binary"
 	"errors"
 	"io/fs"
 	"os"
@@ -12,8 +13,10 @@ import (
 type Reader struct {
 	journal *Journal
 	next    uint64
-	at      os.FileInfo // the file that was read last, and how much of it
-	offset  int64
+	// at is the file that was read last, by the number of its first entry: the number of an
+	// inode is another file's at once. offset is how much of it was read.
+	at     uint64
+	offset int64
 }
 
 // Reader begins to read at a number.
@@ -24,14 +27,14 @@ func (j *Journal) Reader(from uint64) *Reader { return &Reader{journal: j, next:
 // entry counts as read.
 func (r *Reader) Read(fn func(lost uint64, body []byte) error) error {
 	files, err := r.open()
-	if err != nil {
-		return err
-	}
 	defer func() {
 		for _, f := range files {
 			f.Close()
 		}
 	}()
+	if err != nil {
+		return err
+	}
 	for _, f := range files {
 		if err := r.file(f, fn); err != nil {
 			return err
@@ -53,7 +56,7 @@ func (r *Reader) open() ([]*os.File, error) {
 		if err != nil {
 			return files, err
 		}
-		if info, err := f.Stat(); err == nil && r.at != nil && os.SameFile(info, r.at) {
+		if r.at != 0 && firstOf(f) == r.at {
 			for _, older := range files {
 				older.Close()
 			}
@@ -64,14 +67,20 @@ func (r *Reader) open() ([]*os.File, error) {
 	return files, nil
 }
 
+// firstOf is the number that a file begins with, 0 if it is empty.
+func firstOf(f *os.File) uint64 {
+	var head [header]byte
+	if _, err := f.ReadAt(head[:], 0); err != nil {
+		return 0
+	}
+	return binary.LittleEndian.Uint64(head[8:])
+}
+
 func (r *Reader) file(f *os.File, fn func(lost uint64, body []byte) error) error {
-	info, err := f.Stat()
-	if err != nil {
-		return err
+	if first := firstOf(f); first == 0 || first != r.at {
+		r.at, r.offset = first, 0
 	}
-	if r.at == nil || !os.SameFile(info, r.at) {
-		r.at, r.offset = info, 0
-	}
+	var err error
 	r.offset, err = scan(f, r.offset, func(number uint64, body []byte) error {
 		if number < r.next {
 			return nil

@@ -66,6 +66,25 @@ var diskTrials = []trial{
 		within(t, "evictions", sum("evictions"), o.Numbers["resident"]-o.Numbers["left"], o.Numbers["resident"]+fileSize/4096)
 		within(t, "pages made dirty", sum("dirtied"), 5, 20)
 	}},
+	{name: "cachestat steady", prepare: layOut, generate: func(g *generator) {
+		fd := open(g, unix.O_RDWR)
+		g.check(unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED))
+		g.check(unix.Fadvise(fd, 0, 0, unix.FADV_RANDOM))
+		for page := range int64(fileSize / 4096) { // over several lines of the tool
+			_, err := unix.Pread(fd, make([]byte, 100), page*4096)
+			g.check(err)
+			unix.Nanosleep(&unix.Timespec{Nsec: 3e6}, nil)
+		}
+		g.Numbers["resident"] = resident(g, fd)
+	}, check: func(t *testing.T, o *outcome) {
+		misses := int64(0)
+		for _, r := range o.records {
+			misses += r.number("misses")
+		}
+		within(t, "pages that are there", o.Numbers["resident"], fileSize/4096*9/10, fileSize/4096) // the host may need some
+		within(t, "misses", misses, fileSize/4096, fileSize/4096+8)
+		within(t, "lines", int64(len(o.records)), 3, 1000)
+	}},
 }
 
 const (

@@ -117,6 +117,11 @@ func TestContainers(t *testing.T) {
 		}
 	}
 	inContainer(t, id, func(cgroup string) { opener(t, cgroup, 20) })
+	outside, err := cgroup.ChooseLive()
+	if err != nil {
+		t.Fatal(err)
+	}
+	opener(t, outside.Mount, 33)
 	for _, one := range []*running{all, only, others, filtered} {
 		if _, err := a.EndTrace(t.Context(), &skepv1.EndTraceRequest{Id: one.ready.GetId()}); err != nil || one.finish() != nil {
 			t.Fatal(err, one.stream.Err())
@@ -130,7 +135,7 @@ func TestContainers(t *testing.T) {
 			t.Errorf("%s: %q", what, one.maps["@"])
 		}
 	}
-	if strings.Contains(others.maps["@"], "]: 20\n") {
+	if strings.Contains(others.maps["@"], "]: 20\n") || !strings.Contains(others.maps["@"], "]: 33\n") {
 		t.Errorf("!=: %q", others.maps["@"])
 	}
 }
