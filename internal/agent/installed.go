@@ -80,10 +80,14 @@ func (i *installed) load() error {
 	if err != nil {
 		return err
 	}
+	if err := removeLeftovers(i.dir, kept); err != nil {
+		i.logger.Warn("what is left of scripts that are not installed is not removed", "error", err)
+	}
 	i.mutex.Lock()
 	defer i.mutex.Unlock()
 	for name, file := range kept {
 		r := newResident(name, file.script)
+		r.claimed.Store(false)
 		i.scripts[name] = r
 		if file.err == nil {
 			r.journal, file.err = journal.Open(journalPath(i.dir, name))
@@ -131,8 +135,9 @@ func (i *installed) Install(ctx context.Context, uid uint32, req *skepv1.Install
 	}
 	if err := writeInstalled(i.dir, name, script); err != nil {
 		r.finish(endRemoved, i.logger)
-		return nil, errors.Join(fmt.Errorf("keep script %s: %w", name, err), i.forget(r))
+		return nil, errors.Join(fmt.Errorf("keep script %s: %w", name, err), removeInstalled(i.dir, name), i.forget(r))
 	}
+	r.claimed.Store(false)
 	return &skepv1.InstallTraceResponse{Diagnostics: r.told(), Installed: r.message()}, nil
 }
 
@@ -168,11 +173,11 @@ func (i *installed) forget(r *resident) error {
 // not come back.
 func (i *installed) Remove(_ context.Context, name string) error {
 	r := i.find(name)
-	if r == nil || !r.removing.CompareAndSwap(false, true) {
+	if r == nil || !r.claimed.CompareAndSwap(false, true) {
 		return server.ErrNotInstalled
 	}
 	if err := removeInstalled(i.dir, name); err != nil {
-		r.removing.Store(false)
+		r.claimed.Store(false)
 		return fmt.Errorf("remove script %s: %w", name, err)
 	}
 	r.finish(endRemoved, i.logger)

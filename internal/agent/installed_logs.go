@@ -21,7 +21,7 @@ const maxLogBatch = 256 << 10
 // Logs implements server.Installer.
 func (i *installed) Logs(ctx context.Context, req *skepv1.TraceLogsRequest, send func(*skepv1.TraceLogsResponse) error) error {
 	r := i.find(req.GetName())
-	if r == nil || r.removing.Load() {
+	if r == nil || r.claimed.Load() {
 		return server.ErrNotInstalled
 	}
 	r.readers.Add(1)

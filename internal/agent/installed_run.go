@@ -29,8 +29,8 @@ type resident struct {
 	stop     context.CancelFunc
 	attached chan struct{} // closed when it is
 	ended    chan struct{} // closed when nothing of it is in the kernel any more
-	removing atomic.Bool
-	readers  atomic.Int32 // of its log
+	claimed  atomic.Bool   // somebody installs or removes it: for others it is not there
+	readers  atomic.Int32  // of its log
 
 	mutex       sync.Mutex
 	status      *skepv1.TraceStatus
@@ -39,11 +39,14 @@ type resident struct {
 	failing     bool  // the journal cannot be written
 }
 
+// newResident is claimed by who makes it.
 func newResident(name string, script *skepv1.InstalledTrace) *resident {
-	return &resident{
+	r := &resident{
 		name: name, script: script, end: make(chan string, 1), stop: func() {}, attached: make(chan struct{}), ended: make(chan struct{}),
 		status: &skepv1.TraceStatus{Name: name, State: "starting"},
 	}
+	r.claimed.Store(true)
+	return r
 }
 
 func (r *resident) neverRan() { close(r.ended) }
