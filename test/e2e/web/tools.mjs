@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { ask } from './ask.mjs';
 import { watch, withBrowser } from './browser.mjs';
 
-const [viewer, operator, argument] = process.argv.slice(2);
+const [viewer, operator, argument, pid] = process.argv.slice(2);
 const origin = new URL(operator).origin;
 const limit = { timeout: 60_000 }; // a slow machine
 
@@ -18,8 +18,10 @@ async function pick(page, tool) {
   await page.getByRole('heading', { name: tool, exact: true }).waitFor(limit);
 }
 
-async function run(page, tool) {
+// With a pid only what that process does is shown, and no busy host pushes it out of sight.
+async function run(page, tool, pid = '') {
   await pick(page, tool);
+  await page.getByLabel('pid', { exact: true }).fill(pid);
   await button(page, 'Run').click();
   await output(page).getByText(/^runs, \d+ probes?/).waitFor(limit);
 }
@@ -39,7 +41,7 @@ async function refused(page) {
 // Each file that the test opens is a row with the name of its error, and its path a text that
 // never acts as markup.
 async function records(page) {
-  await run(page, 'opensnoop');
+  await run(page, 'opensnoop', pid);
   await ask('open');
   const rows = output(page).getByRole('row').filter({ hasText: argument });
   await rows.nth(6).waitFor(limit);

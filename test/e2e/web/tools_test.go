@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -23,7 +24,7 @@ func TestTools(t *testing.T) {
 		}
 		spin(2 * time.Second)
 		return nil
-	}}.run(t, "tools.mjs", link("view"), link("operate"), argument)
+	}}.run(t, "tools.mjs", link("view"), link("operate"), argument, strconv.Itoa(os.Getpid()))
 }
 
 // openMissing opens seven files that are not there, one of them with a hostile name.
