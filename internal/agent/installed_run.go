@@ -22,10 +22,11 @@ import (
 // resident is an installed script.
 type resident struct {
 	name     string
-	script   *skepv1.InstalledTrace // does not change; without a trace if its file is damaged
-	journal  *journal.Journal       // nil if it never ran
+	script   *skepv1.InstalledTrace          // does not change; without a trace if its file is damaged
+	journal  atomic.Pointer[journal.Journal] // nil if it never ran
 	logger   *slog.Logger
 	end      chan string // has room for one reason
+	ctx      context.Context
 	stop     context.CancelFunc
 	attached chan struct{} // closed when it is
 	ended    chan struct{} // closed when nothing of it is in the kernel any more
@@ -40,19 +41,23 @@ type resident struct {
 }
 
 // newResident is claimed by who makes it.
-func newResident(name string, script *skepv1.InstalledTrace) *resident {
+func newResident(name string, script *skepv1.InstalledTrace, logger *slog.Logger) *resident {
 	r := &resident{
-		name: name, script: script, end: make(chan string, 1), stop: func() {}, attached: make(chan struct{}), ended: make(chan struct{}),
+		name: name, script: script, logger: logger, end: make(chan string, 1), attached: make(chan struct{}), ended: make(chan struct{}),
 		status: &skepv1.TraceStatus{Name: name, State: "starting"},
 	}
+	r.ctx, r.stop = context.WithCancel(context.Background())
 	r.claimed.Store(true)
 	return r
 }
 
-func (r *resident) neverRan() { close(r.ended) }
+func (r *resident) neverRan() {
+	r.stop()
+	close(r.ended)
+}
 
 // start runs the script on a goroutine of its own.
-func (r *resident) start(t *tracer, logger *slog.Logger) {
+func (r *resident) start(t *tracer) {
 	req := proto.CloneOf(r.script.GetTrace())
 	if req.GetLimits() == nil {
 		req.Limits = &skepv1.TraceLimits{}
@@ -60,12 +65,10 @@ func (r *resident) start(t *tracer, logger *slog.Logger) {
 	if req.GetLimits().GetEventsPerSecond() == 0 {
 		req.Limits.EventsPerSecond = installedRate
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	r.stop, r.logger = stop, logger
 	go func() {
 		defer close(r.ended)
-		defer stop()
-		err := t.trace(ctx, r.name, req, r.end, r.take)
+		defer r.stop()
+		err := t.trace(r.ctx, r.name, req, r.end, r.take)
 		r.over(err)
 	}()
 }
@@ -89,7 +92,7 @@ func (r *resident) write(events ...*skepv1.TraceEvent) {
 		bodies[i], failed = proto.Marshal(&skepv1.TraceLogEntry{Time: now, Event: e})
 		err = errors.Join(err, failed)
 	}
-	r.wrote(errors.Join(err, r.journal.Write(bodies...)), len(events))
+	r.wrote(errors.Join(err, r.journal.Load().Write(bodies...)), len(events))
 }
 
 // wrote counts what could not be written, and says so once.
@@ -176,7 +179,7 @@ func (r *resident) refused() error {
 }
 
 // finish ends it in peace or, if that takes too long, at once, and closes the journal.
-func (r *resident) finish(why string, logger *slog.Logger) {
+func (r *resident) finish(why string) {
 	select {
 	case r.end <- why:
 	default: // it was asked before
@@ -187,9 +190,9 @@ func (r *resident) finish(why string, logger *slog.Logger) {
 		r.stop()
 		<-r.ended
 	}
-	if r.journal != nil {
-		if err := r.journal.Close(); err != nil {
-			logger.Warn("the log of an installed script is not closed", "script", r.name, "error", err)
+	if j := r.journal.Load(); j != nil {
+		if err := j.Close(); err != nil {
+			r.logger.Warn("the log of an installed script is not closed", "script", r.name, "error", err)
 		}
 	}
 }
@@ -204,8 +207,8 @@ func (r *resident) statusNow() *skepv1.TraceStatus {
 	r.mutex.Lock()
 	status := proto.CloneOf(r.status)
 	r.mutex.Unlock()
-	if r.journal != nil {
-		status.LogBytes = uint64(r.journal.Bytes())
+	if j := r.journal.Load(); j != nil {
+		status.LogBytes = uint64(j.Bytes())
 	}
 	return status
 }

@@ -3,12 +3,15 @@
 package agent
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -99,6 +102,37 @@ func TestRemoveWhileInstalled(t *testing.T) {
 	r.claimed.Store(false)
 	if err := i.Remove(t.Context(), "x"); err != nil || i.find("x") != nil {
 		t.Errorf("not removed: %v", err)
+	}
+}
+
+// TestStatusWhileInstalled: how scripts are may be asked for at any moment; the race detector looks on.
+func TestStatusWhileInstalled(t *testing.T) {
+	i := newInstalled(startTracer(t), filepath.Join(t.TempDir(), "scripts"), slog.New(slog.DiscardHandler))
+	if err := os.Mkdir(i.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	group.Go(func() {
+		for ctx.Err() == nil {
+			i.status()
+		}
+	})
+	script := &skepv1.TraceRequest{Mode: skepv1.TraceMode_TRACE_MODE_RUN, Script: `begin { exit(); }`}
+	for n := range 5 {
+		name := fmt.Sprint("s", n)
+		res, err := i.Install(t.Context(), 0, &skepv1.InstallTraceRequest{Name: name, Trace: script})
+		if err != nil || res.GetInstalled() == nil {
+			t.Fatal(err, res)
+		}
+	}
+	group.Go(func() { i.run(ctx) })
+	stop()
+	group.Wait()
+	for _, s := range i.status() {
+		if s.GetState() != "ended" {
+			t.Errorf("%v", s)
+		}
 	}
 }
 
