@@ -84,7 +84,7 @@ func (a *app) traceCmd() *cobra.Command {
 		PreRunE:     func(cmd *cobra.Command, _ []string) error { return f.check(a, cmd) },
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		req, err := f.request(cmd, args)
+		req, err := f.request(a, cmd, args)
 		if err != nil {
 			return err
 		}
