@@ -92,18 +92,17 @@ func (r *resident) write(events ...*skepv1.TraceEvent) {
 		bodies[i], failed = proto.Marshal(&skepv1.TraceLogEntry{Time: now, Event: e})
 		err = errors.Join(err, failed)
 	}
-	r.wrote(errors.Join(err, r.journal.Load().Write(bodies...)), len(events))
+	lost, failed := r.journal.Load().Write(bodies...)
+	r.wrote(errors.Join(err, failed), lost)
 }
 
 // wrote counts what could not be written, and says so once.
-func (r *resident) wrote(err error, n int) {
+func (r *resident) wrote(err error, lost int) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	if err != nil {
-		r.status.Lost += uint64(n)
-		if !r.failing {
-			r.logger.Warn("the log of an installed script cannot take what it says", "script", r.name, "error", err)
-		}
+	r.status.Lost += uint64(lost)
+	if err != nil && !r.failing {
+		r.logger.Warn("the log of an installed script cannot take what it says", "script", r.name, "error", err)
 	}
 	r.failing = err != nil
 }

@@ -18,6 +18,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/server"
+	"github.com/skep-io/skep/internal/trace/journal"
 )
 
 func sampleInstalled() *skepv1.InstalledTrace {
@@ -133,6 +134,32 @@ func TestStatusWhileInstalled(t *testing.T) {
 		if s.GetState() != "ended" {
 			t.Errorf("%v", s)
 		}
+	}
+}
+
+// TestLostOfALog: of what is said at once only what the log has no room for is lost.
+func TestLostOfALog(t *testing.T) {
+	i := newInstalled(&tracer{}, t.TempDir(), slog.New(slog.DiscardHandler))
+	r, err := i.reserve("x", sampleInstalled())
+	if err == nil {
+		err = i.openJournal(r)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.claimed.Store(false)
+	text := func(n int) *skepv1.TraceEvent {
+		return &skepv1.TraceEvent{Body: &skepv1.TraceEvent_Text{Text: &skepv1.TraceText{Text: make([]byte, n)}}}
+	}
+	r.take(text(1), text(journal.MaxBody), text(2))
+	r.neverRan()
+	entries, lost := 0, uint64(0)
+	err = i.Logs(t.Context(), &skepv1.TraceLogsRequest{Name: "x"}, func(res *skepv1.TraceLogsResponse) error {
+		entries, lost = entries+len(res.GetEntries()), lost+res.GetLost()
+		return nil
+	})
+	if s := r.statusNow(); err != nil || entries != 2 || lost != 1 || s.GetLost() != 1 || s.GetEvents() != 3 {
+		t.Errorf("%d entries, lost %d, %v, %v", entries, lost, s, err)
 	}
 }
 
