@@ -131,7 +131,8 @@ func readTokenKey(path string) ([]byte, error) {
 	if err == nil && len(key) < minTokenKey {
 		err = fmt.Errorf("read %s: it has %d bytes, not %d", path, len(key), minTokenKey)
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	var unopened *fs.PathError // the file is not there, or not for us to read
+	if err != nil && !errors.As(err, &unopened) {
 		err = fmt.Errorf("%w; remove it (this revokes every token) and start again", err)
 	}
 	return key, err
