@@ -68,7 +68,7 @@ func (i *installed) run(ctx context.Context) error {
 	i.mutex.Unlock()
 	var group sync.WaitGroup
 	for _, r := range all {
-		group.Go(func() { r.finish(endStopping, i.logger) })
+		group.Go(func() { r.finish(endStopping) })
 	}
 	group.Wait()
 	return nil
@@ -80,13 +80,17 @@ func (i *installed) load() error {
 	if err != nil {
 		return err
 	}
+	if err := removeLeftovers(i.dir, kept); err != nil {
+		i.logger.Warn("what is left of scripts that are not installed is not removed", "error", err)
+	}
 	i.mutex.Lock()
 	defer i.mutex.Unlock()
 	for name, file := range kept {
-		r := newResident(name, file.script)
+		r := newResident(name, file.script, i.logger)
+		r.claimed.Store(false)
 		i.scripts[name] = r
 		if file.err == nil {
-			r.journal, file.err = journal.Open(journalPath(i.dir, name))
+			file.err = i.openJournal(r)
 		}
 		if file.err != nil {
 			i.logger.Error("an installed script is not run", "script", name, "error", file.err)
@@ -94,7 +98,7 @@ func (i *installed) load() error {
 			r.neverRan()
 			continue
 		}
-		r.start(i.tracer, i.logger)
+		r.start(i.tracer)
 	}
 	return nil
 }
@@ -109,20 +113,20 @@ func (i *installed) Install(ctx context.Context, uid uint32, req *skepv1.Install
 	if err != nil {
 		return nil, err
 	}
-	if r.journal, err = journal.Open(journalPath(i.dir, name)); err != nil {
+	if err := i.openJournal(r); err != nil {
 		r.neverRan()
 		return nil, errors.Join(err, i.forget(r))
 	}
-	r.start(i.tracer, i.logger)
+	r.start(i.tracer)
 	select {
 	case <-r.attached:
 	case <-r.ended:
 	case <-ctx.Done():
-		r.finish(endRemoved, i.logger)
+		r.finish(endRemoved)
 		return nil, errors.Join(context.Cause(ctx), i.forget(r))
 	}
 	if err := r.refused(); err != nil {
-		r.finish(endRemoved, i.logger)
+		r.finish(endRemoved)
 		err = errors.Join(err, i.forget(r))
 		if errors.Is(err, server.ErrScript) {
 			return &skepv1.InstallTraceResponse{Diagnostics: r.told()}, nil
@@ -130,10 +134,19 @@ func (i *installed) Install(ctx context.Context, uid uint32, req *skepv1.Install
 		return nil, err
 	}
 	if err := writeInstalled(i.dir, name, script); err != nil {
-		r.finish(endRemoved, i.logger)
-		return nil, errors.Join(fmt.Errorf("keep script %s: %w", name, err), i.forget(r))
+		r.finish(endRemoved)
+		return nil, errors.Join(fmt.Errorf("keep script %s: %w", name, err), removeInstalled(i.dir, name), i.forget(r))
 	}
+	r.claimed.Store(false)
 	return &skepv1.InstallTraceResponse{Diagnostics: r.told(), Installed: r.message()}, nil
+}
+
+func (i *installed) openJournal(r *resident) error {
+	j, err := journal.Open(journalPath(i.dir, r.name))
+	if err == nil {
+		r.journal.Store(j)
+	}
+	return err
 }
 
 // reserve takes a name and a place.
@@ -148,7 +161,7 @@ func (i *installed) reserve(name string, script *skepv1.InstalledTrace) (*reside
 	case len(i.scripts) >= maxInstalled:
 		return nil, fmt.Errorf("%w: %d", server.ErrTooMany, maxInstalled)
 	}
-	r := newResident(name, script)
+	r := newResident(name, script, i.logger)
 	i.scripts[name] = r
 	return r, nil
 }
@@ -168,14 +181,14 @@ func (i *installed) forget(r *resident) error {
 // not come back.
 func (i *installed) Remove(_ context.Context, name string) error {
 	r := i.find(name)
-	if r == nil || !r.removing.CompareAndSwap(false, true) {
+	if r == nil || !r.claimed.CompareAndSwap(false, true) {
 		return server.ErrNotInstalled
 	}
 	if err := removeInstalled(i.dir, name); err != nil {
-		r.removing.Store(false)
+		r.claimed.Store(false)
 		return fmt.Errorf("remove script %s: %w", name, err)
 	}
-	r.finish(endRemoved, i.logger)
+	r.finish(endRemoved)
 	r.readOut()
 	return i.forget(r)
 }

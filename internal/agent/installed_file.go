@@ -12,10 +12,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
-	"syscall"
 
-	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
@@ -30,7 +29,9 @@ import (
 const (
 	installedSuffix = ".script"
 	journalSuffix   = ".log"
-	maxInstalledLen = 4 << 20 // bytes, more than any request makes
+	// maxInstalledLen in bytes is more than any request makes: each byte of one is at most six
+	// in JSON ("\u0000"), and server.maxRequestBytes is 1 MiB.
+	maxInstalledLen = 8 << 20
 )
 
 func installedDir(cfg config.Config) string { return filepath.Join(cfg.DataDir, "scripts") }
@@ -58,43 +59,34 @@ func readInstalled(dir string) (map[string]installedFile, error) {
 		if !ok || !server.InstalledName(name) {
 			continue
 		}
-		script, err := readInstalledFile(filepath.Join(dir, e.Name()))
-		if err == nil && script.GetStatus().GetName() != name {
-			err = fmt.Errorf("it is the file of script %q", script.GetStatus().GetName())
-		}
+		script, err := readInstalledFile(filepath.Join(dir, e.Name()), name)
 		if err != nil {
-			script, err = &skepv1.InstalledTrace{}, fmt.Errorf("read %s: %w; remove it and install the script again", e.Name(), err)
+			script, err = &skepv1.InstalledTrace{}, fmt.Errorf("%w; remove it (skep trace remove %s) and install the script again", err, name)
 		}
 		all[name] = installedFile{script, err}
 	}
 	return all, nil
 }
 
-func readInstalledFile(path string) (*skepv1.InstalledTrace, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+func readInstalledFile(path, name string) (*skepv1.InstalledTrace, error) {
+	text, err := durable.ReadOwn(path, maxInstalledLen)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	info, err := f.Stat()
+	script, err := parseInstalled(text)
+	if err == nil && script.GetStatus().GetName() != name {
+		err = fmt.Errorf("it is the file of script %q", script.GetStatus().GetName())
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || !info.Mode().IsRegular() || int(stat.Uid) != os.Geteuid() || info.Mode().Perm()&0o077 != 0 {
-		return nil, errors.New("another user could have written it: it is not the agent's own file of mode 0600")
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxInstalledLen+1))
-	if err != nil {
-		return nil, err
-	}
-	return parseInstalled(text)
+	return script, nil
 }
 
 // parseInstalled checks the sum: a script that runs as root is not run in part.
 func parseInstalled(text []byte) (*skepv1.InstalledTrace, error) {
 	sum, body, _ := bytes.Cut(text, []byte("\n"))
-	if len(text) > maxInstalledLen || string(sum) != sumOf(body) {
+	if string(sum) != sumOf(body) {
 		return nil, errors.New("its checksum is wrong: it is damaged, or was changed by hand")
 	}
 	script := &skepv1.InstalledTrace{}
@@ -126,8 +118,27 @@ func writeInstalled(dir, name string, script *skepv1.InstalledTrace) error {
 }
 
 func removeInstalled(dir, name string) error {
-	if err := os.Remove(filepath.Join(dir, name+installedSuffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	return durable.Remove(filepath.Join(dir, name+installedSuffix))
+}
+
+// leftovers are what an agent has left in the directory that was killed while it installed or
+// removed a script: journals of none, and files that were not written to their end.
+var leftovers = regexp.MustCompile(`^(?:\..*|(.+)\` + journalSuffix + `(?:\.[0-9]+)?)$`)
+
+func removeLeftovers(dir string, kept map[string]installedFile) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
 		return err
 	}
-	return nil
+	var errs []error
+	for _, e := range entries {
+		found := leftovers.FindStringSubmatch(e.Name())
+		if found == nil {
+			continue
+		}
+		if _, ok := kept[found[1]]; !ok {
+			errs = append(errs, os.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -21,21 +21,22 @@ const maxLogBatch = 256 << 10
 // Logs implements server.Installer.
 func (i *installed) Logs(ctx context.Context, req *skepv1.TraceLogsRequest, send func(*skepv1.TraceLogsResponse) error) error {
 	r := i.find(req.GetName())
-	if r == nil || r.removing.Load() {
+	if r == nil || r.claimed.Load() {
 		return server.ErrNotInstalled
 	}
 	r.readers.Add(1)
 	defer r.readers.Add(-1)
-	if r.journal == nil {
+	log := r.journal.Load()
+	if log == nil {
 		return fmt.Errorf("read the log of %s: it has none: %s", r.name, r.statusNow().GetReason())
 	}
 	from := uint64(1)
-	if next, last := r.journal.Next(), uint64(req.GetLast()); last > 0 && next > last {
+	if next, last := log.Next(), uint64(req.GetLast()); last > 0 && next > last {
 		from = next - last
 	}
-	reader := r.journal.Reader(from)
+	reader := log.Reader(from)
 	for {
-		changed := r.journal.Changed()
+		changed := log.Changed()
 		gone := r.isOver()
 		if err := sendLog(ctx, reader, send); err != nil {
 			return err

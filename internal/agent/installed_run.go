@@ -22,15 +22,16 @@ import (
 // resident is an installed script.
 type resident struct {
 	name     string
-	script   *skepv1.InstalledTrace // does not change; without a trace if its file is damaged
-	journal  *journal.Journal       // nil if it never ran
+	script   *skepv1.InstalledTrace          // does not change; without a trace if its file is damaged
+	journal  atomic.Pointer[journal.Journal] // nil if it never ran
 	logger   *slog.Logger
 	end      chan string // has room for one reason
+	ctx      context.Context
 	stop     context.CancelFunc
 	attached chan struct{} // closed when it is
 	ended    chan struct{} // closed when nothing of it is in the kernel any more
-	removing atomic.Bool
-	readers  atomic.Int32 // of its log
+	claimed  atomic.Bool   // somebody installs or removes it: for others it is not there
+	readers  atomic.Int32  // of its log
 
 	mutex       sync.Mutex
 	status      *skepv1.TraceStatus
@@ -39,17 +40,24 @@ type resident struct {
 	failing     bool  // the journal cannot be written
 }
 
-func newResident(name string, script *skepv1.InstalledTrace) *resident {
-	return &resident{
-		name: name, script: script, end: make(chan string, 1), stop: func() {}, attached: make(chan struct{}), ended: make(chan struct{}),
+// newResident is claimed by who makes it.
+func newResident(name string, script *skepv1.InstalledTrace, logger *slog.Logger) *resident {
+	r := &resident{
+		name: name, script: script, logger: logger, end: make(chan string, 1), attached: make(chan struct{}), ended: make(chan struct{}),
 		status: &skepv1.TraceStatus{Name: name, State: "starting"},
 	}
+	r.ctx, r.stop = context.WithCancel(context.Background())
+	r.claimed.Store(true)
+	return r
 }
 
-func (r *resident) neverRan() { close(r.ended) }
+func (r *resident) neverRan() {
+	r.stop()
+	close(r.ended)
+}
 
 // start runs the script on a goroutine of its own.
-func (r *resident) start(t *tracer, logger *slog.Logger) {
+func (r *resident) start(t *tracer) {
 	req := proto.CloneOf(r.script.GetTrace())
 	if req.GetLimits() == nil {
 		req.Limits = &skepv1.TraceLimits{}
@@ -57,12 +65,10 @@ func (r *resident) start(t *tracer, logger *slog.Logger) {
 	if req.GetLimits().GetEventsPerSecond() == 0 {
 		req.Limits.EventsPerSecond = installedRate
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	r.stop, r.logger = stop, logger
 	go func() {
 		defer close(r.ended)
-		defer stop()
-		err := t.trace(ctx, r.name, req, r.end, r.take)
+		defer r.stop()
+		err := t.trace(r.ctx, r.name, req, r.end, r.take)
 		r.over(err)
 	}()
 }
@@ -86,18 +92,17 @@ func (r *resident) write(events ...*skepv1.TraceEvent) {
 		bodies[i], failed = proto.Marshal(&skepv1.TraceLogEntry{Time: now, Event: e})
 		err = errors.Join(err, failed)
 	}
-	r.wrote(errors.Join(err, r.journal.Write(bodies...)), len(events))
+	lost, failed := r.journal.Load().Write(bodies...)
+	r.wrote(errors.Join(err, failed), lost)
 }
 
 // wrote counts what could not be written, and says so once.
-func (r *resident) wrote(err error, n int) {
+func (r *resident) wrote(err error, lost int) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	if err != nil {
-		r.status.Lost += uint64(n)
-		if !r.failing {
-			r.logger.Warn("the log of an installed script cannot take what it says", "script", r.name, "error", err)
-		}
+	r.status.Lost += uint64(lost)
+	if err != nil && !r.failing {
+		r.logger.Warn("the log of an installed script cannot take what it says", "script", r.name, "error", err)
 	}
 	r.failing = err != nil
 }
@@ -173,7 +178,7 @@ func (r *resident) refused() error {
 }
 
 // finish ends it in peace or, if that takes too long, at once, and closes the journal.
-func (r *resident) finish(why string, logger *slog.Logger) {
+func (r *resident) finish(why string) {
 	select {
 	case r.end <- why:
 	default: // it was asked before
@@ -184,9 +189,9 @@ func (r *resident) finish(why string, logger *slog.Logger) {
 		r.stop()
 		<-r.ended
 	}
-	if r.journal != nil {
-		if err := r.journal.Close(); err != nil {
-			logger.Warn("the log of an installed script is not closed", "script", r.name, "error", err)
+	if j := r.journal.Load(); j != nil {
+		if err := j.Close(); err != nil {
+			r.logger.Warn("the log of an installed script is not closed", "script", r.name, "error", err)
 		}
 	}
 }
@@ -201,8 +206,8 @@ func (r *resident) statusNow() *skepv1.TraceStatus {
 	r.mutex.Lock()
 	status := proto.CloneOf(r.status)
 	r.mutex.Unlock()
-	if r.journal != nil {
-		status.LogBytes = uint64(r.journal.Bytes())
+	if j := r.journal.Load(); j != nil {
+		status.LogBytes = uint64(j.Bytes())
 	}
 	return status
 }

@@ -41,6 +41,9 @@ func (j *traceJob) output(o *trace.Output) *skepv1.TraceEvent {
 	case trace.Attached:
 		return j.ready()
 	case trace.Printf, trace.Errorf, trace.Time, trace.Join:
+		if o.Kind == trace.Printf {
+			j.tool.record(o.Values)
+		}
 		text := &skepv1.TraceText{From: textKinds[o.Kind], Text: []byte(o.Text), Values: wire.Values(o.Values)}
 		return &skepv1.TraceEvent{Body: &skepv1.TraceEvent_Text{Text: text}}
 	case trace.Value:

@@ -5,6 +5,7 @@ package agent
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -69,8 +70,7 @@ func (t *toolRun) idle(script *bt.Script) error {
 	return fmt.Errorf("run tool %s: this kernel has none of the places that it looks at", t.Name)
 }
 
-// shape leaves as many entries of a map as the caller asked for, and names system calls, whose
-// numbers differ between machines.
+// shape leaves as many entries of a map as the caller asked for, and types the parts of their keys.
 func (t *toolRun) shape(m *render.Map) {
 	if t == nil {
 		return
@@ -79,14 +79,48 @@ func (t *toolRun) shape(m *render.Map) {
 		m.Top = t.options.Top
 	}
 	for _, described := range t.Maps {
-		part := slices.Index(described.Keys, "syscall")
-		if described.Name != m.Name || part < 0 {
+		if described.Name != m.Name {
 			continue
 		}
 		for _, e := range m.Entries {
-			if part < len(e.Key) {
-				e.Key[part] = render.Value{Kind: render.Enum, Int: e.Key[part].Int, Text: tools.SyscallName(e.Key[part].Int)}
+			for part := range min(len(e.Key), len(described.Keys)) {
+				e.Key[part] = typed(described.Keys[part], e.Key[part])
 			}
 		}
 	}
+}
+
+// record types the values of a printf that shows the columns.
+func (t *toolRun) record(values []render.Value) {
+	if t == nil || len(values) != len(t.Columns) {
+		return
+	}
+	for i, c := range t.Columns {
+		values[i] = typed(c.Type, values[i])
+	}
+}
+
+// typed makes of a value what the header says that it is, so that no client has to know: of a
+// number the name of what it stands for, a truth or an address, of a probe's name its system
+// call. Numbers of system calls and errors differ between machines: their names are this one's.
+func typed(of string, v render.Value) render.Value {
+	if of == "call" {
+		for _, prefix := range []string{"tracepoint:syscalls:sys_enter_", "tracepoint:syscalls:sys_exit_"} {
+			v.Text = strings.TrimPrefix(v.Text, prefix)
+		}
+		return v
+	}
+	if v.Kind != render.Integer && v.Kind != render.Unsigned && v.Kind != render.Bool && (v.Kind != render.Enum || v.Text != "") {
+		return v
+	}
+	if name, named := tools.NumberName(of, v.Int); named {
+		return render.Value{Kind: render.Enum, Int: v.Int, Text: name}
+	}
+	switch of {
+	case "bool":
+		return render.Value{Kind: render.Bool, Int: v.Int}
+	case "address":
+		return render.Value{Kind: render.Pointer, Int: v.Int}
+	}
+	return v
 }

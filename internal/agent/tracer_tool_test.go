@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,6 +17,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/bt"
+	"github.com/skep-io/skep/internal/bt/render"
 	"github.com/skep-io/skep/internal/identity/cgroup"
 	"github.com/skep-io/skep/internal/server"
 	"github.com/skep-io/skep/internal/trace/host"
@@ -94,6 +96,48 @@ func TestToolsWithAllOptions(t *testing.T) {
 				t.Errorf("%v: %s", err, got.wrong)
 			}
 		})
+	}
+}
+
+// TestTyped: values go to clients as what the headers say that they are.
+func TestTyped(t *testing.T) {
+	number := func(n int64) render.Value { return render.Value{Kind: render.Integer, Int: n, Size: 4} }
+	enum := func(n int64, name string) render.Value { return render.Value{Kind: render.Enum, Int: n, Text: name} }
+	words := func(text string) render.Value { return render.Value{Kind: render.Text, Text: text} }
+	for _, c := range []struct {
+		of       string
+		is, want render.Value
+	}{
+		{"int", number(2), number(2)},
+		{"us", number(2), number(2)},
+		{"errno", number(2), enum(2, "ENOENT")},
+		{"errno", number(0), enum(0, "")},
+		{"errno", number(-7), enum(-7, "")},
+		{"signal", render.Value{Kind: render.Unsigned, Int: 9}, enum(9, "SIGKILL")},
+		{"capability", number(21), enum(21, "SYS_ADMIN")},
+		{"capability", number(1 << 40), enum(1<<40, "")},
+		{"tcp_state", number(10), enum(10, "LISTEN")},
+		{"softirq", number(0), enum(0, "HI")},
+		{"syscall", number(unix.SYS_GETPID), enum(unix.SYS_GETPID, "getpid")},
+		{"drop_reason", enum(3, "SKB_DROP_REASON_NO_SOCKET"), enum(3, "SKB_DROP_REASON_NO_SOCKET")},
+		{"bool", number(1), render.Value{Kind: render.Bool, Int: 1}},
+		{"address", number(255), render.Value{Kind: render.Pointer, Int: 255}},
+		{"call", words("tracepoint:syscalls:sys_exit_mount"), words("mount")},
+		{"call", words("mount"), words("mount")},
+		{"text", words("tracepoint:syscalls:sys_exit_mount"), words("tracepoint:syscalls:sys_exit_mount")},
+	} {
+		if got := typed(c.of, c.is); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s %v is %+v, expected %+v", c.of, c.is, got, c.want)
+		}
+	}
+	tool := &toolRun{Tool: &tools.Tool{Columns: []tools.Column{{Name: "a", Type: "int"}, {Name: "b", Type: "errno"}}, Maps: []tools.Map{{Name: "@", Keys: []string{"signal"}}}}}
+	row := []render.Value{number(1), number(2)}
+	tool.record(row)
+	tool.record(row[:1]) // no row: a heading
+	m := &render.Map{Name: "@", Entries: []render.Entry{{Key: []render.Value{number(9)}, Value: number(9)}}}
+	tool.shape(m)
+	if row[0].Kind != render.Integer || row[1].Text != "ENOENT" || m.Entries[0].Key[0].Text != "SIGKILL" || m.Entries[0].Value.Kind != render.Integer {
+		t.Errorf("%+v, %+v", row, m.Entries)
 	}
 }
 

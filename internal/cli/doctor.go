@@ -25,6 +25,9 @@ capabilities, data directory and socket, and for every signal the rung of its
 ladder of hooks that is used, why not a higher one, what the lower one cannot do,
 and what to change.
 
+A reason that several signals share is told once. Of a signal that is not wanted
+only that is told, and what would turn it on; --verbose tells all of it.
+
 A running agent is asked. Without one, "skepd doctor" makes the same probes
 now; as another user than root it can say less.
 
@@ -38,6 +41,7 @@ const doctorExample = `  # Can it run here?
 
 func (a *app) doctorCmd() *cobra.Command {
 	var output string
+	var verbose bool
 	cmd := &cobra.Command{
 		Use:         "doctor",
 		Annotations: asksMany,
@@ -53,25 +57,26 @@ func (a *app) doctorCmd() *cobra.Command {
 					if err != nil {
 						return err
 					}
-					return a.showDoctor(got, output)
+					return a.showDoctor(got, output, verbose)
 				})
 			}
 			got, err := a.examine(cmd.Context())
 			if err != nil {
 				return err
 			}
-			return a.showDoctor(got, output)
+			return a.showDoctor(got, output, verbose)
 		},
 	}
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "of signals that are not wanted, too, tell the rungs and what each lacks here")
 	outputFlag(cmd, &output, "table", "table", "json")
 	return cmd
 }
 
-func (a *app) showDoctor(got *skepv1.GetDoctorResponse, output string) (err error) {
+func (a *app) showDoctor(got *skepv1.GetDoctorResponse, output string, verbose bool) (err error) {
 	if output == "json" {
 		err = printJSON(a, got)
 	} else {
-		err = a.print(doctorPage(a.screen, got))
+		err = a.print(doctorPage(a.screen, got, verbose))
 	}
 	if err == nil && !got.GetOk() {
 		return &exitError{exitFailed, errQuiet}
@@ -117,7 +122,7 @@ func examineWithout(ctx context.Context) (*skepv1.GetDoctorResponse, error) {
 	return &got, nil
 }
 
-func doctorPage(s screen, d *skepv1.GetDoctorResponse) string {
+func doctorPage(s screen, d *skepv1.GetDoctorResponse, verbose bool) string {
 	v := &sheet{screen: s}
 	v.hostile("Kernel", d.GetKernelRelease()+" "+d.GetArchitecture())
 	if d.GetOk() {
@@ -130,8 +135,9 @@ func doctorPage(s screen, d *skepv1.GetDoctorResponse) string {
 		v.check(c)
 	}
 	v.section("Signals")
+	told := map[string]string{}
 	for _, sig := range d.GetSignals() {
-		v.signal(sig)
+		v.signal(sig, told, verbose)
 	}
 	return v.String()
 }
@@ -155,28 +161,54 @@ func (v *sheet) advice(text string) {
 	}
 }
 
-func (v *sheet) signal(s *skepv1.SignalStatus) {
+// signal tells of one; told are the reasons that have been given, each with the signal that it
+// was given for.
+func (v *sheet) signal(s *skepv1.SignalStatus, told map[string]string, verbose bool) {
 	mark, rung := v.screen.paint(green, "ok  "), s.GetRung()
 	switch {
 	case isShed(s):
 		mark, rung = v.screen.paint(loud, "shed"), s.GetRungs()[0].GetReason()
 	case switchedOff(s):
-		mark, rung = v.screen.paint(dim, "off "), "not wanted"
+		mark, rung = v.screen.paint(dim, "off "), strings.Join(whyOff(s), "; ")
 	case !s.GetAvailable():
 		mark, rung = v.screen.paint(loud, "none"), "no rung works here"
 	case len(s.GetLimits()) > 0 && !onBestRung(s):
 		mark = v.screen.paint(yellow, "less")
 	}
 	fmt.Fprintf(v, "  %s  %s: %s\n", mark, event.Printable(strings.TrimSpace(s.GetSignal()+" "+intent(s))), event.Printable(rung))
-	for _, r := range s.GetRungs() {
-		if r.GetState() != "used" && r.GetState() != "skipped" && r.GetState() != "shed" {
-			fmt.Fprintf(v, "        not %s: %s\n", event.Printable(r.GetName()), event.Printable(or(r.GetReason(), r.GetState())))
-		}
+	if switchedOff(s) && !verbose {
+		return
 	}
+	v.rungs(s, told)
 	for _, l := range s.GetLimits() {
 		fmt.Fprintf(v, "        cannot: %s\n", event.Printable(l))
 	}
 	v.advice(s.GetAdvice())
+}
+
+// rungs tells why those that are not used are not, those of one reason in a line.
+func (v *sheet) rungs(s *skepv1.SignalStatus, told map[string]string) {
+	var reasons []string
+	names := map[string][]string{}
+	for _, r := range s.GetRungs() {
+		if r.GetState() == "used" || r.GetState() == "skipped" || r.GetState() == "shed" {
+			continue
+		}
+		reason := or(r.GetReason(), r.GetState())
+		if names[reason] == nil {
+			reasons = append(reasons, reason)
+		}
+		names[reason] = append(names[reason], r.GetName())
+	}
+	for _, reason := range reasons {
+		text := reason
+		if before, ok := told[reason]; ok {
+			text = "as for " + before
+		} else {
+			told[reason] = s.GetSignal()
+		}
+		fmt.Fprintf(v, "        not %s: %s\n", event.Printable(strings.Join(names[reason], ", ")), event.Printable(text))
+	}
 }
 
 // isShed tells of a signal whose sensor the agent has detached to keep its budget.
@@ -187,6 +219,16 @@ func isShed(s *skepv1.SignalStatus) bool {
 // switchedOff tells of a signal that may be had here, and is not wanted.
 func switchedOff(s *skepv1.SignalStatus) bool {
 	return !s.GetAvailable() && slices.ContainsFunc(s.GetRungs(), func(r *skepv1.RungStatus) bool { return r.GetState() == "off" })
+}
+
+// whyOff are the reasons why a signal is not wanted, which say what would turn it on.
+func whyOff(s *skepv1.SignalStatus) (reasons []string) {
+	for _, r := range s.GetRungs() {
+		if r.GetState() == "off" && !slices.Contains(reasons, r.GetReason()) {
+			reasons = append(reasons, r.GetReason())
+		}
+	}
+	return reasons
 }
 
 func onBestRung(s *skepv1.SignalStatus) bool {

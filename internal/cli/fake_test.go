@@ -382,5 +382,9 @@ func sampleDoctor(ok bool) *skepv1.GetDoctorResponse {
 	return &skepv1.GetDoctorResponse{KernelRelease: "6.18.0", Architecture: "x86_64", Ok: ok,
 		Checks: []*skepv1.Check{{Name: "BTF", Result: result, Detail: "/sys/kernel/btf/vmlinux", Advice: "CONFIG_DEBUG_INFO_BTF=y"}},
 		Signals: []*skepv1.SignalStatus{{Signal: "exec", Intent: "see", Rung: "tracepoint", Available: ok, Limits: []string{"name the thread"},
-			Rungs: []*skepv1.RungStatus{{Name: "tp_btf", State: "unavailable", Reason: "no BTF"}, {Name: "tracepoint", State: "used"}}, Advice: "boot a kernel with BTF"}}}
+			Rungs: []*skepv1.RungStatus{{Name: "tp_btf", State: "unavailable", Reason: "no BTF"}, {Name: "tracepoint", State: "used"}}, Advice: "boot a kernel with BTF"},
+			{Signal: "dns", Intent: "see", Rung: "cgroup_skb", Available: ok, Rungs: []*skepv1.RungStatus{{Name: "fexit", State: "unavailable", Reason: "no BTF"},
+				{Name: "fexit_probe", State: "unavailable", Reason: "no BTF"}, {Name: "iter", State: "unavailable", Reason: "EPERM"}, {Name: "cgroup_skb", State: "used"}}},
+			{Signal: "ptrace", Intent: "see", Rungs: []*skepv1.RungStatus{{Name: "fexit", State: "unavailable", Reason: "EPERM"},
+				{Name: "sys_exit", State: "off", Reason: "name ptrace"}, {Name: "sys_exit_probe", State: "off", Reason: "name ptrace"}}, Advice: "upgrade"}}}
 }

@@ -49,7 +49,10 @@ func traceReady() *skepv1.TraceEvent {
 	}}}
 }
 
-func integer(n int64) render.Value   { return render.Value{Kind: render.Integer, Int: n} }
+func integer(n int64) render.Value { return render.Value{Kind: render.Integer, Int: n} }
+func enum(n int64, name string) render.Value {
+	return render.Value{Kind: render.Enum, Int: n, Text: name}
+}
 func words(text string) render.Value { return render.Value{Kind: render.Text, Text: text} }
 
 // sampleTrace is what a script says that uses everything.
@@ -81,18 +84,18 @@ func sampleTool(name string) []*skepv1.TraceEvent {
 	switch name {
 	case "opensnoop":
 		said = append(said,
-			record(integer(7), integer(1000), words("cat"), integer(3), integer(0), words("/etc/hosts")),
-			record(integer(8), integer(0), words("ev\x1bil"), integer(-1), integer(2), words(hostile)),
+			record(integer(7), integer(1000), words("cat"), integer(3), enum(0, ""), words("/etc/hosts")),
+			record(integer(8), integer(0), words("ev\x1bil"), integer(-1), enum(2, "ENOENT"), words(hostile)),
 			traceMap(true, "@path"))
 	case "tcpdrop":
-		reason := render.Value{Kind: render.Enum, Int: 3, Text: "SKB_DROP_REASON_NO_SOCKET"}
+		reason := enum(3, "SKB_DROP_REASON_NO_SOCKET")
 		said = append(said, record(words("192.0.2.1"), integer(80), words("192.0.2.2"), integer(1024), reason, stack))
 	case "biotop":
 		said = append(said, traceMap(true, "@bytes",
 			render.Entry{Key: []render.Value{integer(1), words("a")}, Value: integer(4096)},
 			render.Entry{Key: []render.Value{integer(2), words("ev\x1bil")}, Value: integer(1 << 20)}))
 	case "softirqs":
-		said = append(said, traceMap(false, "@ns", render.Entry{Key: []render.Value{integer(1)}, Value: hist}))
+		said = append(said, traceMap(false, "@ns", render.Entry{Key: []render.Value{enum(1, "TIMER")}, Value: hist}))
 	}
 	return append(said, traceEnded(0, "asked"))
 }

@@ -94,7 +94,7 @@ func FuzzStatus(f *testing.F) {
 		}
 		a := &app{err: io.Discard}
 		checkPrintable(t, "status", a.statusPage(&s))
-		checkPrintable(t, "doctor", doctorPage(a.screen, &d))
+		checkPrintable(t, "doctor", doctorPage(a.screen, &d, true))
 		checkPrintable(t, "up", strings.Join(rateParts(nil, &s, time.Second), "  "))
 	})
 }

@@ -165,7 +165,7 @@ func (d *dump) ask(ctx context.Context, c *client) {
 
 func (d *dump) addDoctor(doctor *skepv1.GetDoctorResponse) {
 	d.addJSON("doctor.json", doctor)
-	d.add("doctor.txt", doctorPage(screen{}, doctor))
+	d.add("doctor.txt", doctorPage(screen{}, doctor, true))
 }
 
 func (d *dump) addJSON(name string, m proto.Message) {

@@ -107,11 +107,10 @@ func (v *toolView) record(values []render.Value) {
 // fields are a record as an object of JSON.
 func (v *toolView) fields(values []render.Value) []byte {
 	names := make([]string, len(values))
-	types := make([]string, len(values))
 	for i := range values {
-		names[i], types[i] = v.columns[i].Name, v.columns[i].Type
+		names[i] = v.columns[i].Name
 	}
-	return jsonFields(names, types, values)
+	return jsonFields(names, values)
 }
 
 // printed shows a map that the header describes; the others are the tool's own.
@@ -126,21 +125,9 @@ func (v *toolView) printed(p *skepv1.TracePrint) {
 		v.object(described, m, p.GetFinal())
 	case len(m.Entries) == 0:
 	case described.Histogram, slices.ContainsFunc(described.Keys, isStack):
-		v.named(described, m)
 		v.out.text("\n" + m.String())
 	default:
 		v.table(described, m)
-	}
-}
-
-// named puts names in the place of numbers in keys.
-func (v *toolView) named(described tools.Map, m *render.Map) {
-	for _, e := range m.Entries {
-		for i := range e.Key {
-			if i < len(described.Keys) && numberNames[described.Keys[i]] != nil {
-				e.Key[i] = render.Value{Kind: render.Text, Text: shownAs(described.Keys[i], e.Key[i])}
-			}
-		}
 	}
 }
 
@@ -171,14 +158,13 @@ func (v *toolView) object(described tools.Map, m *render.Map, final bool) {
 	data := render.AppendText([]byte(`{"map": `), described.Name)
 	data = fmt.Appendf(data, `, "final": %t, "entries": [`, final)
 	names := append(slices.Clone(described.Keys), described.Value())
-	types := append(slices.Clone(described.Keys), described.Unit)
 	for i, e := range slices.Backward(m.Entries) {
 		if i < len(m.Entries)-1 {
 			data = append(data, ", "...)
 		}
 		values := append(slices.Clone(e.Key[:min(len(e.Key), len(described.Keys))]), e.Value)
 		if len(values) == len(names) {
-			data = append(data, jsonFields(names, types, values)...)
+			data = append(data, jsonFields(names, values)...)
 		}
 	}
 	v.out.object("map", append(data, "]}"...))

@@ -18,7 +18,7 @@ FILE, from -e, or from the standard input if neither is given. What follows FILE
 or the flags with -e, are the script's arguments $1, $2 and so on.
 
 The agent compiles the script and attaches it; this takes role admin. It ends by
-its own exit(), by Ctrl-C, after --timeout, or with the command of -c: then its
+its own exit(), by Ctrl-C, after --duration, or with the command of -c: then its
 end probes run and its maps are printed. A second Ctrl-C ends it at once, without
 them. If skep goes away, the agent takes the script out of the kernel.
 
@@ -53,7 +53,7 @@ const traceExample = `  # Which programs open files, until Ctrl-C
       -e 'tracepoint:syscalls:sys_exit_read /pid == cpid/ { @bytes = hist(args.ret); }'
 
   # A script with arguments, for ten seconds, for a program to read
-  sudo skep trace --timeout 10s -o json slow.bt 100
+  sudo skep trace --duration 10s -o json slow.bt 100
 
   # What can be traced, and with which arguments
   sudo skep trace -lv 'tracepoint:sched:sched_process_*'`
@@ -84,7 +84,7 @@ func (a *app) traceCmd() *cobra.Command {
 		PreRunE:     func(cmd *cobra.Command, _ []string) error { return f.check(a, cmd) },
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		req, err := f.request(cmd, args)
+		req, err := f.request(a, cmd, args)
 		if err != nil {
 			return err
 		}
@@ -116,8 +116,7 @@ func (f *traceFlags) register(cmd *cobra.Command) {
 	flags.BoolVar(&f.unsafe, "unsafe", false, "let the script change things, and run commands here")
 	flags.BoolVar(&f.metrics, "metrics", false, "serve the script's maps as metrics of the agent")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "do not say how many probes are attached")
-	// Instead of the flag of that name that other commands have: streams are not limited by it.
-	flags.DurationVar(&f.runFor, "timeout", 0, "end the script after this `TIME`, as Ctrl-C does")
+	flags.DurationVar(&f.runFor, "duration", 0, "end the script after this `TIME`, as Ctrl-C does")
 	outputFlag(cmd, &f.output, "text", "text", "json")
 	_ = cmd.RegisterFlagCompletionFunc("emit", cobra.FixedCompletions([]string{"ast", "ir", "asm"}, cobra.ShellCompDirectiveNoFileComp)) // fails only for a flag that is not there
 }
@@ -138,8 +137,8 @@ func (f *traceFlags) check(a *app, cmd *cobra.Command) error {
 		return usage("-c runs a command, and with --dry-run, --emit and -l nothing runs")
 	case f.command != "" && len(a.hosts) > 0:
 		return usage("-c starts a command on this host, and -H asks another one")
-	case cmd.Flags().Changed("timeout") && f.runFor <= 0:
-		return usage("--timeout %v: must be more than 0", f.runFor)
+	case cmd.Flags().Changed("duration") && f.runFor <= 0:
+		return usage("--duration %v: must be more than 0", f.runFor)
 	case cmd.Flags().Changed("expression") && strings.TrimSpace(f.expression) == "":
 		return usage("-e: the script is empty")
 	}

@@ -59,7 +59,7 @@ func (a *app) traceInstallCmd() *cobra.Command {
 		if err := checkOutput(f.output, "text", "json"); err != nil {
 			return err
 		}
-		req, err := f.request(cmd, args[1:])
+		req, err := f.request(a, cmd, args[1:])
 		if err != nil {
 			return err
 		}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -22,7 +21,7 @@ import (
 // maxScriptBytes is more than the agent takes.
 const maxScriptBytes = 1 << 20
 
-func (f *traceFlags) request(cmd *cobra.Command, args []string) (*skepv1.TraceRequest, error) {
+func (f *traceFlags) request(a *app, cmd *cobra.Command, args []string) (*skepv1.TraceRequest, error) {
 	req := &skepv1.TraceRequest{Mode: f.mode(), Pid: f.pid, Container: f.container, Unsafe: f.unsafe, Arguments: f.verbose, Metrics: f.metrics, Settings: traceSettings(os.Environ())}
 	if dir, err := os.Getwd(); err == nil {
 		req.Directory = dir
@@ -35,9 +34,9 @@ func (f *traceFlags) request(cmd *cobra.Command, args []string) (*skepv1.TraceRe
 	case f.expression != "":
 		req.Script, req.Args = f.expression, args
 	case f.list:
-		return f.listRequest(cmd.Context(), req, args)
+		return a.listRequest(cmd.Context(), req, args)
 	default:
-		err = readScript(cmd.Context(), req, cmd.InOrStdin(), args)
+		err = a.readScript(cmd.Context(), req, cmd.InOrStdin(), args)
 	}
 	return req, err
 }
@@ -73,16 +72,16 @@ func (f *traceFlags) mode() skepv1.TraceMode {
 }
 
 // listRequest: a pattern, or the file of a script whose probes are meant.
-func (f *traceFlags) listRequest(ctx context.Context, req *skepv1.TraceRequest, args []string) (*skepv1.TraceRequest, error) {
+func (a *app) listRequest(ctx context.Context, req *skepv1.TraceRequest, args []string) (*skepv1.TraceRequest, error) {
 	switch {
 	case len(args) > 1:
 		return nil, usage("-l takes one pattern; quote it, so that the shell leaves it alone")
 	case len(args) == 1 && strings.HasSuffix(args[0], ".bt"):
-		err := readScript(ctx, req, nil, args)
-		if filepath.Base(os.Args[0]) != bpftraceName || !errors.Is(err, os.ErrNotExist) {
+		err := a.readScript(ctx, req, nil, args)
+		if !a.asBpftrace || !errors.Is(err, os.ErrNotExist) {
 			return req, err
 		}
-		fmt.Fprintf(os.Stderr, "WARNING: It appears that '%[1]s' is a filename but the file does not exist. Treating '%[1]s' as a search pattern.\n", args[0])
+		fmt.Fprintf(a.err, "WARNING: It appears that '%[1]s' is a filename but the file does not exist. Treating '%[1]s' as a search pattern.\n", args[0])
 	}
 	req.Pattern = "*"
 	if len(args) == 1 && args[0] != "" {
@@ -92,13 +91,13 @@ func (f *traceFlags) listRequest(ctx context.Context, req *skepv1.TraceRequest, 
 }
 
 // readScript reads the file that the first argument names, or else stdin, until ctx ends.
-func readScript(ctx context.Context, req *skepv1.TraceRequest, stdin io.Reader, args []string) error {
+func (a *app) readScript(ctx context.Context, req *skepv1.TraceRequest, stdin io.Reader, args []string) error {
 	from := stdin
 	req.Name = "stdin"
 	if len(args) > 0 && args[0] != "-" {
 		file, err := os.Open(args[0])
 		if err != nil {
-			if filepath.Base(os.Args[0]) == bpftraceName {
+			if a.asBpftrace {
 				return &openError{args[0], err}
 			}
 			return fmt.Errorf("read the script: %w", err)
@@ -107,7 +106,7 @@ func readScript(ctx context.Context, req *skepv1.TraceRequest, stdin io.Reader, 
 		from, req.Name = file, args[0]
 	}
 	if file, ok := from.(*os.File); ok && from == stdin && isTerminal(file) {
-		fmt.Fprintln(os.Stderr, "skep: reading a script from the terminal: Ctrl-D ends it")
+		fmt.Fprintln(a.err, "skep: reading a script from the terminal: Ctrl-D ends it")
 	}
 	text, err := readAll(ctx, from, maxScriptBytes)
 	switch {

@@ -20,8 +20,8 @@ import (
 // maxSocketPath is sizeof(sockaddr_un.sun_path) less the final NUL, see unix(7).
 const maxSocketPath = 107
 
-// check applies the rules that are not a matter of type. The message after
-// the path says what is allowed.
+// check applies the rules that are not a matter of type, to values that are what the file
+// says: another one's fault has been told. The message after the path says what is allowed.
 func (d *decoder) check(c *Config) {
 	rules := []struct {
 		path string
@@ -67,7 +67,7 @@ func (d *decoder) check(c *Config) {
 		d.checkOutput("ship."+name, c.Ship[name])
 	}
 	for _, r := range rules {
-		if r.err != nil {
+		if r.err != nil && d.whole(r.path) {
 			d.fault(d.at[r.path], "%s %s", r.path, r.err)
 		}
 	}

@@ -28,7 +28,7 @@ func (d *decoder) checkOutput(path string, o Output) {
 		{".otlp.metrics", pushErr(o.OTLP.Metrics)},
 	}
 	for _, r := range rules {
-		if r.err != nil {
+		if r.err != nil && d.whole(path+r.key) {
 			d.fault(d.nearest(path+r.key), "%s %s", path+r.key, r.err)
 		}
 	}

@@ -278,9 +278,7 @@ func Parse(name string, data []byte, check FilterCheck) (Config, error) {
 	if root := d.parse(data); root != nil {
 		d.decode(root, "", &c)
 	}
-	if len(d.faults) == 0 {
-		d.check(&c)
-	}
+	d.check(&c)
 	if err := d.err(); err != nil {
 		return Config{}, err
 	}

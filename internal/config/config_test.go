@@ -4,10 +4,12 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -160,11 +162,24 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// TestAllFaultsInOrder: faults of any sort are told at once, and none that is only what follows
+// from another one.
 func TestAllFaultsInOrder(t *testing.T) {
-	_, err := Parse("f", []byte("sokcet: /a\ntables: {processes: x}\nlog: {levl: info}\n"), compiles)
-	lines := strings.Split(err.Error(), "\n")
-	if len(lines) != 3 || !strings.HasPrefix(lines[0], "f:1:1:") || !strings.HasPrefix(lines[2], "f:3:7:") {
-		t.Errorf("%s", err)
+	for _, c := range []struct {
+		in   string
+		want []string
+	}{
+		{"sokcet: /a\ntables: {processes: x}\nlog: {levl: info}\n", []string{"f:1:1:", "f:2:21:", "f:3:7:"}},
+		{"log: {level: loud}\ncluster: 12\ntables: {processes: 5}\n", []string{"f:1:14:", "f:2:10:", "f:3:21:"}},
+		{"listen: {address: \"127.0.0.1:7538\", cert: 5, key: /k, client_ca: /c, users: [a]}\ndata_dir: var\n", []string{"f:1:43:", "f:2:11:"}},
+		{"listen: {address: \"127.0.0.1:7538\", crt: /c, key: /k, client_ca: /c, users: [a]}\n", []string{"f:1:37:"}},
+		{"ship:\n  a: {file: {pth: /x}}\n  b: {file: {path: x}}\n", []string{"f:2:14:", "f:3:20:"}},
+	} {
+		_, err := Parse("f", []byte(c.in), compiles)
+		lines := strings.Split(fmt.Sprint(err), "\n")
+		if !slices.EqualFunc(lines, c.want, strings.HasPrefix) {
+			t.Errorf("%s%v\nwant %q", c.in, err, c.want)
+		}
 	}
 }
 

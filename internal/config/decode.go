@@ -6,13 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -48,12 +45,25 @@ type decoder struct {
 	file   string
 	faults []*Error
 	// at has the position of each value that was set, by dotted path.
-	at     map[string]position
+	at map[string]position
+	// wrong are the paths of values that could not be set, or not in whole.
+	wrong  []string
 	filter FilterCheck // or nil
 }
 
 func (d *decoder) fault(p position, format string, args ...any) {
 	d.faults = append(d.faults, &Error{d.file, p.line, p.column, fmt.Sprintf(format, args...)})
+}
+
+// unset is the fault of a value that stays as it was, or that is set in part only.
+func (d *decoder) unset(path string, p position, format string, args ...any) {
+	d.wrong = append(d.wrong, path)
+	d.fault(p, format, args...)
+}
+
+// whole tells whether a value, and all that is in it, is what the file says.
+func (d *decoder) whole(path string) bool {
+	return !slices.ContainsFunc(d.wrong, func(w string) bool { return w == path || strings.HasPrefix(w, path+".") })
 }
 
 func (d *decoder) err() error {
@@ -136,7 +146,7 @@ func badByte(data []byte) (line int, bad bool) {
 func (d *decoder) decode(n ast.Node, path string, into any) {
 	switch n.Type() {
 	case ast.AliasType, ast.AnchorType, ast.TagType:
-		d.fault(where(n), "anchors, aliases and tags are not used here: write the value out")
+		d.unset(path, where(n), "anchors, aliases and tags are not used here: write the value out")
 		return
 	case ast.NullType:
 		return
@@ -152,14 +162,14 @@ func (d *decoder) decode(n ast.Node, path string, into any) {
 		return
 	}
 	if err := set(n, into); err != nil {
-		d.fault(where(n), "%s %s", path, err)
+		d.unset(path, where(n), "%s %s", path, err)
 	}
 }
 
 func (d *decoder) mapping(n ast.Node, path string, v reflect.Value) {
 	m, ok := n.(ast.MapNode)
 	if !ok {
-		d.fault(where(n), "%s must be a mapping with the keys %s", orTop(path), strings.Join(keys(v.Type()), ", "))
+		d.unset(path, where(n), "%s must be a mapping with the keys %s", orTop(path), strings.Join(keys(v.Type()), ", "))
 		return
 	}
 	seen := map[string]int{}
@@ -167,13 +177,13 @@ func (d *decoder) mapping(n ast.Node, path string, v reflect.Value) {
 		at := where(entries.Key())
 		key := text(entries.Key())
 		if line, twice := seen[key]; twice {
-			d.fault(at, "key %q is there twice, first in line %d", key, line)
+			d.unset(path, at, "key %q is there twice, first in line %d", key, line)
 			continue
 		}
 		seen[key] = at.line
 		field, ok := fieldByKey(v, key)
 		if !ok {
-			d.fault(at, "unknown key %q%s; %s", key, in(path), suggest(key, keys(v.Type())))
+			d.unset(path, at, "unknown key %q%s; %s", key, in(path), suggest(key, keys(v.Type())))
 			continue
 		}
 		d.decode(entries.Value(), join(path, key), field.Addr().Interface())
@@ -187,18 +197,18 @@ type defaulter interface{ setDefaults() }
 func (d *decoder) named(n ast.Node, path string, v reflect.Value) {
 	m, ok := n.(ast.MapNode)
 	if !ok {
-		d.fault(where(n), "%s must be a mapping from names", path)
+		d.unset(path, where(n), "%s must be a mapping from names", path)
 		return
 	}
 	v.Set(reflect.MakeMap(v.Type()))
 	for entries := m.MapRange(); entries.Next(); {
 		at, key := where(entries.Key()), text(entries.Key())
 		if len(key) > 64 || !names.MatchString(key) {
-			d.fault(at, "%s: a name has 1 to 64 letters, digits, dashes or underscores, not %q", path, key)
+			d.unset(path, at, "%s: a name has 1 to 64 letters, digits, dashes or underscores, not %q", path, key)
 			continue
 		}
 		if v.MapIndex(reflect.ValueOf(key)).IsValid() {
-			d.fault(at, "key %q is there twice", key)
+			d.unset(path, at, "key %q is there twice", key)
 			continue
 		}
 		into := reflect.New(v.Type().Elem())
@@ -211,137 +221,6 @@ func (d *decoder) named(n ast.Node, path string, v reflect.Value) {
 }
 
 var names = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
-
-// set stores a scalar or a list.
-func set(n ast.Node, into any) error {
-	switch list := into.(type) {
-	case *[]string:
-		return setStrings(n, list)
-	case *[]int:
-		return setInts(n, list)
-	}
-	switch n.Type() {
-	case ast.SequenceType:
-		return errors.New("must be a single value, not a list")
-	case ast.MappingType, ast.MappingValueType:
-		return errors.New("must be a single value, not a mapping")
-	}
-	switch into := into.(type) {
-	case *string:
-		return setString(n, into)
-	case *bool:
-		return setBool(n, into)
-	case *int:
-		return setInt(n, into)
-	case *Size:
-		return setSize(n, into)
-	case *Share:
-		return setShare(n, into)
-	case *time.Duration:
-		return setDuration(n, into)
-	}
-	return fmt.Errorf("has a type that skep.yaml does not know: %T", into)
-}
-
-// text is a scalar as it is written, without quotes.
-func text(n ast.Node) string {
-	if s, ok := n.(*ast.StringNode); ok {
-		return s.Value
-	}
-	return n.GetToken().Value
-}
-
-func setString(n ast.Node, into *string) error {
-	switch n := n.(type) {
-	case *ast.StringNode:
-		*into = n.Value
-	case *ast.LiteralNode:
-		*into = n.Value.Value
-	default:
-		return fmt.Errorf("must be a string: put %s in quotes", text(n))
-	}
-	return nil
-}
-
-func setStrings(n ast.Node, into *[]string) error {
-	seq, ok := n.(*ast.SequenceNode)
-	if !ok {
-		return errors.New("must be a list such as [a, b]")
-	}
-	list := make([]string, len(seq.Values))
-	for i, item := range seq.Values {
-		if setString(item, &list[i]) != nil {
-			return fmt.Errorf("must be a list of strings; item %d (line %d) is not one", i+1, where(item).line)
-		}
-	}
-	*into = list
-	return nil
-}
-
-func setBool(n ast.Node, into *bool) error {
-	b, ok := n.(*ast.BoolNode)
-	if !ok {
-		return fmt.Errorf("must be true or false, not %q", text(n))
-	}
-	*into = b.Value
-	return nil
-}
-
-func setInt(n ast.Node, into *int) error {
-	i, err := strconv.Atoi(text(n))
-	if err != nil || n.Type() != ast.IntegerType {
-		return fmt.Errorf("must be a whole number, not %q", text(n))
-	}
-	*into = i
-	return nil
-}
-
-func setInts(n ast.Node, into *[]int) error {
-	seq, ok := n.(*ast.SequenceNode)
-	if !ok {
-		return errors.New("must be a list such as [53]")
-	}
-	list := make([]int, len(seq.Values))
-	for i, item := range seq.Values {
-		if setInt(item, &list[i]) != nil {
-			return fmt.Errorf("must be a list of whole numbers; item %d (line %d) is not one", i+1, where(item).line)
-		}
-	}
-	*into = list
-	return nil
-}
-
-func setDuration(n ast.Node, into *time.Duration) error {
-	value, unit := text(n), time.Duration(1)
-	if days, ok := strings.CutSuffix(value, "d"); ok {
-		value, unit = days+"h", 24 // a day is 24 hours
-	}
-	t, err := time.ParseDuration(value)
-	if err != nil || t > math.MaxInt64/unit || t < math.MinInt64/unit {
-		return fmt.Errorf("must be a duration such as 500ms, 5s, 2h or 7d, not %q", text(n))
-	}
-	t *= unit
-	*into = t
-	return nil
-}
-
-func setSize(n ast.Node, into *Size) error {
-	s, err := ParseSize(text(n))
-	if err != nil {
-		return fmt.Errorf("must be %w, not %q", err, text(n))
-	}
-	*into = s
-	return nil
-}
-
-func setShare(n ast.Node, into *Share) error {
-	s, err := ParseShare(text(n))
-	if err != nil {
-		return fmt.Errorf("must be %w, not %q", err, text(n))
-	}
-	*into = s
-	return nil
-}
 
 func fieldByKey(v reflect.Value, key string) (reflect.Value, bool) {
 	for i := range v.NumField() {

@@ -5,6 +5,7 @@ package durable
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,23 +78,25 @@ func TestAppend(t *testing.T) {
 	}
 }
 
-// TestAppendRefuses: a file that is another user's, or has another name, is not appended to.
-func TestAppendRefuses(t *testing.T) {
-	for name, tt := range map[string]struct {
-		prepare func(path string) error
-		want    string
-	}{
-		"another user's": {func(path string) error { return os.Chown(path, 65533, 0) }, "it belongs to uid 65533, not to the agent"},
-		"a hard link":    {func(path string) error { return os.Link(path, path+".other") }, "it has 2 names (hard links)"},
-		"a link": {func(path string) error {
-			return errors.Join(os.Rename(path, path+".other"), os.Symlink(path+".other", path))
-		},
-			"too many levels of symbolic links"},
-		"no file": {func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) }, "is a directory"},
-		"a pipe":  {func(path string) error { return errors.Join(os.Remove(path), unix.Mkfifo(path, 0o600)) }, "no such device or address"},
-	} {
+// notOurs are what can be in a file's place, and what is said of each.
+var notOurs = map[string]struct {
+	prepare func(path string) error
+	want    string
+}{
+	"another user's": {func(path string) error { return os.Chown(path, 65533, 0) }, "it belongs to uid 65533, not to the agent"},
+	"a hard link":    {func(path string) error { return os.Link(path, path+".other") }, "it has 2 names (hard links)"},
+	"a link": {func(path string) error {
+		return errors.Join(os.Rename(path, path+".other"), os.Symlink(path+".other", path))
+	}, "too many levels of symbolic links"},
+	"no file": {func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) }, ""},
+	"a pipe":  {func(path string) error { return errors.Join(os.Remove(path), unix.Mkfifo(path, 0o600)) }, ""},
+}
+
+func forNotOurs(t *testing.T, test func(t *testing.T, path, want string)) {
+	t.Helper()
+	for name, tt := range notOurs {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "log")
+			path := filepath.Join(t.TempDir(), "file")
 			if err := os.WriteFile(path, []byte("theirs\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -102,13 +105,48 @@ func TestAppendRefuses(t *testing.T) {
 			} else if err != nil {
 				t.Fatal(err)
 			}
-			a := &Append{Path: path, MaxBytes: 100}
-			if _, err := a.Write([]byte("ours\n")); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), path) {
-				t.Errorf("got %v, want it to say %q", err, tt.want)
-			}
-			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && read(t, path) != "theirs\n" {
-				t.Errorf("it has %q", read(t, path))
-			}
+			test(t, path, tt.want)
 		})
 	}
+}
+
+// TestAppendRefuses: a file that is another user's, or has another name, is not appended to.
+func TestAppendRefuses(t *testing.T) {
+	forNotOurs(t, func(t *testing.T, path, want string) {
+		a := &Append{Path: path, MaxBytes: 100}
+		if _, err := a.Write([]byte("ours\n")); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("got %v, want it to say %q", err, want)
+		}
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && read(t, path) != "theirs\n" {
+			t.Errorf("it has %q", read(t, path))
+		}
+	})
+}
+
+// TestReadOwn: what nobody else can have written is read, and nothing else is waited for or read.
+func TestReadOwn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if _, err := ReadOwn(path, 10); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("none: %v", err)
+	}
+	if err := os.WriteFile(path, []byte("0123456789"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := ReadOwn(path, 10); err != nil || string(text) != "0123456789" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if _, err := ReadOwn(path, 9); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("too large: %v", err)
+	}
+	if err := os.Chmod(path, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadOwn(path, 10); err == nil || !strings.Contains(err.Error(), "mode 0640") {
+		t.Errorf("of a mode that others can read: %v", err)
+	}
+	forNotOurs(t, func(t *testing.T, path, want string) {
+		if text, err := ReadOwn(path, 100); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q, %v, want it to say %q", text, err, want)
+		}
+	})
 }

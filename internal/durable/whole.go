@@ -29,7 +29,18 @@ func WriteWhole(path string, mode fs.FileMode, content io.Reader) error {
 	return syncDir(dir)
 }
 
-// syncDir makes a new name last.
+// Remove takes a file away so that it stays away, also after a power cut. One that is not
+// there is no error.
+func Remove(path string) error {
+	if err := os.Remove(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes a change of names last.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

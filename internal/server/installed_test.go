@@ -158,6 +158,7 @@ func TestToolTakesNoMore(t *testing.T) {
 		{func(r *skepv1.TraceRequest) { r.Limits = &skepv1.TraceLimits{RingBytes: 1} }, false},
 		{func(r *skepv1.TraceRequest) { r.Limits = &skepv1.TraceLimits{EventsPerSecond: 1} }, false},
 		{func(r *skepv1.TraceRequest) { r.Limits = &skepv1.TraceLimits{Probes: 1} }, false},
+		{func(r *skepv1.TraceRequest) { r.Settings = map[string]string{"max_map_keys": "1000000"} }, false},
 		{func(r *skepv1.TraceRequest) { r.Tool = "sslsniff" }, false},
 		{func(r *skepv1.TraceRequest) { r.Tool = "" }, false},
 	} {

@@ -12,9 +12,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"strings"
 	"time"
 
@@ -23,7 +21,8 @@ import (
 )
 
 const (
-	minTokenKey     = 32
+	minTokenKey     = 32   // bytes
+	maxTokenKey     = 4096 // bytes
 	defaultTokenTTL = 8 * time.Hour
 	maxTokenTTL     = 24 * time.Hour
 
@@ -128,21 +127,13 @@ func CheckTokenKey(path string) error {
 }
 
 func readTokenKey(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s has mode %#o: others may have read it; remove it (this revokes every token) and start again", path, info.Mode().Perm())
-	}
-	key, err := io.ReadAll(io.LimitReader(f, 4096))
+	key, err := durable.ReadOwn(path, maxTokenKey)
 	if err == nil && len(key) < minTokenKey {
-		err = fmt.Errorf("%s has %d bytes, not %d: remove it (this revokes every token) and start again", path, len(key), minTokenKey)
+		err = fmt.Errorf("read %s: it has %d bytes, not %d", path, len(key), minTokenKey)
+	}
+	var unopened *fs.PathError // the file is not there, or not for us to read
+	if err != nil && !errors.As(err, &unopened) {
+		err = fmt.Errorf("%w; remove it (this revokes every token) and start again", err)
 	}
 	return key, err
 }

@@ -190,13 +190,19 @@ func TestLoadTokenKey(t *testing.T) {
 		t.Errorf("mode %v", info.Mode())
 	}
 	os.Chmod(path, 0o640)
-	if _, err := LoadTokenKey(path); err == nil || !strings.Contains(err.Error(), "others may have read it") {
+	if _, err := LoadTokenKey(path); err == nil || !strings.Contains(err.Error(), "others may have read or written it") {
 		t.Errorf("readable by others: %v", err)
 	}
 	os.WriteFile(path, []byte("short"), 0o600)
 	os.Chmod(path, 0o600)
-	if _, err := LoadTokenKey(path); err == nil || !strings.Contains(err.Error(), "has 5 bytes") {
+	if _, err := LoadTokenKey(path); err == nil || !strings.Contains(err.Error(), "has 5 bytes") || !strings.Contains(err.Error(), "remove it (this revokes every token)") {
 		t.Errorf("short: %v", err)
+	}
+	os.Rename(path, path+".elsewhere")
+	os.WriteFile(path+".elsewhere", bytes.Repeat([]byte{1}, minTokenKey), 0o600)
+	os.Symlink(path+".elsewhere", path)
+	if _, err := LoadTokenKey(path); err == nil || strings.Contains(err.Error(), "revokes") {
+		t.Errorf("a key that a link leads to: %v", err)
 	}
 	if _, err := LoadTokenKey(filepath.Join(path, "nowhere")); err == nil {
 		t.Error("no error where it cannot be made")

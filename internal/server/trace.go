@@ -50,7 +50,8 @@ type Tracer interface {
 	// goroutine at a time. It returns once nothing of the script is left in the kernel.
 	//
 	// When end has a reason, the script ends as if it had said exit(): the end probes run,
-	// and the maps are sent; a SignalReason only runs the probes of that signal. When ctx is done nobody listens any more, and it just ends.
+	// and the maps are sent; a SignalReason only runs the probes of that signal. When ctx is
+	// done nobody listens any more, and it just ends.
 	// What is wrong in the script is sent as diagnostics, and then ErrScript is returned.
 	Trace(ctx context.Context, req *skepv1.TraceRequest, end <-chan string, send func(...*skepv1.TraceEvent) error) error
 	// ToolRole is the role that a tool takes, if there is one of that name.
@@ -148,8 +149,8 @@ func (s *Server) mayTrace(c caller, req *skepv1.TraceRequest) error {
 			return connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no tool %q", cut(req.GetTool(), maxAuditMethod)))
 		}
 		// What the tool does not know of is more than the tool: what it may change, what it may
-		// take of the host, and who may read what it counts.
-		if !req.GetUnsafe() && !req.GetMetrics() && proto.Size(req.GetLimits()) == 0 {
+		// take of the host, by limits or settings, and who may read what it counts.
+		if !req.GetUnsafe() && !req.GetMetrics() && proto.Size(req.GetLimits()) == 0 && len(req.GetSettings()) == 0 {
 			need = role
 		}
 	}

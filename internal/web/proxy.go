@@ -38,6 +38,9 @@ var allowed = map[string]bool{
 	skepv1connect.AgentServiceEndTraceProcedure:        true,
 }
 
+// streaming are those of them whose answers may take for ever.
+var streaming = map[string]bool{skepv1connect.AgentServiceObserveProcedure: true, skepv1connect.AgentServiceTraceProcedure: true}
+
 // Content types of the Connect protocol. A form or a "simple" cross-origin
 // request cannot have one.
 var contentTypes = map[string]bool{
@@ -105,7 +108,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !contentTypes[kind]:
 		writeError(w, http.StatusUnsupportedMediaType, connect.CodeInvalidArgument, "not a content type of the Connect protocol")
 	case !p.readBody(w, r):
-	case r.URL.Path == skepv1connect.AgentServiceObserveProcedure:
+	case streaming[r.URL.Path]:
 		p.stream(w, r)
 	default:
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
@@ -132,7 +135,7 @@ func (p *proxy) stream(w http.ResponseWriter, r *http.Request) {
 		defer func() { <-p.streams }()
 		p.to.ServeHTTP(w, r)
 	default:
-		writeError(w, http.StatusTooManyRequests, connect.CodeResourceExhausted, "too many pages follow this agent; close some")
+		writeError(w, http.StatusTooManyRequests, connect.CodeResourceExhausted, "too many pages follow this agent or run tools; close some")
 	}
 }
 

@@ -5,12 +5,19 @@ package web
 import (
 	"encoding/binary"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
+	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	skepv1 "github.com/skep-io/skep/api/skep/v1"
 )
 
 // TestWhatTheAgentSees: the session's token, over HTTP/2, and none of the
@@ -101,6 +108,34 @@ func readMessage(r io.Reader) byte {
 		return 0
 	}
 	return body[len(body)-1]
+}
+
+// limited is a response that notes whether its writing may take only so long.
+type limited struct {
+	*httptest.ResponseRecorder
+	deadline bool
+}
+
+func (l *limited) SetReadDeadline(time.Time) error  { return nil }
+func (l *limited) SetWriteDeadline(time.Time) error { l.deadline = true; return nil }
+
+// TestCallsThatTakeForEver: the answer of a stream, such as what a tool says, may take for
+// ever, but there are only so many; any other is ended.
+func TestCallsThatTakeForEver(t *testing.T) {
+	p := newProxy(newAgent(filepath.Join(t.TempDir(), "none")), slog.New(slog.DiscardHandler))
+	for range maxStreams {
+		p.streams <- struct{}{}
+	}
+	for path := range allowed {
+		method := skepv1.File_skep_v1_agent_proto.Services().ByName("AgentService").Methods().ByName(protoreflect.Name(strings.TrimPrefix(path, servicePath)))
+		w := &limited{ResponseRecorder: httptest.NewRecorder()}
+		r := httptest.NewRequest(http.MethodPost, path, nil)
+		r.Header.Set("Content-Type", "application/json")
+		p.ServeHTTP(w, r)
+		if streams := method.IsStreamingServer(); w.deadline == streams || (w.Code == http.StatusTooManyRequests) != streams {
+			t.Errorf("%s streams: %v, is limited: %v, status with all streams taken %d", path, streams, w.deadline, w.Code)
+		}
+	}
 }
 
 // TestStreamOutlivesTimeouts: the limits on slow requests must not end a

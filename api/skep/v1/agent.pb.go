@@ -3763,8 +3763,8 @@ func (x *ToolOption) GetText() string {
 type ToolColumn struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// int, text, bool, ip, the units ns, us, ms, bytes and kib, kstack, ustack, or what a number
-	// stands for (errno, signal ...).
+	// int, text, bool, ip, address, call, the units ns, us, ms, bytes and kib, kstack, ustack, or
+	// what a number stands for (errno, signal ...): its values are then enums with a name.
 	Type          string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3818,7 +3818,7 @@ type ToolMap struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// With its @.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// What each part of the key is.
+	// What each part of the key is, in the words of ToolColumn.type where one fits.
 	Keys      []string `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"`
 	Histogram bool     `protobuf:"varint,3,opt,name=histogram,proto3" json:"histogram,omitempty"`
 	// Of the values. Empty: none.

@@ -974,7 +974,8 @@ type TraceText struct {
 	From string `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
 	// Need not be UTF-8.
 	Text []byte `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
-	// Of printf: the values in it.
+	// Of printf: the values in it; of a tool's record, each as the type of its column says: a
+	// number that stands for something as an enum with its name.
 	Values        []*TraceValue `protobuf:"bytes,3,rep,name=values,proto3" json:"values,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -25,12 +25,12 @@ func TestDocsAreCurrent(t *testing.T) {
 	}
 	got, err := os.ReadFile(docsPage)
 	if err != nil || string(got) != want {
-		t.Errorf("docs/tools.md is not what the headers say (%v); run: UPDATE_DOCS=1 go test -run TestDocsAreCurrent ./tools", err)
+		t.Errorf("docs/tools.md is not what the headers say (%v); run: UPDATE_DOCS=1 go test -run TestDocsAreCurrent ./internal/agent/toolscript", err)
 	}
 }
 
 const pageHead = `<!-- SPDX-License-Identifier: Apache-2.0 -->
-<!-- Written from the headers of tools/*.bt by: UPDATE_DOCS=1 go test -run TestDocsAreCurrent ./tools -->
+<!-- Written from the headers of tools/*.bt by: UPDATE_DOCS=1 go test -run TestDocsAreCurrent ./internal/agent/toolscript -->
 
 # Named tools
 

@@ -112,8 +112,8 @@ func (j *Journal) name(i int) string {
 }
 
 // Write appends entries. Those that cannot be written keep their numbers, which are then
-// missing: readers are told.
-func (j *Journal) Write(bodies ...[]byte) error {
+// missing: readers are told. lost is how many they are.
+func (j *Journal) Write(bodies ...[]byte) (lost int, err error) {
 	j.mutex.Lock()
 	defer j.mutex.Unlock()
 	j.buffer = j.buffer[:0]
@@ -122,19 +122,19 @@ func (j *Journal) Write(bodies ...[]byte) error {
 		if len(body) <= MaxBody {
 			j.buffer = appendEntry(j.buffer, j.next, body)
 		} else {
-			errs = append(errs, ErrTooLarge)
+			errs, lost = append(errs, ErrTooLarge), lost+1
 		}
 		j.next++
 	}
 	if _, err := j.file.Write(j.buffer); err != nil {
-		errs = append(errs, fmt.Errorf("write journal: %w", err))
+		errs, lost = append(errs, fmt.Errorf("write journal: %w", err)), len(bodies)
 	}
 	if cap(j.buffer) > 4*MaxBody {
 		j.buffer = nil
 	}
 	close(j.changed)
 	j.changed = make(chan struct{})
-	return errors.Join(errs...)
+	return lost, errors.Join(errs...)
 }
 
 func appendEntry(b []byte, number uint64, body []byte) []byte {

@@ -24,7 +24,7 @@ func start(t *testing.T, path string, fileSize int64) *Journal {
 func write(t *testing.T, j *Journal, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
-		if err := j.Write([]byte(text)); err != nil {
+		if _, err := j.Write([]byte(text)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -70,7 +70,7 @@ func TestJournal(t *testing.T) {
 	write(t, j, "three")
 	check(t, "followed", all(t, r), "three")
 	check(t, "from the second on", all(t, j.Reader(2)), "two", "three")
-	if err := j.Write(make([]byte, MaxBody+1), []byte("four")); !errors.Is(err, ErrTooLarge) {
+	if lost, err := j.Write(make([]byte, MaxBody+1), []byte("four")); lost != 1 || !errors.Is(err, ErrTooLarge) {
 		t.Errorf("too large: %v", err)
 	}
 	check(t, "the gap is told", all(t, r), "1", "four")

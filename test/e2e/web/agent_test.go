@@ -91,31 +91,75 @@ func unprivileged(t *testing.T, dir string) string {
 	return filepath.Join(dir, "skep")
 }
 
+// skepd is the command of an agent that keeps its data in a directory, and whose page the
+// unprivileged user may serve.
+func skepd(t *testing.T, config, dir, socket string, more ...string) *exec.Cmd {
+	args := []string{"run", "--config", config, "--socket", socket, "--data-dir", filepath.Join(dir, "data"), "--web-uid", fmt.Sprint(nobody)}
+	return exec.Command(skepdtest.Build(t, "skepd"), append(args, more...)...)
+}
+
+// serve starts the page's server as the unprivileged user, and returns what makes a link to
+// the page for a role.
+func serve(t *testing.T, dir, socket string) (link func(role string) string) {
+	t.Helper()
+	c := exec.Command(unprivileged(t, dir), "serve", "--socket", socket, "--listen", "127.0.0.1:0")
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	addr := start(t, c)
+	return func(role string) string {
+		t.Helper()
+		token, err := exec.Command(skepdtest.Build(t, "skep"), "token", "--socket", socket, "--ttl", "10m", "--role", role).Output()
+		if err != nil {
+			t.Fatalf("skep token: %v", err)
+		}
+		return fmt.Sprintf("http://%s/?token=%s", addr, strings.TrimSpace(string(token)))
+	}
+}
+
+// agentHost is where an agent runs that pins nothing, until the test ends.
+type agentHost struct {
+	dir, config, socket string
+	agent               *exec.Cmd
+}
+
+// startAgent starts one with a configuration.
+func startAgent(t *testing.T, yaml string) *agentHost {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root: starts the agent")
+	}
+	h := &agentHost{dir: publicDir(t), config: skepdtest.WriteConfig(t, yaml)}
+	h.socket = filepath.Join(h.dir, "skep.sock")
+	h.agent = skepd(t, h.config, h.dir, h.socket, "--private")
+	if said := start(t, h.agent); said != "\x01" {
+		t.Fatalf("skepd did not start: %s", said)
+	}
+	return h
+}
+
+// reload gives the agent another configuration.
+func (h *agentHost) reload(yaml string) error {
+	if err := os.WriteFile(h.config, []byte(yaml), 0o600); err != nil {
+		return err
+	}
+	return h.agent.Process.Signal(syscall.SIGHUP)
+}
+
 // TestPage is the whole of it: the agent on this kernel, the page's server as
 // an unprivileged user, a program that runs, and a browser that shows it.
 func TestPage(t *testing.T) {
 	needBrowser(t)
-	if os.Getuid() != 0 {
-		t.Skip("needs root: starts the agent")
-	}
-	dir := publicDir(t)
-	socket := filepath.Join(dir, "skep.sock")
-	watched, config := filepath.Join(dir, "watched"), skepdtest.WriteConfig(t, "")
-	agent := exec.Command(skepdtest.Build(t, "skepd"), "run", "--private", "--config", config, "--socket", socket, "--data-dir", filepath.Join(dir, "data"), "--web-uid", fmt.Sprint(nobody))
-	if said := start(t, agent); said != "\x01" {
-		t.Fatalf("skepd did not start: %s", said)
-	}
-	link := serve(t, dir, socket)
+	h := startAgent(t, "")
+	watched := filepath.Join(h.dir, "watched")
 	server := startNameServer(t)
 	var ran []int
-	got, argument := walk(t, link, "agent", func(what, argument string) error {
+	got, argument := walk(t, serve(t, h.dir, h.socket)("view"), "agent", func(what, argument string) error {
 		switch what {
 		case "resolve":
 			return server.ask(argument + ".skep.test")
 		case "watch":
-			return watch(agent.Process, config, watched, argument)
+			return watch(h, watched, argument)
 		case "unwatch":
-			return reload(agent.Process, config, "")
+			return h.reload(watching(""))
 		case "change":
 			return makeChanges(watched, argument)
 		}
@@ -144,22 +188,17 @@ func TestPage(t *testing.T) {
 
 // watch lets a running agent watch a directory. What the changes need is made before: so many
 // operations at once would be sampled.
-func watch(agent *os.Process, config, dir, argument string) error {
+func watch(h *agentHost, dir, argument string) error {
 	for _, c := range changes(dir, argument) {
 		if err := os.MkdirAll(filepath.Dir(c.path), 0o755); err != nil {
 			return err
 		}
 	}
-	return reload(agent, config, dir)
+	return h.reload(watching(dir))
 }
 
-// reload gives a running agent a path to watch, or none.
-func reload(agent *os.Process, config, path string) error {
-	if err := os.WriteFile(config, fmt.Appendf(nil, "sensors: {files: {paths: [%s]}}\n", path), 0o600); err != nil {
-		return err
-	}
-	return agent.Signal(syscall.SIGHUP)
-}
+// watching is a configuration with a path to watch, or none.
+func watching(path string) string { return fmt.Sprintf("sensors: {files: {paths: [%s]}}\n", path) }
 
 func makeChanges(dir, argument string) error {
 	for _, c := range changes(dir, argument) {

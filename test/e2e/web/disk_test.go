@@ -50,7 +50,7 @@ func (h *diskHost) run() (end func()) {
 		h.t.Fatal(err)
 	}
 	defer f.Close()
-	c := exec.Command(skepdtest.Build(h.t, "skepd"), "run", "--config", h.config, "--socket", h.socket, "--data-dir", filepath.Join(h.dir, "data"), "--web-uid", fmt.Sprint(nobody))
+	c := skepd(h.t, h.config, h.dir, h.socket)
 	c.Stderr = f
 	if err := skepdtest.Launch(c); err != nil {
 		text, _ := os.ReadFile(log)
@@ -168,7 +168,7 @@ func TestPageOnDiskLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	script{}.run(t, "disk.mjs", serve(t, h.dir, h.socket), string(text))
+	script{}.run(t, "disk.mjs", serve(t, h.dir, h.socket)("view"), string(text))
 }
 
 // between is less than an agent takes to start and to stop.
@@ -198,17 +198,4 @@ func eventually(t *testing.T, what string, check func() error) {
 		}
 	}
 	t.Fatalf("not within %v: %s: %v", skepdtest.Patience, what, err)
-}
-
-// serve starts the page's server as an unprivileged user, and returns a link to its page.
-func serve(t *testing.T, dir, socket string) string {
-	t.Helper()
-	c := exec.Command(unprivileged(t, dir), "serve", "--socket", socket, "--listen", "127.0.0.1:0")
-	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-	addr := start(t, c)
-	token, err := exec.Command(skepdtest.Build(t, "skep"), "token", "--socket", socket, "--ttl", "10m").Output()
-	if err != nil {
-		t.Fatalf("skep token: %v", err)
-	}
-	return fmt.Sprintf("http://%s/?token=%s", addr, strings.TrimSpace(string(token)))
 }

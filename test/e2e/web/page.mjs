@@ -12,9 +12,10 @@ import { dnsView, eventsView, oldRecord } from './past.mjs';
 
 const [link, shots, argument, scenario] = process.argv.slice(2);
 const origin = new URL(link).origin;
+const limit = { timeout: 60_000 }; // a slow machine
 
 async function live(page) {
-  await page.getByRole('status').filter({ hasText: /^live$/ }).waitFor({ timeout: 15000 });
+  await page.getByRole('status').filter({ hasText: /^live$/ }).waitFor(limit);
 }
 
 // A program runs, is seen on the page, and its record tells its arguments.
@@ -83,7 +84,7 @@ async function themes(page) {
 // Only where the test owns the agent.
 async function agentGoesAndComes(page) {
   await ask('stop');
-  await page.getByRole('alert').filter({ hasText: 'cannot be reached' }).waitFor({ timeout: 15000 });
+  await page.getByRole('alert').filter({ hasText: 'cannot be reached' }).waitFor(limit);
   await ask('start');
   await live(page);
   const show = (hidden) =>

@@ -4,6 +4,7 @@
 // argument, and makes a question for the name when it is asked to.
 import assert from 'node:assert/strict';
 
+const limit = { timeout: 60_000 }; // a slow machine
 const records = (page) => page.getByRole('complementary', { name: 'Record' });
 const plot = (page) => page.getByRole('application');
 const hashQuery = (page) => new URLSearchParams(new URL(page.url()).hash.split('?')[1]);
@@ -32,9 +33,11 @@ async function eventAppears(page, origin, ask, argument) {
   await page.mouse.move(0, 0); // Rows stand still under the pointer.
   await page.goto(`${origin}/#/events?kinds=exec&comm=echo`);
   await counted(page);
+  const rows = page.getByRole('row').filter({ hasText: `-- ${argument}` });
+  await rows.first().waitFor(limit); // The program has run before.
+  const before = await rows.count();
   await ask('exec');
-  const row = page.getByRole('row').filter({ hasText: `-- ${argument}` }).first();
-  await row.waitFor({ timeout: 15000 });
+  await rows.nth(before).waitFor(limit);
   await page.getByRole('button', { name: 'Stop here' }).click();
   await page.getByText('all of them in the rows').waitFor();
   let { n } = await counted(page);
@@ -53,13 +56,13 @@ async function brushing(page, argument) {
   const mine = () => page.getByRole('row').filter({ hasText: `-- ${argument}` });
   const whole = page.url();
   await brush(page, 0.02, 0.4); // The first minutes; the program ran in the last one.
-  await page.getByText('Nothing of this happened in this time.').waitFor({ timeout: 15000 });
+  await page.getByText('Nothing of this happened in this time.').waitFor(limit);
   assert.equal((await counted(page)).n, 0);
   await page.goBack();
-  await mine().first().waitFor({ timeout: 15000 });
+  await mine().first().waitFor(limit);
   assert.equal(page.url(), whole);
   await brush(page, 0.5, 0.999);
-  await mine().first().waitFor({ timeout: 15000 });
+  await mine().first().waitFor(limit);
   const [from, until] = ['from', 'until'].map((name) => Date.parse(hashQuery(page).get(name)));
   assert.ok(until - from < 160_000 && until - from > 100_000, `half of five minutes is ${until - from} ms`);
 }
@@ -147,7 +150,7 @@ export async function dnsView(page, origin, { ask, argument }) {
   await ask('resolve');
   const grid = page.getByRole('treegrid', { name: 'Questions' });
   const group = grid.getByRole('row', { level: 1 }).filter({ hasText: name });
-  await group.waitFor({ timeout: 15000 });
+  await group.waitFor(limit);
   assert.match(await group.innerText(), /NXDOMAIN/);
   await group.getByRole('button', { name: 'Open' }).click();
   await grid.getByRole('row', { level: 2 }).filter({ hasText: name }).first().getByRole('link').first().click();
@@ -158,6 +161,6 @@ export async function dnsView(page, origin, { ask, argument }) {
     await grid.getByRole('row').filter({ hasText: by === 'server' ? json.dns.server.address : json.process.comm }).first().waitFor();
   }
   await page.goto(`${origin}/#/process/${encodeURIComponent(json.process.exec_id)}`);
-  await page.getByRole('region', { name: 'Names it asked for' }).getByText(name, { exact: true }).waitFor({ timeout: 15000 });
+  await page.getByRole('region', { name: 'Names it asked for' }).getByText(name, { exact: true }).waitFor(limit);
   return { name: json.dns.name, rcode: json.dns.rcode, server: json.dns.server.address, pid: json.process.pid };
 }

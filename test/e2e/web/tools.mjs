@@ -3,19 +3,12 @@
 // The view Tools with a real agent: a link that may not run tools says so; one that may runs
 // them, and the page shows records, a histogram and a flame graph of what the test does.
 import assert from 'node:assert/strict';
-import { createInterface } from 'node:readline';
+import { ask } from './ask.mjs';
 import { watch, withBrowser } from './browser.mjs';
 
-const [viewer, operator, argument] = process.argv.slice(2);
+const [viewer, operator, argument, pid] = process.argv.slice(2);
 const origin = new URL(operator).origin;
 const limit = { timeout: 60_000 }; // a slow machine
-const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-
-async function ask(what) {
-  console.log(`do ${what}`);
-  const { value } = await lines.next();
-  assert.equal(value, 'done', what);
-}
 
 const output = (page) => page.getByRole('region', { name: 'Output' });
 const button = (page, name) => page.getByRole('button', { name, exact: true });
@@ -25,8 +18,10 @@ async function pick(page, tool) {
   await page.getByRole('heading', { name: tool, exact: true }).waitFor(limit);
 }
 
-async function run(page, tool) {
+// With a pid only what that process does is shown, and no busy host pushes it out of sight.
+async function run(page, tool, pid = '') {
   await pick(page, tool);
+  await page.getByLabel('pid', { exact: true }).fill(pid);
   await button(page, 'Run').click();
   await output(page).getByText(/^runs, \d+ probes?/).waitFor(limit);
 }
@@ -43,15 +38,17 @@ async function refused(page) {
   assert.ok(await button(page, 'Run').isDisabled());
 }
 
-// Each file that the test opens is a row, and its path a link's text never acts as markup.
+// Each file that the test opens is a row with the name of its error, and its path a text that
+// never acts as markup.
 async function records(page) {
-  await run(page, 'opensnoop');
+  await run(page, 'opensnoop', pid);
   await ask('open');
   const rows = output(page).getByRole('row').filter({ hasText: argument });
   await rows.nth(6).waitFor(limit);
   const seen = await rows.allInnerTexts();
   assert.equal(seen.length, 7, seen.join('\n'));
   assert.equal(seen.filter((t) => t.includes('<img src=x>')).length, 1, seen.join('\n'));
+  assert.ok(seen.every((t) => /\bENOENT\b/.test(t)), seen.join('\n'));
   await stop(page);
   assert.equal(await rows.count(), 7);
 }

@@ -6,47 +6,25 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
-	"syscall"
+	"strconv"
 	"testing"
 	"time"
-
-	"github.com/skep-io/skep/test/e2e/skepdtest"
 )
 
 // TestTools runs tools from the page, with a link that may and one that may not.
 func TestTools(t *testing.T) {
 	needBrowser(t)
-	if os.Getuid() != 0 {
-		t.Skip("needs root: starts the agent")
-	}
-	dir := publicDir(t)
-	socket := filepath.Join(dir, "skep.sock")
-	agent := exec.Command(skepdtest.Build(t, "skepd"), "run", "--private", "--config", skepdtest.WriteConfig(t, ""), "--socket", socket,
-		"--data-dir", filepath.Join(dir, "data"), "--web-uid", fmt.Sprint(nobody))
-	if said := start(t, agent); said != "\x01" {
-		t.Fatalf("skepd did not start: %s", said)
-	}
-	serve := exec.Command(unprivileged(t, dir), "serve", "--socket", socket, "--listen", "127.0.0.1:0")
-	serve.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-	addr := start(t, serve)
-	link := func(role string) string {
-		token, err := exec.Command(skepdtest.Build(t, "skep"), "token", "--socket", socket, "--ttl", "10m", "--role", role).Output()
-		if err != nil {
-			t.Fatalf("skep token: %v", err)
-		}
-		return fmt.Sprintf("http://%s/?token=%s", addr, strings.TrimSpace(string(token)))
-	}
+	h := startAgent(t, "")
+	link := serve(t, h.dir, h.socket)
 	argument := fmt.Sprintf("skep-tools-%d", time.Now().UnixNano())
 	script{func(what string) error {
 		if what == "open" {
-			return openMissing(dir, argument)
+			return openMissing(h.dir, argument)
 		}
 		spin(2 * time.Second)
 		return nil
-	}}.run(t, "tools.mjs", link("view"), link("operate"), argument)
+	}}.run(t, "tools.mjs", link("view"), link("operate"), argument, strconv.Itoa(os.Getpid()))
 }
 
 // openMissing opens seven files that are not there, one of them with a hostile name.

@@ -3,7 +3,7 @@
 import type { Tool } from '../api/skep/v1/agent_pb';
 import type { TraceEvent } from '../api/skep/v1/trace_pb';
 import { TraceMode } from '../api/skep/v1/trace_pb';
-import { nothing, type Output, told } from '../model/tool';
+import { mostRows, nothing, type Output, told } from '../model/tool';
 import { agent, failure } from './client';
 
 /** What a tool is run with. */
@@ -41,6 +41,7 @@ export class ToolRun {
       for await (const { events } of agent.trace(request, { signal: this.#stream.signal })) {
         for (const e of events) if (e.body.case === 'ready') this.#id = e.body.value.id;
         this.#waiting.push(...events);
+        if (this.#waiting.length > mostRows) this.#take(); // the timer of a page that is hidden hardly runs
       }
     } catch (e) {
       if (!this.#stream.signal.aborted) this.problem = failure(e).message;

@@ -13,12 +13,15 @@ export interface Flame {
 /** A box of a flame graph: where it begins and how wide it is, both as a share of the whole. */
 export interface Box {
   flame: Flame;
-  /** The names from the root to it, which tell it from all others. */
+  /** The names from the root to it, which tell it from all others: see between. */
   path: string;
   depth: number;
   left: number;
   width: number;
 }
+
+/** What is in no name: those of processes may have anything else, also line ends. */
+export const between = '\0';
 
 function flame(name: string): Flame {
   return { name, total: 0, children: new Map() };
@@ -59,7 +62,7 @@ export function boxes(of: Flame): Box[] {
     all.push({ flame: f, path, depth, left, width });
     let at = left;
     for (const c of [...f.children.values()].sort((a, b) => b.total - a.total)) {
-      place(c, `${path}\n${c.name}`, depth + 1, at);
+      place(c, path + between + c.name, depth + 1, at);
       at += c.total / of.total;
     }
   };
@@ -70,7 +73,7 @@ export function boxes(of: Flame): Box[] {
 /** The flame at a path of names, or the root if that is gone. */
 export function find(root: Flame, path: string): Flame {
   let at = root;
-  for (const name of path.split('\n').slice(1)) {
+  for (const name of path.split(between).slice(1)) {
     const next = at.children.get(name);
     if (!next) return root;
     at = next;

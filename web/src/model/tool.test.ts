@@ -4,7 +4,7 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import { ToolSchema } from '../api/skep/v1/agent_pb';
 import { TraceEventSchema, TraceHistogramSchema, TracePrintSchema, TraceValueSchema } from '../api/skep/v1/trace_pb';
-import { boxes, find, flames } from './flame';
+import { between, boxes, find, flames } from './flame';
 import { amount, bound, mostRows, nothing, show, stacked, told } from './tool';
 
 const bytesOf = (s: string) => new TextEncoder().encode(s);
@@ -61,6 +61,11 @@ describe('values', () => {
     expect(show(value(int(-5n)))).toBe('-5');
     expect(show(value({ kind: { case: 'pointer', value: 255n } }))).toBe('0xff');
   });
+
+  it('are called by what their number stands for', () => {
+    const of = (number: bigint, name: string) => show(value({ kind: { case: 'enum', value: { number, name } } }));
+    expect([of(2n, 'ENOENT'), of(0n, ''), of(4095n, ''), of(0n, 'HI')]).toEqual(['ENOENT', '-', '4095', 'HI']);
+  });
 });
 
 describe('buckets', () => {
@@ -73,6 +78,7 @@ describe('buckets', () => {
 });
 
 describe('a flame', () => {
+  const path = (...names: string[]) => names.join(between);
   const stack = (user: boolean, ...names: string[]) => ({ kind: { case: 'stack' as const, value: { frames: names.map((symbol) => ({ symbol, user })) } } });
   const print = create(TracePrintSchema, {
     name: '@',
@@ -91,17 +97,23 @@ describe('a flame', () => {
   it('adds up from the outermost function in, a command before, the user before the kernel', () => {
     const root = flames(print);
     expect(root.total).toBe(8);
-    expect(find(root, 'all\nsh\na').total).toBe(4);
-    expect(find(root, 'all\nsh\na\nb\nc').total).toBe(3);
-    expect(find(root, 'all\ncat\nmain\nread').total).toBe(4);
-    expect(find(root, 'all\ngone')).toBe(root);
+    expect(find(root, path('all', 'sh', 'a')).total).toBe(4);
+    expect(find(root, path('all', 'sh', 'a', 'b', 'c')).total).toBe(3);
+    expect(find(root, path('all', 'cat', 'main', 'read')).total).toBe(4);
+    expect(find(root, path('all', 'gone'))).toBe(root);
+  });
+
+  it('tells boxes apart, whatever processes are called', () => {
+    const key = (comm: string, ...names: string[]) => ({ key: [stack(false, ...names), text(comm)], value: int(1n) });
+    const all = boxes(flames(create(TracePrintSchema, { entries: [key('a\nb', 'c'), key('a', 'c', 'b')] })));
+    expect(new Set(all.map((b) => b.path)).size).toBe(all.length);
   });
 
   it('is laid out without a gap or an overlap, children within their parents', () => {
     const all = boxes(flames(print));
     expect(all.reduce((sum, b) => sum + (b.depth === 1 ? b.width : 0), 0)).toBeCloseTo(1);
-    const inner = all.find((b) => b.path === 'all\nsh\na\nb')!;
-    const outer = all.find((b) => b.path === 'all\nsh\na')!;
+    const inner = all.find((b) => b.path === path('all', 'sh', 'a', 'b'))!;
+    const outer = all.find((b) => b.path === path('all', 'sh', 'a'))!;
     expect(inner.left).toBeGreaterThanOrEqual(outer.left);
     expect(inner.left + inner.width).toBeLessThanOrEqual(outer.left + outer.width + 1e-9);
   });

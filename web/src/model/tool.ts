@@ -66,7 +66,8 @@ export function told(before: Output, events: TraceEvent[], tool: Tool): Output {
 }
 
 const lossText: Record<string, string> = {
-  ring: 'did not fit into the ring', rate: 'were more than may be sent in a second', map: 'found a full map', missed: 'were not seen: the kernel did not run the probe',
+  ring: 'did not fit into the ring', rate: 'were more than may be sent in a second', map: 'found a full map', queue: 'were read too slowly',
+  missed: 'were not seen: the kernel did not run the probe',
 };
 
 /** A value as text, in the unit of its column or map. */
@@ -98,7 +99,7 @@ export function show(v: TraceValue | undefined, unit = ''): string {
     case 'stats':
       return `${count(k.value.count)} times, ${number(k.value.number, unit)} in all`;
     case 'enum':
-      return k.value.name || String(k.value.number);
+      return k.value.name || (k.value.number ? String(k.value.number) : '-'); // 0: no error, no signal
   }
   return '';
 }

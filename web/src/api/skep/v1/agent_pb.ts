@@ -1995,8 +1995,8 @@ export type ToolColumn = Message<"skep.v1.ToolColumn"> & {
   name: string;
 
   /**
-   * int, text, bool, ip, the units ns, us, ms, bytes and kib, kstack, ustack, or what a number
-   * stands for (errno, signal ...).
+   * int, text, bool, ip, address, call, the units ns, us, ms, bytes and kib, kstack, ustack, or
+   * what a number stands for (errno, signal ...): its values are then enums with a name.
    *
    * @generated from field: string type = 2;
    */
@@ -2022,7 +2022,7 @@ export type ToolMap = Message<"skep.v1.ToolMap"> & {
   name: string;
 
   /**
-   * What each part of the key is.
+   * What each part of the key is, in the words of ToolColumn.type where one fits.
    *
    * @generated from field: repeated string keys = 2;
    */

@@ -415,7 +415,8 @@ export type TraceText = Message<"skep.v1.TraceText"> & {
   text: Uint8Array;
 
   /**
-   * Of printf: the values in it.
+   * Of printf: the values in it; of a tool's record, each as the type of its column says: a
+   * number that stands for something as an enum with its name.
    *
    * @generated from field: repeated skep.v1.TraceValue values = 3;
    */
