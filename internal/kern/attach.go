@@ -51,6 +51,8 @@ func (k *Kernel) Attach(s Sensor) ([]Signal, error) {
 	defer k.attaching.Unlock()
 	k.types.Store(btf.NewCache()) // decoding the kernel's takes longer than most loads, and it is large
 	defer k.types.Store(nil)
+	defer lingering.hold()()
+	defer k.closeTracefs()
 	k.forgetRefusal()
 	var signals []Signal
 	for _, ladder := range s.Ladders {
@@ -192,8 +194,11 @@ func (k *Kernel) attach(rung *Rung, spec *ebpf.ProgramSpec, program *ebpf.Progra
 	case ebpf.LSM:
 		return link.AttachLSM(link.LSMOptions{Program: program})
 	case ebpf.TracePoint:
-		group, name, _ := strings.Cut(spec.AttachTo, "/")
-		return link.Tracepoint(group, name, program, nil)
+		places := rung.Tracepoints[spec.Name]
+		if places == nil {
+			places = []string{spec.AttachTo}
+		}
+		return k.attachTracepoints(program, places)
 	case ebpf.Kprobe:
 		if strings.HasPrefix(spec.SectionName, "kret") {
 			return link.Kretprobe(spec.AttachTo, program, nil)

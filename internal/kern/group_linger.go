@@ -39,6 +39,11 @@ func (l *linger) close(events []descriptor) {
 		}
 		return
 	}
+	l.later(events)
+}
+
+// later closes events soon.
+func (l *linger) later(events []descriptor) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	l.room.L = &l.mutex

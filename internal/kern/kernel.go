@@ -18,6 +18,7 @@ import (
 	"github.com/cilium/ebpf/rlimit"
 
 	"github.com/skep-io/skep/bpf"
+	"github.com/skep-io/skep/internal/kern/tracefs"
 )
 
 // Options decide what a [Kernel] makes. All but Logger are part of the ABI hash: two
@@ -58,6 +59,7 @@ type Kernel struct {
 	attaching sync.Mutex                // held by who attaches or detaches
 	unpatched error                     // why no program may patch the kernel's text, once that is known
 	types     atomic.Pointer[btf.Cache] // the kernel's, during an Attach; a Scan may look meanwhile
+	tracefs   *tracefs.FS               // during an Attach
 	mounted   bool                      // the BPF filesystem, by this agent
 	broken    *Leftover                 // what was found under this ABI and could not be adopted
 }

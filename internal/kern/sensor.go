@@ -52,6 +52,9 @@ type Rung struct {
 	// Over names the map that an iterator program (section iter/bpf_map_elem and its like)
 	// goes over, by the program's name. See [Kernel.Iterate].
 	Over map[string]string
+	// Tracepoints are those that one program is attached to, as category/event, by the
+	// program's name; else the section says it. Several cannot be pinned.
+	Tracepoints map[string][]string
 	// Config sets `const volatile` variables for this rung only.
 	Config map[string]any
 	// Limits say what this rung cannot do: what the best one can, or what a user might
