@@ -128,20 +128,7 @@ func (s *shredder) message(m *message, wire []byte, repetition, definition int) 
 // one counts.
 func (s *shredder) parse(m *message, wire []byte, seen uint64, repetition int) (uint64, error) {
 	for len(wire) > 0 {
-		number, typ, n := protowire.ConsumeTag(wire)
-		if n < 0 {
-			return seen, errWire
-		}
-		wire = wire[n:]
-		var o occurrence
-		switch typ {
-		case protowire.VarintType:
-			o.number, n = protowire.ConsumeVarint(wire)
-		case protowire.BytesType:
-			o.bytes, n = protowire.ConsumeBytes(wire)
-		default:
-			n = protowire.ConsumeFieldValue(number, typ, wire)
-		}
+		number, typ, o, n := consume(wire)
 		if n < 0 {
 			return seen, errWire
 		}
@@ -172,6 +159,40 @@ type occurrence struct {
 	bytes  []byte
 }
 
+// consume reads a field. Nearly all have a tag and a length, or a number, of one byte each. n is
+// the length of all, negative for what is no field.
+func consume(wire []byte) (number protowire.Number, typ protowire.Type, o occurrence, n int) {
+	if len(wire) >= 2 && wire[0] >= 1<<3 && wire[0] < 0x80 && wire[1] < 0x80 {
+		number, typ = protowire.Number(wire[0]>>3), protowire.Type(wire[0]&7)
+		end := 2 + int(wire[1])
+		switch {
+		case typ == protowire.VarintType:
+			o.number = uint64(wire[1])
+			return number, typ, o, 2
+		case typ == protowire.BytesType && end <= len(wire):
+			o.bytes = wire[2:end]
+			return number, typ, o, end
+		}
+	}
+	number, typ, tag := protowire.ConsumeTag(wire)
+	if tag < 0 {
+		return 0, 0, o, tag
+	}
+	wire = wire[tag:]
+	switch typ {
+	case protowire.VarintType:
+		o.number, n = protowire.ConsumeVarint(wire)
+	case protowire.BytesType:
+		o.bytes, n = protowire.ConsumeBytes(wire)
+	default:
+		n = protowire.ConsumeFieldValue(number, typ, wire)
+	}
+	if n < 0 {
+		return 0, 0, o, n
+	}
+	return number, typ, o, tag + n
+}
+
 func (f *field) accepts(typ protowire.Type) bool {
 	if f.message != nil || f.kind == leafString || f.kind == leafBytes || f.kind == leafTime {
 		return typ == protowire.BytesType
@@ -185,11 +206,11 @@ func (s *shredder) absent(m *message, seen uint64, repetition, definition int) {
 		f := m.fields[bits.TrailingZeros64(left)]
 		if f.repeated || f.message != nil {
 			for _, c := range f.columns {
-				s.put(c, parquet.Value{}.Level(repetition, definition, c))
+				s.put(s.schema.leaves[c], parquet.Value{}, repetition, definition)
 			}
 			continue
 		}
-		s.put(f.column, f.leaf(occurrence{}).Level(repetition, f.definition, f.column))
+		s.put(f, f.zero, repetition, f.definition)
 	}
 }
 
@@ -201,16 +222,24 @@ func (s *shredder) value(f *field, o occurrence, repetition int) error {
 		return s.message(f.message, o.bytes, repetition, f.definition)
 	case f.kind == leafTime:
 		ns, err := timestampNS(o.bytes)
-		s.put(f.column, parquet.Int64Value(ns).Level(repetition, f.definition, f.column))
+		s.put(f, parquet.Int64Value(ns), repetition, f.definition)
 		return err
 	}
-	s.put(f.column, f.leaf(o).Level(repetition, f.definition, f.column))
+	s.put(f, f.leaf(o), repetition, f.definition)
 	return nil
 }
 
-// put gives a column its value in the row, or a further one if it is repeated.
-func (s *shredder) put(c int, v parquet.Value) {
-	if s.schema.leaves[c].repetition > 0 {
+// put gives a leaf's column its value in the row, or a further one if it is repeated. It does
+// not say which column that is: who writes a column does not ask.
+func (s *shredder) put(f *field, v parquet.Value, repetition, definition int) {
+	v.SetRepetitionLevel(repetition)
+	v.SetDefinitionLevel(definition)
+	s.store(f, v)
+}
+
+func (s *shredder) store(f *field, v parquet.Value) {
+	c := f.column
+	if f.repetition > 0 {
 		s.columns[c] = append(s.columns[c], v)
 		return
 	}
@@ -240,7 +269,12 @@ type knownPart struct {
 	field  *field // of the message, nil of a piece
 	wire   []byte
 	seen   uint64 // the fields of the record that a piece sets
-	values []parquet.Value
+	values []leafValue
+}
+
+type leafValue struct {
+	leaf  *field
+	value parquet.Value
 }
 
 // remember makes the shredder look for what it has taken apart already. The wire of all
@@ -261,8 +295,8 @@ var partSeed = maphash.MakeSeed()
 
 // recall writes the columns of a part that is remembered.
 func (s *shredder) recall(k *knownPart) {
-	for _, v := range k.values {
-		s.put(v.Column(), v)
+	for i := range k.values {
+		s.store(k.values[i].leaf, k.values[i].value)
 	}
 }
 
@@ -281,7 +315,7 @@ func (s *shredder) piece(piece []byte, before uint64) (seen uint64, err error) {
 		return seen, errors.Join(err, errWire)
 	}
 	if again {
-		var values []parquet.Value
+		values := []leafValue{}
 		for left := seen; left != 0; left &= left - 1 {
 			values = s.taken(s.schema.root.fields[bits.TrailingZeros64(left)].columns, s.lengths, values)
 		}
@@ -316,22 +350,28 @@ func (s *shredder) sharedMessage(f *field, wire []byte) error {
 	if err := s.message(f.message, wire, 0, f.definition); err != nil {
 		return err
 	}
-	*k = knownPart{field: f, wire: wire, values: s.taken(f.columns, s.marks[base:], nil)}
+	*k = knownPart{field: f, wire: wire, values: s.taken(f.columns, s.marks[base:], []leafValue{})}
 	s.marks = s.marks[:base]
 	return nil
 }
 
 // taken appends what the row has in some columns; of those that are repeated, what came
-// after they had some lengths.
-func (s *shredder) taken(columns, lengths []int, values []parquet.Value) []parquet.Value {
+// after they had some lengths. What is zero, as each row is before it is added, is left out.
+func (s *shredder) taken(columns, lengths []int, values []leafValue) []leafValue {
 	for _, c := range columns {
-		if s.schema.leaves[c].repetition == 0 {
-			values = append(values, s.columns[c][s.rows])
+		leaf := s.schema.leaves[c]
+		if leaf.repetition == 0 {
+			if v := s.columns[c][s.rows]; v.DefinitionLevel() != leaf.zero.DefinitionLevel() || !parquet.Equal(v, leaf.zero) {
+				values = append(values, leafValue{leaf, v})
+			}
 			continue
 		}
 		for i, list := range s.lists {
-			if list == c {
-				values = append(values, s.columns[c][lengths[i]:]...)
+			if list != c {
+				continue
+			}
+			for _, v := range s.columns[c][lengths[i]:] {
+				values = append(values, leafValue{leaf, v})
 			}
 		}
 	}
