@@ -15,6 +15,13 @@ int file_end(__u64 *ctx)
 	return on_end((struct pt_regs *)ctx[0], ctx[1]);
 }
 
+/* The same at the tracepoints of the calls in question, where all others pass by. */
+SEC("tracepoint/syscalls/sys_exit_*")
+int file_end_call(struct syscall_end *ctx)
+{
+	return on_end(own_registers(), ctx->result);
+}
+
 /* Every way to change what a directory holds, or what an inode is, renews its time of change. */
 SEC("tp_btf/inode_set_ctime_to_ts")
 int file_ctime(__u64 *ctx)

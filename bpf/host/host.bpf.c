@@ -12,12 +12,6 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* The call that is going on. Only where the registers of a process can be found. */
-static __always_inline struct pt_regs *own_registers(void)
-{
-	return (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
-}
-
 /* What a probed function returns. */
 static __always_inline long returned(struct pt_regs *ctx)
 {
@@ -42,22 +36,38 @@ static __always_inline long returned(struct pt_regs *ctx)
 		return handle(own_registers(), returned(ctx));                                         \
 	}
 
-#define CALL(name, function, handle)                                                                   \
+/*
+ * Else there is a tracepoint for each system call. While any is in use all calls make the
+ * detour on which tracepoints lie, and a bit says that nothing is wanted of this one.
+ */
+#define TRACE(name, function, handle)                                                                  \
+	SEC("tracepoint/syscalls/sys_exit_" #function) int hostt_##name(struct syscall_end *ctx)       \
+	{                                                                                              \
+		return handle(own_registers(), ctx->result);                                           \
+	}
+
+#define FOLLOWED(name, function, handle)                                                               \
 	FOLLOW(host, x64, name, function, handle)                                                      \
 	FOLLOW(hosta, arm64, name, function, handle)
 
-#define FAILED_IDS(name, call)                                                                            \
+#define CALL(name, function, handle)                                                                   \
+	FOLLOWED(name, function, handle)                                                               \
+	TRACE(name, function, handle)
+
+#define IDS(name, call)                                                                            \
 	FUNCTION int on_##name(struct pt_regs * regs, long result)                       \
 	{                                                                                              \
 		return on_ids(call, regs, result);                                                     \
 	}
 
-FAILED_IDS(setuid, HOST_SETUID)
-FAILED_IDS(setreuid, HOST_SETREUID)
-FAILED_IDS(setresuid, HOST_SETRESUID)
-FAILED_IDS(setgid, HOST_SETGID)
-FAILED_IDS(setregid, HOST_SETREGID)
-FAILED_IDS(setresgid, HOST_SETRESGID)
+IDS(setuid, HOST_SETUID)
+IDS(setreuid, HOST_SETREUID)
+IDS(setresuid, HOST_SETRESUID)
+IDS(setfsuid, HOST_SETFSUID)
+IDS(setgid, HOST_SETGID)
+IDS(setregid, HOST_SETREGID)
+IDS(setresgid, HOST_SETRESGID)
+IDS(setfsgid, HOST_SETFSGID)
 
 CALL(ptrace, ptrace, on_ptrace)
 CALL(mount, mount, on_mount)
@@ -66,9 +76,9 @@ CALL(move, move_mount, on_move_mount)
 CALL(pivot, pivot_root, on_pivot_root)
 CALL(setns, setns, on_setns)
 CALL(unshare, unshare, on_unshare)
-CALL(init, init_module, on_init_module)
-CALL(finit, finit_module, on_finit_module)
-CALL(delete, delete_module, on_delete_module)
+FOLLOWED(init, init_module, on_init_module)
+FOLLOWED(finit, finit_module, on_finit_module)
+FOLLOWED(delete, delete_module, on_delete_module)
 CALL(bpf, bpf, on_bpf)
 CALL(memfd, memfd_create, on_memfd_create)
 CALL(uid, setuid, on_setuid)
@@ -77,6 +87,21 @@ CALL(resuid, setresuid, on_setresuid)
 CALL(gid, setgid, on_setgid)
 CALL(regid, setregid, on_setregid)
 CALL(resgid, setresgid, on_setresgid)
+TRACE(fsuid, setfsuid, on_setfsuid)
+TRACE(fsgid, setfsgid, on_setfsgid)
+
+/* What the ids were: the end does not tell any more. */
+#define BEFORE(name, function, group)                                                                  \
+	SEC("tracepoint/syscalls/sys_enter_" #function) int hostb_##name(void *ctx) { return on_ids_begin(group); }
+
+BEFORE(uid, setuid, false)
+BEFORE(reuid, setreuid, false)
+BEFORE(resuid, setresuid, false)
+BEFORE(fsuid, setfsuid, false)
+BEFORE(gid, setgid, true)
+BEFORE(regid, setregid, true)
+BEFORE(resgid, setresgid, true)
+BEFORE(fsgid, setfsgid, true)
 
 SEC("fexit/security_task_fix_setuid")
 int host_fix_uid(__u64 *ctx)
@@ -145,12 +170,6 @@ int host_end(__u64 *ctx)
 		return on_setns(regs, result);
 	case CALL_UNSHARE:
 		return on_unshare(regs, result);
-	case CALL_INIT_MODULE:
-		return on_init_module(regs, result);
-	case CALL_FINIT_MODULE:
-		return on_finit_module(regs, result);
-	case CALL_DELETE_MODULE:
-		return on_delete_module(regs, result);
 	case CALL_BPF:
 		return on_bpf(regs, result);
 	case CALL_MEMFD_CREATE:

@@ -34,6 +34,19 @@ static __always_inline __u64 argument(struct pt_regs *regs, __u8 n)
 	return 0;
 }
 
+/* The call that is going on. Only where the registers of a process can be found (5.15). */
+static __always_inline struct pt_regs *own_registers(void)
+{
+	return (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+}
+
+/* What a program at the end of one system call is given: /sys/kernel/tracing/events/syscalls. */
+struct syscall_end {
+	__u64 common;
+	__s64 number;
+	__s64 result;
+};
+
 #define TS_COMPAT 2 /* arch/x86/include/asm/thread_info.h */
 
 /* 32-bit system calls have other numbers. */

@@ -317,28 +317,25 @@ type HostIds struct {
 type HostSystemCall uint32
 
 const (
-	CallNone         HostSystemCall = 0
-	CallPtrace       HostSystemCall = 1
-	CallMount        HostSystemCall = 2
-	CallUmount       HostSystemCall = 3
-	CallMoveMount    HostSystemCall = 4
-	CallPivotRoot    HostSystemCall = 5
-	CallSetns        HostSystemCall = 6
-	CallUnshare      HostSystemCall = 7
-	CallInitModule   HostSystemCall = 8
-	CallFinitModule  HostSystemCall = 9
-	CallDeleteModule HostSystemCall = 10
-	CallBpf          HostSystemCall = 11
-	CallSetuid       HostSystemCall = 12
-	CallSetreuid     HostSystemCall = 13
-	CallSetresuid    HostSystemCall = 14
-	CallSetfsuid     HostSystemCall = 15
-	CallSetgid       HostSystemCall = 16
-	CallSetregid     HostSystemCall = 17
-	CallSetresgid    HostSystemCall = 18
-	CallSetfsgid     HostSystemCall = 19
-	CallMemfdCreate  HostSystemCall = 20
-	Calls            HostSystemCall = 21
+	CallNone        HostSystemCall = 0
+	CallPtrace      HostSystemCall = 1
+	CallMount       HostSystemCall = 2
+	CallUmount      HostSystemCall = 3
+	CallMoveMount   HostSystemCall = 4
+	CallPivotRoot   HostSystemCall = 5
+	CallSetns       HostSystemCall = 6
+	CallUnshare     HostSystemCall = 7
+	CallBpf         HostSystemCall = 8
+	CallSetuid      HostSystemCall = 9
+	CallSetreuid    HostSystemCall = 10
+	CallSetresuid   HostSystemCall = 11
+	CallSetfsuid    HostSystemCall = 12
+	CallSetgid      HostSystemCall = 13
+	CallSetregid    HostSystemCall = 14
+	CallSetresgid   HostSystemCall = 15
+	CallSetfsgid    HostSystemCall = 16
+	CallMemfdCreate HostSystemCall = 17
+	Calls           HostSystemCall = 18
 )
 
 type LossPlace uint32

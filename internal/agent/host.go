@@ -101,7 +101,7 @@ func (w *hostWatch) resume() error {
 func (w *hostWatch) share() error {
 	var taxing []string
 	for name, s := range w.have {
-		if s.Rung != nil && host.IsTaxing(s.Rung.Name) {
+		if s.Rung != nil && host.Shares(s.Rung.Name) {
 			taxing = append(taxing, name)
 		}
 	}

@@ -45,7 +45,7 @@ func follow(b *testing.B, groups []string) {
 		b.Fatal(err)
 	}
 	for _, s := range signals {
-		if s.Rung == nil || !IsTaxing(s.Rung.Name) {
+		if s.Rung == nil || !Shares(s.Rung.Name) {
 			continue
 		}
 		if _, err := kernel.Attach(Shared()); err != nil {

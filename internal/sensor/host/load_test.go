@@ -77,7 +77,7 @@ func TestPlan(t *testing.T) {
 		for _, l := range s.Ladders {
 			for _, r := range l.Rungs {
 				n++
-				if IsTaxing(r.Name) {
+				if IsTaxing(r.Name) && !slices.Contains(taxing, l.Signal) {
 					taxing = append(taxing, l.Signal)
 				}
 			}

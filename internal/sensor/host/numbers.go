@@ -20,7 +20,6 @@ func numbers() (table [systemCalls]uint8) {
 		abi.CallPtrace: unix.SYS_PTRACE,
 		abi.CallMount:  unix.SYS_MOUNT, abi.CallUmount: unix.SYS_UMOUNT2, abi.CallMoveMount: unix.SYS_MOVE_MOUNT, abi.CallPivotRoot: unix.SYS_PIVOT_ROOT,
 		abi.CallSetns: unix.SYS_SETNS, abi.CallUnshare: unix.SYS_UNSHARE,
-		abi.CallInitModule: unix.SYS_INIT_MODULE, abi.CallFinitModule: unix.SYS_FINIT_MODULE, abi.CallDeleteModule: unix.SYS_DELETE_MODULE,
 		abi.CallBpf:    unix.SYS_BPF,
 		abi.CallSetuid: unix.SYS_SETUID, abi.CallSetreuid: unix.SYS_SETREUID, abi.CallSetresuid: unix.SYS_SETRESUID, abi.CallSetfsuid: unix.SYS_SETFSUID,
 		abi.CallSetgid: unix.SYS_SETGID, abi.CallSetregid: unix.SYS_SETREGID, abi.CallSetresgid: unix.SYS_SETRESGID, abi.CallSetfsgid: unix.SYS_SETFSGID,

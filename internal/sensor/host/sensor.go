@@ -13,7 +13,7 @@
 // # Mechanism
 //
 // Every group of calls has a ladder of its own, so that the host pays for what is wanted
-// only. A rung that every system call pays for is [Taxing]: [Plan] takes it for groups that are
+// only. Of a rung that every system call pays for [IsTaxing] tells: [Plan] takes it for groups that are
 // named, and leaves it out for those that Auto stands for.
 package host
 
@@ -30,25 +30,33 @@ import (
 // no cost to other calls.
 const Auto = "auto"
 
-// Taxing is the name of the rungs that each system call of the host pays for. Those of all
-// groups share the programs of [Shared].
-const Taxing = "sys_exit"
+// The rungs that each system call of the host pays for.
+const (
+	// Detour are programs at the kernel's tracepoint for each call: all calls make the detour
+	// on which tracepoints lie while there is any, however many.
+	Detour = "tracepoint"
+	// Taxing is a program at the end of all calls. The groups on it share that of [Shared].
+	Taxing = "sys_exit"
+	// taxingProbe is the same before Linux 5.11, where it has programs of its own.
+	taxingProbe = "sys_exit_probe"
+)
 
-// taxingProbe is the same before Linux 5.11, where it has programs of its own.
-const taxingProbe = "sys_exit_probe"
+// IsTaxing tells of a rung by its name whether each system call of the host pays for it.
+func IsTaxing(rung string) bool { return rung == Detour || Shares(rung) }
 
-// IsTaxing tells of a rung by its name.
-func IsTaxing(rung string) bool { return rung == Taxing || rung == taxingProbe }
+// Shares tells of a rung by its name whether it needs [Shared].
+func Shares(rung string) bool { return rung == Taxing || rung == taxingProbe }
 
 // What the rungs lack.
 const (
 	anyCall   = "each system call of the host costs some 55 ns more while it is attached, for one group of calls or all of them"
 	anyCall2  = "each system call of the host costs some 55 ns more while any such rung is attached, and 55 ns more for this one, which follows their beginning too"
+	detour    = "each system call of the host costs 30 to 70 ns more while any such rung is attached, for one group of calls or all of them"
+	unknowing = "before Linux 6.7 a call that is missed, as the agent or a program of another was at work on that CPU, is not counted"
 	only64    = "calls by 32-bit programs are not seen"
 	texts     = "texts are read at the end of the call: a thread that changes them meanwhile can give wrong ones"
 	refused   = "a signal that the sender had no right to send is not seen"
 	vain      = "a module that was not loaded is not seen"
-	byFile    = "the name of a module that is loaded is that of its file"
 	failing64 = "calls by 32-bit programs that fail are not seen"
 	unasked   = "of calls that succeed it is not known which ids they asked for"
 	crowded   = "of calls that wait, such as for a disk, only some are followed at a time: twice as many as there are CPUs, or ten"
@@ -77,7 +85,7 @@ var groups = []group{
 		[]abi.HostSystemCall{abi.CallMount, abi.CallUmount, abi.CallMoveMount, abi.CallPivotRoot}, trampolines},
 	{"setns", true, called([]string{"setns"}, only64), []abi.HostSystemCall{abi.CallSetns}, trampolines},
 	{"unshare", true, called([]string{"unshare"}, only64), []abi.HostSystemCall{abi.CallUnshare}, trampolines},
-	{"module", true, modules(), []abi.HostSystemCall{abi.CallInitModule, abi.CallFinitModule, abi.CallDeleteModule},
+	{"module", true, modules(), nil,
 		"it needs a kernel with loadable modules; " + trampolines},
 	{"bpf", true, called([]string{"bpf"}, only64, texts), []abi.HostSystemCall{abi.CallBpf}, trampolines},
 	{"setuid", true, ids(), []abi.HostSystemCall{abi.CallSetuid, abi.CallSetreuid, abi.CallSetresuid, abi.CallSetfsuid,
@@ -177,10 +185,10 @@ func fexit(programs []string, more map[string]any, limits ...string) []kern.Rung
 }
 
 // functions are the programs at the functions of system calls on this architecture; how is ""
-// for fexit and "k" for kretprobe.
+// for fexit, "k" for kretprobe, and "t" and "b" for the tracepoints of their end and beginning.
 func functions(how string, calls ...string) []string {
 	prefix := "host"
-	if runtime.GOARCH == "arm64" {
+	if runtime.GOARCH == "arm64" && (how == "" || how == "k") {
 		prefix = "hosta"
 	}
 	var programs []string
@@ -197,7 +205,12 @@ func probed(programs []string, more map[string]any, limits ...string) kern.Rung 
 
 func called(calls []string, limits ...string) []kern.Rung {
 	return append(fexit(functions("", calls...), nil, limits...), probed(functions("k", calls...), nil, limits...),
-		kern.Rung{Name: Taxing, Limits: append([]string{anyCall}, limits...)})
+		detoured(functions("t", calls...), limits...), kern.Rung{Name: Taxing, Limits: append([]string{anyCall}, limits...)})
+}
+
+// detoured is the rung by the tracepoint of each call.
+func detoured(programs []string, limits ...string) kern.Rung {
+	return kern.Rung{Name: Detour, Programs: programs, Config: config(true, nil), Limits: append([]string{detour, unknowing}, limits...)}
 }
 
 // taxing are the rungs of a program that each system call passes.
@@ -216,7 +229,6 @@ func modules() []kern.Rung {
 	return append(rungs, probed(slices.Concat(loaded, functions("k", calls...)), failed, only64),
 		kern.Rung{Name: "tp_btf", Programs: loaded, Config: config(true, nil), Limits: []string{vain}},
 		kern.Rung{Name: "tp_btf_probe", Programs: loaded, Config: config(false, nil), Limits: []string{vain}},
-		kern.Rung{Name: Taxing, Limits: []string{anyCall, only64, byFile}},
 	)
 }
 
@@ -225,7 +237,10 @@ func ids() []kern.Rung {
 	changed, calls := []string{"host_fix_uid", "host_fix_gid"}, []string{"uid", "reuid", "resuid", "gid", "regid", "resgid"}
 	rungs := fexit(slices.Concat(changed, functions("", calls...)), failed, failing64)
 	rungs[1].Limits = append(slices.Clone(rungs[1].Limits), unasked)
-	return append(append(rungs, probed(slices.Concat(changed, functions("k", calls...)), failed, failing64)), taxing("host_ids_begin", anyCall2, only64)...)
+	all := append(slices.Clone(calls), "fsuid", "fsgid")
+	rungs = append(rungs, probed(slices.Concat(changed, functions("k", calls...)), failed, failing64),
+		detoured(slices.Concat(functions("b", all...), functions("t", all...)), only64))
+	return append(rungs, taxing("host_ids_begin", anyCall2, only64)...)
 }
 
 func signals() []kern.Rung {

@@ -153,7 +153,7 @@ var (
 )
 
 // rungs are tried one by one; those that do not work here are skipped.
-var rungs = []string{"fentry", "fentry_probe", "kprobe", "tp_btf", "sys_exit"}
+var rungs = []string{"fentry", "fentry_probe", "kprobe", "tracepoint", "tp_btf", "sys_exit"}
 
 // TestRungs: on each rung the same is told of the same calls.
 func TestRungs(t *testing.T) {

@@ -32,7 +32,7 @@ func (s *scene) testNames(t *testing.T) {
 		step{"unlink $/watched/s", "unlink $/watched/s"},
 	)
 	made = append(made, gone...)
-	lacks := map[string]string{"tp_btf": "mkdir rmdir symlink", "sys_exit": "link rename mkdir symlink unlink rmdir"}[s.agent.Rung(t, "file")]
+	lacks := map[string]string{"tracepoint": "mkdir rmdir symlink", "tp_btf": "mkdir rmdir symlink", "sys_exit": "link rename mkdir symlink unlink rmdir"}[s.agent.Rung(t, "file")]
 	for _, r := range made {
 		f := r.GetFile()
 		if f.Inode == 0 && strings.Contains(lacks, f.Operation) {

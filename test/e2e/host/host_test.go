@@ -158,7 +158,7 @@ var cases = map[string][][2]string{
 }
 
 // rungs are tried one by one; those that do not work here are skipped.
-var rungs = []string{"fexit", "fexit_probe", "kretprobe", "sys_exit"}
+var rungs = []string{"fexit", "fexit_probe", "kretprobe", "tracepoint", "sys_exit"}
 
 // TestRungs: on each rung the same is told of the same calls.
 func TestRungs(t *testing.T) {
