@@ -4,8 +4,12 @@ package kern
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -23,6 +27,11 @@ func (k *Kernel) load(s Sensor, names []string, config map[string]any) (map[stri
 	}
 	var patching, others []string
 	for _, name := range names {
+		if spec.Programs[name].Type == ebpf.Kprobe {
+			if err := noKprobes(kprobeEvents); err != nil {
+				return nil, nil, err
+			}
+		}
 		switch spec.Programs[name].AttachType {
 		case ebpf.AttachTraceFEntry, ebpf.AttachTraceFExit, ebpf.AttachModifyReturn, ebpf.AttachLSMMac:
 			patching = append(patching, name)
@@ -54,10 +63,11 @@ func (k *Kernel) loadWave(spec *ebpf.CollectionSpec, names []string, loaded map[
 		programs map[string]*ebpf.Program
 		err      error
 	}
-	parts := make([]result, min(len(names), runtime.GOMAXPROCS(0)))
+	shares := shares(spec, names, min(len(names), runtime.GOMAXPROCS(0)))
+	parts := make([]result, len(shares))
 	var group sync.WaitGroup
 	for n := range parts {
-		part := part(spec, func(name string) bool { i := slices.Index(names, name); return i >= 0 && i%len(parts) == n })
+		part := part(spec, func(name string) bool { return slices.Contains(shares[n], name) })
 		group.Go(func() { parts[n].programs, parts[n].err = k.loadPart(part) })
 	}
 	group.Wait()
@@ -67,6 +77,18 @@ func (k *Kernel) loadWave(spec *ebpf.CollectionSpec, names []string, loaded map[
 		err = cmp.Or(err, part.err)
 	}
 	return err
+}
+
+// shares deals programs out so that each share has about as many instructions: the next longest
+// goes where there are fewest.
+func shares(spec *ebpf.CollectionSpec, names []string, n int) [][]string {
+	size := func(name string) int { return len(spec.Programs[name].Instructions) }
+	shares, sums := make([][]string, n), make([]int, n)
+	for _, name := range slices.SortedStableFunc(slices.Values(names), func(a, b string) int { return size(b) - size(a) }) {
+		i := slices.Index(sums, slices.Min(sums))
+		shares[i], sums[i] = append(shares[i], name), sums[i]+size(name)
+	}
+	return shares
 }
 
 // specOf is the object with the named programs only, and with its constants set.
@@ -135,4 +157,19 @@ func closeAll(programs map[string]*ebpf.Program) {
 	for _, p := range programs {
 		p.Close()
 	}
+}
+
+// kprobeEvents is where the kernel shows the kinds of events that it has.
+const kprobeEvents = "/sys/bus/event_source/devices"
+
+// noKprobes tells that the kernel has no kprobes, where it can be asked (since 4.17): programs
+// for them need not be verified then, which may take longer than the whole rest of a start.
+func noKprobes(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, "tracepoint")); err != nil {
+		return nil // no sysfs here: an attempt will tell
+	}
+	if _, err := os.Stat(filepath.Join(dir, "kprobe")); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("attach kprobe: this kernel has none (built without CONFIG_KPROBE_EVENTS): %w", ebpf.ErrNotSupported)
+	}
+	return nil
 }
