@@ -52,12 +52,16 @@ const resolvingTakes = 2 * time.Second
 
 // Cgroups implements bt.Identity.
 func (i *scriptIdentity) Cgroups(kind bt.Kind, name string) []uint64 {
-	for end := time.Now().Add(resolvingTakes); ; time.Sleep(20 * time.Millisecond) {
-		found, unresolved := i.cgroups(kind, name)
-		if len(found) > 0 || !unresolved || time.Now().After(end) {
-			return found
-		}
+	found, unresolved := i.cgroups(kind, name)
+	if len(found) == 0 { // what was made just now may be on its way
+		i.catchUp(context.Background())
+		found, unresolved = i.cgroups(kind, name)
 	}
+	for end := time.Now().Add(resolvingTakes); len(found) == 0 && unresolved && time.Now().Before(end); {
+		time.Sleep(20 * time.Millisecond)
+		found, unresolved = i.cgroups(kind, name)
+	}
+	return found
 }
 
 func (i *scriptIdentity) cgroups(kind bt.Kind, name string) (found []uint64, unresolved bool) {

@@ -54,8 +54,20 @@ func (n *network) skep(args ...string) result {
 	return result{stdout.String(), stderr.String(), c.ProcessState.ExitCode(), time.Since(start)}
 }
 
-// nothingLeft wants every ssh of this network gone with the skep that had started it.
+// nothingLeft wants every ssh of this network gone with the skep that had started it, but for
+// the moment that being killed takes.
 func (n *network) nothingLeft() {
+	n.t.Helper()
+	left := n.left()
+	for end := time.Now().Add(2 * time.Second); len(left) > 0 && time.Now().Before(end); left = n.left() {
+		time.Sleep(10 * time.Millisecond)
+	}
+	for _, command := range left {
+		n.t.Errorf("still running: %q", command)
+	}
+}
+
+func (n *network) left() (commands []string) {
 	n.t.Helper()
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -64,9 +76,10 @@ func (n *network) nothingLeft() {
 	for _, e := range entries {
 		text, err := os.ReadFile("/proc/" + e.Name() + "/cmdline")
 		if err == nil && bytes.Contains(text, []byte(n.path("config"))) {
-			n.t.Errorf("still running: %q", text)
+			commands = append(commands, string(text))
 		}
 	}
+	return commands
 }
 
 // live is a skep that follows.
