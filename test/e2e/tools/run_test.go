@@ -45,7 +45,7 @@ type outcome struct {
 	generator
 	pid     int
 	records []row
-	lost    string // what the tool told of losses
+	lost    string           // what the tool told of losses
 	maps    map[string][]row // all entries that were printed
 	took    time.Duration    // of the generator
 	// soft and hard are what /proc counted from before the tool until after it.
