@@ -63,7 +63,7 @@ func (k *Kernel) loadWave(spec *ebpf.CollectionSpec, names []string, loaded map[
 		programs map[string]*ebpf.Program
 		err      error
 	}
-	shares := shares(spec, names, min(len(names), runtime.GOMAXPROCS(0)))
+	shares := deal(spec, names, min(len(names), runtime.GOMAXPROCS(0)))
 	parts := make([]result, len(shares))
 	var group sync.WaitGroup
 	for n := range parts {
@@ -79,9 +79,9 @@ func (k *Kernel) loadWave(spec *ebpf.CollectionSpec, names []string, loaded map[
 	return err
 }
 
-// shares deals programs out so that each share has about as many instructions: the next longest
+// deal makes n shares of programs so that each share has about as many instructions: the next longest
 // goes where there are fewest.
-func shares(spec *ebpf.CollectionSpec, names []string, n int) [][]string {
+func deal(spec *ebpf.CollectionSpec, names []string, n int) [][]string {
 	size := func(name string) int { return len(spec.Programs[name].Instructions) }
 	shares, sums := make([][]string, n), make([]int, n)
 	for _, name := range slices.SortedStableFunc(slices.Values(names), func(a, b string) int { return size(b) - size(a) }) {

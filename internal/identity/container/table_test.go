@@ -57,6 +57,24 @@ func TestForCgroup(t *testing.T) {
 	}
 }
 
+// TestOldCgroup: a cgroup that is older than the agent is settled when it is first seen, as it
+// would else be looked at each millisecond for a while; one that was made just now is not.
+func TestOldCgroup(t *testing.T) {
+	h := testHierarchy
+	h.Mount = t.TempDir()
+	if err := os.Mkdir(filepath.Join(h.Mount, "cgroup"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, age := range []time.Duration{0, 2 * youngFor} {
+		table := NewTable(cgroup.NewIndex(h), Options{Sockets: []Socket{}, RuncRoots: []string{}})
+		table.index.Add(10, "/cgroup")
+		c := table.admit(10, time.Now().Add(age))
+		if settled := c.retry.Load() == 0; settled != (age > youngFor) {
+			t.Errorf("a cgroup of %v is settled: %t", age, settled)
+		}
+	}
+}
+
 // TestForCgroupCollision: cgroups that share a slot do not share a container.
 func TestForCgroupCollision(t *testing.T) {
 	table := newTestTable(t, Options{})

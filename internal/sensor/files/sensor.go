@@ -85,7 +85,7 @@ func Sensor() kern.Sensor {
 }
 
 // byCall has a rung follow the end of the calls that matter, by the kernel's tracepoint for each.
-// All others cost less than half of what a program at the end of all calls takes.
+// For all others the kernel looks at a bit, where a program at the end of all calls would run.
 func byCall(r kern.Rung) kern.Rung {
 	r.Tracepoints = map[string][]string{endCall: ends()}
 	r.Limits[slices.Index(r.Limits, anyCall)] = detour
