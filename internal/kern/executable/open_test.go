@@ -161,16 +161,23 @@ func TestReplaced(t *testing.T) {
 	}
 }
 
-// TestChanged: nor is one whose owner has changed it and set its times back.
-func TestChanged(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "program")
-	self, err := os.ReadFile("/proc/self/exe")
+// copyOfSelf is a file of its own with this test in it, and what it holds.
+func copyOfSelf(t *testing.T) (path string, text []byte) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "program")
+	text, err := os.ReadFile("/proc/self/exe")
+	if err == nil {
+		err = os.WriteFile(path, text, 0o755)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, self, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	return path, text
+}
+
+// TestChanged: nor is one whose owner has changed it and set its times back.
+func TestChanged(t *testing.T) {
+	path, self := copyOfSelf(t)
 	f, err := Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -195,14 +202,7 @@ func TestChanged(t *testing.T) {
 
 // TestDeleted: by its path a file that a process has mapped is that one, whatever is there now.
 func TestDeleted(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "program")
-	self, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, self, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	path, _ := copyOfSelf(t)
 	pid := waits(t, exec.Command(path))
 	_, want, err := Pin(path)
 	if err != nil {
