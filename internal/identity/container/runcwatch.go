@@ -59,17 +59,19 @@ func (w *watch) changed() (changed bool) {
 	}
 }
 
-// wait calls f whenever something happened, until ctx is done. f finds out
-// itself what it was.
+// wait calls f now and whenever something happened, until ctx is done. It takes nothing from
+// the queue: f does, by changed, under the lock that also guards what it then reads. Whoever
+// has that lock thus knows of all that happened.
 func (w *watch) wait(ctx context.Context, f func()) {
 	defer context.AfterFunc(ctx, func() { _ = w.file.SetReadDeadline(time.Unix(1, 0)) })()
-	buf := make([]byte, 4096)
-	for {
-		if _, err := w.file.Read(buf); err != nil {
-			return
-		}
-		f()
+	conn, err := w.file.SyscallConn()
+	if err != nil {
+		return // it was closed
 	}
+	_ = conn.Read(func(uintptr) (done bool) {
+		f()
+		return false
+	})
 }
 
 // existing returns the deepest directory above pattern that exists: where a

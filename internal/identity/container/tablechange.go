@@ -119,7 +119,7 @@ func (t *Table) watchRunc(ctx context.Context, wg *sync.WaitGroup) (stop func())
 func (t *Table) readRunc() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if now := time.Now(); t.runc.refresh(now) {
+	if now := time.Now(); t.runc.watch.changed() && t.runc.refresh(now) {
 		t.again(now)
 	}
 }

@@ -381,11 +381,8 @@ func crowd(args []string) error {
 // spawn starts a child as posix_spawn does (CLONE_VM|CLONE_VFORK), which os/exec uses.
 func spawn([]string) error {
 	c := exec.Command("/proc/self/exe")
-	c.Env, c.Stdout = next("truth"), os.Stdout
-	err := c.Start()
-	if err != nil {
-		return err
-	}
-	fmt.Println(c.Process.Pid)
-	return c.Wait()
+	c.Env = next("truth")
+	said, err := c.Output()
+	fmt.Printf("%d\n%s", c.Process.Pid, said)
+	return err
 }
