@@ -119,6 +119,8 @@ func condition(name string) (bool, error) {
 	switch name {
 	case "root":
 		return os.Geteuid() == 0, nil
+	case "configured":
+		return exists(config.DefaultPath), nil
 	case "agent":
 		return probe(context.Background(), config.Default().Socket) == nil, nil
 	}

@@ -56,9 +56,14 @@ func (f *installFlags) add(cmd *cobra.Command) {
 }
 
 func (f *installFlags) options() (install.Options, error) {
+	root, err := filepath.Abs(f.root)
+	if err != nil {
+		return install.Options{}, fmt.Errorf("find --root %s: %w", f.root, err)
+	}
+	f.root = root
 	o := install.Options{Root: f.root, Prefix: f.prefix, Systemd: install.SystemdRuns(), Web: f.web, Upgrade: f.upgrade, Purge: f.purgeAll}
-	if !filepath.IsAbs(f.prefix) || !filepath.IsAbs(f.root) {
-		return o, usage("--prefix and --root must be absolute paths")
+	if !filepath.IsAbs(f.prefix) {
+		return o, usage("--prefix %q: must be an absolute path", f.prefix)
 	}
 	if os.Geteuid() != 0 && filepath.Clean(f.root) == "/" && !f.dryRun {
 		return o, fail(exitRefused, "change this host's programs and services: that needs root; run it with sudo")
@@ -80,7 +85,7 @@ func (a *app) installCmd() *cobra.Command {
 		Short:   "Install skep on this host as a service",
 		Long:    installLong,
 		Example: "  sudo skep install\n  skep install --dry-run\n  skep install --root ./image --prefix /usr",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE:    func(*cobra.Command, []string) error { return a.install(&f) },
 	}
 	f.add(cmd)
@@ -122,7 +127,7 @@ func (a *app) uninstallCmd() *cobra.Command {
 		Short:   "Take skep off this host",
 		Long:    uninstallLong,
 		Example: "  sudo skep uninstall\n  sudo skep uninstall --purge",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE:    func(*cobra.Command, []string) error { return a.uninstall(&f) },
 	}
 	f.add(cmd)

@@ -41,7 +41,7 @@ func (a *app) statusCmd() *cobra.Command {
 		Short:       "Show how the agent is and what it costs",
 		Long:        statusLong,
 		Example:     statusExample,
-		Args:        cobra.NoArgs,
+		Args:        noArgs,
 		PreRunE: func(*cobra.Command, []string) error {
 			if watch && a.many() && output != "json" {
 				return usage("--watch shows one host; name one, or use -o json")
