@@ -181,7 +181,8 @@ func linuxShells(root *cobra.Command) {
 }
 
 const rootLong = `skep asks the skep agent (skepd) of this host what happens on it: every
-process and every TCP connection, with who did it.
+process, connection, DNS query and more, with who did it. It runs scripts of the
+tracing language, and named tools: "skep tool" lists them, "skep opensnoop" is one.
 
 The agent is reached through its unix socket. Who may do what is decided by
 the agent: root may do all, members of the groups "skep" and "skep-operators"
@@ -219,6 +220,10 @@ const rootExample = `  # What happens right now
   # Who runs, as a tree, and who talks to whom
   skep ps --tree
   skep connections
+
+  # Which files sshd opens, and your own questions
+  sudo skep opensnoop --comm sshd
+  sudo skep trace -e 'tracepoint:syscalls:sys_enter_openat { @[comm] = count(); }'
 
   # Can the agent run here, and how well
   skep doctor
