@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,7 +22,8 @@ started at each boot before the network and the container runtimes.
 Without systemd everything but the service is done, and said.
 
 Installing again is an upgrade: the kernel side goes on meanwhile. If a step
-fails, what the steps before it have made is taken back.
+fails, what the steps before it have made is taken back. With a configuration
+that has faults nothing is done.
 
 Exit status: 0 if all was done, 1 if not. Others as in "skep --help".`
 
@@ -86,7 +88,7 @@ func (a *app) installCmd() *cobra.Command {
 		Long:    installLong,
 		Example: "  sudo skep install\n  skep install --dry-run\n  skep install --root ./image --prefix /usr",
 		Args:    noArgs,
-		RunE:    func(*cobra.Command, []string) error { return a.install(&f) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.install(cmd.Context(), &f) },
 	}
 	f.add(cmd)
 	cmd.Flags().BoolVar(&f.web, "web", false, "start the page as a service too, on loopback")
@@ -95,10 +97,16 @@ func (a *app) installCmd() *cobra.Command {
 	return cmd
 }
 
-func (a *app) install(f *installFlags) error {
+func (a *app) install(ctx context.Context, f *installFlags) error {
 	o, err := f.options()
 	if err != nil {
 		return err
+	}
+	// The agent would not start with a faulty one, and the one that runs now would be gone.
+	if there := filepath.Join(f.root, config.DefaultPath); !f.packaged && exists(there) {
+		if err := checkConfig(ctx, there); err != nil {
+			return fmt.Errorf("install skep: mend the configuration that is there first: %w", err)
+		}
 	}
 	plan, err := install.Install(o)
 	if err != nil {
