@@ -165,7 +165,7 @@ func (w *hostWatch) ladders() (all []kern.Signal) {
 func (w *hostWatch) offReason(group string, r kern.Rung) string {
 	reason := "not in sensors.host.calls"
 	if _, tried := w.have[group]; tried {
-		reason = "auto leaves it out; name " + group + " in sensors.host.calls to have it"
+		reason = "auto leaves it out; name it in sensors.host.calls to have it"
 	}
 	if host.IsTaxing(r.Name) {
 		reason += "; " + r.Limits[0]

@@ -105,6 +105,9 @@ func (a *app) root(args []string) *cobra.Command {
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			a.running = true
 			a.socketSet = cmd.Flags().Changed("socket") || os.Getenv(socketEnv) != ""
+			if a.timeout <= 0 {
+				return usage("--timeout %v: must be more than 0", a.timeout)
+			}
 			return a.takeHosts(cmd)
 		},
 	}
@@ -124,6 +127,7 @@ func (a *app) root(args []string) *cobra.Command {
 	_ = root.MarkPersistentFlagFilename("socket") // fails only for a flag that is not there
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	a.addVerbs(root, args)
+	a.helpOf(root)
 	linuxShells(root)
 	return root
 }
@@ -159,10 +163,15 @@ func (a *app) addVerbs(root *cobra.Command, args []string) {
 	a.addTools(root, named)
 }
 
-// linuxShells leaves out the completion of a shell that nobody asked for.
+// linuxShells leaves out the completion of a shell that nobody asked for, and refuses one that
+// there is not.
 func linuxShells(root *cobra.Command) {
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.Use, c.DisableFlagsInUseLine = "completion SHELL", true
+			c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() } // makes cobra look at the arguments
+		}
 		for _, shell := range c.Commands() {
 			if shell.Name() == "powershell" {
 				c.RemoveCommand(shell)
@@ -172,7 +181,8 @@ func linuxShells(root *cobra.Command) {
 }
 
 const rootLong = `skep asks the skep agent (skepd) of this host what happens on it: every
-process and every TCP connection, with who did it.
+process, connection, DNS query and more, with who did it. It runs scripts of the
+tracing language, and named tools: "skep tool" lists them, "skep opensnoop" is one.
 
 The agent is reached through its unix socket. Who may do what is decided by
 the agent: root may do all, members of the groups "skep" and "skep-operators"
@@ -210,6 +220,10 @@ const rootExample = `  # What happens right now
   # Who runs, as a tree, and who talks to whom
   skep ps --tree
   skep connections
+
+  # Which files sshd opens, and your own questions
+  sudo skep opensnoop --comm sshd
+  sudo skep trace -e 'tracepoint:syscalls:sys_enter_openat { @[comm] = count(); }'
 
   # Can the agent run here, and how well
   skep doctor

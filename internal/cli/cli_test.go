@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 }
 
 // fakeSkepd has the command line that skep expects of skepd.
-// FAKE_SKEPD=refuse makes it refuse to run, =crash makes it die, =dies makes it die once
+// FAKE_SKEPD=refuse makes it refuse to run, =second to run beside another, =crash makes it die, =dies makes it die once
 // there is a file $FAKE_SKEPD_LOG.die.
 func fakeSkepd(args []string) int {
 	how := os.Getenv("FAKE_SKEPD")
@@ -56,6 +56,9 @@ func fakeSkepd(args []string) int {
 	switch how {
 	case "refuse":
 		fmt.Fprint(ready, "load programs: this kernel has no BTF; boot one with CONFIG_DEBUG_INFO_BTF=y")
+		return 1
+	case "second":
+		fmt.Fprint(ready, "start agent: another skep agent is running on this host; use it, or stop it first")
 		return 1
 	case "crash":
 		fmt.Fprintln(os.Stderr, "panic: \x1b[31mall is lost")
@@ -119,6 +122,8 @@ func condition(name string) (bool, error) {
 	switch name {
 	case "root":
 		return os.Geteuid() == 0, nil
+	case "configured":
+		return exists(config.DefaultPath), nil
 	case "agent":
 		return probe(context.Background(), config.Default().Socket) == nil, nil
 	}

@@ -34,18 +34,20 @@ func (a *app) configCheckCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check [FILE]",
 		Short: "Check a configuration file",
-		Long: `Check a configuration file (default ` + config.DefaultPath + `) as skepd
+		Long: `Check a configuration file (default ` + config.DefaultPath + `, if it is there) as skepd
 would: it is skepd that does it, beside skep or in PATH. Every fault is named with
 its file, line and column.
 
 Exit status: 0 if skepd would take it, 1 if not.`,
 		Example:           "  skep config check skep.yaml",
-		Args:              cobra.MaximumNArgs(1),
+		Args:              takes(0, 1, ""),
 		ValidArgsFunction: cobra.FixedCompletions([]string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := config.DefaultPath
 			if len(args) == 1 {
 				path = args[0]
+			} else if !exists(path) {
+				return a.print("there is no " + path + ": the defaults are in force\n")
 			}
 			if err := checkConfig(cmd.Context(), path); err != nil {
 				return err
@@ -80,7 +82,7 @@ func (a *app) configDefaultCmd() *cobra.Command {
 		Short:   "Print the default configuration with comments",
 		Long:    "Print a skep.yaml that means the defaults, with a comment for each key.\n\nExit status: 0.",
 		Example: "  skep config print-default > skep.yaml",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE:    func(*cobra.Command, []string) error { return a.print(config.DefaultYAML) },
 	}
 }

@@ -51,7 +51,7 @@ func (a *app) connectionsCmd() *cobra.Command {
 		Short:       "Show the TCP connections and who owns them",
 		Long:        connectionsLong,
 		Example:     connectionsExample,
-		Args:        cobra.NoArgs,
+		Args:        noArgs,
 		PreRunE:     func(*cobra.Command, []string) error { return checkOutput(f.output, "table", "json") },
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

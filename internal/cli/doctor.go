@@ -25,8 +25,8 @@ capabilities, data directory and socket, and for every signal the rung of its
 ladder of hooks that is used, why not a higher one, what the lower one cannot do,
 and what to change.
 
-A reason that several signals share is told once. Of a signal that is not wanted
-only that is told, and what would turn it on; --verbose tells all of it.
+A reason that several signals share is told once. Of signals that are not wanted
+only that is told, and what would turn them on; --verbose tells all of it.
 
 A running agent is asked. Without one, "skepd doctor" makes the same probes
 now; as another user than root it can say less.
@@ -48,7 +48,7 @@ func (a *app) doctorCmd() *cobra.Command {
 		Short:       "Check whether the agent can run here, and how well",
 		Long:        doctorLong,
 		Example:     doctorExample,
-		Args:        cobra.NoArgs,
+		Args:        noArgs,
 		PreRunE:     func(*cobra.Command, []string) error { return checkOutput(output, "table", "json") },
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(a.hosts) > 0 {
@@ -136,8 +136,14 @@ func doctorPage(s screen, d *skepv1.GetDoctorResponse, verbose bool) string {
 	}
 	v.section("Signals")
 	told := map[string]string{}
-	for _, sig := range d.GetSignals() {
-		v.signal(sig, told, verbose)
+	signals := d.GetSignals()
+	for i, sig := range signals {
+		switch alike := offAlike(signals, i); {
+		case verbose || len(alike) == 0:
+			v.signal(sig, told, verbose)
+		case alike[0] == sig.GetSignal():
+			v.off(strings.Join(alike, ", ")+" "+intent(sig), whyOff(sig))
+		}
 	}
 	return v.String()
 }
@@ -169,16 +175,13 @@ func (v *sheet) signal(s *skepv1.SignalStatus, told map[string]string, verbose b
 	case isShed(s):
 		mark, rung = v.screen.paint(loud, "shed"), s.GetRungs()[0].GetReason()
 	case switchedOff(s):
-		mark, rung = v.screen.paint(dim, "off "), strings.Join(whyOff(s), "; ")
+		mark, rung = v.screen.paint(dim, "off "), whyOff(s)
 	case !s.GetAvailable():
 		mark, rung = v.screen.paint(loud, "none"), "no rung works here"
 	case len(s.GetLimits()) > 0 && !onBestRung(s):
 		mark = v.screen.paint(yellow, "less")
 	}
 	fmt.Fprintf(v, "  %s  %s: %s\n", mark, event.Printable(strings.TrimSpace(s.GetSignal()+" "+intent(s))), event.Printable(rung))
-	if switchedOff(s) && !verbose {
-		return
-	}
 	v.rungs(s, told)
 	for _, l := range s.GetLimits() {
 		fmt.Fprintf(v, "        cannot: %s\n", event.Printable(l))
@@ -221,14 +224,33 @@ func switchedOff(s *skepv1.SignalStatus) bool {
 	return !s.GetAvailable() && slices.ContainsFunc(s.GetRungs(), func(r *skepv1.RungStatus) bool { return r.GetState() == "off" })
 }
 
-// whyOff are the reasons why a signal is not wanted, which say what would turn it on.
-func whyOff(s *skepv1.SignalStatus) (reasons []string) {
+// whyOff is why a signal is not wanted and what would turn it on, by the rung that would be used.
+func whyOff(s *skepv1.SignalStatus) string {
 	for _, r := range s.GetRungs() {
-		if r.GetState() == "off" && !slices.Contains(reasons, r.GetReason()) {
-			reasons = append(reasons, r.GetReason())
+		if r.GetState() == "off" {
+			return r.GetReason()
 		}
 	}
-	return reasons
+	return ""
+}
+
+// offAlike are the signals that are not wanted for the same reason as the one at i, itself among
+// them; none if that one is wanted.
+func offAlike(signals []*skepv1.SignalStatus, i int) (names []string) {
+	if isShed(signals[i]) || !switchedOff(signals[i]) {
+		return nil
+	}
+	for _, s := range signals {
+		if !isShed(s) && switchedOff(s) && whyOff(s) == whyOff(signals[i]) && s.GetIntent() == signals[i].GetIntent() {
+			names = append(names, s.GetSignal())
+		}
+	}
+	return names
+}
+
+// off tells of signals that are not wanted, for one reason.
+func (v *sheet) off(signals, reason string) {
+	fmt.Fprintf(v, "  %s  %s: %s\n", v.screen.paint(dim, "off "), event.Printable(strings.TrimSpace(signals)), event.Printable(reason))
 }
 
 func onBestRung(s *skepv1.SignalStatus) bool {

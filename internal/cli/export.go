@@ -36,7 +36,7 @@ Output (-o):
     jsonl    one JSON object per line, as "skep observe -o json" prints
 
 The file is there whole or not at all: with several hosts (-o jsonl) only if all
-have answered; the standard output has what there is. Where records are missing
+have answered; the standard output, a device or a FIFO has what there is. Where records are missing
 because a file of the disk log is damaged, the standard error says which; jsonl
 has a record of kind loss and place store instead.
 
@@ -51,13 +51,14 @@ const exportExample = `  # Yesterday, for another tool
 func (a *app) exportCmd() *cobra.Command {
 	var f exportFlags
 	cmd := &cobra.Command{
-		Use:         "export FILE|-",
-		Annotations: asksMany,
-		Short:       "Write records of the disk log into a file",
-		Long:        exportLong,
-		Example:     exportExample,
-		Args:        cobra.ExactArgs(1),
-		PreRunE:     func(*cobra.Command, []string) error { return checkOutput(f.output, "parquet", "jsonl") },
+		Use:               "export FILE|-",
+		Annotations:       asksMany,
+		Short:             "Write records of the disk log into a file",
+		Long:              exportLong,
+		Example:           exportExample,
+		ValidArgsFunction: completeFile,
+		Args:              takes(1, 1, "the file to write, or - for the standard output"),
+		PreRunE:           func(*cobra.Command, []string) error { return checkOutput(f.output, "parquet", "jsonl") },
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		req, err := f.request(a, time.Now())
@@ -108,10 +109,23 @@ func (f *exportFlags) request(a *app, now time.Time) (*skepv1.ExportRequest, err
 	return req, nil
 }
 
-// into makes a file, or none, of what write puts out.
+// into makes a file, or none, of what write puts out. What is no regular file, such as a device
+// or a FIFO, is written to, as the standard output is: a file in its place would be the end of it.
+// A link leads to what is written.
 func (a *app) into(file string, write func() error) error {
 	if file == "-" {
 		return write()
+	}
+	switch there, err := os.Stat(file); {
+	case err != nil:
+	case there.IsDir():
+		return fmt.Errorf("write %s: it is a directory; name a file in it", file)
+	case !there.Mode().IsRegular():
+		return a.onto(file, write)
+	default:
+		if file, err = filepath.EvalSymlinks(file); err != nil {
+			return fmt.Errorf("write to where the link leads: %w", err)
+		}
 	}
 	out, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-")
 	if err != nil {
@@ -127,6 +141,16 @@ func (a *app) into(file string, write func() error) error {
 		return fmt.Errorf("write %s: %w", file, err)
 	}
 	return nil
+}
+
+// onto writes to something that is there and has no end.
+func (a *app) onto(file string, write func() error) error {
+	out, err := os.OpenFile(file, os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	a.out = out
+	return errors.Join(write(), out.Close())
 }
 
 func (a *app) exportLines(ctx context.Context, c *client, req *skepv1.ExportRequest) error {

@@ -321,7 +321,7 @@ func sampleProcesses() []*skepv1.ProcessInfo {
 	kthread.Process.Ppid, kthread.Process.Preexisting, kthread.Process.Exe, kthread.Process.ParentExecId = 0, true, "", ""
 	shell := started(sampleProcess(100, "sh"), time.Second, "sh", "-c", hostile)
 	shell.Cwd, shell.Connections = "/srv/"+hostile, 2
-	shell.Exec = &skepv1.Exec{Cwd: "/srv", NsPid: 7, Credentials: &skepv1.Credentials{LoginUid: ^uint32(0)}, Namespaces: &skepv1.Namespaces{Net: 4026531840},
+	shell.Exec = &skepv1.Exec{Cwd: "/srv", NsPid: 7, Credentials: &skepv1.Credentials{LoginUid: ^uint32(0)}, Namespaces: &skepv1.Namespaces{Net: 4026531840, Pid: 4026532201},
 		Capabilities: &skepv1.Capabilities{Effective: "000001ffffffffff"}, Cgroup: "/user.slice", Session: 90, Tty: "pts/3", File: &skepv1.File{Path: "/usr/bin/dash", Device: "8:1", Inode: 77}}
 	child := started(sampleProcess(101, "sleep"), 2*time.Second, "sleep", "100")
 	child.Process.Ppid, child.Process.Container = 100, &skepv1.Container{Id: webID, Name: "web"}
@@ -386,5 +386,7 @@ func sampleDoctor(ok bool) *skepv1.GetDoctorResponse {
 			{Signal: "dns", Intent: "see", Rung: "cgroup_skb", Available: ok, Rungs: []*skepv1.RungStatus{{Name: "fexit", State: "unavailable", Reason: "no BTF"},
 				{Name: "fexit_probe", State: "unavailable", Reason: "no BTF"}, {Name: "iter", State: "unavailable", Reason: "EPERM"}, {Name: "cgroup_skb", State: "used"}}},
 			{Signal: "ptrace", Intent: "see", Rungs: []*skepv1.RungStatus{{Name: "fexit", State: "unavailable", Reason: "EPERM"},
-				{Name: "sys_exit", State: "off", Reason: "name ptrace"}, {Name: "sys_exit_probe", State: "off", Reason: "name ptrace"}}, Advice: "upgrade"}}}
+				{Name: "tracepoint", State: "off", Reason: "name it"}, {Name: "sys_exit", State: "off", Reason: "name it; costs more"}}, Advice: "upgrade"},
+			{Signal: "capability", Intent: "see", Rungs: []*skepv1.RungStatus{{Name: "fexit", State: "off", Reason: "not wanted"}}},
+			{Signal: "memfd", Intent: "see", Rungs: []*skepv1.RungStatus{{Name: "tracepoint", State: "off", Reason: "name it"}}}}}
 }

@@ -53,7 +53,7 @@ func (f *filterFlags) registerPaths(cmd *cobra.Command) {
 
 func (f *filterFlags) registerKinds(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVarP(&f.kinds, "kind", "k", nil, "kinds of records: fork, exec, exit, oom, connect, accept, close, listen, dns, loss, agent, file, udp, unix, host")
-	_ = cmd.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(kindNames(), cobra.ShellCompDirectiveNoFileComp)) // fails only for a flag that is not there
+	_ = cmd.RegisterFlagCompletionFunc("kind", completeList(kindNames())) // fails only for a flag that is not there
 }
 
 func kindNames() []string {

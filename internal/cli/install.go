@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,7 +22,8 @@ started at each boot before the network and the container runtimes.
 Without systemd everything but the service is done, and said.
 
 Installing again is an upgrade: the kernel side goes on meanwhile. If a step
-fails, what the steps before it have made is taken back.
+fails, what the steps before it have made is taken back. With a configuration
+that has faults nothing is done.
 
 Exit status: 0 if all was done, 1 if not. Others as in "skep --help".`
 
@@ -56,9 +58,14 @@ func (f *installFlags) add(cmd *cobra.Command) {
 }
 
 func (f *installFlags) options() (install.Options, error) {
+	root, err := filepath.Abs(f.root)
+	if err != nil {
+		return install.Options{}, fmt.Errorf("find --root %s: %w", f.root, err)
+	}
+	f.root = root
 	o := install.Options{Root: f.root, Prefix: f.prefix, Systemd: install.SystemdRuns(), Web: f.web, Upgrade: f.upgrade, Purge: f.purgeAll}
-	if !filepath.IsAbs(f.prefix) || !filepath.IsAbs(f.root) {
-		return o, usage("--prefix and --root must be absolute paths")
+	if !filepath.IsAbs(f.prefix) {
+		return o, usage("--prefix %q: must be an absolute path", f.prefix)
 	}
 	if os.Geteuid() != 0 && filepath.Clean(f.root) == "/" && !f.dryRun {
 		return o, fail(exitRefused, "change this host's programs and services: that needs root; run it with sudo")
@@ -80,8 +87,8 @@ func (a *app) installCmd() *cobra.Command {
 		Short:   "Install skep on this host as a service",
 		Long:    installLong,
 		Example: "  sudo skep install\n  skep install --dry-run\n  skep install --root ./image --prefix /usr",
-		Args:    cobra.NoArgs,
-		RunE:    func(*cobra.Command, []string) error { return a.install(&f) },
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.install(cmd.Context(), &f) },
 	}
 	f.add(cmd)
 	cmd.Flags().BoolVar(&f.web, "web", false, "start the page as a service too, on loopback")
@@ -90,10 +97,16 @@ func (a *app) installCmd() *cobra.Command {
 	return cmd
 }
 
-func (a *app) install(f *installFlags) error {
+func (a *app) install(ctx context.Context, f *installFlags) error {
 	o, err := f.options()
 	if err != nil {
 		return err
+	}
+	// The agent would not start with a faulty one, and the one that runs now would be gone.
+	if there := filepath.Join(f.root, config.DefaultPath); !f.packaged && exists(there) {
+		if err := checkConfig(ctx, there); err != nil {
+			return fmt.Errorf("install skep: mend the configuration that is there first: %w", err)
+		}
 	}
 	plan, err := install.Install(o)
 	if err != nil {
@@ -122,7 +135,7 @@ func (a *app) uninstallCmd() *cobra.Command {
 		Short:   "Take skep off this host",
 		Long:    uninstallLong,
 		Example: "  sudo skep uninstall\n  sudo skep uninstall --purge",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE:    func(*cobra.Command, []string) error { return a.uninstall(&f) },
 	}
 	f.add(cmd)

@@ -19,7 +19,7 @@ func (a *app) manCmd() *cobra.Command {
 		Short:  "Write the manual pages",
 		Long:   "Write a manual page for each command into a directory, which is made if needed.\n\nExit status as in \"skep --help\".",
 		Hidden: true,
-		Args:   cobra.ExactArgs(1),
+		Args:   takes(1, 1, "the directory to write to"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return fmt.Errorf("write the manual: %w", err)

@@ -99,7 +99,7 @@ func (a *app) observeCmd() *cobra.Command {
 		Short:       "Show what happens: the live stream and the recent past",
 		Long:        observeLong,
 		Example:     observeExample,
-		Args:        cobra.NoArgs,
+		Args:        noArgs,
 		PreRunE:     func(*cobra.Command, []string) error { return checkOutput(f.output, "compact", "json", "table") },
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -123,6 +123,9 @@ func (a *app) observeCmd() *cobra.Command {
 					limit = int(req.Last)
 				}
 				req.Follow = true
+			}
+			if req.Follow { // else whoever waits for what nobody watches would not know
+				a.tellUnseen(ctx, c, req)
 			}
 			err := a.observe(ctx, c, req, f.output, limit)
 			if err == nil && !req.Follow {

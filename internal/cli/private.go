@@ -115,5 +115,5 @@ func startFailed(c *child, why string) error {
 	if len(c.log.lines(1)) > 0 && why == "it ended before it was ready" {
 		why += c.log.quote()
 	}
-	return fmt.Errorf("start the agent: %s", why)
+	return fmt.Errorf("start the agent: %s", strings.TrimPrefix(why, "start agent: ")) // as some of skepd's reasons begin
 }

@@ -125,14 +125,40 @@ func (v *sheet) exec(x *skepv1.Exec) {
 		v.hostile("Capabilities", fmt.Sprintf("effective %s, permitted %s, inheritable %s, bounding %s, ambient %s",
 			c.GetEffective(), c.GetPermitted(), c.GetInheritable(), c.GetBounding(), c.GetAmbient()))
 	}
-	if n := x.GetNamespaces(); n != nil {
-		v.line("Namespaces", fmt.Sprintf("cgroup %d, ipc %d, mnt %d, net %d, pid %d (pid %d there), time %d, user %d, uts %d",
-			n.GetCgroup(), n.GetIpc(), n.GetMnt(), n.GetNet(), n.GetPid(), x.GetNsPid(), n.GetTime(), n.GetUser(), n.GetUts()))
-	}
+	v.line("Namespaces", namespaces(x))
 	v.hostile("Cgroup", x.GetCgroup())
 	if x.GetSession() != 0 {
 		v.hostile("Session", strings.TrimSpace(strconv.FormatUint(uint64(x.GetSession()), 10)+" "+x.GetTty()))
 	}
+}
+
+// namespaces are those that are known: of some processes /proc does not say.
+func namespaces(x *skepv1.Exec) string {
+	n := x.GetNamespaces()
+	if n == nil {
+		return ""
+	}
+	var known []string
+	for _, ns := range []struct {
+		name  string
+		inode uint32
+	}{
+		{"cgroup", n.GetCgroup()}, {"ipc", n.GetIpc()}, {"mnt", n.GetMnt()}, {"net", n.GetNet()},
+		{"pid", n.GetPid()}, {"time", n.GetTime()}, {"user", n.GetUser()}, {"uts", n.GetUts()},
+	} {
+		if ns.inode == 0 {
+			continue
+		}
+		text := fmt.Sprintf("%s %d", ns.name, ns.inode)
+		if ns.name == "pid" {
+			text += fmt.Sprintf(" (pid %d there)", x.GetNsPid())
+		}
+		known = append(known, text)
+	}
+	if len(known) == 0 {
+		return "not known"
+	}
+	return strings.Join(known, ", ")
 }
 
 func loginUID(uid uint32) string {

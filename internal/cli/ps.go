@@ -71,7 +71,7 @@ func (a *app) psCmd() *cobra.Command {
 		Short:       "Show the processes, or one process whole",
 		Long:        psLong,
 		Example:     psExample,
-		Args:        cobra.MaximumNArgs(1),
+		Args:        takes(0, 1, ""),
 		PreRunE:     func(*cobra.Command, []string) error { return checkOutput(f.output, "table", "json") },
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -38,7 +38,7 @@ func (a *app) serveCmd() *cobra.Command {
 		Short:   "Serve the web page",
 		Long:    serveLong,
 		Example: serveExample,
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Socket = a.socket
 			o.Logger = slog.New(slog.NewTextHandler(a.err, nil))

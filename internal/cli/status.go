@@ -19,7 +19,8 @@ import (
 
 const statusLong = `Show how the agent is: version and uptime, records received and lost per kind,
 subscribers, tables, memory (its own and in kernel maps) and, for each BPF
-program, its hook, runs a second, time a run and share of one CPU. With limits
+program, its hook, runs a second, time a run and share of one CPU. RATE is that of
+the last ten seconds, what programs do that of the last one. With limits
 in skep.yaml also how the agent stands to them, and which sensors it has shed.
 
 With -o json the whole status is one object; --watch prints one per second.
@@ -41,7 +42,7 @@ func (a *app) statusCmd() *cobra.Command {
 		Short:       "Show how the agent is and what it costs",
 		Long:        statusLong,
 		Example:     statusExample,
-		Args:        cobra.NoArgs,
+		Args:        noArgs,
 		PreRunE: func(*cobra.Command, []string) error {
 			if watch && a.many() && output != "json" {
 				return usage("--watch shows one host; name one, or use -o json")

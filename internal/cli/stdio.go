@@ -25,7 +25,7 @@ func (a *app) stdioCmd() *cobra.Command {
 		Short:  "Connect standard input and output to the agent, for skep -H",
 		Long:   stdioLong,
 		Hidden: true,
-		Args:   cobra.NoArgs,
+		Args:   noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dialer := net.Dialer{Timeout: 5 * time.Second}
 			conn, err := dialer.DialContext(cmd.Context(), "unix", a.socket)

@@ -53,6 +53,23 @@ func startSkepOn(t testing.TB, agent *fakeAgent, args ...string) (*exec.Cmd, io.
 	return cmd, out, &stderr
 }
 
+// TestFollowTellsFirst: whoever follows a kind that nobody watches would wait for ever.
+func TestFollowTellsFirst(t *testing.T) {
+	cmd, out, stderr := startSkep(t, "observe", "-f", "--kind", "accept,exec")
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := stderr.String(), "skep: nothing makes records of kind accept now: over\n"; got != want {
+		t.Errorf("it said %q, want %q", got, want)
+	}
+}
+
 // The stream shows a record as soon as it is there, although the output is
 // buffered, and ends quietly when the user has had enough.
 func TestFollowFlushesAndEndsQuietly(t *testing.T) {

@@ -42,7 +42,7 @@ func (a *app) sysdumpCmd() *cobra.Command {
 		Short:   "Collect what helps to find a fault into one archive",
 		Long:    sysdumpLong,
 		Example: "  sudo skep sysdump\n  skep sysdump -o - | ssh helper 'cat > dump.tar.gz'",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.sysdump(cmd.Context(), output) },
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", `file to write, "-" for standard output (default skep-sysdump-HOST-TIME.tar.gz)`)

@@ -51,7 +51,7 @@ func (a *app) tokenCmd() *cobra.Command {
 		Short:       "Make a short-lived token for the web page",
 		Long:        tokenLong,
 		Example:     tokenExample,
-		Args:        cobra.NoArgs,
+		Args:        noArgs,
 		PreRunE: func(*cobra.Command, []string) error {
 			if url && output == "json" {
 				return usage("--url and -o json exclude each other")
@@ -104,7 +104,7 @@ func (a *app) whoamiCmd() *cobra.Command {
 		Short:       "Show who you are to the agent",
 		Long:        "Show the user that the agent takes you for, and the role that it gives you.\n\nExit status as in \"skep --help\".",
 		Example:     "  skep whoami\n  skep whoami -o json",
-		Args:        cobra.NoArgs,
+		Args:        noArgs,
 		PreRunE:     func(*cobra.Command, []string) error { return checkOutput(output, "table", "json") },
 		RunE: a.withRunningAgent(func(ctx context.Context, a *app, c *client, _ []string) error {
 			got, err := c.GetIdentity(ctx, &skepv1.GetIdentityRequest{})
@@ -129,7 +129,7 @@ func (a *app) versionCmd() *cobra.Command {
 		Short:       "Show the versions of skep and of the agent",
 		Long:        "Show the version of this program and, where an agent answers, of the agent.\n\nExit status: 0, also when no agent answers here; with -H as in \"skep --help\".",
 		Example:     "  skep version\n  skep version -o json",
-		Args:        cobra.NoArgs,
+		Args:        noArgs,
 		PreRunE: func(*cobra.Command, []string) error {
 			if output == "json" && len(a.hosts) > 0 {
 				return usage("-o json is of this host: ask others for their status")

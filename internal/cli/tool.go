@@ -41,7 +41,7 @@ const toolExample = `  # What there is
 func (a *app) toolCmd() *cobra.Command {
 	all, f := allTools(), newToolFlags()
 	cmd := &cobra.Command{
-		Use: "tool [NAME [FLAGS] [ARG...]]", Annotations: asksOne, Short: "List and run the named tools", Long: toolLong, Example: toolExample,
+		Use: "tool [NAME [FLAGS] [ARG...]]", DisableFlagsInUseLine: true, Annotations: asksOne, Short: "List and run the named tools", Long: toolLong, Example: toolExample,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
@@ -76,7 +76,7 @@ func (a *app) addTools(root *cobra.Command, named []*tools.Tool) {
 		cmd.Hidden = true // "skep tool" lists them
 		root.AddCommand(cmd)
 	}
-	root.Args = a.unknownVerb
+	root.Args, root.ValidArgsFunction = a.unknownVerb, completeTool
 }
 
 // unknownVerb says which verb or tool was probably meant.
@@ -118,7 +118,7 @@ func (a *app) oneToolCmd(tool *tools.Tool, f *toolFlags) *cobra.Command {
 		}
 	}
 	cmd := &cobra.Command{
-		Use: use, Annotations: asksOne, Short: tool.Summary, Long: toolHelp(tool), Example: "  sudo " + tool.Example,
+		Use: use, DisableFlagsInUseLine: true, Annotations: asksOne, Short: tool.Summary, Long: toolHelp(tool), Example: "  sudo " + tool.Example,
 		Args: func(_ *cobra.Command, args []string) error {
 			if f.cat {
 				return nil

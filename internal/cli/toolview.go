@@ -131,13 +131,24 @@ func (v *toolView) printed(p *skepv1.TracePrint) {
 	}
 }
 
+// valueTitle is the title of a map's values. One that is named after its unit would contradict
+// the units for people that they are shown in.
+func valueTitle(described tools.Map) string {
+	switch name := described.Value(); name {
+	case "ns", "us", "ms":
+		return "TIME"
+	default:
+		return strings.ToUpper(name)
+	}
+}
+
 // table shows a map with the greatest entries first.
 func (v *toolView) table(described tools.Map, m *render.Map) {
 	t := &table{}
 	for _, key := range described.Keys {
 		t.columns = append(t.columns, column{title: strings.ToUpper(key)})
 	}
-	t.columns = append(t.columns, column{title: strings.ToUpper(described.Value()), right: true})
+	t.columns = append(t.columns, column{title: valueTitle(described), right: true})
 	for _, e := range slices.Backward(m.Entries) {
 		var cells []cell
 		for i := range described.Keys {

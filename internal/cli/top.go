@@ -72,7 +72,7 @@ func (a *app) topCmd() *cobra.Command {
 		Short:       "Show who does most now: events, connections, bytes, CPU",
 		Long:        topLong,
 		Example:     topExample,
-		Args:        cobra.NoArgs,
+		Args:        noArgs,
 		PreRunE:     func(*cobra.Command, []string) error { return f.check() },
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

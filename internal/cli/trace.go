@@ -75,13 +75,15 @@ var traceForms = map[string]skepv1.TraceMode{
 func (a *app) traceCmd() *cobra.Command {
 	var f traceFlags
 	cmd := &cobra.Command{
-		Use:         "trace [FLAGS] [FILE | -e PROGRAM] [ARG...]",
-		Annotations: asksOne,
-		Short:       "Ask the kernel anything: run a script of the tracing language",
-		Long:        traceLong,
-		Example:     traceExample,
-		Args:        cobra.ArbitraryArgs,
-		PreRunE:     func(cmd *cobra.Command, _ []string) error { return f.check(a, cmd) },
+		Use: "trace [FLAGS] [FILE | -e PROGRAM] [ARG...]",
+
+		DisableFlagsInUseLine: true,
+		Annotations:           asksOne,
+		Short:                 "Ask the kernel anything: run a script of the tracing language",
+		Long:                  traceLong,
+		Example:               traceExample,
+		Args:                  cobra.ArbitraryArgs,
+		PreRunE:               func(cmd *cobra.Command, _ []string) error { return f.check(a, cmd) },
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		req, err := f.request(a, cmd, args)

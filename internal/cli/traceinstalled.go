@@ -5,6 +5,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -46,14 +47,16 @@ func (a *app) traceInstallCmd() *cobra.Command {
 	var f traceFlags
 	var rate uint32
 	cmd := &cobra.Command{
-		Use:         "install [FLAGS] NAME [FILE | -e PROGRAM] [ARG...]",
-		Annotations: asksOne,
-		Short:       "Keep a script in the agent, also over its restarts",
-		Long:        traceInstallLong,
+		Use: "install [FLAGS] NAME [FILE | -e PROGRAM] [ARG...]",
+
+		DisableFlagsInUseLine: true,
+		Annotations:           asksOne,
+		Short:                 "Keep a script in the agent, also over its restarts",
+		Long:                  traceInstallLong,
 		Example: `  sudo skep trace install --metrics opens \
       -e 'tracepoint:syscalls:sys_enter_openat { @opens[comm] = count(); }'
   sudo skep trace install slow slow.bt 100`,
-		Args: cobra.MinimumNArgs(1),
+		Args: takes(1, math.MaxInt, "a name for the script"),
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := checkOutput(f.output, "text", "json"); err != nil {
@@ -109,7 +112,7 @@ func (a *app) traceInstall(ctx context.Context, c *client, req *skepv1.InstallTr
 func (a *app) traceListCmd() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
-		Use: "list", Annotations: asksOne, Short: "List the installed scripts, and why one does not run", Args: cobra.NoArgs,
+		Use: "list", Annotations: asksOne, Short: "List the installed scripts, and why one does not run", Args: noArgs,
 		Long: traceListLong, Example: "  sudo skep trace list\n  sudo skep trace list -o json",
 		PreRunE: func(*cobra.Command, []string) error { return checkOutput(output, "table", "json") },
 		RunE: a.withRunningAgent(func(ctx context.Context, a *app, c *client, _ []string) error {
@@ -162,7 +165,7 @@ func (a *app) traceLogsCmd() *cobra.Command {
 	var f traceFlags
 	req := &skepv1.TraceLogsRequest{}
 	cmd := &cobra.Command{
-		Use: "logs [FLAGS] NAME", Annotations: asksOne, Short: "Show what an installed script has said", Args: cobra.ExactArgs(1),
+		Use: "logs [FLAGS] NAME", DisableFlagsInUseLine: true, Annotations: asksOne, Short: "Show what an installed script has said", Args: takes(1, 1, "the name of an installed script; skep trace list has them"),
 		Long: traceLogsLong, Example: "  sudo skep trace logs opens\n  sudo skep trace logs --follow -n 10 opens",
 		PreRunE: func(*cobra.Command, []string) error { return checkOutput(f.output, "text", "json") },
 		RunE: a.withRunningAgent(func(ctx context.Context, a *app, c *client, args []string) error {
@@ -208,7 +211,7 @@ func (a *app) traceLogs(ctx context.Context, c *client, req *skepv1.TraceLogsReq
 
 func (a *app) traceRemoveCmd() *cobra.Command {
 	return &cobra.Command{
-		Use: "remove NAME", Annotations: asksOne, Short: "End an installed script, and forget it and its log", Args: cobra.ExactArgs(1),
+		Use: "remove NAME", Annotations: asksOne, Short: "End an installed script, and forget it and its log", Args: takes(1, 1, "the name of an installed script; skep trace list has them"),
 		Long: traceRemoveLong, Example: "  sudo skep trace remove opens",
 		RunE: a.withRunningAgent(func(ctx context.Context, a *app, c *client, args []string) error {
 			_, err := c.RemoveTrace(ctx, &skepv1.RemoveTraceRequest{Name: args[0]})

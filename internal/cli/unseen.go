@@ -14,6 +14,7 @@ import (
 
 // signalsOf are the signals that make the records of a kind, where both have other names.
 var signalsOf = map[string][]string{
+	"connect": {"tcp"}, "accept": {"tcp"}, "close": {"tcp"}, "listen": {"tcp"},
 	"host": {"ptrace", "mount", "setns", "unshare", "module", "bpf", "setuid", "kill", "memfd", "capability"},
 }
 

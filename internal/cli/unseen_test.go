@@ -30,6 +30,7 @@ func TestUnwatched(t *testing.T) {
 		{"exec", []*skepv1.SignalStatus{on("exec")}, ""},
 		{"file", nil, "sensors.files.paths of skep.yaml names no path"},
 		{"file", []*skepv1.SignalStatus{on("file")}, ""},
+		{"connect", []*skepv1.SignalStatus{on("exec"), off("tcp", "shed")}, "shed"},
 		{"dns", []*skepv1.SignalStatus{on("exec"), off("dns", "not wanted")}, "not wanted"},
 		{"host", []*skepv1.SignalStatus{off("ptrace", "not wanted"), off("kill", "shed")}, "not wanted; shed"},
 		{"host", []*skepv1.SignalStatus{off("ptrace", "not wanted"), on("kill")}, ""},

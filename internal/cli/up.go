@@ -47,7 +47,7 @@ func (a *app) upCmd() *cobra.Command {
 		Short:   "Start the agent and the web page, and show what happens",
 		Long:    upLong,
 		Example: upExample,
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.up(cmd.Context(), f) },
 	}
 	flags := cmd.Flags()

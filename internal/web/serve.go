@@ -131,7 +131,7 @@ func checkListen(o Options) error {
 		return nil
 	}
 	return fmt.Errorf("listen for the page on %s: not a loopback address, and the page has no TLS; "+
-		"use 127.0.0.1 and an ssh tunnel, or allow remote access explicitly", o.Listen)
+		"use 127.0.0.1 and an ssh tunnel, or --allow-remote to serve it in clear text", o.Listen)
 }
 
 func isLoopback(host string) bool {

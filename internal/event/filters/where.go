@@ -92,6 +92,22 @@ func newWhereEnv(fields *recordFields) (*cel.Env, error) {
 // noOverload is how the checker says that types do not fit an operator or function.
 var noOverload = regexp.MustCompile(`^found no matching overload for '_?([^']*?)_?' applied to '(?:[^'(]*)\(([^']*)\)'`)
 
+// plainSyntax makes a sentence of what the parser says, without all that might have stood there.
+func plainSyntax(message string) string {
+	what, isSyntax := strings.CutPrefix(message, "Syntax error: ")
+	if !isSyntax {
+		return message
+	}
+	what, _, _ = strings.Cut(what, " expecting ")
+	switch {
+	case strings.HasSuffix(what, "'<EOF>'"):
+		return "the expression ends too early"
+	case strings.HasPrefix(what, "token recognition error at: '= "), strings.HasPrefix(what, "token recognition error at: '='"):
+		return "a single = means nothing; equal is =="
+	}
+	return "syntax error: " + what
+}
+
 // whereError turns the first complaint of the CEL checker into one sentence
 // with the column (from 1) and the nearest name.
 func whereError(issues *cel.Issues, fields *recordFields) error {
@@ -106,6 +122,7 @@ func whereError(issues *cel.Issues, fields *recordFields) error {
 	}
 	message, _, _ := strings.Cut(event.Printable(first.Message), " (did you mean") // ours knows the fields
 	message = noOverload.ReplaceAllString(message, "$1 does not take ($2)")
+	message = plainSyntax(message)
 	if hint := fields.hint(first.Message); hint != "" {
 		message += "; " + hint
 	}

@@ -130,6 +130,15 @@ async function mistakes(page, origin) {
   await page.getByRole('alert').filter({ hasText: '“one” is no number' }).waitFor();
   await page.goto(`${origin}/#/events?kinds=exec&where=${encodeURIComponent('exec.args[70] == "x"')}`);
   await page.getByRole('alert').filter({ hasText: /could not be decided: [\d,]+ records .*index out of bounds/ }).waitFor();
+  const other = await page.context().newPage(); // not watched: the browser notes what the agent refuses
+  await other.goto(`${origin}/#/events?where=${encodeURIComponent('no_such_field == 1')}`);
+  await other.getByRole('alert').filter({ hasText: "undeclared reference to 'no_such_field'" }).waitFor();
+  await other.getByText('not counted', { exact: true }).waitFor();
+  await other.waitForTimeout(500); // Neither the records nor the stream say it again.
+  assert.equal(await other.getByText('undeclared reference').count(), 1, 'one fault, told once');
+  await other.goto(`${origin}/#/no-such-page`);
+  await other.getByRole('navigation', { name: 'Pages' }).locator('a[aria-current=page]', { hasText: 'Overview' }).waitFor();
+  await other.close();
 }
 
 export async function eventsView(context, page, origin, { ask, watch, argument }) {

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import losses from '../../../bpf/include/loss.h?raw';
 import documented from '../../../docs/records.md?raw';
-import { meaning } from './losses';
+import { headline, meaning } from './losses';
 
 const sources = import.meta.glob<string>(['../../../internal/{agent,server,ship}/*.go', '!**/*_test.go'], { query: '?raw', import: 'default', eager: true });
 
@@ -24,6 +24,9 @@ describe('each place where something is lost', () => {
   });
   it.each([...kernel, ...agent, ...table])('%s has a text on the page', (place) => expect(meaning(place)).not.toBe(''));
   it.each([...kernel, ...agent])('%s is in docs/records.md', (place) => expect(table.map((p) => p.replace(/:.*/, ''))).toContain(place));
+  it('is no lost event unless one is', () => {
+    expect([headline(0n), headline(1234n)]).toEqual(['Something may be missing', '1,234 events lost']);
+  });
   it('takes an output’s name as it comes', () => {
     expect(meaning('ship:a\nb')).toBe(meaning('ship:audit'));
     expect([meaning('toString'), meaning('new_place')]).toEqual(['', '']);

@@ -4,6 +4,7 @@ package fakeagent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -49,8 +50,19 @@ func (a *Agent) lose(n uint64) {
 	a.publish(&skepv1.Record{Kind: "loss", Body: &skepv1.Record_Loss{Loss: &skepv1.Loss{LostKind: "close", Count: n, Place: "ring_full"}}})
 }
 
+// refused is what an agent says of a condition with a field that no record has.
+func refused(f *skepv1.Filter) error {
+	if !strings.Contains(f.GetWhere(), "no_such_field") {
+		return nil
+	}
+	return connect.NewError(connect.CodeInvalidArgument, errors.New("filter where: column 1: undeclared reference to 'no_such_field'"))
+}
+
 // CountRecords counts what the log holds.
 func (a *Agent) CountRecords(_ context.Context, r *skepv1.CountRecordsRequest) (*skepv1.CountRecordsResponse, error) {
+	if err := refused(r.GetFilter()); err != nil {
+		return nil, err
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	from, step := r.From.AsTime(), r.Step.AsDuration()

@@ -15,6 +15,9 @@ import (
 // Observe sends the past that matches, then follows in batches of 100 ms,
 // sampled to max_rate.
 func (a *Agent) Observe(ctx context.Context, req *skepv1.ObserveRequest, out *connect.ServerStream[skepv1.ObserveResponse]) error {
+	if err := refused(req.GetFilter()); err != nil {
+		return err
+	}
 	ch, dropped := make(chan *skepv1.Record, 100000), new(uint64)
 	a.mu.Lock()
 	past := a.past(req)
