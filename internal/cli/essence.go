@@ -208,11 +208,16 @@ func (e essence) failure(dst []byte, c *skepv1.Connection) []byte {
 }
 
 func (e essence) loss(dst []byte, l *skepv1.Loss) []byte {
-	text := "LOST "
-	if l.GetCount() > 0 { // else it is not known, or not yet
-		text += formatCount(l.GetCount()) + " " + event.Printable(l.GetLostKind()) + " "
+	text, what := "LOST ", event.Printable(l.GetLostKind())+" records"
+	if l.GetPlace() == "program_missed" { // the run may have had nothing to record
+		text, what = "MISSED ", "runs of a program"
 	}
-	text += "records: " + event.Printable(l.GetPlace())
+	if l.GetCount() > 0 { // else it is not known, or not yet
+		text += formatCount(l.GetCount()) + " " + what
+	} else {
+		text += "records"
+	}
+	text += ": " + event.Printable(l.GetPlace())
 	if l.GetLastSeq() > 0 {
 		text += ", seq " + strconv.FormatUint(l.GetFirstSeq(), 10) + "-" + strconv.FormatUint(l.GetLastSeq(), 10)
 	}

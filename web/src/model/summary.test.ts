@@ -35,6 +35,8 @@ describe('summary', () => {
     const loss = (count: bigint) => create(RecordSchema, { kind: 'loss', body: { case: 'loss', value: { lostKind: 'exec', count, place: 'store', detail: 'full' } } });
     expect(summary(loss(1200n))).toBe('1,200 exec records lost: store full');
     expect(summary(loss(0n))).toBe('records lost: store full');
+    const missed = create(RecordSchema, { kind: 'loss', body: { case: 'loss', value: { lostKind: 'unknown', count: 3n, place: 'program_missed', detail: 'exec at sched_process_exec' } } });
+    expect(summary(missed)).toBe('3 runs of a program missed: exec at sched_process_exec');
   });
   it('of a UDP flow has its bytes', () => {
     const r = create(RecordSchema, { kind: 'udp', body: { case: 'connection', value: { direction: 'outbound', local: { address: '10.0.0.1', port: 5 }, remote: { address: '10.0.0.2', port: 53 }, bytesSent: 512n, packetsSent: 3n, durationNs: 1000n } } });

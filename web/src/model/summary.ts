@@ -38,8 +38,9 @@ function known(r: Rec): string {
   return '';
 }
 
-/** How many is 0 where that is not known, or not yet. */
+/** How many is 0 where that is not known, or not yet. What a program that was not run would have recorded is never known. */
 function ofLoss(l: Loss): string {
+  if (l.place === 'program_missed') return `${count(l.count)} runs of a program missed: ${l.detail}`;
   const what = l.count ? `${count(l.count)} ${l.lostKind} ` : '';
   return `${what}records lost: ${l.place} ${l.detail}`.trim();
 }
