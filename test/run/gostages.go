@@ -28,7 +28,7 @@ func unitTests(ctx context.Context, t *tally) error {
 	if err != nil {
 		return err
 	}
-	return goTest(ctx, t, nil, slices.Concat([]string{"-p=2", packageTimeout}, packages)...)
+	return goTests{flags: []string{"-p=2", packageTimeout}, packages: packages}.run(ctx, t)
 }
 
 func kernelTests(ctx context.Context, t *tally) error {
@@ -36,7 +36,7 @@ func kernelTests(ctx context.Context, t *tally) error {
 	if err != nil {
 		return err
 	}
-	return goTest(ctx, t, nil, slices.Concat([]string{"-p=1", packageTimeout}, packages)...)
+	return goTests{flags: []string{"-p=1", packageTimeout}, packages: packages}.run(ctx, t)
 }
 
 // raceTests is the only stage that needs a C compiler, for the detector itself.
@@ -49,8 +49,7 @@ func raceTests(ctx context.Context, t *tally) error {
 	if err != nil {
 		return err
 	}
-	args := slices.Concat([]string{"-race", "-p=2", packageTimeout}, packages)
-	return goTest(ctx, t, []string{"CGO_ENABLED=1"}, args...)
+	return goTests{env: []string{"CGO_ENABLED=1"}, flags: []string{"-race", "-p=2", packageTimeout}, packages: packages}.run(ctx, t)
 }
 
 // duckdb is a module of its own: the driver of DuckDB needs cgo.
@@ -61,7 +60,7 @@ func duckdbTests(ctx context.Context, t *tally) error {
 		t.check("gcc", func() error { return err })
 		return nil
 	}
-	return goTestIn(ctx, t, duckdb, []string{"CGO_ENABLED=1"}, packageTimeout, "./...")
+	return goTests{dir: duckdb, env: []string{"CGO_ENABLED=1"}, flags: []string{packageTimeout}, packages: []string{"./..."}}.run(ctx, t)
 }
 
 // matrixTests are the tests of test/vm that boot guests; its others are in unit.
@@ -70,7 +69,8 @@ func matrixTests(ctx context.Context, t *tally) error {
 		t.check("qemu", func() error { return err })
 		return nil
 	}
-	return goTest(ctx, t, []string{"SKEP_VM=1"}, "-timeout=75m", "-run=^(TestMatrix|TestRun.*)$", "./test/vm")
+	flags := []string{"-timeout=75m", "-run=^(TestMatrix|TestRun.*)$"}
+	return goTests{env: []string{"SKEP_VM=1"}, flags: flags, packages: []string{"./test/vm"}}.run(ctx, t)
 }
 
 // goPackages lists the module's packages that satisfy keep, as arguments for go test.

@@ -136,10 +136,10 @@ func TestClock(t *testing.T) {
 	g := Guest{Ended: func(command int, took time.Duration) { got = append(got, fmt.Sprint(command, " ", took)) }}
 	told := g.clock(&boot)
 	for i, line := range []string{"ready 1.5", "start 0", "exit 0 0", "start 1", "exit 1 2", "exit", "done"} {
-		told(line, time.Duration(i*i)*time.Second)
+		told(line, time.Duration((i+1)*(i+1))*time.Second)
 	}
-	if want := []string{"0 3s", "1 7s"}; boot != 0 || !slices.Equal(got, want) {
-		t.Errorf("boot took %v, commands %q; want 0s, %q", boot, got, want)
+	if want := []string{"0 5s", "1 9s"}; boot != time.Second || !slices.Equal(got, want) {
+		t.Errorf("boot took %v, commands %q; want 1s, %q", boot, got, want)
 	}
 }
 
