@@ -85,10 +85,11 @@ func plan(all []builtSuite, run pattern) []*boot {
 	return boots
 }
 
-// start runs so many guests at once, those with the most suites first.
+// start runs so many guests at once. The last ones are short, so that all CPUs have something to do until the end:
+// first comes what boots systemd, which takes minutes for its one suite, then those with the most suites.
 func start(t *testing.T, boots []*boot, atOnce int) {
 	queue := make(chan *boot, len(boots))
-	for _, b := range slices.SortedStableFunc(slices.Values(boots), func(a, b *boot) int { return len(b.suites) - len(a.suites) }) {
+	for _, b := range slices.SortedStableFunc(slices.Values(boots), longestFirst) {
 		queue <- b
 	}
 	close(queue)
@@ -99,6 +100,13 @@ func start(t *testing.T, boots []*boot, atOnce int) {
 			}
 		}()
 	}
+}
+
+func longestFirst(a, b *boot) int {
+	if a.system.systemd != b.system.systemd {
+		return map[bool]int{true: -1, false: 1}[a.system.systemd]
+	}
+	return len(b.suites) - len(a.suites)
 }
 
 // noteSources looks at everything the suites are built from, so that a result that go test has cached is not reused
