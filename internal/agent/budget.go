@@ -35,9 +35,11 @@ type budgetClock struct {
 	second time.Duration
 }
 
-func (c budgetClock) now() time.Time {
-	passed := time.Since(c.begun)
-	return c.begun.Add(time.Duration(float64(passed) * float64(time.Second) / float64(c.second)))
+func (c budgetClock) now() time.Time { return c.begun.Add(c.of(time.Since(c.begun))) }
+
+// of is what has passed by this clock.
+func (c budgetClock) of(passed time.Duration) time.Duration {
+	return time.Duration(passed.Seconds() / c.second.Seconds() * float64(time.Second))
 }
 
 func (o *Options) second() time.Duration { return cmp.Or(o.Second, time.Second) }
