@@ -80,7 +80,9 @@ func TestRungs(t *testing.T) {
 func TestVictimRung(t *testing.T) {
 	// Without the other sensors an agent starts much sooner in an emulator.
 	lean := skepdtest.WriteConfig(t, "sensors: {tcp: {enabled: false}, dns: {enabled: false}, udp: {enabled: false}, unix: {enabled: false}}\n")
-	rung := func(args ...string) string { return skepdtest.Start(t, append(args, "--config", lean)...).Rung(t, "oom") }
+	rung := func(args ...string) string {
+		return skepdtest.Start(t, append(args, "--config", lean)...).Rung(t, "oom")
+	}
 	best := rung()
 	for _, forced := range []string{"tp_btf", "tp_btf_pid"} {
 		want := ""
