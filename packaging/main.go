@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -63,10 +64,17 @@ func (r *release) run(architectures []string) (err error) {
 	if err := r.writeManual(); err != nil {
 		return err
 	}
+	var all []func() error
 	for _, arch := range architectures {
-		if err := r.make(arch); err != nil {
-			return fmt.Errorf("%s: %w", arch, err)
-		}
+		all = append(all, func() error {
+			if err := r.make(arch); err != nil {
+				return fmt.Errorf("%s: %w", arch, err)
+			}
+			return nil
+		})
+	}
+	if err := atOnce(all...); err != nil {
+		return err
 	}
 	if err := r.sums(); err != nil {
 		return err
@@ -112,10 +120,18 @@ func (r *release) make(arch string) error {
 	if err := r.build(arch, bin); err != nil {
 		return err
 	}
-	if err := r.tarball(arch, bin); err != nil {
-		return err
+	return atOnce(func() error { return r.tarball(arch, bin) }, func() error { return r.packages(arch, bin) })
+}
+
+// atOnce does all beside each other: most of a release's time is compression, which takes one CPU.
+func atOnce(all ...func() error) error {
+	errs := make([]error, len(all))
+	var group sync.WaitGroup
+	for i, f := range all {
+		group.Go(func() { errs[i] = f() })
 	}
-	return r.packages(arch, bin)
+	group.Wait()
+	return errors.Join(errs...)
 }
 
 func (r *release) build(arch, bin string) error {

@@ -47,12 +47,12 @@ func (r *release) packages(arch, bin string) error {
 	if err := r.nfpmConfig(config, arch, tree); err != nil {
 		return err
 	}
-	for _, format := range []string{"deb", "rpm"} {
-		if err := r.do([]string{"CGO_ENABLED=0"}, "go", "run", nfpm, "package", "--config", config, "--packager", format, "--target", r.out); err != nil {
-			return err
+	pack := func(format string) func() error {
+		return func() error {
+			return r.do([]string{"CGO_ENABLED=0"}, "go", "run", nfpm, "package", "--config", config, "--packager", format, "--target", r.out)
 		}
 	}
-	return nil
+	return atOnce(pack("deb"), pack("rpm"))
 }
 
 func copyFile(from, to string) error {

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/proto"
@@ -58,6 +59,7 @@ type flags struct {
 	readyFD                 int
 	webUID                  uint32 // 0: none
 	force                   map[string]string
+	budgetSecond            time.Duration
 }
 
 func command(reload <-chan struct{}) *cobra.Command {
@@ -145,8 +147,9 @@ wrong usage.`,
 	c.Flags().BoolVar(&f.private, "private", false, "pin nothing: nothing is left when the agent ends, however it ends")
 	c.Flags().BoolVar(&f.ephemeral, "ephemeral", false, "take the pinned programs away at a clean stop")
 	c.Flags().BoolVar(&f.scripts, "scripts", false, "with --private: run scripts only, without sensors")
+	c.Flags().DurationVar(&f.budgetSecond, "budget-second", time.Second, "how long a second of the budget takes (for tests)")
 	c.Flags().StringVar(&f.scratch, "scratch", "", "directory to remove with all that is in it when a private agent ends")
-	for _, name := range []string{"scratch", "scripts"} {
+	for _, name := range []string{"budget-second", "scratch", "scripts"} {
 		if err := c.Flags().MarkHidden(name); err != nil {
 			panic(err) // the flag was added above
 		}
@@ -171,6 +174,9 @@ func (f *flags) run(ctx context.Context, reload <-chan struct{}) (err error) {
 	if err := checkReadyFD(f.readyFD); err != nil {
 		return err
 	}
+	if f.budgetSecond <= 0 || f.budgetSecond > time.Second {
+		return fmt.Errorf("use --budget-second: it is %v; give more than 0s and at most 1s", f.budgetSecond)
+	}
 	cfg, err := f.load()
 	if err != nil {
 		f.failed(err)
@@ -178,7 +184,7 @@ func (f *flags) run(ctx context.Context, reload <-chan struct{}) (err error) {
 	}
 	level, tail := new(slog.LevelVar), &agent.Tail{}
 	err = agent.Run(ctx, agent.Options{
-		Config: cfg, ConfigPath: f.path(), Version: version.String(), Private: f.private, Scripts: f.scripts, Ephemeral: f.ephemeral, Force: f.force,
+		Config: cfg, ConfigPath: f.path(), Version: version.String(), Private: f.private, Scripts: f.scripts, Ephemeral: f.ephemeral, Force: f.force, Second: f.budgetSecond,
 		Load: f.load, Reload: reload, Ready: f.ready, Level: level, Tail: tail,
 		// The tail first: nobody may read the other one.
 		Logger: logger(cfg.Log, level, io.MultiWriter(tail, os.Stderr)),

@@ -58,6 +58,9 @@ type Options struct {
 	Ephemeral bool
 	// Force names the only rung to try, by signal (for tests).
 	Force map[string]string
+	// Second is how long a second of the budget takes, at most one: measurements, and the time over which it decides
+	// (for tests); 0 is one.
+	Second time.Duration
 	// Load reads the configuration again, and Reload says when to.
 	Load   func() (config.Config, error)
 	Reload <-chan struct{}
@@ -259,7 +262,7 @@ func (a *Agent) attach() error {
 		Name: names.Of,
 	})
 	a.log = event.NewLog(event.LogOptions{Bytes: int(a.options.Config.History.MaxBytes)})
-	a.costs = newCosts(a.kernel)
+	a.costs = newCosts(a.kernel, a.options.second())
 	a.sink = &sink{
 		kernel: a.kernel, costs: a.costs, processes: a.processes, flows: a.flows, containers: a.containers, places: a.places,
 		files: a.files, secrets: a.secrets, logger: a.logger, calls: make(chan func()), rescan: a.requestScan,

@@ -3,6 +3,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"runtime/debug"
 	gometrics "runtime/metrics"
@@ -20,12 +21,28 @@ import (
 // keeper keeps the agent within the limits of its configuration.
 type keeper struct {
 	agent *Agent
+	clock budgetClock
 	last  sample // of costs, that is accounted for
 
 	mutex      sync.Mutex
 	controller *budget.Controller
 	history    map[string]*shedding // by sensor
 }
+
+// budgetClock is the time by which the controller decides: tests make its seconds shorter.
+type budgetClock struct {
+	begun  time.Time
+	second time.Duration
+}
+
+func (c budgetClock) now() time.Time { return c.begun.Add(c.of(time.Since(c.begun))) }
+
+// of is what has passed by this clock.
+func (c budgetClock) of(passed time.Duration) time.Duration {
+	return time.Duration(passed.Seconds() / c.second.Seconds() * float64(time.Second))
+}
+
+func (o *Options) second() time.Duration { return cmp.Or(o.Second, time.Second) }
 
 // shedding is the last time that a sensor was shed.
 type shedding struct {
@@ -35,7 +52,7 @@ type shedding struct {
 }
 
 func newKeeper(a *Agent) *keeper {
-	k := &keeper{agent: a, history: map[string]*shedding{}}
+	k := &keeper{agent: a, clock: budgetClock{begun: time.Now(), second: a.options.second()}, history: map[string]*shedding{}}
 	var order []string
 	for _, s := range shedOrder {
 		order = append(order, s.sensor.Name)
@@ -47,7 +64,7 @@ func newKeeper(a *Agent) *keeper {
 
 // run decides once a second.
 func (k *keeper) run(ctx context.Context) error {
-	ticker := time.NewTicker(time.Second)
+	ticker := time.NewTicker(k.clock.second)
 	defer ticker.Stop()
 	for {
 		select {
@@ -91,7 +108,7 @@ func (k *keeper) decide(limits config.Limits, load budget.Load) budget.Decision 
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
 	k.controller.Limit(budget.Load{CPU: float64(limits.CPU), Memory: uint64(limits.Memory)})
-	return k.controller.Decide(time.Now(), load, k.agent.mayShed)
+	return k.controller.Decide(k.clock.now(), load, k.agent.mayShed)
 }
 
 func (k *keeper) do(ctx context.Context, d budget.Decision) {

@@ -18,6 +18,7 @@ type costs struct {
 	kernel *kern.Kernel
 	meter  kern.Meter
 	rates  rates
+	second time.Duration // between samples
 
 	looking  sync.Mutex // held for a whole look, so that nobody sees a sample from before statistics were on
 	mutex    sync.Mutex
@@ -41,15 +42,15 @@ func (s *sample) of(id uint32) kern.ProgramStats {
 }
 
 // newCosts takes the first sample.
-func newCosts(k *kern.Kernel) *costs {
-	c := &costs{kernel: k}
+func newCosts(k *kern.Kernel, second time.Duration) *costs {
+	c := &costs{kernel: k, second: second}
 	c.take()
 	return c
 }
 
-// run takes a sample a second.
+// run takes a sample each second.
 func (c *costs) run(ctx context.Context) error {
-	ticker := time.NewTicker(time.Second)
+	ticker := time.NewTicker(c.second)
 	defer ticker.Stop()
 	for {
 		c.take()

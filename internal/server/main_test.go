@@ -110,6 +110,7 @@ func (a *agent) serve(t testing.TB) {
 	done := make(chan error, 1)
 	go func() { done <- a.Serve(ctx, l) }()
 	a.stop = sync.OnceFunc(func() {
+		closeIdle(a.socket) // or it would wait for these clients for a second
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Serve: %v", err)
@@ -127,12 +128,31 @@ func httpClient(socket string, http1 bool) *http.Client {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(http1)
 	protocols.SetUnencryptedHTTP2(!http1)
-	return &http.Client{Transport: &http.Transport{
+	transport := &http.Transport{
 		Protocols: protocols,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 		},
-	}}
+	}
+	clients.Lock()
+	defer clients.Unlock()
+	clients.of[socket] = append(clients.of[socket], transport)
+	return &http.Client{Transport: transport}
+}
+
+// clients are those of each socket.
+var clients = struct {
+	sync.Mutex
+	of map[string][]*http.Transport
+}{of: map[string][]*http.Transport{}}
+
+func closeIdle(socket string) {
+	clients.Lock()
+	defer clients.Unlock()
+	for _, transport := range clients.of[socket] {
+		transport.CloseIdleConnections()
+	}
+	delete(clients.of, socket)
 }
 
 type processTable agent

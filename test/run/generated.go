@@ -54,7 +54,7 @@ func generatedPage(ctx context.Context) error {
 }
 
 func inTemp(f func(dir string) error) error {
-	dir, err := os.MkdirTemp("", "skep-generated-")
+	dir, err := os.MkdirTemp("", "skep-test-")
 	if err != nil {
 		return err
 	}

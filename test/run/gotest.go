@@ -10,21 +10,34 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 )
 
 const module = "github.com/skep-io/skep/"
 
-// goTest runs "go test -json" and adds a result for every test. Results are never
-// taken from the cache: the go command does not see what a test asks the kernel.
-func goTest(ctx context.Context, t *tally, env []string, args ...string) error {
-	return goTestIn(ctx, t, "", env, args...)
+// goTests are packages that "go test" is run on. Results are never taken from the cache: the go command does
+// not see what a test asks the kernel.
+type goTests struct {
+	// dir is the directory of their module, "" for this one.
+	dir             string
+	env             []string
+	flags, packages []string
 }
 
-// goTestIn is goTest in the module of a directory, "" for this one.
-func goTestIn(ctx context.Context, t *tally, dir string, env []string, args ...string) error {
-	c := command(ctx, append([]string{"go", "test", "-json", "-count=1"}, args...)...)
-	c.Dir, c.Env = dir, append(os.Environ(), env...)
+// run adds a result for every test. What failed is run again, as again says.
+func (g goTests) run(ctx context.Context, t *tally) error {
+	before := len(t.results)
+	if err := g.once(ctx, t); err != nil {
+		return err
+	}
+	g.again(ctx, t, t.results[before:])
+	return nil
+}
+
+func (g goTests) once(ctx context.Context, t *tally) error {
+	c := command(ctx, slices.Concat([]string{"go", "test", "-json", "-count=1"}, g.flags, g.packages)...)
+	c.Dir, c.Env = g.dir, append(os.Environ(), g.env...)
 	var stderr bytes.Buffer
 	c.Stderr = &stderr
 	stdout, err := c.StdoutPipe()
@@ -104,8 +117,11 @@ func (p *parser) line(line []byte) {
 func (p *parser) event(e event) {
 	run := p.packages[e.Package]
 	if run == nil {
-		run = newPackageRun(strings.TrimPrefix(e.Package, module))
+		run = newPackageRun(e.Package)
 		p.packages[e.Package] = run
+	}
+	if text, ok := strings.CutPrefix(logPrefix.ReplaceAllString(e.Output, ""), "progress: "); ok {
+		fmt.Fprintf(p.tally.out, "      %s\n", strings.TrimSpace(text))
 	}
 	if e.FailedBuild != "" {
 		if b := p.builds[e.FailedBuild]; b != nil {

@@ -2,7 +2,8 @@
 
 // Command run tests everything that can be tested here and counts it: what
 // passed, what failed, and what was skipped and why. The arguments choose
-// stages; without any, all of them run but fuzz.
+// stages; without any, all of them run but fuzz. A test that fails is run again, alone;
+// what passes then is shown and counted as flaky, and a run with a few of them is good (again.go).
 package main
 
 import (
@@ -77,6 +78,7 @@ func runAll(ctx context.Context, out io.Writer, chosen []stage) bool {
 	}
 	t := &tally{out: out, started: time.Now()}
 	t.runStages(ctx, chosen)
+	t.judgeFlaky()
 	t.judgeSkips(expected, strict())
 	if strict() {
 		t.judgeUnused(expected, everything(chosen))
@@ -89,13 +91,11 @@ func runAll(ctx context.Context, out io.Writer, chosen []stage) bool {
 // machines, which have all that the tests need.
 func strict() bool { return os.Getenv("CI") == "true" && os.Geteuid() == 0 }
 
-// everything tells whether all stages are run that a run without arguments has, and the
-// kernel matrix whole.
+// everything tells whether all stages are run that a run without arguments has.
 func everything(chosen []stage) bool {
 	all, _ := choose(stages(), nil)
 	names := stageNames(chosen)
-	return !slices.ContainsFunc(stageNames(all), func(name string) bool { return !slices.Contains(names, name) }) &&
-		os.Getenv("SKEP_VM_KERNELS") == "" && os.Getenv("SKEP_VM_SUITES") == ""
+	return !slices.ContainsFunc(stageNames(all), func(name string) bool { return !slices.Contains(names, name) })
 }
 
 func choose(all []stage, names []string) ([]stage, error) {

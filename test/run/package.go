@@ -4,13 +4,15 @@ package main
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
 
 // packageRun is one package's tests, in the order in which they started.
 type packageRun struct {
-	pkg    string
+	path   string // to import it
+	pkg    string // the same, shorter
 	order  []string
 	tests  map[string]*testRun
 	output strings.Builder // what belongs to no test: a panic, a build failure
@@ -22,8 +24,8 @@ type testRun struct {
 	output  strings.Builder
 }
 
-func newPackageRun(pkg string) *packageRun {
-	return &packageRun{pkg: pkg, tests: map[string]*testRun{}}
+func newPackageRun(path string) *packageRun {
+	return &packageRun{path: path, pkg: strings.TrimPrefix(path, module), tests: map[string]*testRun{}}
 }
 
 // event reports whether the package has ended.
@@ -54,8 +56,12 @@ func (p *packageRun) event(e event) bool {
 // did not build or ended by itself.
 func (p *packageRun) results(verdict string) []result {
 	var out []result
+	whole := p.whole()
 	for _, name := range p.order {
 		if r, counts := p.result(name); counts {
+			if whole {
+				r.path = p.path
+			}
 			out = append(out, r)
 		}
 	}
@@ -63,6 +69,12 @@ func (p *packageRun) results(verdict string) []result {
 		out = append(out, result{pkg: p.pkg, outcome: failed, output: p.output.String()})
 	}
 	return out
+}
+
+// whole tells whether all tests have run: then package testing says its verdict, which it does not after a panic, a
+// timeout or an exit.
+func (p *packageRun) whole() bool {
+	return slices.ContainsFunc(strings.Split(p.output.String(), "\n"), func(line string) bool { return line == "PASS" || line == "FAIL" })
 }
 
 func (p *packageRun) result(name string) (result, bool) {

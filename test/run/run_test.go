@@ -55,7 +55,7 @@ func TestMain(m *testing.M) { m.Run(); os.Exit(3) }`, passed: 1, failed: 1},
 			realModule(t, map[string]string{"p_test.go": test(tt.body)})
 			var out bytes.Buffer
 			got := &tally{out: &out}
-			err := goTest(t.Context(), got, nil, "-timeout=5s", "./...")
+			err := goTests{flags: []string{"-timeout=5s"}, packages: []string{"./..."}}.run(t.Context(), got)
 			if fmt.Sprint(err) != "<nil>" && (tt.err == "" || !strings.Contains(err.Error(), tt.err)) || err == nil && tt.err != "" {
 				t.Errorf("error %v, want %q", err, tt.err)
 			}

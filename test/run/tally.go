@@ -17,6 +17,8 @@ const (
 	passed outcome = iota
 	failed
 	skipped
+	// flaky is a test that failed, and passed when it was run again.
+	flaky
 )
 
 // result is one test or check. A package that did not build or ended badly is a
@@ -26,6 +28,8 @@ type result struct {
 	outcome          outcome
 	elapsed          time.Duration
 	output           string
+	// path imports the package, if all its tests have run: one that failed may be run again.
+	path string
 }
 
 func (r result) id() string { return strings.TrimSuffix(r.pkg+" "+r.name, " ") }
@@ -99,8 +103,13 @@ func (t *tally) summarise() {
 	t.printSkips()
 	t.printSlowest(10)
 	t.printTimings()
-	t.printFailures()
-	fmt.Fprintf(t.out, "%d passed, %d failed, %d skipped\n", t.count(passed), t.count(failed), t.count(skipped))
+	t.printAll(flaky, "flaky", "failed, and passed when it was run again, alone: mend it")
+	t.printAll(failed, "FAIL ", "")
+	unsteady := ""
+	if n := t.count(flaky); n > 0 {
+		unsteady = fmt.Sprintf("%d flaky, ", n)
+	}
+	fmt.Fprintf(t.out, "%d passed, %s%d failed, %d skipped\n", t.count(passed), unsteady, t.count(failed), t.count(skipped))
 }
 
 // printSkips groups by reason.
@@ -154,10 +163,11 @@ func (t *tally) printTimings() {
 	fmt.Fprintf(t.out, "%8s  in all\n\n", seconds(time.Since(t.started)))
 }
 
-func (t *tally) printFailures() {
+// printAll shows what ended so, with the beginning of what it said.
+func (t *tally) printAll(o outcome, word, why string) {
 	for _, r := range t.results {
-		if r.outcome == failed {
-			fmt.Fprintf(t.out, "FAIL  %s (%s)\n%s", r.id(), r.stage, indent(gist(r.output)))
+		if r.outcome == o {
+			fmt.Fprintf(t.out, "%s %s (%s)\n%s%s", word, r.id(), r.stage, indent(why), indent(gist(r.output)))
 		}
 	}
 }

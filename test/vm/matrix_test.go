@@ -4,7 +4,6 @@ package vm
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,7 +11,6 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -23,23 +21,25 @@ import (
 
 const root = "../.."
 
-// TestMatrix runs the suites on every kernel; each test of a guest becomes a subtest here, with its outcome.
-// SKEP_VM_KERNELS names kernels to run on, SKEP_VM_SUITES is a regular expression for the suites' names, SKEP_VM_PARALLEL
-// says how many guests run at once (default: one for each CPU).
+// TestMatrix runs the suites on every kernel; each test of a guest becomes a subtest here, with its outcome. -run chooses
+// among them by their names: only the guests are booted that have one. SKEP_VM_PARALLEL says how many guests run at once
+// (default: one for each CPU).
 func TestMatrix(t *testing.T) {
 	if os.Getenv("SKEP_VM") != "1" {
 		t.Skip("takes minutes and downloads kernels: set SKEP_VM=1 to run the kernel matrix")
 	}
 	noteSources(t)
-	kernels := chosenKernels(t)
-	boots := plan(kernels, build(t, chosenSuites(t)))
-	start(t.Context(), boots, parallel(t))
-	for _, k := range kernels {
+	run := chosen()
+	boots := plan(build(t, run.choose(t, append(foreignSuites(t), suites()...))), run)
+	start(t, boots, parallel(t))
+	for _, k := range Kernels() {
+		own := slices.DeleteFunc(slices.Clone(boots), func(b *boot) bool { return b.kernel.Name != k.Name })
+		if len(own) == 0 {
+			continue
+		}
 		t.Run(k.Name, func(t *testing.T) {
-			for _, b := range boots {
-				if b.kernel.Name == k.Name {
-					b.report(t)
-				}
+			for _, b := range own {
+				b.report(t)
 			}
 		})
 	}
@@ -59,16 +59,21 @@ type boot struct {
 // go on when the other CPU has nothing to do any more.
 const mostSuites = 7
 
-// plan makes boots for each kernel and each kind of system that a suite wants.
-func plan(kernels []Kernel, all []builtSuite) []*boot {
+// plan makes boots for each kernel and each kind of system that a suite wants, for the tests that are chosen.
+func plan(all []builtSuite, run pattern) []*boot {
 	var boots []*boot
-	for _, k := range kernels {
+	for _, k := range Kernels() {
 		for _, kind := range []system{{}, {cgroupV1: true}, {systemd: true}} {
 			var suites []builtSuite
 			for _, s := range all {
-				if s.system == kind && (len(s.kernels) == 0 || slices.Contains(s.kernels, k.Name)) {
-					suites = append(suites, s)
+				tests, ok := run.run(k, s.suite)
+				if !ok || s.system != kind || !s.wants(k) {
+					continue
 				}
+				if tests != "" {
+					s.args = append(slices.Clone(s.args), "-test.run="+tests)
+				}
+				suites = append(suites, s)
 			}
 			guests := (len(suites) + mostSuites - 1) / mostSuites
 			for i := range guests {
@@ -80,20 +85,28 @@ func plan(kernels []Kernel, all []builtSuite) []*boot {
 	return boots
 }
 
-// start runs so many guests at once, those with the most suites first.
-func start(ctx context.Context, boots []*boot, atOnce int) {
+// start runs so many guests at once. The last ones are short, so that all CPUs have something to do until the end:
+// first comes what boots systemd, which takes minutes for its one suite, then those with the most suites.
+func start(t *testing.T, boots []*boot, atOnce int) {
 	queue := make(chan *boot, len(boots))
-	for _, b := range slices.SortedStableFunc(slices.Values(boots), func(a, b *boot) int { return len(b.suites) - len(a.suites) }) {
+	for _, b := range slices.SortedStableFunc(slices.Values(boots), longestFirst) {
 		queue <- b
 	}
 	close(queue)
 	for range atOnce {
 		go func() {
 			for b := range queue {
-				b.run(ctx)
+				b.run(t)
 			}
 		}()
 	}
+}
+
+func longestFirst(a, b *boot) int {
+	if a.system.systemd != b.system.systemd {
+		return map[bool]int{true: -1, false: 1}[a.system.systemd]
+	}
+	return len(b.suites) - len(a.suites)
 }
 
 // noteSources looks at everything the suites are built from, so that a result that go test has cached is not reused
@@ -111,34 +124,6 @@ func noteSources(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-}
-
-func chosenKernels(t *testing.T) []Kernel {
-	names := strings.Fields(strings.ReplaceAll(os.Getenv("SKEP_VM_KERNELS"), ",", " "))
-	if len(names) == 0 {
-		return Kernels()
-	}
-	var chosen []Kernel
-	for _, name := range names {
-		k, err := Lookup(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		chosen = append(chosen, k)
-	}
-	return chosen
-}
-
-func chosenSuites(t *testing.T) []suite {
-	wanted, err := regexp.Compile(os.Getenv("SKEP_VM_SUITES"))
-	if err != nil {
-		t.Fatalf("SKEP_VM_SUITES: %v", err)
-	}
-	chosen := slices.DeleteFunc(append(foreignSuites(t), suites()...), func(s suite) bool { return !wanted.MatchString(s.name()) })
-	if len(chosen) == 0 {
-		t.Fatalf("SKEP_VM_SUITES %q matches no suite", wanted)
-	}
-	return chosen
 }
 
 func parallel(t *testing.T) int {
@@ -213,9 +198,15 @@ func goTool(t *testing.T, args ...string) {
 	}
 }
 
-func (b *boot) run(ctx context.Context) {
+// progress is shown at once by test/run, which keeps what else a test logs for when it fails.
+func progress(t *testing.T, format string, args ...any) {
+	t.Helper()
+	t.Logf("progress: "+format, args...)
+}
+
+func (b *boot) run(t *testing.T) {
 	defer close(b.done)
-	image, err := Fetch(ctx, b.kernel)
+	image, err := Fetch(t.Context(), b.kernel)
 	if err != nil {
 		b.err = err
 		return
@@ -236,20 +227,31 @@ func (b *boot) run(ctx context.Context) {
 	if os.Getenv("SKEP_VM_LIVE") == "1" {
 		g.Output = os.Stderr
 	}
-	b.result, b.err = Run(ctx, b.kernel, g)
+	g.Ended = func(command int, took time.Duration) {
+		progress(t, "%s: %s took %.1fs", b.kernel.Name, b.suites[command].name(), took.Seconds())
+	}
+	b.result, b.err = Run(t.Context(), b.kernel, g)
+	progress(t, "%s: guest of %d suites took %.1fs, %.1fs of them to boot", b.kernel.Name, len(b.suites), b.result.Total.Seconds(), b.result.Boot.Seconds())
 }
 
 // report waits for the guest and reports each of its suites.
 func (b *boot) report(t *testing.T) {
 	<-b.done
 	if b.err != nil {
-		t.Error(b.err) // and go on: what ran before the guest failed is worth reporting
+		fault(t, b.err) // and go on: what ran before the guest failed is worth reporting
 	}
 	t.Logf("%s (%+v): first command after %v, all after %v",
 		b.result.Release, b.system, b.result.Boot.Round(time.Millisecond), b.result.Total.Round(time.Millisecond))
 	for i, c := range b.result.Commands {
 		t.Run(b.suites[i].name(), func(t *testing.T) { report(t, c) })
 	}
+}
+
+// fault reports what is no single test's failure as a test of its own, which can not be run again: a guest that died or
+// a suite that ended early has not run all its tests, and may not pass because one that failed passes when it is
+// repeated (test/run).
+func fault(t *testing.T, err error) {
+	t.Run("fault", func(t *testing.T) { t.Error(err) })
 }
 
 // command runs a suite's binary with its own environment, in a directory of its own.
@@ -263,7 +265,7 @@ func command(b builtSuite) []string {
 func report(t *testing.T, c CommandResult) {
 	results := ParseTests(c.Output)
 	if err := CheckTests(c, results); err != nil {
-		t.Error(err)
+		fault(t, err)
 	}
 	for _, r := range results {
 		if !strings.Contains(r.Name, "/") {

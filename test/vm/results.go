@@ -86,8 +86,15 @@ func CheckTests(c CommandResult, results []TestResult) error {
 		return fmt.Errorf("run %q: exit code %d and no test ran: %s", c.Args, c.ExitCode, tail(c.Output, 20))
 	case c.ExitCode != 0 && failed == 0:
 		return fmt.Errorf("run %q: exit code %d and no test failed: %s", c.Args, c.ExitCode, tail(c.Output, 40))
+	case c.ExitCode != 0 && !ranToItsEnd(c.Output):
+		return fmt.Errorf("run %q: exit code %d before all tests had run: %s", c.Args, c.ExitCode, tail(c.Output, 40))
 	case c.ExitCode == 0 && failed > 0:
 		return fmt.Errorf("run %q: exit code 0 although %d tests failed", c.Args, failed)
 	}
 	return nil
+}
+
+// ranToItsEnd tells whether a test binary said its verdict, which one does not that panics, is killed or exits.
+func ranToItsEnd(output string) bool {
+	return strings.Contains(output, "\x16FAIL\n") || strings.Contains(output, "\x16PASS\n")
 }

@@ -46,7 +46,9 @@ func TestCheckTests(t *testing.T) {
 		want    string // part of the error; empty: none
 	}{
 		{"good", CommandResult{Finished: true}, []TestResult{pass}, ""},
-		{"a test failed", CommandResult{Finished: true, ExitCode: 1}, []TestResult{pass, fail}, ""},
+		{"a test failed", CommandResult{Finished: true, ExitCode: 1, Output: "\x16FAIL\n"}, []TestResult{pass, fail}, ""},
+		{"a test panicked", CommandResult{Finished: true, ExitCode: 2, Output: "\x16--- FAIL: TestB (0.00s)\npanic: boom\n"}, []TestResult{pass, fail},
+			"before all tests had run"},
 		{"guest went away", CommandResult{}, []TestResult{pass}, "went away"},
 		{"nothing ran", CommandResult{Finished: true}, nil, "no test ran"},
 		{"crashed", CommandResult{Finished: true, ExitCode: 2}, []TestResult{pass}, "no test failed"},

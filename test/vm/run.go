@@ -36,6 +36,8 @@ type Guest struct {
 	// service when the system is up.
 	Systemd bool
 	Setup   [][]string
+	// Ended, if set, is called when a command has ended, with its index and how long it took by the host's clock.
+	Ended func(command int, took time.Duration)
 	// Output, if set, receives the console and the commands' output while the guest runs.
 	Output io.Writer
 }
@@ -73,17 +75,30 @@ func Run(ctx context.Context, k Kernel, g Guest) (Result, error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, g.Timeout, fmt.Errorf("no end after %v: the guest hangs, or needs a longer timeout", g.Timeout))
 	defer cancel()
-	machine := machine{kernel: k, image: image, guest: g, initrd: initrd, ready: marker(nonce) + " ready "}
+	result := Result{Release: image.Release}
+	machine := machine{kernel: k, image: image, guest: g, initrd: initrd, mark: marker(nonce) + " ", marked: g.clock(&result.Boot)}
 	ports, errQEMU := machine.run(ctx)
 	t := parseTranscript(ports.output, nonce, g.Commands)
-	result := Result{
-		Release:  image.Release,
-		Commands: t.commands,
-		Console:  ports.console,
-		Boot:     ports.boot,
-		Total:    ports.total,
-	}
+	result.Commands, result.Console, result.Total = t.commands, ports.console, ports.total
 	return result, judge(k, t, ports, errQEMU)
+}
+
+// clock takes the times from the marked lines.
+func (g Guest) clock(boot *time.Duration) func(line string, at time.Duration) {
+	var begun time.Duration
+	return func(line string, at time.Duration) {
+		var command, code int
+		switch verb, rest, _ := strings.Cut(line, " "); verb {
+		case "ready":
+			*boot = at
+		case "start":
+			begun = at
+		case "exit":
+			if _, err := fmt.Sscanf(rest, "%d %d", &command, &code); err == nil && g.Ended != nil {
+				g.Ended(command, at-begun)
+			}
+		}
+	}
 }
 
 func withDefaults(g Guest) Guest {

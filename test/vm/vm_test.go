@@ -113,6 +113,36 @@ func TestParseTranscript(t *testing.T) {
 	}
 }
 
+// TestCaptureTells: marked lines are told once, however what a port says is cut into pieces.
+func TestCaptureTells(t *testing.T) {
+	m := marker("N") + " "
+	text := m + "ready 1.5\n" + m + "start 0\nsome output\n" + marker("OTHER") + " exit 0 1\n" + m + "exit 0 0\n" + m + "half"
+	want := []string{"ready 1.5", "start 0", "exit 0 0"}
+	for size := 1; size <= len(text); size++ {
+		var got []string
+		c := &capture{mark: []byte(m), marked: func(line string, _ time.Duration) { got = append(got, line) }}
+		for piece := range slices.Chunk([]byte(text), size) {
+			_, _ = c.Write(piece)
+		}
+		if !slices.Equal(got, want) || c.text() != text {
+			t.Fatalf("in pieces of %d: told %q, want %q; kept %q", size, got, want, c.text())
+		}
+	}
+}
+
+func TestClock(t *testing.T) {
+	var boot time.Duration
+	var got []string
+	g := Guest{Ended: func(command int, took time.Duration) { got = append(got, fmt.Sprint(command, " ", took)) }}
+	told := g.clock(&boot)
+	for i, line := range []string{"ready 1.5", "start 0", "exit 0 0", "start 1", "exit 1 2", "exit", "done"} {
+		told(line, time.Duration((i+1)*(i+1))*time.Second)
+	}
+	if want := []string{"0 5s", "1 9s"}; boot != time.Second || !slices.Equal(got, want) {
+		t.Errorf("boot took %v, commands %q; want 1s, %q", boot, got, want)
+	}
+}
+
 func TestFindOops(t *testing.T) {
 	console := "[    1.0] nothing: Oops\n[   44.403341] Oops: int3: 0000 [#1] PREEMPT SMP NOPTI\n" +
 		"[   44.408337] Oops: int3: 0000 [#2]\n[   44.415090] Kernel panic - not syncing: Fatal exception in interrupt\n"

@@ -25,6 +25,10 @@ const tight = "limits: {cpu: 0.1%}\n"
 // loose is one that every agent keeps.
 const loose = "limits: {cpu: 100000%}\n"
 
+// quick has the budget measure and decide five times as fast: what it decides rests on as many measurements, and on
+// fifths of the times that it waits (internal/budget tests these with a clock of their own).
+const quick = "--budget-second=200ms"
+
 // shedNow are the sensors that the status says are shed.
 func (a *agent) shedNow() (names []string) {
 	a.house.t.Helper()
@@ -122,7 +126,7 @@ func TestBudget(t *testing.T) {
 	sensors := fmt.Sprintf("sensors: {files: {paths: [%s]}}\n", watched)
 	h := newHouse(t, tight, sensors)
 	base := strings.Replace(h.yaml, tight, "", 1)
-	a := h.start("--ephemeral")
+	a := h.start("--ephemeral", quick)
 	attached := h.linkIDs()
 	s := a.observe()
 	load := startRunner(t)
@@ -268,7 +272,7 @@ func dialPair(t *testing.T, l net.Listener) net.Conn {
 // TestKilledWhileShed: the next agent begins with everything, and decides anew.
 func TestKilledWhileShed(t *testing.T) {
 	h := newHouse(t, tight)
-	a := h.start()
+	a := h.start(quick)
 	attached := h.linkIDs()
 	load := startRunner(t)
 	a.waitShed("host", "dns", "unix", "udp", "tcp")
@@ -297,9 +301,9 @@ func TestKilledWhileShed(t *testing.T) {
 
 // TestLoadEnds: when the load is over what was shed comes back by itself.
 func TestLoadEnds(t *testing.T) {
-	// One sensor that can be shed: each comes back after its own half minute.
+	// One sensor that can be shed: each comes back after its own wait.
 	h := newHouse(t, "limits: {cpu: 40%}", "sensors: {dns: {enabled: false}, udp: {enabled: false}, unix: {enabled: false}, host: {calls: []}}")
-	a := h.start("--ephemeral")
+	a := h.start("--ephemeral", quick)
 	s := a.observe("agent")
 	g := h.generator()
 	within(t, 3*skepdtest.Patience, "something is shed", func() error {
@@ -326,7 +330,7 @@ func TestLoadEnds(t *testing.T) {
 // given back what it can, and says that it is not enough.
 func TestMemoryLimit(t *testing.T) {
 	h := newPrivateHouse(t, "limits: {memory: 16MiB}")
-	a := h.start()
+	a := h.start(quick)
 	a.waitShed("host", "dns", "unix", "udp", "tcp")
 	within(t, skepdtest.Patience, "it is told", func() error {
 		if b := a.status().Budget; !b.Exhausted || b.MemoryBytes <= b.MemoryLimitBytes {

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -122,10 +123,11 @@ func (h *house) skep(args ...string) string {
 // agent is a running skepd.
 type agent struct {
 	skepv1connect.AgentServiceClient
-	house   *house
-	command *exec.Cmd
-	log     string
-	ended   bool
+	house     *house
+	command   *exec.Cmd
+	transport *http.Transport
+	log       string
+	ended     bool
 }
 
 // start returns once the agent answers. It is killed when the test ends, if it still runs.
@@ -147,7 +149,9 @@ func (h *house) startAs(c *exec.Cmd) *agent {
 	if c.SysProcAttr == nil {
 		c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	}
-	a := &agent{AgentServiceClient: skepdtest.Client(h.t, h.socket), house: h, command: c, log: log.Name()}
+	a := &agent{house: h, command: c, log: log.Name()}
+	a.AgentServiceClient, a.transport = skepdtest.Connect(h.socket)
+	h.t.Cleanup(a.transport.CloseIdleConnections)
 	if err := skepdtest.Launch(c); err != nil {
 		h.t.Fatalf("%v\n%s", err, a.text())
 	}
@@ -172,9 +176,11 @@ func (a *agent) cleanup() {
 	}
 }
 
-// stop ends the agent as a service manager does: within skepdtest.Patience, or the test fails.
+// stop ends the agent as a service manager does: within skepdtest.Patience, or the test fails. With a connection of this
+// test open that would take a second, in which it waits for its client to go.
 func (a *agent) stop(signals ...os.Signal) {
 	a.house.t.Helper()
+	a.transport.CloseIdleConnections()
 	if len(signals) == 0 {
 		signals = []os.Signal{syscall.SIGTERM}
 	}

@@ -78,7 +78,7 @@ const commitTime = "1700000000"
 
 // pack makes the release as "make dist" does.
 func pack(dir, architectures string) error {
-	c := exec.Command("go", "run", "./packaging", "-o", dir, "-version", "0.1.0-test", "-arch", architectures)
+	c := exec.Command("go", "run", "./packaging", "-o", dir, "-version", "0.1.0-test", "-ldflags", "-s -w", "-arch", architectures)
 	c.Dir = "../../.."
 	c.Env = append(os.Environ(), "SOURCE_DATE_EPOCH="+commitTime)
 	if out, err := c.CombinedOutput(); err != nil {

@@ -5,6 +5,7 @@ package skepdtest
 import (
 	"bytes"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,8 +27,9 @@ type Agent struct {
 	Dir    string // temporary; the agent's own
 	PID    int
 
-	command *exec.Cmd
-	log     string
+	command   *exec.Cmd
+	transport *http.Transport
+	log       string
 }
 
 // Start runs a private skepd with further arguments until the test ends, and returns
@@ -53,7 +55,7 @@ func start(t testing.TB, args []string) *Agent {
 		t.Fatal(err)
 	}
 	a := &Agent{Dir: dir, Socket: filepath.Join(dir, "skep.sock"), log: filepath.Join(dir, "skepd.log")}
-	a.AgentServiceClient = Client(t, a.Socket)
+	a.AgentServiceClient, a.transport = Connect(a.Socket)
 	args = append([]string{"run", "--socket", a.Socket, "--data-dir", filepath.Join(dir, "data")}, args...)
 	a.run(t, exec.Command(program, args...))
 	return a
@@ -83,8 +85,10 @@ func (a *Agent) Log() string {
 	return string(text)
 }
 
-// stop ends the agent as a service manager does.
+// stop ends the agent as a service manager does. With a connection open that would take a second, in which it waits
+// for its client to go.
 func (a *Agent) stop(t testing.TB) {
+	a.transport.CloseIdleConnections()
 	_ = a.command.Process.Signal(syscall.SIGTERM)
 	timer := time.AfterFunc(Patience, func() { _ = a.command.Process.Kill() })
 	err := a.command.Wait()

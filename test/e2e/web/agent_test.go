@@ -122,14 +122,14 @@ type agentHost struct {
 }
 
 // startAgent starts one with a configuration.
-func startAgent(t *testing.T, yaml string) *agentHost {
+func startAgent(t *testing.T, yaml string, args ...string) *agentHost {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root: starts the agent")
 	}
 	h := &agentHost{dir: publicDir(t), config: skepdtest.WriteConfig(t, yaml)}
 	h.socket = filepath.Join(h.dir, "skep.sock")
-	h.agent = skepd(t, h.config, h.dir, h.socket, "--private")
+	h.agent = skepd(t, h.config, h.dir, h.socket, append(args, "--private")...)
 	if said := start(t, h.agent); said != "\x01" {
 		t.Fatalf("skepd did not start: %s", said)
 	}

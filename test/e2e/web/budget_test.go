@@ -14,9 +14,9 @@ import (
 func TestPageShowsBudget(t *testing.T) {
 	needBrowser(t)
 	watched := t.TempDir()
-	// One below what every agent takes, and sensors that need not long to go one by one.
+	// A limit below what every agent takes, and sensors that need not long to go one by one, by a budget that decides fast.
 	sensors := fmt.Sprintf("sensors: {files: {paths: [%s]}, dns: {enabled: false}, udp: {enabled: false}, unix: {enabled: false}, host: {calls: []}}\n", watched)
-	h := startAgent(t, "limits: {memory: 16MiB}\n"+sensors)
+	h := startAgent(t, "limits: {memory: 16MiB}\n"+sensors, "--budget-second=200ms")
 	script{func(what string) error {
 		if what == "touch a file" {
 			return os.WriteFile(filepath.Join(watched, "after-all"), nil, 0o600)
