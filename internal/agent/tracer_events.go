@@ -57,6 +57,8 @@ func (j *traceJob) output(o *trace.Output) *skepv1.TraceEvent {
 		e := commanded(skepv1.TraceCommand_KIND_CAT, o.Text)
 		e.GetCommand().MaxBytes = uint64(j.script.Limits.MaxCatBytes)
 		return e
+	case trace.Confirm:
+		return commanded(skepv1.TraceCommand_KIND_CONFIRM, "")
 	case trace.Failure:
 		d := &skepv1.TraceDiagnostic{Severity: skepv1.TraceDiagnostic_SEVERITY_WARNING, Text: valid(o.Text), Reference: o.Reference}
 		j.place(d, o.Pos)

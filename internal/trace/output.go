@@ -23,6 +23,7 @@ const (
 	Cat                        // Text is the name of a file for the client to show
 	Failure                    // Text of what went wrong at Pos
 	Loss                       // Count at Probe, in Place
+	Confirm                    // always has room, as Exit: the listener is to say when it has done all that came before: [ConfirmedReason]
 	Exit                       // Code; the last of all
 )
 

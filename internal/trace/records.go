@@ -107,9 +107,9 @@ func (s *Session) said(number int, action *bt.Action, data []byte) Output {
 	case bt.Errorf:
 		o.Kind = Errorf
 	case bt.SystemCommand:
-		o.Kind = System
+		o.Kind, s.commanded = System, true
 	case bt.Cat:
-		o.Kind = Cat
+		o.Kind, s.commanded = Cat, true
 	default:
 		o.Kind = Printf
 	}

@@ -30,6 +30,9 @@ type Options struct {
 	MapBytes, MapEntries int
 	// Identity names processes and containers; nil where nobody does.
 	Identity Identity
+	// Confirms: the listener answers a Confirm. A script that says exit() stays attached until
+	// the commands that it gave before are done.
+	Confirms bool
 	// Shared are maps that are not the script's own, by name.
 	Shared map[string]*kern.SharedMap
 }
@@ -73,6 +76,8 @@ type Session struct {
 	full    map[int]uint64
 	missed  map[int]uint64
 	exited  bool
+	// commanded: the listener was given commands; confirming: and asked whether they are done.
+	commanded, confirming bool
 	code    int
 	batch   []Output
 	watched map[watched]bool

@@ -48,6 +48,18 @@ func (m *TraceRequest) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Confirms {
+		i--
+		if m.Confirms {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xb0
+	}
 	if len(m.Directory) > 0 {
 		i -= len(m.Directory)
 		copy(dAtA[i:], m.Directory)
@@ -1947,6 +1959,16 @@ func (m *EndTraceRequest) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Confirmed {
+		i--
+		if m.Confirmed {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x18
+	}
 	if len(m.Signal) > 0 {
 		i -= len(m.Signal)
 		copy(dAtA[i:], m.Signal)
@@ -2640,6 +2662,9 @@ func (m *TraceRequest) SizeVT() (n int) {
 	l = len(m.Directory)
 	if l > 0 {
 		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.Confirms {
+		n += 3
 	}
 	n += len(m.unknownFields)
 	return n
@@ -3427,6 +3452,9 @@ func (m *EndTraceRequest) SizeVT() (n int) {
 	l = len(m.Signal)
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.Confirmed {
+		n += 2
 	}
 	n += len(m.unknownFields)
 	return n
