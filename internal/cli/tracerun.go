@@ -38,6 +38,7 @@ func (a *app) trace(ctx context.Context, c *client, req *skepv1.TraceRequest, f 
 	stream, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	t := &tracing{client: c, printer: a.newTracePrinter(f, req), stop: stop}
+	req.Confirms = req.GetMode() == skepv1.TraceMode_TRACE_MODE_RUN
 	if f.command != "" {
 		var err error
 		if t.command, err = hold(f.command, a.split(), a.out, a.err); err != nil {

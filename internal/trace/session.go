@@ -220,8 +220,17 @@ func (s *Session) position(r *kern.Refused) compile.Pos {
 	return s.script.Probes[r.Program].Pos
 }
 
+// programName is what lists of programs (bpftool prog) have. The kernel takes 15 letters, which
+// are for the function's name rather than for the words before it.
+func programName(probe string) string {
+	if function := probe[strings.LastIndexByte(probe, ':')+1:]; strings.TrimLeft(function, "0123456789") != "" {
+		return "bt_" + function
+	}
+	return "bt_" + probe
+}
+
 func (s *Session) program(p bt.Probe, code *compile.Code) (kern.GroupProgram, error) {
-	out := kern.GroupProgram{Name: "bt_" + p.Targets[0].Name, Hook: host.Hook(p.Kind), Instructions: code.Instructions}
+	out := kern.GroupProgram{Name: programName(p.Targets[0].Name), Hook: host.Hook(p.Kind), Instructions: code.Instructions}
 	needsCookie := len(p.Targets) > 1 && kern.Calls(code.Instructions, host.AttachCookie)
 	for _, t := range p.Targets {
 		place, err := s.host.Place(p.Kind, t)
