@@ -224,7 +224,7 @@ func (j *traceJob) load(ctx context.Context, end <-chan string) (err error) {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	options := trace.Options{PerSecond: int(j.req.GetLimits().GetEventsPerSecond()), Shared: j.shared, Confirms: j.req.GetConfirms()}
+	options := trace.Options{PerSecond: int(j.req.GetLimits().GetEventsPerSecond()), Shared: j.shared, Confirms: j.req.GetConfirms(), Command: j.req.GetCommandPid() != 0}
 	if j.identity != nil {
 		options.Identity = j.identity
 	}

@@ -105,6 +105,31 @@ func (f *lowering) probeName(x *syntax.Name) value {
 	return value{word: f.constant(int64(f.unit.firstName))}
 }
 
+// probeType calls what runs by nothing that happens special.
+func (f *lowering) probeType(x *syntax.Name) value {
+	kind := kindName(f.unit.asked())
+	if f.unit.asked() <= Self {
+		kind = "special"
+	}
+	t := f.typeOf(x)
+	p := f.memory(t.stored())
+	f.putText(p, t.stored(), kind)
+	return value{typ: t, at: p}
+}
+
+// userMode is, where the program is told what was interrupted, the privilege level in that
+// segment; elsewhere it goes without saying.
+func (f *lowering) userMode(*syntax.Name) value {
+	switch f.unit.kind {
+	case Begin, End, Self, Uprobe, Uretprobe, USDT:
+		return value{word: f.constant(1)}
+	case Profile, Software, Hardware, Interval:
+		level := f.b.Binary(compile.And, f.registerWord("cs"), f.constant(3))
+		return value{word: f.b.Binary(compile.LShr, level, f.constant(1))}
+	}
+	return value{word: f.constant(0)}
+}
+
 func (f *lowering) functionName(x *syntax.Name) value {
 	if t := f.typeOf(x); t.Kind == ProbeName || t.Kind == String {
 		return f.probeName(x)

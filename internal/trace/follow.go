@@ -10,8 +10,9 @@ import (
 	"github.com/skep-io/skep/internal/bt"
 )
 
-// idle tells whether nothing is attached that could still run: a script of begin probes and
-// iterators is done with them. One that has but begin probes waits, as in bpftrace.
+// idle tells whether nothing is there that could still run: a script of begin probes and
+// iterators is done with them, as in bpftrace from 0.24 on. One that has no iterators waits for
+// the command that was started with it.
 func (s *Session) idle() bool {
 	iterators := false
 	for _, p := range s.script.Probes {
@@ -23,7 +24,7 @@ func (s *Session) idle() bool {
 			return false
 		}
 	}
-	return iterators
+	return iterators || !s.options.Command
 }
 
 // lossEvery is how often losses are looked for.

@@ -33,6 +33,8 @@ type Options struct {
 	// Confirms: the listener answers a Confirm. A script that says exit() stays attached until
 	// the commands that it gave before are done.
 	Confirms bool
+	// Command: a command was started with the script, which says when it has ended.
+	Command bool
 	// Shared are maps that are not the script's own, by name.
 	Shared map[string]*kern.SharedMap
 }
