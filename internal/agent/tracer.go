@@ -166,7 +166,7 @@ func (j *traceJob) needsClient() (problems []bt.Diagnostic) {
 func (j *traceJob) options() (bt.Options, error) {
 	o := bt.Options{
 		PID: int(j.req.GetPid()), ChildPID: int(j.req.GetCommandPid()), HasChild: j.req.GetCommandPid() != 0,
-		Unsafe: j.req.GetUnsafe(), Limits: bt.DefaultLimits(), Settings: j.req.GetSettings(), Directory: j.req.GetDirectory(),
+		Unsafe: j.req.GetUnsafe(), HelperErrors: j.req.GetHelperErrors(), Limits: bt.DefaultLimits(), Settings: j.req.GetSettings(), Directory: j.req.GetDirectory(),
 	}
 	if o.PID != 0 && errors.Is(unix.Kill(o.PID, 0), unix.ESRCH) {
 		return o, fmt.Errorf("look at process %d: there is none", o.PID)

@@ -94,6 +94,23 @@ func (f *lowering) readHelper(s space, text bool) int64 {
 	return pair[0]
 }
 
+// read reads so many bytes of a space, or a text of at most as many.
+func (f *lowering) read(s space, text bool, to, size, from *compile.Value) {
+	helper := f.readHelper(s, text)
+	f.checked(helper, f.b.Call(helper, compile.Word, to, size, from))
+}
+
+// checked tells of a helper that has failed, if that is wanted.
+func (f *lowering) checked(helper int64, result *compile.Value) {
+	if f.options.HelperErrors {
+		f.b.If(f.b.Binary(compile.SLess, result, f.constant(0)), func() { f.tellFailed(helper, result) }, nil)
+	}
+}
+
+func (f *lowering) tellFailed(helper int64, result *compile.Value) {
+	f.emit(Action{Kind: HelperError, Helper: checkedHelpers()[helper], Pos: f.where}, noWakeup, item{word: result, typ: int64Type})
+}
+
 // loadAt reads a word of 1, 2, 4 or 8 bytes.
 func (f *lowering) loadAt(p place, width int, signed bool) *compile.Value {
 	switch p.space {
@@ -104,7 +121,7 @@ func (f *lowering) loadAt(p place, width int, signed bool) *compile.Value {
 	}
 	slot := f.b.Slot(word)
 	f.b.Zero(slot, 0, word)
-	f.b.Call(f.readHelper(p.space, false), compile.Word, slot, f.constant(int64(width)), f.address(p))
+	f.read(p.space, false, slot, f.constant(int64(width)), f.address(p))
 	return f.b.Load(slot, 0, width, signed)
 }
 
@@ -255,6 +272,5 @@ func (f *lowering) readInto(to, from place, t Type, size int) {
 	if t.Kind == String && size < t.stored() {
 		size++ // the helper ends the text with a 0, which an array of char may not have
 	}
-	helper := f.readHelper(from.space, t.Kind == String)
-	f.b.Call(helper, compile.Word, f.pointer(to), f.constant(int64(size)), f.address(from))
+	f.read(from.space, t.Kind == String, f.pointer(to), f.constant(int64(size)), f.address(from))
 }

@@ -172,7 +172,7 @@ func (t *tracing) take(ctx context.Context, m *skepv1.TraceResponse) error {
 			t.id = ready.GetId()
 			t.watchSignals(ready)
 		}
-		if e.GetDiagnostic().GetSeverity() == skepv1.TraceDiagnostic_SEVERITY_ERROR {
+		if t.id == "" && e.GetDiagnostic().GetSeverity() == skepv1.TraceDiagnostic_SEVERITY_ERROR { // later it is errorf()
 			t.wrong = true
 		}
 		if ended := e.GetEnded(); ended != nil {

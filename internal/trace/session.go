@@ -74,15 +74,15 @@ type Session struct {
 	reader  *decoder   // Held's own
 	closed  bool
 
-	lost    map[int]uint64 // as last told, by probe
-	full    map[int]uint64
-	missed  map[int]uint64
-	exited  bool
+	lost   map[int]uint64 // as last told, by probe
+	full   map[int]uint64
+	missed map[int]uint64
+	exited bool
 	// commanded: the listener was given commands; confirming: and asked whether they are done.
 	commanded, confirming bool
-	code    int
-	batch   []Output
-	watched map[watched]bool
+	code                  int
+	batch                 []Output
+	watched               map[watched]bool
 }
 
 // Rejected is a program that the verifier does not take: a fault of the compiler, at the

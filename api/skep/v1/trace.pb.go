@@ -287,7 +287,10 @@ type TraceRequest struct {
 	// What paths of executables are relative to in the script. Empty: none may be relative.
 	Directory string `protobuf:"bytes,21,opt,name=directory,proto3" json:"directory,omitempty"`
 	// The client tells when it has done what it is asked for: see TraceCommand.KIND_CONFIRM.
-	Confirms      bool `protobuf:"varint,22,opt,name=confirms,proto3" json:"confirms,omitempty"`
+	Confirms bool `protobuf:"varint,22,opt,name=confirms,proto3" json:"confirms,omitempty"`
+	// Tell, as a diagnostic with helper, where reading memory fails, and which keys of maps that
+	// are read or deleted are not there.
+	HelperErrors  bool `protobuf:"varint,23,opt,name=helper_errors,json=helperErrors,proto3" json:"helper_errors,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -444,6 +447,13 @@ func (x *TraceRequest) GetDirectory() string {
 func (x *TraceRequest) GetConfirms() bool {
 	if x != nil {
 		return x.Confirms
+	}
+	return false
+}
+
+func (x *TraceRequest) GetHelperErrors() bool {
+	if x != nil {
+		return x.HelperErrors
 	}
 	return false
 }
@@ -2093,7 +2103,11 @@ type TraceDiagnostic struct {
 	Detail string `protobuf:"bytes,9,opt,name=detail,proto3" json:"detail,omitempty"`
 	// The same in the words of bpftrace, with "ERROR: " or "WARNING: " in front unless the place
 	// belongs there: for a client that stands in for it. Empty: there are none.
-	Reference     string `protobuf:"bytes,15,opt,name=reference,proto3" json:"reference,omitempty"`
+	Reference string `protobuf:"bytes,15,opt,name=reference,proto3" json:"reference,omitempty"`
+	// Of the helper of the kernel that failed, see TraceRequest.helper_errors: its name without
+	// bpf_, and what it returned.
+	Helper        string `protobuf:"bytes,16,opt,name=helper,proto3" json:"helper,omitempty"`
+	Returned      int64  `protobuf:"zigzag64,17,opt,name=returned,proto3" json:"returned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2196,6 +2210,20 @@ func (x *TraceDiagnostic) GetReference() string {
 		return x.Reference
 	}
 	return ""
+}
+
+func (x *TraceDiagnostic) GetHelper() string {
+	if x != nil {
+		return x.Helper
+	}
+	return ""
+}
+
+func (x *TraceDiagnostic) GetReturned() int64 {
+	if x != nil {
+		return x.Returned
+	}
+	return 0
 }
 
 type TraceEmitted struct {
@@ -3014,7 +3042,7 @@ var File_skep_v1_trace_proto protoreflect.FileDescriptor
 
 const file_skep_v1_trace_proto_rawDesc = "" +
 	"\n" +
-	"\x13skep/v1/trace.proto\x12\askep.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xda\x05\n" +
+	"\x13skep/v1/trace.proto\x12\askep.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xff\x05\n" +
 	"\fTraceRequest\x12&\n" +
 	"\x04mode\x18\x01 \x01(\x0e2\x12.skep.v1.TraceModeR\x04mode\x12\x16\n" +
 	"\x06script\x18\x02 \x01(\tR\x06script\x12\x12\n" +
@@ -3035,7 +3063,8 @@ const file_skep_v1_trace_proto_rawDesc = "" +
 	"\ametrics\x18\x0f \x01(\bR\ametrics\x12?\n" +
 	"\bsettings\x18\x14 \x03(\v2#.skep.v1.TraceRequest.SettingsEntryR\bsettings\x12\x1c\n" +
 	"\tdirectory\x18\x15 \x01(\tR\tdirectory\x12\x1a\n" +
-	"\bconfirms\x18\x16 \x01(\bR\bconfirms\x1a:\n" +
+	"\bconfirms\x18\x16 \x01(\bR\bconfirms\x12#\n" +
+	"\rhelper_errors\x18\x17 \x01(\bR\fhelperErrors\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a;\n" +
@@ -3168,7 +3197,7 @@ const file_skep_v1_trace_proto_rawDesc = "" +
 	"\tTraceLoss\x12\x14\n" +
 	"\x05probe\x18\x01 \x01(\tR\x05probe\x12\x14\n" +
 	"\x05place\x18\x02 \x01(\tR\x05place\x12\x14\n" +
-	"\x05count\x18\x03 \x01(\x04R\x05count\"\xee\x02\n" +
+	"\x05count\x18\x03 \x01(\x04R\x05count\"\xa2\x03\n" +
 	"\x0fTraceDiagnostic\x12=\n" +
 	"\bseverity\x18\x01 \x01(\x0e2!.skep.v1.TraceDiagnostic.SeverityR\bseverity\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -3179,7 +3208,9 @@ const file_skep_v1_trace_proto_rawDesc = "" +
 	"\x04hint\x18\a \x01(\tR\x04hint\x12\x16\n" +
 	"\x06source\x18\b \x01(\tR\x06source\x12\x16\n" +
 	"\x06detail\x18\t \x01(\tR\x06detail\x12\x1c\n" +
-	"\treference\x18\x0f \x01(\tR\treference\"N\n" +
+	"\treference\x18\x0f \x01(\tR\treference\x12\x16\n" +
+	"\x06helper\x18\x10 \x01(\tR\x06helper\x12\x1a\n" +
+	"\breturned\x18\x11 \x01(\x12R\breturned\"N\n" +
 	"\bSeverity\x12\x18\n" +
 	"\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10SEVERITY_WARNING\x10\x01\x12\x12\n" +

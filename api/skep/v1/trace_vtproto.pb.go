@@ -48,6 +48,18 @@ func (m *TraceRequest) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.HelperErrors {
+		i--
+		if m.HelperErrors {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xb8
+	}
 	if m.Confirms {
 		i--
 		if m.Confirms {
@@ -1779,6 +1791,22 @@ func (m *TraceDiagnostic) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Returned != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64((uint64(m.Returned)<<1)^uint64((m.Returned>>63))))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x88
+	}
+	if len(m.Helper) > 0 {
+		i -= len(m.Helper)
+		copy(dAtA[i:], m.Helper)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Helper)))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x82
+	}
 	if len(m.Reference) > 0 {
 		i -= len(m.Reference)
 		copy(dAtA[i:], m.Reference)
@@ -2666,6 +2694,9 @@ func (m *TraceRequest) SizeVT() (n int) {
 	if m.Confirms {
 		n += 3
 	}
+	if m.HelperErrors {
+		n += 3
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -3403,6 +3434,13 @@ func (m *TraceDiagnostic) SizeVT() (n int) {
 	l = len(m.Reference)
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	l = len(m.Helper)
+	if l > 0 {
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.Returned != 0 {
+		n += 2 + protohelpers.SizeOfZigzag(uint64(m.Returned))
 	}
 	n += len(m.unknownFields)
 	return n
