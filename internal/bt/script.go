@@ -146,7 +146,6 @@ type ActionKind uint8
 const (
 	Printf        ActionKind = iota // Format with Args
 	Errorf                          // the same, as an error in the script
-	Warnf                           // the same, as a warning
 	PrintMap                        // Map; Args are top and divisor, 0 for none
 	PrintValue                      // of one argument
 	Clear                           // Map
@@ -159,6 +158,7 @@ const (
 	Watch                           // Args are the number of a watchpoint's program, an address and a process: attach it there
 	Unwatch                         // Args[0] is an address that is watched no longer
 	HelperError                     // Helper has returned Args[0] at Pos
+	Warnf                           // as Errorf, of a warning
 )
 
 // Action is what a record on the ring asks for.
