@@ -190,7 +190,7 @@ func (j *traceJob) options() (bt.Options, error) {
 		}
 	}
 	if j.identity != nil {
-		o.Identity = j.identity
+		o.Identity = j.identity.ofScript()
 	}
 	var err error
 	if j.req.GetContainer() != "" {
@@ -226,7 +226,7 @@ func (j *traceJob) load(ctx context.Context, end <-chan string) (err error) {
 	}
 	options := trace.Options{PerSecond: int(j.req.GetLimits().GetEventsPerSecond()), Shared: j.shared, Confirms: j.req.GetConfirms(), Command: j.req.GetCommandPid() != 0}
 	if j.identity != nil {
-		options.Identity = j.identity
+		options.Identity = j.identity.ofScript()
 	}
 	session, err := trace.Load(j.host, j.script, j.codes, options)
 	var rejected *trace.Rejected
