@@ -15,16 +15,6 @@ func (f *lowering) eval(x syntax.Expr) value {
 	return f.evalPart(x)
 }
 
-// at says which expression is built, until what it returns is called.
-func (f *lowering) at(x syntax.Expr) func() {
-	outer := f.where
-	f.where = x.Position()
-	if field, ok := x.(*syntax.Field); ok {
-		f.where = field.Start.Pos
-	}
-	return func() { f.where = outer }
-}
-
 func (f *lowering) evalPart(x syntax.Expr) value {
 	t := f.typeOf(x)
 	switch x := x.(type) {
