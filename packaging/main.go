@@ -145,7 +145,7 @@ func (r *release) writeManual() error {
 	if err := r.do([]string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-buildvcs=false", "-o", skep, "./cmd/skep"); err != nil {
 		return err
 	}
-	if err := r.do(nil, skep, "man", filepath.Join(r.work, "share/man/man1")); err != nil {
+	if err := r.do(nil, "go", "run", "./packaging/manual", filepath.Join(r.work, "share/man/man1")); err != nil {
 		return err
 	}
 	for shell, path := range map[string]string{

@@ -166,7 +166,7 @@ func (j *traceJob) needsClient() (problems []bt.Diagnostic) {
 func (j *traceJob) options() (bt.Options, error) {
 	o := bt.Options{
 		PID: int(j.req.GetPid()), ChildPID: int(j.req.GetCommandPid()), HasChild: j.req.GetCommandPid() != 0,
-		Unsafe: j.req.GetUnsafe(), Limits: bt.DefaultLimits(), Settings: j.req.GetSettings(), Directory: j.req.GetDirectory(),
+		Unsafe: j.req.GetUnsafe(), HelperErrors: j.req.GetHelperErrors(), Limits: bt.DefaultLimits(), Settings: j.req.GetSettings(), Directory: j.req.GetDirectory(),
 	}
 	if o.PID != 0 && errors.Is(unix.Kill(o.PID, 0), unix.ESRCH) {
 		return o, fmt.Errorf("look at process %d: there is none", o.PID)
@@ -190,7 +190,7 @@ func (j *traceJob) options() (bt.Options, error) {
 		}
 	}
 	if j.identity != nil {
-		o.Identity = j.identity
+		o.Identity = j.identity.ofScript()
 	}
 	var err error
 	if j.req.GetContainer() != "" {
@@ -224,9 +224,9 @@ func (j *traceJob) load(ctx context.Context, end <-chan string) (err error) {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	options := trace.Options{PerSecond: int(j.req.GetLimits().GetEventsPerSecond()), Shared: j.shared}
+	options := trace.Options{PerSecond: int(j.req.GetLimits().GetEventsPerSecond()), Shared: j.shared, Confirms: j.req.GetConfirms(), Command: j.req.GetCommandPid() != 0}
 	if j.identity != nil {
-		options.Identity = j.identity
+		options.Identity = j.identity.ofScript()
 	}
 	session, err := trace.Load(j.host, j.script, j.codes, options)
 	var rejected *trace.Rejected

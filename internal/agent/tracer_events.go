@@ -40,7 +40,7 @@ func (j *traceJob) output(o *trace.Output) *skepv1.TraceEvent {
 	switch o.Kind {
 	case trace.Attached:
 		return j.ready()
-	case trace.Printf, trace.Errorf, trace.Time, trace.Join:
+	case trace.Printf, trace.Time, trace.Join:
 		if o.Kind == trace.Printf {
 			j.tool.record(o.Values)
 		}
@@ -51,14 +51,22 @@ func (j *traceJob) output(o *trace.Output) *skepv1.TraceEvent {
 	case trace.MapDump:
 		j.tool.shape(o.Map)
 		return dumped(o.Map, o.Final)
+	case trace.Errorf:
+		return j.complaint(skepv1.TraceDiagnostic_SEVERITY_ERROR, o)
+	case trace.Warnf:
+		return j.complaint(skepv1.TraceDiagnostic_SEVERITY_WARNING, o)
 	case trace.System:
 		return commanded(skepv1.TraceCommand_KIND_SYSTEM, o.Text)
 	case trace.Cat:
 		e := commanded(skepv1.TraceCommand_KIND_CAT, o.Text)
 		e.GetCommand().MaxBytes = uint64(j.script.Limits.MaxCatBytes)
 		return e
-	case trace.Failure:
-		d := &skepv1.TraceDiagnostic{Severity: skepv1.TraceDiagnostic_SEVERITY_WARNING, Text: valid(o.Text), Reference: o.Reference}
+	case trace.Confirm:
+		return commanded(skepv1.TraceCommand_KIND_CONFIRM, "")
+	case trace.Failure, trace.HelperError:
+		d := &skepv1.TraceDiagnostic{
+			Severity: skepv1.TraceDiagnostic_SEVERITY_WARNING, Text: valid(o.Text), Reference: o.Reference, Helper: o.Helper, Returned: o.Returned,
+		}
 		j.place(d, o.Pos)
 		return &skepv1.TraceEvent{Body: &skepv1.TraceEvent_Diagnostic{Diagnostic: d}}
 	case trace.Loss:
@@ -67,7 +75,15 @@ func (j *traceJob) output(o *trace.Output) *skepv1.TraceEvent {
 	return nil // trace.Exit: the result of Run says more
 }
 
-var textKinds = map[trace.OutputKind]string{trace.Printf: "printf", trace.Errorf: "errorf", trace.Time: "time", trace.Join: "join"}
+// complaint is what the script itself finds wrong. It says that often, so the line is not shown.
+func (j *traceJob) complaint(severity skepv1.TraceDiagnostic_Severity, o *trace.Output) *skepv1.TraceEvent {
+	d := &skepv1.TraceDiagnostic{Severity: severity, Text: valid(strings.TrimSuffix(o.Text, "\n"))}
+	j.place(d, o.Pos)
+	d.Source = ""
+	return &skepv1.TraceEvent{Body: &skepv1.TraceEvent_Diagnostic{Diagnostic: d}}
+}
+
+var textKinds = map[trace.OutputKind]string{trace.Printf: "printf", trace.Time: "time", trace.Join: "join"}
 
 func dumped(m *render.Map, final bool) *skepv1.TraceEvent {
 	p := wire.Print(m)

@@ -23,7 +23,7 @@ import (
 // processesMap is the kernel side's table of processes, which scripts may read.
 const processesMap = "processes"
 
-// scriptIdentity implements trace.Identity on the agent's tables.
+// scriptIdentity implements trace.Identity on the agent's tables, but for names, see scriptNames.
 type scriptIdentity struct {
 	view       identity.View
 	places     *placer
@@ -45,23 +45,6 @@ func (a *Agent) scriptIdentity() (*scriptIdentity, map[string]*kern.SharedMap, e
 		view: identity.View{Table: a.processes, Clock: a.clock}, places: a.places, index: a.index, containers: a.containers, catchUp: a.reader.CatchUp,
 	}
 	return i, map[string]*kern.SharedMap{processesMap: shared}, nil
-}
-
-// resolvingTakes is how long a name is waited for that a runtime has not told yet.
-const resolvingTakes = 2 * time.Second
-
-// Cgroups implements bt.Identity.
-func (i *scriptIdentity) Cgroups(kind bt.Kind, name string) []uint64 {
-	found, unresolved := i.cgroups(kind, name)
-	if len(found) == 0 { // what was made just now may be on its way
-		i.catchUp(context.Background())
-		found, unresolved = i.cgroups(kind, name)
-	}
-	for end := time.Now().Add(resolvingTakes); len(found) == 0 && unresolved && time.Now().Before(end); {
-		time.Sleep(20 * time.Millisecond)
-		found, unresolved = i.cgroups(kind, name)
-	}
-	return found
 }
 
 func (i *scriptIdentity) cgroups(kind bt.Kind, name string) (found []uint64, unresolved bool) {

@@ -158,7 +158,7 @@ func (j *traceJob) assembly() string {
 
 // scriptCgroups finds the cgroups of a container, by its name or the beginning of its id.
 func (a *Agent) scriptCgroups(name string) ([]uint64, error) {
-	ids := a.tracer.identity.Cgroups(bt.Container, name)
+	ids := a.tracer.identity.ofScript().Cgroups(bt.Container, name)
 	if len(ids) == 0 {
 		return nil, fmt.Errorf("find container %q: none of that name or id runs", name)
 	}

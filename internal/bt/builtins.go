@@ -72,6 +72,8 @@ func probeBuiltins() []*builtin {
 		{name: "retval", doc: "what the function returned", kinds: []ProbeKind{Kretprobe, Uretprobe, Fexit},
 			check: func(c *checker, _ *syntax.Name) Type { return c.returned() }, lower: (*lowering).returned},
 		{name: "args", doc: "the arguments by name", kinds: withArgs, check: (*checker).allArgs, lower: (*lowering).allArgs},
+		{name: "probetype", doc: "what kind of probe it is", check: fixed(stringType(16)), lower: (*lowering).probeType},
+		{name: "usermode", doc: "1 in the code of a process, 0 in the kernel", check: (*checker).userMode, lower: (*lowering).userMode},
 		{name: "ctx", doc: "what the program gets from the kernel", check: (*checker).context, lower: (*lowering).contextWord},
 	}
 }
@@ -172,6 +174,14 @@ func (c *checker) curtask(*syntax.Name) Type {
 		return pointerTo(t)
 	}
 	return uint64Type
+}
+
+// userMode: what interrupts a process has its registers.
+func (c *checker) userMode(x *syntax.Name) Type {
+	if c.machine.Arch != "amd64" {
+		return c.errorf(x.Pos, "usermode is only there on amd64")
+	}
+	return Type{Kind: Integer, Size: 1}
 }
 
 func (c *checker) childPID(x *syntax.Name) Type {

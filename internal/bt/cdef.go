@@ -17,6 +17,7 @@ type definedHost struct {
 	enums   map[string]int64
 	enumOf  map[string]string
 	names   map[string]map[int64]string // of enumerators, by enumeration and value
+	aligned map[string]int              // structures whose attributes say so, in bytes
 	unnamed int
 }
 
@@ -48,7 +49,7 @@ func (d *definedHost) EnumValue(name string) (int64, string, bool) {
 // what they would define, the kernel's type information has.
 func (s *script) define() {
 	d := &definedHost{Host: s.host, types: map[string]Type{}, members: map[string][]Member{},
-		enums: map[string]int64{}, enumOf: map[string]string{}, names: map[string]map[int64]string{}}
+		enums: map[string]int64{}, enumOf: map[string]string{}, names: map[string]map[int64]string{}, aligned: map[string]int{}}
 	for _, definition := range s.program.Definitions {
 		if definition.Kind == "#" {
 			continue
@@ -213,7 +214,7 @@ func combined(words []string) (Type, bool) {
 
 // tagged reads struct x, with its members if they stand there.
 func (p *cParser) tagged(tag string) (Type, error) {
-	name := ""
+	name, a := "", p.attributes(attributes{})
 	if p.atWord() {
 		name = p.next()
 	}
@@ -236,7 +237,7 @@ func (p *cParser) tagged(tag string) (Type, error) {
 	if tag == "enum" {
 		return p.enumeration(full)
 	}
-	return p.structure(full, tag == "union")
+	return p.structure(full, tag == "union", a)
 }
 
 func (p *cParser) enumeration(name string) (Type, error) {

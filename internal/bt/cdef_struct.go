@@ -6,6 +6,7 @@ import "fmt"
 
 // layout places members as the System V ABI does on the machines that the agent runs on.
 type layout struct {
+	attributes
 	union   bool
 	bits    int // used so far
 	largest int // bytes, of a union
@@ -20,6 +21,8 @@ func alignmentOf(t Type, host *definedHost, depth int) int {
 		return 1
 	case t.Kind == ArrayOf:
 		return alignmentOf(*t.Elem, host, depth+1)
+	case t.Kind == Record && host.aligned[t.Name] > 0:
+		return host.aligned[t.Name]
 	case t.Kind == Record:
 		most := 1
 		members, _ := host.Members(t.Name)
@@ -32,6 +35,7 @@ func alignmentOf(t Type, host *definedHost, depth int) int {
 }
 
 func (l *layout) add(name string, t Type, alignment int) {
+	alignment = l.alignment(alignment)
 	l.align = max(l.align, alignment)
 	offset := 0
 	if !l.union {
@@ -50,10 +54,10 @@ func (l *layout) addBits(name string, t Type, width int) {
 		l.bits = roundUp(l.bits, unit)
 		return
 	}
-	l.align = max(l.align, t.Size)
+	l.align = max(l.align, l.alignment(t.Size))
 	start := 0
 	if !l.union {
-		if start = l.bits; start/unit != (start+width-1)/unit {
+		if start = l.bits; !l.packed && start/unit != (start+width-1)/unit {
 			start = roundUp(start, unit)
 		}
 		l.bits = start + width
@@ -62,6 +66,9 @@ func (l *layout) addBits(name string, t Type, width int) {
 		return
 	}
 	offset := start / unit * t.Size
+	if l.packed {
+		offset = start / 8
+	}
 	l.members = append(l.members, Member{Name: name, Type: t, Offset: offset, BitOffset: start - offset*8, BitSize: width})
 }
 
@@ -75,8 +82,8 @@ func (l *layout) size() int {
 func roundUp(n, to int) int { return (n + to - 1) / to * to }
 
 // structure reads the members of a structure or union, behind the {.
-func (p *cParser) structure(name string, union bool) (Type, error) {
-	l := &layout{union: union}
+func (p *cParser) structure(name string, union bool, a attributes) (Type, error) {
+	l := &layout{union: union, attributes: p.behind(a)}
 	for !p.accept("}") {
 		if p.peek() == "" {
 			return noType, fmt.Errorf("the structure does not end")
@@ -87,6 +94,10 @@ func (p *cParser) structure(name string, union bool) (Type, error) {
 		if err := p.declaration(l); err != nil {
 			return noType, err
 		}
+	}
+	p.attributes(a) // which are known
+	if l.align = max(l.align, l.aligned); l.packed || l.aligned > 0 {
+		p.host.aligned[name] = max(1, l.align)
 	}
 	t := Type{Kind: Record, Name: name, Size: l.size()}
 	p.host.types[name], p.host.members[name] = t, l.members
@@ -138,6 +149,9 @@ func (p *cParser) declarator(l *layout, t Type) error {
 			return fmt.Errorf("a bit field %s of %d bits does not fit %s", name, width, t)
 		}
 		l.addBits(name, t, int(width))
+		if last := len(l.members) - 1; width > 0 && name != "" && l.members[last].BitOffset+int(width) > t.Size*8 {
+			return fmt.Errorf("the bits of %s, which are packed, are in more bytes than a %s has", name, t)
+		}
 		return nil
 	}
 	t, err := p.dimensions(t, 0)

@@ -23,6 +23,15 @@ func TestDefinitionsInC(t *testing.T) {
 		{`struct P { const char *name; void (*call)(int, int); unsigned long long u; unsigned char *q };`,
 			`print(sizeof(struct P)); print(offsetof(struct P, u))`, `32 16`},
 		{"struct N { /* a comment */ struct N *next; // another\n u8 one; pid_t two; }", `print(sizeof(struct N)); print(offsetof(struct N, two))`, `16 12`},
+		{`struct foo { int x; char y; int z; } __attribute__((packed));`, `print(sizeof(struct foo)); print(offsetof(struct foo, z))`, `9 5`},
+		{`struct foo { int x; char y; int z; } /**/ __attribute__ /**/ ((packed)) /**/`, `print(sizeof(struct foo))`, `9`},
+		{`struct front { char a; long b; } __attribute__((__packed__)) struct al { char c; } __attribute__((aligned(8)))`,
+			`print(offsetof(struct front, b)); print(sizeof(struct al))`, `1 8`},
+		{`struct foo { int x; char y; int z; } __attribute__((packed)) struct al { char c; } __attribute__((aligned(8)))
+			struct in { char a; struct foo f; char b; struct al l; }`, `print(offsetof(struct in, f)); print(offsetof(struct in, l))`, `1 16`},
+		{`struct __attribute__((packed)) both { int x; char y; } __attribute__((aligned(4)))`, `print(sizeof(struct both))`, `8`},
+		{`struct inner { char a; struct { char b; int c; } __attribute__((packed)) d; int e; }`, `print(offsetof(struct inner, d.c)); print(offsetof(struct inner, e))`, `2 8`},
+		{`struct pb { int a:4, b:12; char c:1; } __attribute__((packed))`, `print(sizeof(struct pb))`, `3`},
 		{`union U { int a; char b[6]; }`, `print(sizeof(union U))`, `8`},
 	}
 	for _, test := range tests {

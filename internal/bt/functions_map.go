@@ -20,7 +20,8 @@ func mapFunctions() []*function {
 	}
 }
 
-// deletes checks delete(@m), delete(@m, k), and the older delete(@m[k], ...).
+// deletes checks delete(@m) and delete(@m, k), which tell whether there was such a key, and the
+// older delete(@m[k], ...).
 func (c *checker) deletes(call *syntax.Call) Type {
 	m, info := c.wholeMap(call.Args[0])
 	if m != nil {
@@ -34,7 +35,7 @@ func (c *checker) deletes(call *syntax.Call) Type {
 			}
 		}
 		c.learnKey(info, key, call)
-		return noType
+		return int64Type
 	}
 	for _, arg := range call.Args {
 		m, ok := arg.(*syntax.Map)

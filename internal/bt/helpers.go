@@ -40,6 +40,15 @@ const (
 	fnTAI           = 208
 )
 
+// checkedHelpers are the names of those that Options.HelperErrors is about.
+func checkedHelpers() map[int64]string {
+	return map[int64]string{
+		fnLookup: "map_lookup_elem", fnDelete: "map_delete_elem",
+		fnRead: "probe_read", fnReadStr: "probe_read_str", fnReadUser: "probe_read_user", fnReadUserStr: "probe_read_user_str",
+		fnReadKernel: "probe_read_kernel", fnReadKernelStr: "probe_read_kernel_str",
+	}
+}
+
 // Flags of helpers.
 const (
 	userStack  = 1 << 8 // BPF_F_USER_STACK

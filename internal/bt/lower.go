@@ -49,6 +49,8 @@ type lowering struct {
 	main *program
 	b    *compile.Builder
 	ctx  *compile.Value
+	// where is the expression that is built.
+	where compile.Pos
 	// words are the variables of isWord types, by variable.index.
 	words map[*variable]compile.Variable
 	// scratch is where this function finds the scratch memory, or nil.

@@ -221,8 +221,7 @@ func (f *lowering) deletes(call *syntax.Call) value {
 		if len(call.Args) == 2 {
 			key = call.Args[1]
 		}
-		f.deleteKey(f.maps[m.Name], key)
-		return value{}
+		return value{typ: int64Type, word: f.deleteKey(f.maps[m.Name], key)}
 	}
 	for _, arg := range call.Args {
 		m := arg.(*syntax.Map)
@@ -231,18 +230,21 @@ func (f *lowering) deletes(call *syntax.Call) value {
 	return value{}
 }
 
-// deleteKey removes a key; one of an array cannot be: its value becomes 0.
-func (f *lowering) deleteKey(info *mapInfo, x syntax.Expr) {
+// deleteKey removes a key, and tells whether it was there; one of an array cannot be: its value
+// becomes 0.
+func (f *lowering) deleteKey(info *mapInfo, x syntax.Expr) *compile.Value {
 	key := f.key(info, x)
 	switch info.kind() {
 	case Array:
 		f.update(info, key, f.zeros(info.value.stored()), 0)
-		return
+		return f.constant(1)
 	case PerCPUArray:
 		f.eachCPU(info, key, func(p *compile.Value) { f.clear(place{base: p}, info.value.stored()) })
-		return
+		return f.constant(1)
 	}
-	f.b.Call(fnDelete, compile.Word, f.mapValue(info), key)
+	result := f.b.Call(fnDelete, compile.Word, f.mapValue(info), key)
+	f.checked(fnDelete, result)
+	return f.b.Binary(compile.Equal, result, f.constant(0))
 }
 
 func (f *lowering) hasKey(call *syntax.Call) value {

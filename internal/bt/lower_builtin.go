@@ -91,40 +91,6 @@ func (f *lowering) childPID(*syntax.Name) value {
 	return value{word: f.constant(int64(f.options.ChildPID))}
 }
 
-// probeName is an index in Script.ProbeNames: of the only target, or the program's cookie.
-// Where it is compared with a text it is one.
-func (f *lowering) probeName(x *syntax.Name) value {
-	if t := f.typeOf(x); t.Kind == String {
-		p := f.memory(t.stored())
-		f.putText(p, t.stored(), f.unit.nameOf(t))
-		return value{typ: t, at: p}
-	}
-	if len(f.unit.targets) > 1 {
-		return value{word: f.b.Call(fnCookie, compile.Word, f.ctx)}
-	}
-	return value{word: f.constant(int64(f.unit.firstName))}
-}
-
-func (f *lowering) functionName(x *syntax.Name) value {
-	if t := f.typeOf(x); t.Kind == ProbeName || t.Kind == String {
-		return f.probeName(x)
-	}
-	var address *compile.Value
-	if f.unit.row() != nil {
-		known, _ := f.host.KernelSymbol(f.unit.stand.row.Function)
-		return value{word: f.constant(int64(known))}
-	}
-	if f.unit.kind == Fentry || f.unit.kind == Fexit || f.host.Helper(fnFuncIP, f.unit.kind) && !f.unit.userSpace() {
-		address = f.b.Call(fnFuncIP, compile.Word, f.ctx)
-	} else {
-		address = f.registerWord(instructionRegister(f.machine.Arch))
-	}
-	if f.unit.userSpace() {
-		return f.ownedAddress(Type{Kind: USymbol, Size: 2 * word}, address)
-	}
-	return value{word: address}
-}
-
 // ownedAddress is a word with the process that it belongs to.
 func (f *lowering) ownedAddress(t Type, address *compile.Value) value {
 	p := f.memory(2 * word)

@@ -11,6 +11,11 @@ import (
 
 // eval builds an expression.
 func (f *lowering) eval(x syntax.Expr) value {
+	defer f.at(x)()
+	return f.evalPart(x)
+}
+
+func (f *lowering) evalPart(x syntax.Expr) value {
 	t := f.typeOf(x)
 	switch x := x.(type) {
 	case *syntax.Integer:
@@ -76,6 +81,7 @@ func (f *lowering) inPlace(x syntax.Expr, t Type) value {
 // into builds an expression where it is to be, as a value of the type it has there, without
 // a copy if possible.
 func (f *lowering) into(to place, t Type, x syntax.Expr) {
+	defer f.at(x)()
 	switch x := x.(type) {
 	case *syntax.String:
 		text, _, _ := strings.Cut(x.Value, "\x00") // what is behind is no part of a string

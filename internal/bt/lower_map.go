@@ -110,11 +110,16 @@ func (f *lowering) readMap(x *syntax.Map) value {
 	missing, after := f.b.NewBlock(), f.b.NewBlock()
 	p := f.lookup(info, key)
 	p = f.b.NonNull(p, missing)
+	tell := func() {
+		if f.options.HelperErrors {
+			f.tellFailed(fnLookup, f.constant(0))
+		}
+	}
 	if t.isWord() {
 		v := f.b.NewVariable(compile.Word)
 		f.b.Write(v, f.b.Load(p, 0, word, false))
 		f.b.Jump(after)
-		f.arm(missing, after, func() { f.b.Write(v, f.constant(0)) })
+		f.arm(missing, after, func() { tell(); f.b.Write(v, f.constant(0)) })
 		f.b.Seal(after)
 		f.b.Enter(after)
 		return value{typ: t, word: f.b.Read(v)}
@@ -122,7 +127,7 @@ func (f *lowering) readMap(x *syntax.Map) value {
 	v := f.b.NewVariable(compile.MapValue)
 	f.b.Write(v, p)
 	f.b.Jump(after)
-	f.arm(missing, after, func() { f.b.Write(v, f.zeros(t.stored())) })
+	f.arm(missing, after, func() { tell(); f.b.Write(v, f.zeros(t.stored())) })
 	f.b.Seal(after)
 	f.b.Enter(after)
 	return value{typ: t, at: place{base: f.b.Read(v)}}

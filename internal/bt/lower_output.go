@@ -67,7 +67,10 @@ var textReads = map[string]bool{"str": true, "kstr": true, "ustr": true, "buf": 
 
 // record reserves a part of the ring, and counts a loss where there is none.
 func (f *lowering) record(action Action, size int, flags int64, fill func(p *compile.Value)) {
-	action.Size, action.Pos = size, f.b.Pos
+	action.Size = size
+	if action.Kind != HelperError {
+		action.Pos = f.b.Pos
+	}
 	if size > largestRecord {
 		f.errorf(f.b.Pos, "what is printed here takes %d bytes; at most %d are possible: make max_strlen smaller", size, largestRecord)
 		return
@@ -153,7 +156,7 @@ func (f *lowering) item(x syntax.Expr) item {
 
 // printf builds printf() and what takes a format as it does.
 func (f *lowering) printf(call *syntax.Call) value {
-	kinds := map[string]ActionKind{"printf": Printf, "errorf": Errorf, "warnf": Errorf, "system": SystemCommand, "cat": Cat}
+	kinds := map[string]ActionKind{"printf": Printf, "errorf": Errorf, "warnf": Warnf, "system": SystemCommand, "cat": Cat}
 	format, _ := literalText(call.Args[0])
 	var items []item
 	for _, arg := range call.Args[1:] {
@@ -260,7 +263,7 @@ func (f *lowering) joinInto(p *compile.Value, action Action, array place, text T
 		pointer := f.loadAt(array.plus(i*word), word, false)
 		f.unless(f.b.Binary(compile.NotEqual, pointer, f.constant(0)), done)
 		to := place{base: p, offset: int64(action.Args[i+1].Offset)}
-		f.b.Call(f.readHelper(array.space, true), compile.Word, f.pointer(to), f.constant(int64(text.Size)), pointer)
+		f.read(array.space, true, f.pointer(to), f.constant(int64(text.Size)), pointer)
 		f.b.Store(p, word, word, f.constant(int64(i+1)))
 	}
 	f.b.Jump(done)

@@ -68,7 +68,7 @@ func (f *lowering) strInto(to place, t Type, x *syntax.Call) bool {
 	if !to.loose {
 		f.clear(to, t.stored())
 	}
-	f.b.Call(f.readHelper(at.space, true), compile.Word, f.pointer(to), n, f.address(at))
+	f.read(at.space, true, f.pointer(to), n, f.address(at))
 	return true
 }
 
@@ -120,7 +120,7 @@ func (f *lowering) bufInto(to place, t Type, x *syntax.Call) {
 	if at.space == followed {
 		at.space = inKernel
 	}
-	f.b.Call(f.readHelper(at.space, false), compile.Word, f.pointer(to.plus(4)), n, f.address(at))
+	f.read(at.space, false, f.pointer(to.plus(4)), n, f.address(at))
 }
 
 // commInto builds comm where it is to be. Not every kernel fills what is behind the name (6.1

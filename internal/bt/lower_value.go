@@ -78,22 +78,6 @@ func (f *lowering) address(p place) *compile.Value {
 	return f.b.Binary(compile.Add, p.base, f.constant(p.offset))
 }
 
-// readHelper reads memory of a space, or a text in it.
-func (f *lowering) readHelper(s space, text bool) int64 {
-	helpers := map[space][2]int64{
-		inKernel: {fnReadKernel, fnReadKernelStr}, inUser: {fnReadUser, fnReadUserStr},
-		anywhere: {fnRead, fnReadStr},
-	}
-	pair, ok := helpers[s]
-	if !ok || s == anywhere && !f.host.Helper(fnRead, f.unit.kind) {
-		pair = helpers[inKernel]
-	}
-	if text {
-		return pair[1]
-	}
-	return pair[0]
-}
-
 // loadAt reads a word of 1, 2, 4 or 8 bytes.
 func (f *lowering) loadAt(p place, width int, signed bool) *compile.Value {
 	switch p.space {
@@ -104,7 +88,7 @@ func (f *lowering) loadAt(p place, width int, signed bool) *compile.Value {
 	}
 	slot := f.b.Slot(word)
 	f.b.Zero(slot, 0, word)
-	f.b.Call(f.readHelper(p.space, false), compile.Word, slot, f.constant(int64(width)), f.address(p))
+	f.read(p.space, false, slot, f.constant(int64(width)), f.address(p))
 	return f.b.Load(slot, 0, width, signed)
 }
 
@@ -255,6 +239,5 @@ func (f *lowering) readInto(to, from place, t Type, size int) {
 	if t.Kind == String && size < t.stored() {
 		size++ // the helper ends the text with a 0, which an array of char may not have
 	}
-	helper := f.readHelper(from.space, t.Kind == String)
-	f.b.Call(helper, compile.Word, f.pointer(to), f.constant(int64(size)), f.address(from))
+	f.read(from.space, t.Kind == String, f.pointer(to), f.constant(int64(size)), f.address(from))
 }

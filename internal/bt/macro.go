@@ -17,23 +17,19 @@ const (
 // expander puts the bodies of macros where they are called.
 type expander struct {
 	*script
-	macros map[string]*syntax.Macro
+	macros map[signature]*syntax.Macro
+	own    map[string]*syntax.Macro // the script's, one of each name
 	depth  int
 	count  int
 	copied int
 }
 
-// expandMacros replaces all calls of macros in probes and functions.
+// expandMacros replaces all calls of macros in probes and functions, and those of builtins by
+// their names.
 func (s *script) expandMacros() {
-	if len(s.program.Macros) == 0 {
+	e := &expander{script: s, macros: map[signature]*syntax.Macro{}, own: map[string]*syntax.Macro{}}
+	if !e.known() {
 		return
-	}
-	e := &expander{script: s, macros: map[string]*syntax.Macro{}}
-	for _, m := range s.program.Macros {
-		if e.macros[m.Name] != nil {
-			s.errorf(m.Pos, "macro %s is defined twice", m.Name)
-		}
-		e.macros[m.Name] = m
 	}
 	program := *s.program
 	program.Probes, program.Functions = nil, nil
@@ -73,6 +69,9 @@ func (e *expander) copier(b *binding) *syntax.Copier {
 			}
 			return e.value(c, x.Pos, x.Name, nil)
 		case *syntax.Call:
+			if e.isBuiltin(x) {
+				return &syntax.Name{At: x.At, Name: x.Name}
+			}
 			return e.value(c, x.Pos, x.Name, x.Args)
 		case *syntax.Map:
 			if b != nil && b.names[x.Name] == "" {
@@ -127,9 +126,21 @@ func (e *expander) spend(x syntax.Expr) syntax.Expr {
 	return &syntax.Integer{At: syntax.At{Pos: x.Position()}}
 }
 
+// find is the macro that a call means. One with another number of parameters than it has
+// arguments is only meant if nothing else is.
+func (e *expander) find(name string, args int) *syntax.Macro {
+	if m := e.macros[signature{name, args}]; m != nil {
+		return m
+	}
+	if e.functions[name] != nil {
+		return nil
+	}
+	return e.own[name]
+}
+
 // effect is a call of a macro as a statement, nil if it is none of one.
 func (e *expander) effect(c *syntax.Copier, at compile.Pos, name string, args []syntax.Expr) syntax.Stmt {
-	m := e.macros[name]
+	m := e.find(name, len(args))
 	if m == nil {
 		return nil
 	}
@@ -144,7 +155,7 @@ func (e *expander) effect(c *syntax.Copier, at compile.Pos, name string, args []
 // value is a call of a macro as an expression, nil if it is none of one: its last statement is
 // the value.
 func (e *expander) value(c *syntax.Copier, at compile.Pos, name string, args []syntax.Expr) syntax.Expr {
-	m := e.macros[name]
+	m := e.find(name, len(args))
 	if m == nil {
 		return nil
 	}

@@ -35,6 +35,28 @@ func TestMacros(t *testing.T) {
 	}
 }
 
+// TestBuiltinsAsCalls: the values of builtins are the same, however they are written; a macro of
+// the script's own goes before, if it takes as many arguments.
+func TestBuiltinsAsCalls(t *testing.T) {
+	for text, want := range map[string]string{
+		`print(pid() == pid && tid() == __builtin_tid && cpu() == cpu && ncpus() == ncpus)`: "1",
+		`print(comm() == comm); print(probetype); print(probetype()); print(usermode())`:    "1 special special 1",
+		`print(ncpus() == 2 && probe() == "BEGIN")`:                                         "1",
+		`macro cpu() { "hi" } BEGIN { print(cpu()); print(cpu); }`:                          "hi hi",
+		`macro cpu(x) { x } BEGIN { print(cpu("hi")); print(cpu() == __builtin_cpu); }`:     "hi 1",
+		`fn two() : int64 { return 2; } BEGIN { print(two()); }`:                            "2",
+		`print(is_err((void *)-4095)); print(is_err(-4096)); print(is_err(0))`:              "1 0 0",
+	} {
+		if !strings.Contains(text, "BEGIN {") {
+			text = "BEGIN { " + text + " }"
+		}
+		r := newRig(t, text, bt.Options{})
+		if got := strings.Join(strings.Fields(r.host(benchHost()).fire(0, nil).carried()), " "); got != want {
+			t.Errorf("%s: %q, expected %q", text, got, want)
+		}
+	}
+}
+
 func TestWrongMacros(t *testing.T) {
 	for text, want := range map[string]string{
 		`macro f($x) { $x++ } BEGIN { f(1) }`:                            "macro f wants a variable here",
@@ -44,6 +66,8 @@ func TestWrongMacros(t *testing.T) {
 		`macro f(x) { g(x) } macro g(x) { f(x) } BEGIN { f(1) }`:         "leads to itself",
 		`macro f(x) { f(x) + f(x) } BEGIN { print(f(1)) }`:               "leads to itself",
 		`macro f(x) { x } BEGIN { f() }`:                                 "macro f takes 1 argument, not 0",
+		`BEGIN { print(cpu(1)) }`:                                        "there is no function cpu",
+		`macro cpu(x) { x } BEGIN { print(cpu(1, 2)) }`:                  "macro cpu takes 1 argument, not 2",
 		`macro f() { } BEGIN { print(f()) }`:                             "macro f has no value",
 		`macro f() { 1 } macro f() { 2 } BEGIN { print(f()) }`:           "macro f is defined twice",
 		`macro f(x) { let $a = x; $a } BEGIN { print(f(2)); print($a) }`: "$a is read before",

@@ -18,6 +18,8 @@ type Options struct {
 	HasChild bool
 	// Unsafe allows what changes the system: system(), signal(), override() ...
 	Unsafe bool
+	// HelperErrors tells where reading memory fails, and which keys of maps are not there.
+	HelperErrors bool
 	// Untyped reads arguments that the verifier could follow by helpers instead: where it
 	// refuses to follow them after all.
 	Untyped bool

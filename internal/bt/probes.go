@@ -131,6 +131,9 @@ func (s *script) targetsOf(kind ProbeKind, point *syntax.AttachPoint) []Target {
 	switch kind {
 	case Begin, End:
 		pattern.Name = map[ProbeKind]string{Begin: "BEGIN", End: "END"}[kind]
+		if point.Text == "begin" || point.Text == "end" { // as it was written
+			pattern.Name = point.Text
+		}
 		return []Target{pattern}
 	case Self:
 		return []Target{pattern}

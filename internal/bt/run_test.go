@@ -46,6 +46,7 @@ var printed = []struct{ script, want string }{
 	{`@a["x"] = "y"; for ($kv : @a) { $s = $kv.1; print($s) }`, `y`},
 	{`@a[1] = 1; @a[2] = 2; print(len(@a)); delete(@a, 1); print(len(@a)); print(has_key(@a, 1)); print(has_key(@a, 2))`, `2 1 0 1`},
 	{`@a[1, "k"] = 5; print(@a[1, "k"]); print(@a[(2, "k")]); delete(@a[1, "k"]); print(@a[1, "k"])`, `5 0 0`},
+	{`@a[1] = 1; @s = 1; print(delete(@a, 2)); if (delete(@a, 1)) { print("gone") } print(delete(@s)); print(delete(@s)); delete(@a, 5);`, `0 gone 1 0`},
 	{`@s = "text"; print(@s == "text"); print(@s != "text"); print(@s == "tex")`, `1 0 0`},
 	{`@x++; @x++; print(@x++); print(++@x); @x -= 2; @x *= 5; $x = @x; print($x)`, `2 4 10`},
 	{`@c = count(); @c = count(); print((int64)@c); if (@c == 2) { print("two") }`, `2 two`},

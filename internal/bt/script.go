@@ -145,7 +145,7 @@ type ActionKind uint8
 // The kinds of actions.
 const (
 	Printf        ActionKind = iota // Format with Args
-	Errorf                          // the same, as an error
+	Errorf                          // the same, as an error in the script
 	PrintMap                        // Map; Args are top and divisor, 0 for none
 	PrintValue                      // of one argument
 	Clear                           // Map
@@ -157,7 +157,8 @@ const (
 	Exit                            // with Args[0], or 0
 	Watch                           // Args are the number of a watchpoint's program, an address and a process: attach it there
 	Unwatch                         // Args[0] is an address that is watched no longer
-	ErrorText                       // a helper failed at Pos with the error in Args[0]
+	HelperError                     // Helper has returned Args[0] at Pos
+	Warnf                           // as Errorf, of a warning
 )
 
 // Action is what a record on the ring asks for.
@@ -165,7 +166,8 @@ type Action struct {
 	Kind   ActionKind
 	Format string
 	Map    string
-	Clears bool // of PrintMap: what is shown goes from the map in the same step
+	Helper string // its name
+	Clears bool   // of PrintMap: what is shown goes from the map in the same step
 	Args   []Field
 	// Size of the whole record in bytes.
 	Size int

@@ -44,8 +44,8 @@ var bpftraceFlags = map[string]string{
 
 // bpftraceSwitches are those without one.
 var bpftraceSwitches = map[string]string{
-	"-l": "-l", "-v": "-v", "-q": "-q", "-k": "", "--unsafe": "--unsafe", "--dry-run": "--dry-run",
-	"--no-warnings": "", "--usdt-file-activation": "", "--verify-llvm-ir": "",
+	"-l": "-l", "-v": "-v", "-q": "-q", "-k": "-k", "--unsafe": "--unsafe", "--dry-run": "--dry-run",
+	"--no-warnings": "--no-warnings", "--usdt-file-activation": "", "--verify-llvm-ir": "",
 }
 
 // longFlags are what bpftrace since 0.24 calls some of these as well.

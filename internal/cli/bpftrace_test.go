@@ -12,10 +12,10 @@ func TestDropIn(t *testing.T) {
 	for call, want := range map[string]string{
 		"-e P":                     "trace -e P --",
 		"-lv kprobe:*":             "trace -l -v -- kprobe:*",
-		"x.bt --no-warnings 1 two": "trace -- x.bt 1 two",
+		"x.bt --no-warnings 1 two": "trace --no-warnings -- x.bt 1 two",
 		"x.bt -p 7 7":              "trace -p 7 -- x.bt 7",
 		"-qf json -eP -- -v":       "trace -q -o json -e P -- -v",
-		"-B none -I /usr --include errno.h -k --unsafe -c ls -e P": "trace --unsafe -c ls -e P --",
+		"-B none -I /usr --include errno.h -k --unsafe -c ls -e P": "trace -k --unsafe -c ls -e P --",
 		"--include=errno.h -":           "trace -- -",
 		"--list --verbose t:*":          "trace -l -v -- t:*",
 		"--cmd ls --pid=7 --quiet -e P": "trace -c ls -p 7 -q -e P --",

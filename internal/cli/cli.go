@@ -132,13 +132,21 @@ func (a *app) root(args []string) *cobra.Command {
 	return root
 }
 
+// Commands are skep and all its commands, for its manual: it does not depend on where it is
+// written.
+func Commands() *cobra.Command {
+	root := (&app{out: io.Discard}).root(nil)
+	root.PersistentFlags().Lookup("socket").DefValue = "/run/skep/skep.sock"
+	return root
+}
+
 // verbs make the commands by their names, but for the tools.
 func (a *app) verbs() map[string]func() *cobra.Command {
 	return map[string]func() *cobra.Command{
 		"observe": a.observeCmd, "ps": a.psCmd, "connections": a.connectionsCmd, "top": a.topCmd, "trace": a.traceCmd, "tool": a.toolCmd,
 		"export": a.exportCmd, "status": a.statusCmd, "doctor": a.doctorCmd, "token": a.tokenCmd, "whoami": a.whoamiCmd, "version": a.versionCmd,
 		"serve": a.serveCmd, "up": a.upCmd, "install": a.installCmd, "uninstall": a.uninstallCmd, "sysdump": a.sysdumpCmd,
-		"config": a.configCmd, "demo": a.demoCmd, "demo-stage": a.demoStageCmd, "man": a.manCmd, "stdio": a.stdioCmd,
+		"config": a.configCmd, "demo": a.demoCmd, "demo-stage": a.demoStageCmd, "stdio": a.stdioCmd,
 	}
 }
 

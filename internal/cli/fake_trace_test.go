@@ -142,6 +142,26 @@ func (f *fakeAgent) Trace(ctx context.Context, req *skepv1.TraceRequest, s *conn
 		return errors.Join(send(wrongScript(req.GetName())...), connect.NewError(connect.CodeInvalidArgument, errors.New("the script has errors")))
 	case "system":
 		return send(traceReady(), traceText("before\n"), traceCommand(skepv1.TraceCommand_KIND_SYSTEM, rest), traceText("after\n"), traceEnded(0, "exit"))
+	case "confirm":
+		system, confirm := traceCommand(skepv1.TraceCommand_KIND_SYSTEM, rest), traceCommand(skepv1.TraceCommand_KIND_CONFIRM, "")
+		if err := send(traceReady(), traceText("before\n"), system, traceText("after\n"), confirm); err != nil {
+			return err
+		}
+		select {
+		case <-f.endings():
+			return send(traceText("it is done\n"), traceEnded(0, "exit"))
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	case "complain":
+		helper := &skepv1.TraceDiagnostic{
+			Severity: skepv1.TraceDiagnostic_SEVERITY_WARNING, Line: 1, Column: 5, Text: "cannot be read", Reference: "Bad address\nmore", Helper: "probe_read", Returned: -14,
+		}
+		own := &skepv1.TraceDiagnostic{Severity: skepv1.TraceDiagnostic_SEVERITY_ERROR, Line: 1, Column: 7, Text: "the script says so"}
+		said := func(d *skepv1.TraceDiagnostic) *skepv1.TraceEvent {
+			return &skepv1.TraceEvent{Body: &skepv1.TraceEvent_Diagnostic{Diagnostic: d}}
+		}
+		return send(traceReady(), said(helper), said(own), traceEnded(0, "exit"))
 	case "cat":
 		return send(traceReady(), traceCommand(skepv1.TraceCommand_KIND_CAT, rest), traceEnded(0, "exit"))
 	case "exit":

@@ -62,7 +62,7 @@ type traceFlags struct {
 	expression, command, output, emit, container string
 	pid                                          uint32
 	dryRun, list, verbose, unsafe, quiet         bool
-	metrics                                      bool
+	metrics, helperErrors, noWarnings            bool
 	runFor                                       time.Duration
 	tool                                         *tools.Tool // that is run, or nil
 }
@@ -117,6 +117,8 @@ func (f *traceFlags) register(cmd *cobra.Command) {
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "with -l: the arguments of each probe; else: how long it took to be ready, and what the verifier said")
 	flags.BoolVar(&f.unsafe, "unsafe", false, "let the script change things, and run commands here")
 	flags.BoolVar(&f.metrics, "metrics", false, "serve the script's maps as metrics of the agent")
+	flags.BoolVarP(&f.helperErrors, "helper-errors", "k", false, "warn of memory that cannot be read, and of keys of maps that are not there")
+	flags.BoolVar(&f.noWarnings, "no-warnings", false, "show no warnings")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "do not say how many probes are attached")
 	flags.DurationVar(&f.runFor, "duration", 0, "end the script after this `TIME`, as Ctrl-C does")
 	outputFlag(cmd, &f.output, "text", "text", "json")

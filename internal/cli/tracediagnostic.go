@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
+	"github.com/skep-io/skep/internal/bt/render"
 	"github.com/skep-io/skep/internal/event"
 )
 
@@ -46,6 +47,25 @@ func (p *tracePrinter) diagnostic(d *skepv1.TraceDiagnostic) string {
 		fmt.Fprintf(&b, "    %s\n", printableLines(d.GetDetail(), "    "))
 	}
 	return b.String()
+}
+
+func (p *tracePrinter) diagnosed(d *skepv1.TraceDiagnostic) error {
+	switch {
+	case d.GetSeverity() == skepv1.TraceDiagnostic_SEVERITY_WARNING && p.flags.noWarnings:
+		return nil
+	case p.json && d.GetHelper() != "":
+		p.buf = append(p.buf, helperError(d)...)
+		return nil
+	}
+	return p.tell(p.diagnostic(d))
+}
+
+// helperError is a line of JSON, as bpftrace has it.
+func helperError(d *skepv1.TraceDiagnostic) []byte {
+	reason, _, _ := strings.Cut(d.GetReference(), "\n")
+	out := render.AppendText([]byte(`{"type": "helper_error", "msg": `), reason)
+	out = render.AppendText(append(out, `, "helper": `...), d.GetHelper())
+	return fmt.Appendf(out, ", \"retcode\": %d, \"line\": %d, \"col\": %d}\n", d.GetReturned(), d.GetLine(), d.GetColumn())
 }
 
 // printableLines makes each line safe; all but the first are indented.

@@ -63,7 +63,7 @@ func (p *tracePrinter) event(e *skepv1.TraceEvent) error {
 	case *skepv1.TraceEvent_Loss:
 		p.lost(b.Loss)
 	case *skepv1.TraceEvent_Diagnostic:
-		return p.tell(p.diagnostic(b.Diagnostic))
+		return p.diagnosed(b.Diagnostic)
 	}
 	return nil
 }

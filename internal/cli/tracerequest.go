@@ -22,7 +22,7 @@ import (
 const maxScriptBytes = 1 << 20
 
 func (f *traceFlags) request(a *app, cmd *cobra.Command, args []string) (*skepv1.TraceRequest, error) {
-	req := &skepv1.TraceRequest{Mode: f.mode(), Pid: f.pid, Container: f.container, Unsafe: f.unsafe, Arguments: f.verbose, Metrics: f.metrics, Settings: traceSettings(os.Environ())}
+	req := &skepv1.TraceRequest{Mode: f.mode(), Pid: f.pid, Container: f.container, Unsafe: f.unsafe, Arguments: f.verbose, Metrics: f.metrics, HelperErrors: f.helperErrors, Settings: traceSettings(os.Environ())}
 	if dir, err := os.Getwd(); err == nil {
 		req.Directory = dir
 	}

@@ -38,6 +38,7 @@ func (a *app) trace(ctx context.Context, c *client, req *skepv1.TraceRequest, f 
 	stream, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	t := &tracing{client: c, printer: a.newTracePrinter(f, req), stop: stop}
+	req.Confirms = req.GetMode() == skepv1.TraceMode_TRACE_MODE_RUN
 	if f.command != "" {
 		var err error
 		if t.command, err = hold(f.command, a.split(), a.out, a.err); err != nil {
@@ -84,7 +85,7 @@ func (t *tracing) run(ctx, stream context.Context, req *skepv1.TraceRequest) err
 			if !ok {
 				return <-received
 			}
-			if err := t.take(m); err != nil {
+			if err := t.take(ctx, m); err != nil {
 				return err
 			}
 			if t.command != nil && t.id != "" && commandEnded == nil {
@@ -120,9 +121,14 @@ func (t *tracing) askEnd(ctx context.Context) {
 		t.stop()
 		return
 	}
-	id := t.id
+	t.ask(ctx, &skepv1.EndTraceRequest{})
+}
+
+// ask asks the agent for what ends the script, at once or in time; if it cannot be asked, all ends.
+func (t *tracing) ask(ctx context.Context, req *skepv1.EndTraceRequest) {
+	req.Id = t.id
 	go func() {
-		_, err := t.client.EndTrace(context.WithoutCancel(ctx), &skepv1.EndTraceRequest{Id: id})
+		_, err := t.client.EndTrace(context.WithoutCancel(ctx), req)
 		if err != nil && connect.CodeOf(err) != connect.CodeNotFound { // it has just ended
 			t.stop()
 		}
@@ -160,17 +166,20 @@ func (t *tracing) tellSignal(ctx context.Context, sig os.Signal) {
 }
 
 // take shows a message, and does what it asks for.
-func (t *tracing) take(m *skepv1.TraceResponse) error {
+func (t *tracing) take(ctx context.Context, m *skepv1.TraceResponse) error {
 	for _, e := range m.GetEvents() {
 		if ready := e.GetReady(); ready != nil {
 			t.id = ready.GetId()
 			t.watchSignals(ready)
 		}
-		if e.GetDiagnostic().GetSeverity() == skepv1.TraceDiagnostic_SEVERITY_ERROR {
+		if t.id == "" && e.GetDiagnostic().GetSeverity() == skepv1.TraceDiagnostic_SEVERITY_ERROR { // later it is errorf()
 			t.wrong = true
 		}
 		if ended := e.GetEnded(); ended != nil {
 			t.ended = ended
+		}
+		if e.GetCommand().GetKind() == skepv1.TraceCommand_KIND_CONFIRM { // all before it is done
+			t.ask(ctx, &skepv1.EndTraceRequest{Confirmed: true})
 		}
 		if err := t.printer.event(e); err != nil {
 			return err

@@ -207,6 +207,20 @@ func TestManyFunctions(t *testing.T) {
 	detached(t, g, getuids)
 }
 
+// TestProbeInAnInstruction: where no instruction begins is told as that, whatever else was tried.
+func TestProbeInAnInstruction(t *testing.T) {
+	needFunctions(t)
+	place := Place{Name: "here", Function: systemCall("getsid"), Offset: 1}
+	g, err := LoadGroup(GroupSpec{Maps: []GroupMap{runsMap}, Programs: []GroupProgram{{Name: "test", Hook: Kprobe, Instructions: counting(true), Places: []Place{place}}}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	if _, err := g.Attach(); err == nil || !strings.Contains(err.Error(), "1 bytes into "+place.Function+" is no instruction that can be probed") {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestMissedReturns: calls that return while the kernel keeps the returns of as many others as
 // it can are counted as missed.
 func TestMissedReturns(t *testing.T) {

@@ -4,6 +4,7 @@ package kern
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -97,7 +98,11 @@ func functionLinks(hook Hook) links {
 			return attachMany(program, options)
 		},
 		one: func(program *ebpf.Program, p Place, cookie uint64) (link.Link, error) {
-			return attachOne(p.Function, program, &link.KprobeOptions{Offset: p.Offset, Cookie: cookie})
+			l, err := attachOne(p.Function, program, &link.KprobeOptions{Offset: p.Offset, Cookie: cookie})
+			if err != nil && p.Offset > 0 {
+				return nil, fmt.Errorf("%d bytes into %s is no instruction that can be probed: in the middle of one, behind the end, or the kernel refuses it: %w", p.Offset, p.Function, err)
+			}
+			return l, err
 		},
 	}
 }

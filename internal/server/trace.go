@@ -44,13 +44,17 @@ const (
 // the client has got follows.
 const SignalReason = "signal:"
 
+// ConfirmedReason is no reason to end either: the client has done what it was asked for.
+const ConfirmedReason = "confirmed"
+
 // Tracer runs scripts of the tracing language.
 type Tracer interface {
 	// Trace does what a request asks for, and gives send what there is to say, from one
 	// goroutine at a time. It returns once nothing of the script is left in the kernel.
 	//
 	// When end has a reason, the script ends as if it had said exit(): the end probes run,
-	// and the maps are sent; a SignalReason only runs the probes of that signal. When ctx is
+	// and the maps are sent; a SignalReason only runs the probes of that signal, and a ConfirmedReason
+	// answers TraceCommand.KIND_CONFIRM. When ctx is
 	// done nobody listens any more, and it just ends.
 	// What is wrong in the script is sent as diagnostics, and then ErrScript is returned.
 	Trace(ctx context.Context, req *skepv1.TraceRequest, end <-chan string, send func(...*skepv1.TraceEvent) error) error
@@ -111,13 +115,13 @@ func (s *script) ask(why string) {
 // maxSignals that wait until a script takes them.
 const maxSignals = 16
 
-// signal tells a script of a signal that its client has got; false if too many wait.
-func (s *script) signal(name string) bool {
+// tell tells a script what is no reason to end.
+func (s *script) tell(what string) error {
 	if len(s.end) >= maxSignals {
-		return false
+		return connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("%d signals wait for the script already", maxSignals))
 	}
-	s.ask(SignalReason + name)
-	return true
+	s.ask(what)
+	return nil
 }
 
 // Trace implements the AgentService.
@@ -252,12 +256,13 @@ func (s *Server) EndTrace(ctx context.Context, req *skepv1.EndTraceRequest) (*sk
 		return nil, connect.NewError(connect.CodeNotFound, errors.New("no script of that id runs: it has ended, or is another user's"))
 	}
 	switch name := req.GetSignal(); {
-	case name == "":
-		one.ask(endAsked)
+	case req.GetConfirmed():
+		return &skepv1.EndTraceResponse{}, one.tell(ConfirmedReason)
 	case len(name) > maxSignalName:
 		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("signal: there is none with %d letters", len(name)))
-	case !one.signal(name):
-		return nil, connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("%d signals wait for the script already", maxSignals))
+	case name != "":
+		return &skepv1.EndTraceResponse{}, one.tell(SignalReason + name)
 	}
+	one.ask(endAsked)
 	return &skepv1.EndTraceResponse{}, nil
 }

@@ -136,6 +136,14 @@ func TestTraceEnds(t *testing.T) {
 		t.Errorf("the tracer was told %q of a signal", why)
 	}
 
+	stream, id = a.begin(t, t.Context(), running("count"))
+	if _, err := client(a.socket).EndTrace(t.Context(), &skepv1.EndTraceRequest{Id: id, Confirmed: true}); err != nil {
+		t.Error(err)
+	}
+	if why := ends(t, stream); why != ConfirmedReason {
+		t.Errorf("the tracer was told %q of what is done", why)
+	}
+
 	timed := running("count")
 	timed.Timeout = durationpb.New(50 * time.Millisecond)
 	stream, _ = a.begin(t, t.Context(), timed)

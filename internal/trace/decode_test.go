@@ -156,7 +156,7 @@ func FuzzRecord(f *testing.F) {
 		{Kind: bt.Printf, Format: "%s %d %r %p %s", Args: all, Size: 16},
 		{Kind: bt.PrintValue, Args: []bt.Field{{Type: tuple, Offset: 8}}, Size: 8},
 		{Kind: bt.Join, Format: " ", Args: []bt.Field{{Type: signed, Offset: 8}, {Type: text, Offset: 16}, {Type: text, Offset: 1000}}},
-		{Kind: bt.ErrorText, Args: []bt.Field{{Type: signed, Offset: 8}}}, {Kind: bt.Time, Format: "%Y"}, {Kind: bt.Cat, Format: "%s"}, {Kind: bt.SystemCommand},
+		{Kind: bt.HelperError, Args: []bt.Field{{Type: signed, Offset: 8}}}, {Kind: bt.Time, Format: "%Y"}, {Kind: bt.Cat, Format: "%s"}, {Kind: bt.SystemCommand},
 		{Kind: bt.Exit, Args: []bt.Field{{Type: signed, Offset: 8}}},
 	}}
 	f.Add(words(0, 1, 2, 3, 4, 5, 6, 7))

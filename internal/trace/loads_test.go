@@ -32,6 +32,8 @@ var corners = []struct{ script, want string }{
 	// Functions that call others, and what they cannot do.
 	{`fn f($a : int64) : int64 { return g($a); } fn g($a : int64) : int64 { return h($a); } fn h($a : int64) : int64 { return $a; } BEGIN { print(f(1)) }`, ""},
 	{`fn f($a : int64) : int64 { @[kstack] = count(); return 1; } BEGIN { print(f(1)) }`, "stack cannot be taken in a function"},
+	// What a helper that fails has to say, while a record is reserved.
+	{`BEGIN { @s[1] = "x"; printf("%s %s %d", str(8), @s[pid], curtask->real_parent->pid); for ($kv : @s) { print((str(8), @s[$kv.0], delete(@s, 2))); } }`, ""},
 	// Much memory.
 	{`config = { max_strlen = 4000 } BEGIN { $a = str(uptr(1)); $b = str(uptr(2)); @[$a, $b] = str(uptr(3)); print(@[$a, $b] == $b); }`, ""},
 	{`rawtracepoint:sched_switch { @[args.prev == args.next, args.prev.mm == 0, args.prev.comm == "x"] = count(); }`, ""},
@@ -42,23 +44,27 @@ func TestCorners(t *testing.T) {
 		t.Skip("needs root: runs scripts")
 	}
 	for _, c := range corners {
-		t.Run(c.script, func(t *testing.T) {
-			program, errs := syntax.Parse(c.script, nil)
-			if len(errs) > 0 {
-				t.Fatal(errs.Err())
-			}
-			script, problems := bt.Compile(program, theHost, bt.Options{})
-			got := ""
-			if script == nil {
-				got = fmt.Sprint(problems)
-			} else if s, err := Start(theHost, script, Options{}); err != nil {
-				got = err.Error()
-			} else if err := s.Close(); err != nil {
-				t.Error(err)
-			}
-			if c.want == "" && got != "" || !strings.Contains(got, c.want) {
-				t.Errorf("got %q, want %q", got, c.want)
-			}
-		})
+		for _, options := range []bt.Options{{}, {HelperErrors: true}} {
+			t.Run(fmt.Sprintf("%s %v", c.script, options.HelperErrors), func(t *testing.T) { corner(t, c.script, c.want, options) })
+		}
+	}
+}
+
+func corner(t *testing.T, text, want string, options bt.Options) {
+	program, errs := syntax.Parse(text, nil)
+	if len(errs) > 0 {
+		t.Fatal(errs.Err())
+	}
+	script, problems := bt.Compile(program, theHost, options)
+	got := ""
+	if script == nil {
+		got = fmt.Sprint(problems)
+	} else if s, err := Start(theHost, script, Options{}); err != nil {
+		got = err.Error()
+	} else if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if want == "" && got != "" || !strings.Contains(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -12,18 +12,21 @@ type OutputKind uint8
 
 // The kinds of outputs.
 const (
-	Attached OutputKind = iota // Count probes; the first of all
-	Printf                     // Text, of which Values are the parts
-	Errorf                     // the same, as an error
-	Time                       // Text
-	Join                       // Text
-	Value                      // Value
-	MapDump                    // Map; Keyed, Final
-	System                     // Text is a command for the client's shell
-	Cat                        // Text is the name of a file for the client to show
-	Failure                    // Text of what went wrong at Pos
-	Loss                       // Count at Probe, in Place
-	Exit                       // Code; the last of all
+	Attached    OutputKind = iota // Count probes; the first of all
+	Printf                        // Text, of which Values are the parts
+	Errorf                        // the same, as an error at Pos
+	Warnf                         // the same, as a warning
+	Time                          // Text
+	Join                          // Text
+	Value                         // Value
+	MapDump                       // Map; Keyed, Final
+	System                        // Text is a command for the client's shell
+	Cat                           // Text is the name of a file for the client to show
+	Failure                       // Text of what went wrong at Pos
+	HelperError                   // the same of Helper, which has Returned this
+	Loss                          // Count at Probe, in Place
+	Confirm                       // always has room, as Exit: the listener is to say when it has done all that came before: [ConfirmedReason]
+	Exit                          // Code; the last of all
 )
 
 // Output is one thing that a script has to say, or this package about it.
@@ -42,6 +45,8 @@ type Output struct {
 	Code   int
 	// Reference is a Failure in the words of bpftrace, or "".
 	Reference string
+	Helper    string
+	Returned  int64
 }
 
 // Place is where something was lost.

@@ -11,7 +11,7 @@ import (
 
 // queue stands between a script and its listener. It has room for so many outputs, and so
 // many bytes of them; what has none is counted and told, once there is room again. What a
-// script says last has room always: an exit, and the maps, which wait for it.
+// script says last has room always: an exit, the question before it, and the maps, which wait for it.
 type queue struct {
 	mutex   sync.Mutex
 	change  *sync.Cond
@@ -44,7 +44,7 @@ func (q *queue) put(batch []Output) {
 		case q.failed:
 		case full && o.Kind == Loss:
 			q.addLoss(o)
-		case full && !o.Final && o.Kind != Exit:
+		case full && !o.Final && o.Kind < Confirm:
 			q.dropped++
 		default:
 			q.waiting = append(q.waiting, *o)

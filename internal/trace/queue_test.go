@@ -56,6 +56,15 @@ func TestQueueIsBoundedInBytes(t *testing.T) {
 	}
 }
 
+// TestLastWordsHaveRoom: what ends a script is not among what a slow listener misses.
+func TestLastWordsHaveRoom(t *testing.T) {
+	q := newQueue(2, 1<<20)
+	q.put([]Output{{Kind: Printf}, {Kind: Printf}, {Kind: System}, {Kind: Confirm}, {Kind: Exit}})
+	if batch := q.take(); len(batch) != 5 || batch[0].Count != 1 || batch[3].Kind != Confirm || batch[4].Kind != Exit {
+		t.Errorf("%+v", batch)
+	}
+}
+
 // TestLastMapsWait: what a script says last is not dropped, but waits until there is room, or
 // nobody listens any more.
 func TestLastMapsWait(t *testing.T) {

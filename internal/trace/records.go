@@ -91,9 +91,9 @@ func (s *Session) said(number int, action *bt.Action, data []byte) Output {
 	case bt.Join:
 		o.Kind, o.Text = Join, s.joined(action, data)
 		return o
-	case bt.ErrorText:
-		code := s.word(action, 0, data)
-		o.Kind, o.Text = Failure, fmt.Sprintf("a helper failed: %s (%d)", strerror(-code), code)
+	case bt.HelperError:
+		o.Kind, o.Helper, o.Returned = HelperError, action.Helper, s.word(action, 0, data)
+		o.Text, o.Reference = helperError(o.Helper, o.Returned)
 		return o
 	}
 	values := s.arguments(action, data)
@@ -106,10 +106,12 @@ func (s *Session) said(number int, action *bt.Action, data []byte) Output {
 		return o
 	case bt.Errorf:
 		o.Kind = Errorf
+	case bt.Warnf:
+		o.Kind = Warnf
 	case bt.SystemCommand:
-		o.Kind = System
+		o.Kind, s.commanded = System, true
 	case bt.Cat:
-		o.Kind = Cat
+		o.Kind, s.commanded = Cat, true
 	default:
 		o.Kind = Printf
 	}
@@ -140,6 +142,20 @@ func (s *Session) joined(action *bt.Action, data []byte) string {
 		texts = append(texts, s.value(action.Args[i].Type, at(data, action.Args[i].Offset)).String())
 	}
 	return strings.Join(texts, action.Format) + "\n"
+}
+
+// helperError says that a helper has failed, and the same in the words of bpftrace.
+func helperError(helper string, returned int64) (text, reference string) {
+	switch helper {
+	case "map_lookup_elem":
+		text, reference = "there is no such key: it reads as 0", "Can't lookup map element because it does not exist."
+	case "map_delete_elem":
+		text, reference = "there is no such key to delete", "Can't delete map element because it does not exist."
+	default:
+		reference = strerror(-returned)
+		text = "this memory cannot be read, and is 0: " + reference
+	}
+	return fmt.Sprintf("%s (%s)", text, helper), fmt.Sprintf("%s\nAdditional Info - helper: %s, retcode: %d", reference, helper, returned)
 }
 
 // strerror is the text of an error number as C's function of that name has it.

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/skep-io/skep/internal/bt"
 	"github.com/skep-io/skep/internal/kern"
@@ -30,8 +29,11 @@ type Result struct {
 // (self:signal:NAME) are to run.
 const SignalReason = "signal:"
 
+// ConfirmedReason is no reason to end either: what was said before a [Confirm] is done.
+const ConfirmedReason = "confirmed"
+
 // Run attaches the script and hands what it says to sink until it ends: by exit(), by a
-// reason from end (see [SignalReason]), or because nothing is left to run. Then its end probes run, and its maps
+// reason from end (but see [SignalReason] and [ConfirmedReason]), or because nothing is left to run. Then its end probes run, and its maps
 // are handed on. If ctx ends nobody listens any more, and it just ends. It is called once.
 func (s *Session) Run(ctx context.Context, end <-chan string, sink Sink) (result Result, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -147,77 +149,6 @@ func (s *Session) Signal(name string) bool {
 		}
 	}
 	return found
-}
-
-// idle tells whether nothing is attached that could still run: a script of begin probes and
-// iterators is done with them. One that has but begin probes waits, as in bpftrace.
-func (s *Session) idle() bool {
-	iterators := false
-	for _, p := range s.script.Probes {
-		switch p.Kind {
-		case bt.Iterator:
-			iterators = true
-		case bt.Begin, bt.End:
-		default:
-			return false
-		}
-	}
-	return iterators
-}
-
-// lossEvery is how often losses are looked for.
-const lossEvery = time.Second
-
-// follow reads the ring until the script is to end, and says why.
-func (s *Session) follow(ctx context.Context, end <-chan string) (reason string, err error) {
-	if s.ring == nil {
-		return "done", nil
-	}
-	reading, stop := context.WithCancel(ctx)
-	defer stop()
-	why := make(chan string, 1)
-	go func() {
-		for {
-			select {
-			case r := <-end:
-				if name, ok := strings.CutPrefix(r, SignalReason); ok {
-					s.Signal(name)
-					continue
-				}
-				why <- r
-				stop()
-			case <-reading.Done():
-			}
-			return
-		}
-	}()
-	looked := time.Now()
-	err = s.ring.Run(reading, s.record, func() {
-		if time.Since(looked) >= lossEvery {
-			looked = time.Now()
-			s.tellLosses()
-			s.followCPUs()
-		}
-		s.flush()
-		if s.exited || s.idle() {
-			stop()
-		}
-	})
-	if err != nil {
-		return "", err
-	}
-	select {
-	case r := <-why:
-		return r, nil
-	default:
-	}
-	switch {
-	case s.exited:
-		return "exit", nil
-	case ctx.Err() != nil:
-		return "", context.Cause(ctx)
-	}
-	return "done", nil
 }
 
 // followCPUs goes to CPUs that have come.

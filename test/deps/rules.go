@@ -54,6 +54,11 @@ var layers = []rule{
 		example: "internal/spelling -> internal/event",
 	},
 	{
+		who: []string{"internal/linuxcap"}, mayNot: ours,
+		why:     "linuxcap is a table: whoever shows a capability calls it the same",
+		example: "internal/linuxcap -> internal/event",
+	},
+	{
 		who: []string{"internal/budget"}, mayNot: ours,
 		why:     "budget decides from figures alone, so that its pace is tested without a clock and a kernel",
 		example: "internal/budget -> internal/kern",

@@ -153,6 +153,10 @@ const (
 	TraceCommand_KIND_SYSTEM TraceCommand_Kind = 1
 	// Show the file that text names.
 	TraceCommand_KIND_CAT TraceCommand_Kind = 2
+	// Say by EndTrace, with confirmed, that all commands before this one are done. It comes, of
+	// a request with confirms, when a script with such commands says exit(): its probes stay
+	// attached until the answer, or until it is ended otherwise.
+	TraceCommand_KIND_CONFIRM TraceCommand_Kind = 3
 )
 
 // Enum value maps for TraceCommand_Kind.
@@ -161,11 +165,13 @@ var (
 		0: "KIND_UNSPECIFIED",
 		1: "KIND_SYSTEM",
 		2: "KIND_CAT",
+		3: "KIND_CONFIRM",
 	}
 	TraceCommand_Kind_value = map[string]int32{
 		"KIND_UNSPECIFIED": 0,
 		"KIND_SYSTEM":      1,
 		"KIND_CAT":         2,
+		"KIND_CONFIRM":     3,
 	}
 )
 
@@ -279,7 +285,12 @@ type TraceRequest struct {
 	// max_strlen, stack_mode ...
 	Settings map[string]string `protobuf:"bytes,20,rep,name=settings,proto3" json:"settings,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// What paths of executables are relative to in the script. Empty: none may be relative.
-	Directory     string `protobuf:"bytes,21,opt,name=directory,proto3" json:"directory,omitempty"`
+	Directory string `protobuf:"bytes,21,opt,name=directory,proto3" json:"directory,omitempty"`
+	// The client tells when it has done what it is asked for: see TraceCommand.KIND_CONFIRM.
+	Confirms bool `protobuf:"varint,22,opt,name=confirms,proto3" json:"confirms,omitempty"`
+	// Tell, as a diagnostic with helper, where reading memory fails, and which keys of maps that
+	// are read or deleted are not there.
+	HelperErrors  bool `protobuf:"varint,23,opt,name=helper_errors,json=helperErrors,proto3" json:"helper_errors,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -431,6 +442,20 @@ func (x *TraceRequest) GetDirectory() string {
 		return x.Directory
 	}
 	return ""
+}
+
+func (x *TraceRequest) GetConfirms() bool {
+	if x != nil {
+		return x.Confirms
+	}
+	return false
+}
+
+func (x *TraceRequest) GetHelperErrors() bool {
+	if x != nil {
+		return x.HelperErrors
+	}
+	return false
 }
 
 // TraceLimits are what a script may take of the host. 0: the agent's own limit; more than
@@ -2078,7 +2103,11 @@ type TraceDiagnostic struct {
 	Detail string `protobuf:"bytes,9,opt,name=detail,proto3" json:"detail,omitempty"`
 	// The same in the words of bpftrace, with "ERROR: " or "WARNING: " in front unless the place
 	// belongs there: for a client that stands in for it. Empty: there are none.
-	Reference     string `protobuf:"bytes,15,opt,name=reference,proto3" json:"reference,omitempty"`
+	Reference string `protobuf:"bytes,15,opt,name=reference,proto3" json:"reference,omitempty"`
+	// Of the helper of the kernel that failed, see TraceRequest.helper_errors: its name without
+	// bpf_, and what it returned.
+	Helper        string `protobuf:"bytes,16,opt,name=helper,proto3" json:"helper,omitempty"`
+	Returned      int64  `protobuf:"zigzag64,17,opt,name=returned,proto3" json:"returned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2181,6 +2210,20 @@ func (x *TraceDiagnostic) GetReference() string {
 		return x.Reference
 	}
 	return ""
+}
+
+func (x *TraceDiagnostic) GetHelper() string {
+	if x != nil {
+		return x.Helper
+	}
+	return ""
+}
+
+func (x *TraceDiagnostic) GetReturned() int64 {
+	if x != nil {
+		return x.Returned
+	}
+	return 0
 }
 
 type TraceEmitted struct {
@@ -2287,7 +2330,9 @@ type EndTraceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Instead of ending it: run its probes self:signal:NAME, as the client has got this signal.
-	Signal        string `protobuf:"bytes,2,opt,name=signal,proto3" json:"signal,omitempty"`
+	Signal string `protobuf:"bytes,2,opt,name=signal,proto3" json:"signal,omitempty"`
+	// Instead of ending it: the client has done all that came before KIND_CONFIRM.
+	Confirmed     bool `protobuf:"varint,3,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2334,6 +2379,13 @@ func (x *EndTraceRequest) GetSignal() string {
 		return x.Signal
 	}
 	return ""
+}
+
+func (x *EndTraceRequest) GetConfirmed() bool {
+	if x != nil {
+		return x.Confirmed
+	}
+	return false
 }
 
 type EndTraceResponse struct {
@@ -2990,7 +3042,7 @@ var File_skep_v1_trace_proto protoreflect.FileDescriptor
 
 const file_skep_v1_trace_proto_rawDesc = "" +
 	"\n" +
-	"\x13skep/v1/trace.proto\x12\askep.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbe\x05\n" +
+	"\x13skep/v1/trace.proto\x12\askep.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xff\x05\n" +
 	"\fTraceRequest\x12&\n" +
 	"\x04mode\x18\x01 \x01(\x0e2\x12.skep.v1.TraceModeR\x04mode\x12\x16\n" +
 	"\x06script\x18\x02 \x01(\tR\x06script\x12\x12\n" +
@@ -3010,7 +3062,9 @@ const file_skep_v1_trace_proto_rawDesc = "" +
 	"\x06limits\x18\x0e \x01(\v2\x14.skep.v1.TraceLimitsR\x06limits\x12\x18\n" +
 	"\ametrics\x18\x0f \x01(\bR\ametrics\x12?\n" +
 	"\bsettings\x18\x14 \x03(\v2#.skep.v1.TraceRequest.SettingsEntryR\bsettings\x12\x1c\n" +
-	"\tdirectory\x18\x15 \x01(\tR\tdirectory\x1a:\n" +
+	"\tdirectory\x18\x15 \x01(\tR\tdirectory\x12\x1a\n" +
+	"\bconfirms\x18\x16 \x01(\bR\bconfirms\x12#\n" +
+	"\rhelper_errors\x18\x17 \x01(\bR\fhelperErrors\x1a:\n" +
 	"\fOptionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a;\n" +
@@ -3130,19 +3184,20 @@ const file_skep_v1_trace_proto_rawDesc = "" +
 	"\n" +
 	"TraceStats\x12\x14\n" +
 	"\x05count\x18\x01 \x01(\x04R\x05count\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\x12R\x06number\"\xac\x01\n" +
+	"\x06number\x18\x02 \x01(\x12R\x06number\"\xbe\x01\n" +
 	"\fTraceCommand\x12.\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1a.skep.v1.TraceCommand.KindR\x04kind\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\fR\x04text\x12\x1b\n" +
-	"\tmax_bytes\x18\x03 \x01(\x04R\bmaxBytes\";\n" +
+	"\tmax_bytes\x18\x03 \x01(\x04R\bmaxBytes\"M\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vKIND_SYSTEM\x10\x01\x12\f\n" +
-	"\bKIND_CAT\x10\x02\"M\n" +
+	"\bKIND_CAT\x10\x02\x12\x10\n" +
+	"\fKIND_CONFIRM\x10\x03\"M\n" +
 	"\tTraceLoss\x12\x14\n" +
 	"\x05probe\x18\x01 \x01(\tR\x05probe\x12\x14\n" +
 	"\x05place\x18\x02 \x01(\tR\x05place\x12\x14\n" +
-	"\x05count\x18\x03 \x01(\x04R\x05count\"\xee\x02\n" +
+	"\x05count\x18\x03 \x01(\x04R\x05count\"\xa2\x03\n" +
 	"\x0fTraceDiagnostic\x12=\n" +
 	"\bseverity\x18\x01 \x01(\x0e2!.skep.v1.TraceDiagnostic.SeverityR\bseverity\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -3153,7 +3208,9 @@ const file_skep_v1_trace_proto_rawDesc = "" +
 	"\x04hint\x18\a \x01(\tR\x04hint\x12\x16\n" +
 	"\x06source\x18\b \x01(\tR\x06source\x12\x16\n" +
 	"\x06detail\x18\t \x01(\tR\x06detail\x12\x1c\n" +
-	"\treference\x18\x0f \x01(\tR\treference\"N\n" +
+	"\treference\x18\x0f \x01(\tR\treference\x12\x16\n" +
+	"\x06helper\x18\x10 \x01(\tR\x06helper\x12\x1a\n" +
+	"\breturned\x18\x11 \x01(\x12R\breturned\"N\n" +
 	"\bSeverity\x12\x18\n" +
 	"\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10SEVERITY_WARNING\x10\x01\x12\x12\n" +
@@ -3163,10 +3220,11 @@ const file_skep_v1_trace_proto_rawDesc = "" +
 	"\n" +
 	"TraceEnded\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x11R\x04code\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"9\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"W\n" +
 	"\x0fEndTraceRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
-	"\x06signal\x18\x02 \x01(\tR\x06signal\"\x12\n" +
+	"\x06signal\x18\x02 \x01(\tR\x06signal\x12\x1c\n" +
+	"\tconfirmed\x18\x03 \x01(\bR\tconfirmed\"\x12\n" +
 	"\x10EndTraceResponse\"V\n" +
 	"\x13InstallTraceRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12+\n" +

@@ -48,6 +48,30 @@ func (m *TraceRequest) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.HelperErrors {
+		i--
+		if m.HelperErrors {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xb8
+	}
+	if m.Confirms {
+		i--
+		if m.Confirms {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0xb0
+	}
 	if len(m.Directory) > 0 {
 		i -= len(m.Directory)
 		copy(dAtA[i:], m.Directory)
@@ -1767,6 +1791,22 @@ func (m *TraceDiagnostic) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Returned != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64((uint64(m.Returned)<<1)^uint64((m.Returned>>63))))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x88
+	}
+	if len(m.Helper) > 0 {
+		i -= len(m.Helper)
+		copy(dAtA[i:], m.Helper)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Helper)))
+		i--
+		dAtA[i] = 0x1
+		i--
+		dAtA[i] = 0x82
+	}
 	if len(m.Reference) > 0 {
 		i -= len(m.Reference)
 		copy(dAtA[i:], m.Reference)
@@ -1946,6 +1986,16 @@ func (m *EndTraceRequest) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.unknownFields != nil {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
+	}
+	if m.Confirmed {
+		i--
+		if m.Confirmed {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x18
 	}
 	if len(m.Signal) > 0 {
 		i -= len(m.Signal)
@@ -2640,6 +2690,12 @@ func (m *TraceRequest) SizeVT() (n int) {
 	l = len(m.Directory)
 	if l > 0 {
 		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.Confirms {
+		n += 3
+	}
+	if m.HelperErrors {
+		n += 3
 	}
 	n += len(m.unknownFields)
 	return n
@@ -3379,6 +3435,13 @@ func (m *TraceDiagnostic) SizeVT() (n int) {
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
+	l = len(m.Helper)
+	if l > 0 {
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.Returned != 0 {
+		n += 2 + protohelpers.SizeOfZigzag(uint64(m.Returned))
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -3427,6 +3490,9 @@ func (m *EndTraceRequest) SizeVT() (n int) {
 	l = len(m.Signal)
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.Confirmed {
+		n += 2
 	}
 	n += len(m.unknownFields)
 	return n

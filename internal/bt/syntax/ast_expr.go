@@ -94,6 +94,7 @@ type Field struct {
 	Base  Expr
 	Name  string
 	Arrow bool
+	Start At // where Base begins, with its parentheses
 }
 
 // TupleIndex is base.0.

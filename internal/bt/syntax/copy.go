@@ -139,7 +139,7 @@ func (c *Copier) copyRecord(x *Record) Expr {
 func (c *Copier) copyOperation(x Expr) Expr {
 	switch x := x.(type) {
 	case *Field:
-		return &Field{At: x.At, Base: c.CopyExpr(x.Base), Name: x.Name, Arrow: x.Arrow}
+		return &Field{At: x.At, Base: c.CopyExpr(x.Base), Name: x.Name, Arrow: x.Arrow, Start: x.Start}
 	case *TupleIndex:
 		return &TupleIndex{At: x.At, Base: c.CopyExpr(x.Base), Index: x.Index}
 	case *Index:

@@ -150,7 +150,7 @@ func TestWordLength(t *testing.T) {
 	if got := WordLength("unroll (f(1) + 2) { }", 1); got != 17 {
 		t.Errorf("a call: %d", got)
 	}
-	for column, want := range map[int]int{1: 17, 20: 2, 28: 5, 36: 5, 19: 0, 0: 0, 99: 0} {
+	for column, want := range map[int]int{1: 17, 20: 5, 28: 5, 36: 5, 19: 0, 0: 0, 99: 0} {
 		if got := WordLength(line, column); got != want {
 			t.Errorf("column %d: %d, expected %d", column, got, want)
 		}

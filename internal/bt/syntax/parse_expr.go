@@ -88,7 +88,8 @@ func (p *parser) unary() Expr {
 		c.X = p.unary()
 		return c
 	}
-	return p.postfix(p.primary())
+	start := p.here()
+	return p.postfix(p.primary(), start)
 }
 
 // checkStep refuses ++ and -- on what cannot be given a value.
@@ -101,12 +102,12 @@ func (p *parser) checkStep(x Expr, operand token) {
 }
 
 // postfix reads what follows an operand: fields, indexes, ++ and --.
-func (p *parser) postfix(x Expr) Expr {
+func (p *parser) postfix(x Expr, start At) Expr {
 	for {
 		at := p.here()
 		switch {
 		case p.tok.is(".") || p.tok.is("->"):
-			x = p.field(x, at)
+			x = p.field(x, at, start)
 		case p.tok.is("["):
 			p.next()
 			x = &Index{At: at, Base: x, Index: p.expr()}
@@ -122,7 +123,7 @@ func (p *parser) postfix(x Expr) Expr {
 }
 
 // field reads .name, ->name and .0.
-func (p *parser) field(x Expr, at At) Expr {
+func (p *parser) field(x Expr, at At, start At) Expr {
 	arrow := p.next().text == "->"
 	if p.tok.kind == tokInteger && !arrow {
 		n := p.integer()
@@ -132,7 +133,7 @@ func (p *parser) field(x Expr, at At) Expr {
 		}
 		return &TupleIndex{At: at, Base: x, Index: int(n.Value)}
 	}
-	return &Field{At: at, Base: x, Name: p.word("the name of a field").text, Arrow: arrow}
+	return &Field{At: at, Base: x, Name: p.word("the name of a field").text, Arrow: arrow, Start: start}
 }
 
 // call reads the arguments of f(a, b).

@@ -176,18 +176,20 @@ func WordLength(line string, column int) int {
 			end++
 		}
 	} else if t.kind == tokWord {
-		end = s.callEnd(end)
+		end = s.closed(end, "(", ")")
+	} else if t.kind == tokMap {
+		end = s.closed(end, "[", "]")
 	}
 	return end - t.start
 }
 
-// callEnd is behind the parenthesis that closes the one behind a word, or the word's end.
-func (s *scanner) callEnd(end int) int {
+// closed is behind the parenthesis that closes the one behind a word, or the word's end.
+func (s *scanner) closed(end int, open, shut string) int {
 	depth := 0
-	for t := s.next(end); t.kind != tokEnd && (depth > 0 || t.is("(")); t = s.next(t.end) {
-		if t.is("(") {
+	for t := s.next(end); t.kind != tokEnd && (depth > 0 || t.is(open)); t = s.next(t.end) {
+		if t.is(open) {
 			depth++
-		} else if t.is(")") {
+		} else if t.is(shut) {
 			if depth--; depth == 0 {
 				return t.end
 			}

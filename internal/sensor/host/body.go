@@ -10,6 +10,7 @@ import (
 
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/abi"
+	"github.com/skep-io/skep/internal/linuxcap"
 )
 
 // Body is the public record, but for the target, which the process table knows: see Target.
@@ -135,8 +136,8 @@ func programType(n uint64) string {
 }
 
 func capability(n uint64) string {
-	if n < uint64(len(capabilityNames)) {
-		return "CAP_" + capabilityNames[n]
+	if name := linuxcap.Name(int64(n)); name != "" {
+		return "CAP_" + name
 	}
 	return "CAP_" + strconv.FormatUint(n, 10)
 }

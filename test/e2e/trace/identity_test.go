@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	skepv1 "github.com/skep-io/skep/api/skep/v1"
 	"github.com/skep-io/skep/internal/identity/cgroup"
 	"github.com/skep-io/skep/test/e2e/skepdtest"
@@ -146,23 +148,39 @@ func TestPrivateIdentity(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root: it loads BPF programs")
 	}
-	skep := skepdtest.Build(t, "skep")
-	run := func(text string) string {
-		// Not the agent of this host, if it has one.
-		c := exec.Command("/bin/sh", "-c", `mount -t tmpfs none /run && exec "$0" "$@"`, skep, "trace", "-q", "-c", "/bin/cat /etc/hostname", "-e", text)
-		c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
-		var stderr strings.Builder
-		c.Stderr = &stderr
-		out, err := c.Output()
-		if err != nil {
-			t.Fatal(errors.Join(err, errors.New(stderr.String())))
-		}
-		return string(out)
-	}
+	run := func(text string) string { return privately(t, "-c", "/bin/cat /etc/hostname", "-e", text) }
 	if out := run(`tracepoint:syscalls:sys_enter_exit_group /pid == cpid/ { printf("%s of %d\n", exe, pid); }`); !strings.Contains(out, "/cat of ") {
 		t.Errorf("said %q", out)
 	}
 	if out := run(`tracepoint:syscalls:sys_enter_openat /pid == cpid/ { @[comm] = count(); }`); !strings.Contains(out, "@[cat]: ") {
 		t.Errorf("said %q", out)
+	}
+}
+
+// privately runs skep trace with an agent of its own: not that of this host, if it has one.
+func privately(t *testing.T, args ...string) string {
+	t.Helper()
+	args = append([]string{"-c", `mount -t tmpfs none /run && exec "$0" trace -q "$@"`, skepdtest.Build(t, "skep")}, args...)
+	c := exec.Command("/bin/sh", args...)
+	c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	var stderr strings.Builder
+	c.Stderr = &stderr
+	out, err := c.Output()
+	if err != nil {
+		t.Fatal(errors.Join(err, errors.New(stderr.String())))
+	}
+	return string(out)
+}
+
+// TestCommandsBeforeExit: what a script has run before it says exit() is done while its probes
+// are there, which see it, and speaks in its turn.
+func TestCommandsBeforeExit(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root: it loads BPF programs")
+	}
+	commands := fmt.Sprintf(`printf("a\n"); system("perl -e 'syscall(%d, 0) for 1..7; print qq(b\\n)'"); cat("/proc/sys/kernel/ostype"); printf("c\n"); exit();`, unix.SYS_GETSID)
+	out := privately(t, "--unsafe", "-e", `tracepoint:syscalls:sys_enter_getsid /comm == "perl"/ { @n = count(); } begin { `+commands+` } end { printf("d\n"); }`)
+	if want := "a\nb\nLinux\nc\nd\n\n\n@n: 7\n"; out != want {
+		t.Errorf("said %q, want %q", out, want)
 	}
 }
