@@ -97,7 +97,7 @@ enum file_slot {
 
 #define SEARCH_DEPTH 64
 
-/* In memory and not in registers for the reason that struct walk is. */
+/* In memory and not in registers for the reason that a walk is (walk.h). */
 struct search {
 	struct dentry *dentry, *below;
 	struct vfsmount *vfsmount;
@@ -169,13 +169,6 @@ static __always_inline __u32 object_watched(struct file_filter *f, __u64 inode, 
 	return watch ? *watch : 0;
 }
 
-
-/*
- * A function of its own, which the verifier looks at once and not for each way that leads
- * there. It takes addresses as numbers.
- */
-#define FUNCTION __attribute__((noinline))
-
 /* What the object itself is, in what a search returns. */
 #define FIRST_SHIFT 8
 
@@ -237,7 +230,7 @@ static __always_inline bool holds(struct verdict *known, struct verdict *v)
  * mount begins, and at its top on to where it is mounted. A function of its own, for the
  * verifier: in the loop it took half of the time in which all sensors start.
  */
-FUNCTION __u32 search_step(__u32 slot, __u32 depth)
+GLOBAL_FUNCTION __u32 search_step(__u32 slot, __u32 depth)
 {
 	struct search *s = bpf_map_lookup_elem(&file_search, &slot);
 	__u32 zero = 0;
@@ -300,7 +293,7 @@ FUNCTION __u32 search_step(__u32 slot, __u32 depth)
  *
  * It returns enum found, and what the object itself is (enum file_watch) above FIRST_SHIFT.
  */
-FUNCTION __u32 find_watch(__u32 slot, __u64 dentry, __u64 vfsmount)
+GLOBAL_FUNCTION __u32 find_watch(__u32 slot, __u64 dentry, __u64 vfsmount)
 {
 	struct search *s = bpf_map_lookup_elem(&file_search, &slot);
 	__u32 zero = 0;

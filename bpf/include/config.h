@@ -40,3 +40,9 @@ const volatile __u64 cfg_telemetry_wakeup = 1 << 20;
 
 /* LOAD does so where the rung has typed pointers. */
 #define LOAD(p, f) READ(cfg_typed, p, f)
+
+/*
+ * A global function, which the verifier looks at once and not for each way that leads there.
+ * It takes numbers only, addresses too (memory since 5.12).
+ */
+#define GLOBAL_FUNCTION __attribute__((noinline))
