@@ -10,8 +10,6 @@
 /* Any address may be read as a struct, for a move and a load (6.2); else by helper. */
 const volatile bool cfg_cast = false;
 
-extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym __weak;
-
 #define PEEK(p, f)                                                                                         \
 	({                                                                                                 \
 		__typeof_unqual__((p)->f) __peeked;                                                        \

@@ -329,8 +329,10 @@ static __always_inline bool exec_was_seen(struct task_struct *task)
 	return p && p->execs == exec_count(task);
 }
 
-static __always_inline int on_exec(struct task_struct *task, struct linux_binprm *bprm, enum turn turn)
+static __always_inline int on_exec(struct task_struct *caller, struct linux_binprm *loaded, enum turn turn)
 {
+	struct task_struct *task = PLAIN(caller);
+	struct linux_binprm *bprm = PLAIN(loaded);
 	__u32 slot = turn;
 	struct exec_record *r = bpf_map_lookup_elem(&exec_scratch, &slot);
 

@@ -11,8 +11,9 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-static __always_inline int on_fork(struct task_struct *child, enum turn turn)
+static __always_inline int on_fork(struct task_struct *task, enum turn turn)
 {
+	struct task_struct *child = PLAIN(task);
 	__u32 tgid = LOAD(child, tgid);
 
 	if (LOAD(child, pid) != (int)tgid)
@@ -152,7 +153,8 @@ int attach_raw(__u64 *ctx)
 SEC("tp_btf/mark_victim")
 int oom_task(__u64 *ctx)
 {
-	struct task_struct *task = (struct task_struct *)ctx[0];
+	struct task_struct *victim = (struct task_struct *)ctx[0];
+	struct task_struct *task = PLAIN(victim);
 	struct oom_record r = {};
 
 	find_exec_id(&r.id, task);
@@ -238,6 +240,7 @@ int existing(struct bpf_iter__task *ctx)
 
 	if (!task)
 		return 0;
+	task = PLAIN(task);
 	if (task->pid != task->tgid)
 		return 0;
 	if (!task->signal->live.counter)
