@@ -139,10 +139,7 @@ func TestForceUnknown(t *testing.T) {
 func openPinned(t *testing.T, root string, s Sensor) *Kernel {
 	t.Helper()
 	needRoot(t)
-	k := &Kernel{
-		options: Options{PinRoot: root, Logger: slog.New(slog.DiscardHandler)},
-		specs:   map[string]*ebpf.CollectionSpec{}, maps: map[string]*ebpf.Map{},
-	}
+	k := newKernel(Options{PinRoot: root, Logger: slog.New(slog.DiscardHandler)})
 	for _, step := range []func() error{
 		func() error { return k.parse([]Sensor{s}) }, func() error { return k.openPins([]Sensor{s}) }, k.openMaps,
 	} {
