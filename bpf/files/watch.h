@@ -245,7 +245,12 @@ GLOBAL_FUNCTION __u32 search_step(__u32 slot, __u32 depth)
 
 		if (depth == 1) {
 			struct verdict *v = &s->verdict;
+			__u64 *moves = bpf_map_lookup_elem(&file_moves, &zero);
 
+			if (!moves)
+				return NOT_WATCHED;
+			v->plan = *(volatile __u64 *)&f->plan; /* before the directory is looked at */
+			v->moves = *(volatile __u64 *)moves;
 			v->directory = (__u64)here;
 			v->parent = (__u64)up;
 			v->mount = mount_id(s->vfsmount);
@@ -294,15 +299,10 @@ GLOBAL_FUNCTION __u32 search_step(__u32 slot, __u32 depth)
 GLOBAL_FUNCTION __u32 find_watch(__u32 slot, __u64 dentry, __u64 vfsmount)
 {
 	struct search *s = bpf_map_lookup_elem(&file_search, &slot);
-	__u32 zero = 0;
-	struct file_filter *f = bpf_map_lookup_elem(&file_filter, &zero);
-	__u64 *moves = bpf_map_lookup_elem(&file_moves, &zero);
 
-	if (!s || !f || !moves)
+	if (!s)
 		return NOT_WATCHED;
 	s->verdict.directory = 0;
-	s->verdict.plan = *(volatile __u64 *)&f->plan;
-	s->verdict.moves = *(volatile __u64 *)moves;
 	struct dentry *object = (struct dentry *)dentry;
 
 	s->dentry = object;

@@ -49,6 +49,17 @@ extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym __weak;
 	(cfg_typed && bpf_rdonly_cast ? \
 		 (__typeof__(p))bpf_rdonly_cast(p, bpf_core_type_id_kernel(*(p))) : (p))
 
+/* FETCH reads field f of what lies at any address: for a move and a load (6.2), else by helper. */
+#define FETCH(p, f) \
+	({ \
+		__typeof_unqual__((p)->f) __fetched; \
+		if (bpf_rdonly_cast) \
+			__fetched = ((__typeof__(p))bpf_rdonly_cast(p, bpf_core_type_id_kernel(*(p))))->f; \
+		else \
+			bpf_core_read(&__fetched, sizeof(__fetched), &(p)->f); \
+		__fetched; \
+	})
+
 /* LOAD does so where the rung has typed pointers. */
 #define LOAD(p, f) READ(cfg_typed, p, f)
 

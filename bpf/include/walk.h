@@ -16,11 +16,11 @@
 static __always_inline bool cross_mount(struct walk *w)
 {
 	struct mount *m = real_mount(w->vfsmount);
-	struct mount *parent = BPF_CORE_READ(m, mnt_parent);
+	struct mount *parent = FETCH(m, mnt_parent);
 
 	if (parent == m)
 		return false;
-	w->dentry = BPF_CORE_READ(m, mnt_mountpoint);
+	w->dentry = FETCH(m, mnt_mountpoint);
 	w->vfsmount = (struct vfsmount *)((char *)parent + bpf_core_field_offset(struct mount, mnt));
 	return true;
 }
@@ -31,7 +31,7 @@ static __always_inline bool append_name(struct walk *w, struct dentry *dentry)
 
 	if (at >= PATH_MAX_BYTES)
 		return false;
-	const unsigned char *name = BPF_CORE_READ(dentry, d_name.name);
+	const unsigned char *name = FETCH(dentry, d_name.name);
 	long n = bpf_probe_read_kernel_str(w->text + at, NAME_MAX_BYTES, name);
 
 	if (n <= 0)
@@ -54,13 +54,13 @@ GLOBAL_FUNCTION bool walk_step(__u32 slot, __u32 depth)
 		w->flags = PATH_COMPLETE;
 		return false;
 	}
-	if (dentry == BPF_CORE_READ(vfsmount, mnt_root)) {
+	if (dentry == FETCH(vfsmount, mnt_root)) {
 		if (cross_mount(w))
 			return true;
 		w->flags = PATH_UNREACHABLE;
 		return false;
 	}
-	struct dentry *up = BPF_CORE_READ(dentry, d_parent);
+	struct dentry *up = FETCH(dentry, d_parent);
 
 	if (!append_name(w, dentry))
 		return false;
@@ -75,8 +75,8 @@ GLOBAL_FUNCTION bool walk_step(__u32 slot, __u32 depth)
 /*
  * Walks from a dentry in a mount to the root of the current process, and leaves the walk in
  * WALKS. Not typed: the mount that holds a vfsmount lies at a negative offset and a
- * name is a plain pointer, so both need bpf_probe_read_kernel. The caller
- * checks cfg_probe_read; without it user space reads /proc.
+ * name is a plain pointer, so both need bpf_probe_read_kernel, before 6.2 and for the name.
+ * The caller checks cfg_probe_read; without it user space reads /proc.
  */
 GLOBAL_FUNCTION int walk_up(__u32 slot, __u64 dentry, __u64 vfsmount)
 {
@@ -85,12 +85,12 @@ GLOBAL_FUNCTION int walk_up(__u32 slot, __u64 dentry, __u64 vfsmount)
 
 	if (!w)
 		return 0;
-	struct fs_struct *fs = BPF_CORE_READ(task, fs);
+	struct fs_struct *fs = FETCH(task, fs);
 
 	w->dentry = (struct dentry *)dentry;
 	w->vfsmount = (struct vfsmount *)vfsmount;
-	w->root = BPF_CORE_READ(fs, root.dentry);
-	w->root_mount = BPF_CORE_READ(fs, root.mnt);
+	w->root = FETCH(fs, root.dentry);
+	w->root_mount = FETCH(fs, root.mnt);
 	w->length = 0;
 	w->flags = PATH_TRUNCATED;
 	_Pragma("clang loop unroll(disable)")

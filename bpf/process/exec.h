@@ -329,10 +329,8 @@ static __always_inline bool exec_was_seen(struct task_struct *task)
 	return p && p->execs == exec_count(task);
 }
 
-static __always_inline int on_exec(struct task_struct *caller, struct linux_binprm *loaded, enum turn turn)
+static __always_inline int on_exec(struct task_struct *task, struct linux_binprm *bprm, enum turn turn)
 {
-	struct task_struct *task = PLAIN(caller);
-	struct linux_binprm *bprm = PLAIN(loaded);
 	__u32 slot = turn;
 	struct exec_record *r = bpf_map_lookup_elem(&exec_scratch, &slot);
 
@@ -342,6 +340,8 @@ static __always_inline int on_exec(struct task_struct *caller, struct linux_binp
 		if (exec_was_seen(task))
 			return 0;
 		count_rescue(&exec_rescues);
+		task = PLAIN(task);
+		bprm = PLAIN(bprm);
 	} else {
 		handles(AT_EXEC, task);
 	}

@@ -136,8 +136,7 @@ static __always_inline bool last_thread(__u64 *ctx, struct signal_struct *signal
 
 static __always_inline int on_exit(__u64 *ctx, enum turn turn)
 {
-	struct task_struct *ending = (struct task_struct *)ctx[0];
-	struct task_struct *task = PLAIN(ending);
+	struct task_struct *task = (struct task_struct *)ctx[0];
 	struct signal_struct *signal = LOAD(task, signal);
 
 	if (!last_thread(ctx, signal))
@@ -153,6 +152,8 @@ static __always_inline int on_exit(__u64 *ctx, enum turn turn)
 		/* Without a record the first may have been here all the same: user space drops a second exit. */
 		if (known)
 			count_rescue(&exit_rescues);
+		task = PLAIN(task);
+		signal = PLAIN(signal);
 	} else {
 		handles(AT_EXIT, task);
 	}

@@ -11,9 +11,8 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-static __always_inline int on_fork(struct task_struct *task, enum turn turn)
+static __always_inline int on_fork(struct task_struct *child, enum turn turn)
 {
-	struct task_struct *child = PLAIN(task);
 	__u32 tgid = LOAD(child, tgid);
 
 	if (LOAD(child, pid) != (int)tgid)
@@ -27,6 +26,7 @@ static __always_inline int on_fork(struct task_struct *task, enum turn turn)
 		if (was_handled(AT_FORK, child) || find_process(child))
 			return 0;
 		count_rescue(&fork_rescues);
+		child = PLAIN(child);
 	} else {
 		handles(AT_FORK, child);
 	}
