@@ -225,17 +225,11 @@ static __always_inline bool holds(struct verdict *known, struct verdict *v)
 
 /*
  * Looks at what the search has come to, and goes up: the filesystem's own tree, past where a
- * mount begins, and at its top on to where it is mounted. A function of its own, for the
- * verifier: in the loop it took half of the time in which all sensors start.
+ * mount begins, and at its top on to where it is mounted.
  */
-GLOBAL_FUNCTION __u32 search_step(__u32 slot, __u32 depth)
+static __always_inline __u32 look_and_go_up(struct search *s, struct file_filter *f, __u32 depth)
 {
-	struct search *s = bpf_map_lookup_elem(&file_search, &slot);
 	__u32 zero = 0;
-	struct file_filter *f = bpf_map_lookup_elem(&file_filter, &zero);
-
-	if (!s || !f)
-		return NOT_WATCHED;
 	struct dentry *here = s->dentry;
 	struct inode *inode = PEEK(here, d_inode);
 	struct dentry *up = PEEK(here, d_parent);
@@ -291,6 +285,19 @@ GLOBAL_FUNCTION __u32 search_step(__u32 slot, __u32 depth)
 }
 
 /*
+ * A further step: a function of its own, for the verifier. In the loop it took half of the
+ * time in which all sensors start.
+ */
+GLOBAL_FUNCTION __u32 search_step(__u32 slot)
+{
+	struct search *s = bpf_map_lookup_elem(&file_search, &slot);
+	__u32 zero = 0;
+	struct file_filter *f = bpf_map_lookup_elem(&file_filter, &zero);
+
+	return s && f ? look_and_go_up(s, f, 2) : NOT_WATCHED;
+}
+
+/*
  * So both an alias by a bind mount and what is mounted below a watched directory are found.
  * Without a mount only the filesystem is searched.
  *
@@ -299,8 +306,10 @@ GLOBAL_FUNCTION __u32 search_step(__u32 slot, __u32 depth)
 GLOBAL_FUNCTION __u32 find_watch(__u32 slot, __u64 dentry, __u64 vfsmount)
 {
 	struct search *s = bpf_map_lookup_elem(&file_search, &slot);
+	__u32 zero = 0;
+	struct file_filter *f = bpf_map_lookup_elem(&file_filter, &zero);
 
-	if (!s)
+	if (!s || !f)
 		return NOT_WATCHED;
 	s->verdict.directory = 0;
 	struct dentry *object = (struct dentry *)dentry;
@@ -310,14 +319,15 @@ GLOBAL_FUNCTION __u32 find_watch(__u32 slot, __u64 dentry, __u64 vfsmount)
 	s->vfsmount = (struct vfsmount *)vfsmount;
 	s->device = device_of(object);
 	s->first = 0;
-	_Pragma("clang loop unroll(disable)")
-	for (__u32 depth = 0; depth < SEARCH_DEPTH; depth++) {
-		__u32 found = search_step(slot, depth);
+	/* The object and its directory, where most searches end. */
+	__u32 found = look_and_go_up(s, f, 0);
 
-		if (found != GO_ON)
-			return s->first | found;
-	}
-	return s->first | TOO_DEEP;
+	if (found == GO_ON)
+		found = look_and_go_up(s, f, 1);
+	_Pragma("clang loop unroll(disable)")
+	for (__u32 depth = 2; found == GO_ON && depth < SEARCH_DEPTH; depth++)
+		found = search_step(slot);
+	return s->first | (found == GO_ON ? TOO_DEEP : found);
 }
 
 static __always_inline __u16 flags_of(enum found found)
