@@ -11,16 +11,8 @@ struct {
 	__type(value, struct walk);
 } file_walks SEC(".maps");
 
-/* Leaves the walk in file_walks[slot]. */
-FUNCTION int walk_up(__u32 slot, __u64 dentry, __u64 vfsmount)
-{
-	struct walk *w = bpf_map_lookup_elem(&file_walks, &slot);
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-
-	if (w)
-		walk_from(w, (struct dentry *)dentry, (struct vfsmount *)vfsmount, BPF_CORE_READ(task, fs));
-	return 0;
-}
+#define WALKS file_walks
+#include "walk.h"
 
 /* The lengths lie in memory, where the verifier takes each for just a number. */
 static __always_inline void append_walk(struct file_head *h, char *text, __u32 room, __u32 slot, int which,

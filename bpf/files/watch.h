@@ -10,8 +10,6 @@
 /* Any address may be read as a struct, for a move and a load (6.2); else by helper. */
 const volatile bool cfg_cast = false;
 
-extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym __weak;
-
 #define PEEK(p, f)                                                                                         \
 	({                                                                                                 \
 		__typeof_unqual__((p)->f) __peeked;                                                        \
@@ -97,7 +95,7 @@ enum file_slot {
 
 #define SEARCH_DEPTH 64
 
-/* In memory and not in registers for the reason that struct walk is. */
+/* In memory and not in registers for the reason that a walk is (walk.h). */
 struct search {
 	struct dentry *dentry, *below;
 	struct vfsmount *vfsmount;
@@ -169,12 +167,8 @@ static __always_inline __u32 object_watched(struct file_filter *f, __u64 inode, 
 	return watch ? *watch : 0;
 }
 
-
-/*
- * A function of its own, which the verifier looks at once and not for each way that leads
- * there. It takes addresses as numbers.
- */
-#define FUNCTION __attribute__((noinline))
+/* What the object itself is, in what a search returns. */
+#define FIRST_SHIFT 8
 
 static __always_inline bool cross_to_parent(struct search *s)
 {
@@ -226,28 +220,98 @@ static __always_inline bool holds(struct verdict *known, struct verdict *v)
 	       v->jiffies - known->jiffies < VERDICT_JIFFIES;
 }
 
-/*
- * Goes up the filesystem's own tree, past where a mount begins, and at its top on to where
- * it is mounted. So both an alias by a bind mount and what is mounted below a watched
- * directory are found. Without a mount only the filesystem is searched.
- *
- * It returns enum found, and what the object itself is (enum file_watch) above FIRST_SHIFT.
- */
-#define FIRST_SHIFT 8
+/* Says a step of the search, where it has found nothing yet, beside enum found. */
+#define GO_ON 4
 
-FUNCTION __u32 find_watch(__u32 slot, __u64 dentry, __u64 vfsmount)
+/*
+ * Looks at what the search has come to, and goes up: the filesystem's own tree, past where a
+ * mount begins, and at its top on to where it is mounted.
+ */
+static __always_inline __u32 look_and_go_up(struct search *s, struct file_filter *f, __u32 depth)
+{
+	__u32 zero = 0;
+	struct dentry *here = s->dentry;
+	struct inode *inode = PEEK(here, d_inode);
+	struct dentry *up = PEEK(here, d_parent);
+
+	if (inode) {
+		__u64 number = PEEK(inode, i_ino);
+
+		if (depth == 1) {
+			struct verdict *v = &s->verdict;
+			__u64 *moves = bpf_map_lookup_elem(&file_moves, &zero);
+
+			if (!moves)
+				return NOT_WATCHED;
+			v->plan = *(volatile __u64 *)&f->plan; /* before the directory is looked at */
+			v->moves = *(volatile __u64 *)moves;
+			v->directory = (__u64)here;
+			v->parent = (__u64)up;
+			v->mount = mount_id(s->vfsmount);
+			v->inode = number;
+			v->device = s->device;
+			v->jiffies = bpf_jiffies64();
+			struct verdict *known = verdict_on(v);
+
+			if (known && holds(known, v))
+				return NOT_WATCHED;
+		}
+		__u32 watch = object_watched(f, number, s->device);
+
+		if (!depth)
+			s->first = watch << FIRST_SHIFT;
+		if (watch & WATCH_TREE)
+			return WATCHED;
+		if (watch & WATCH_NAMES && s->below) {
+			enum found found = name_watched(s, f, s->below, number);
+
+			if (found != NOT_WATCHED)
+				return found;
+		}
+		if (depth == 1 && watch & WATCH_NAMES)
+			s->verdict.directory = 0; /* another name may be watched */
+	}
+	if (up != here) {
+		s->below = here;
+		s->dentry = up;
+	} else if (!cross_to_parent(s)) {
+		struct verdict *known = s->verdict.directory ? verdict_on(&s->verdict) : 0;
+
+		if (known)
+			*known = s->verdict;
+		return NOT_WATCHED;
+	}
+	return GO_ON;
+}
+
+/*
+ * A further step: a function of its own, for the verifier. In the loop it took half of the
+ * time in which all sensors start.
+ */
+GLOBAL_FUNCTION __u32 search_step(__u32 slot)
 {
 	struct search *s = bpf_map_lookup_elem(&file_search, &slot);
 	__u32 zero = 0;
 	struct file_filter *f = bpf_map_lookup_elem(&file_filter, &zero);
 
-	__u64 *moves = bpf_map_lookup_elem(&file_moves, &zero);
+	return s && f ? look_and_go_up(s, f, 2) : NOT_WATCHED;
+}
 
-	if (!s || !f || !moves)
+/*
+ * So both an alias by a bind mount and what is mounted below a watched directory are found.
+ * Without a mount only the filesystem is searched.
+ *
+ * It returns enum found, and what the object itself is (enum file_watch) above FIRST_SHIFT.
+ */
+GLOBAL_FUNCTION __u32 find_watch(__u32 slot, __u64 dentry, __u64 vfsmount)
+{
+	struct search *s = bpf_map_lookup_elem(&file_search, &slot);
+	__u32 zero = 0;
+	struct file_filter *f = bpf_map_lookup_elem(&file_filter, &zero);
+
+	if (!s || !f)
 		return NOT_WATCHED;
 	s->verdict.directory = 0;
-	s->verdict.plan = *(volatile __u64 *)&f->plan;
-	s->verdict.moves = *(volatile __u64 *)moves;
 	struct dentry *object = (struct dentry *)dentry;
 
 	s->dentry = object;
@@ -255,57 +319,15 @@ FUNCTION __u32 find_watch(__u32 slot, __u64 dentry, __u64 vfsmount)
 	s->vfsmount = (struct vfsmount *)vfsmount;
 	s->device = device_of(object);
 	s->first = 0;
+	/* The object and its directory, where most searches end. */
+	__u32 found = look_and_go_up(s, f, 0);
+
+	if (found == GO_ON)
+		found = look_and_go_up(s, f, 1);
 	_Pragma("clang loop unroll(disable)")
-	for (int i = 0; i < SEARCH_DEPTH; i++) {
-		struct dentry *here = s->dentry;
-		struct inode *inode = PEEK(here, d_inode);
-		struct dentry *up = PEEK(here, d_parent);
-
-		if (inode) {
-			__u64 number = PEEK(inode, i_ino);
-
-			if (i == 1) {
-				struct verdict *v = &s->verdict;
-
-				v->directory = (__u64)here;
-				v->parent = (__u64)up;
-				v->mount = mount_id(s->vfsmount);
-				v->inode = number;
-				v->device = s->device;
-				v->jiffies = bpf_jiffies64();
-				struct verdict *known = verdict_on(v);
-
-				if (known && holds(known, v))
-					return s->first | NOT_WATCHED;
-			}
-			__u32 watch = object_watched(f, number, s->device);
-
-			if (!i)
-				s->first = watch << FIRST_SHIFT;
-			if (watch & WATCH_TREE)
-				return s->first | WATCHED;
-			if (watch & WATCH_NAMES && s->below) {
-				enum found found = name_watched(s, f, s->below, number);
-
-				if (found != NOT_WATCHED)
-					return s->first | found;
-			}
-			if (i == 1 && watch & WATCH_NAMES)
-				s->verdict.directory = 0; /* another name may be watched */
-		}
-
-		if (up != here) {
-			s->below = here;
-			s->dentry = up;
-		} else if (!cross_to_parent(s)) {
-			struct verdict *known = s->verdict.directory ? verdict_on(&s->verdict) : 0;
-
-			if (known)
-				*known = s->verdict;
-			return s->first | NOT_WATCHED;
-		}
-	}
-	return s->first | TOO_DEEP;
+	for (__u32 depth = 2; found == GO_ON && depth < SEARCH_DEPTH; depth++)
+		found = search_step(slot);
+	return s->first | (found == GO_ON ? TOO_DEEP : found);
 }
 
 static __always_inline __u16 flags_of(enum found found)

@@ -10,8 +10,6 @@ const volatile __u32 cfg_queue_calls[3];
 /* A process's registers can be found (5.15). */
 const volatile bool cfg_task_regs = true;
 
-extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym __weak;
-
 #define SI_USER 0
 #define SI_QUEUE -1
 #define SI_TIMER -2

@@ -142,7 +142,11 @@ static __always_inline void describe(struct process *p, struct task_struct *task
 /* Typed where the helper for it exists (5.11). */
 static __always_inline struct task_struct *current_task(void)
 {
-	return cfg_typed ? bpf_get_current_task_btf() : (struct task_struct *)bpf_get_current_task();
+	if (!cfg_typed)
+		return (struct task_struct *)bpf_get_current_task();
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	return PLAIN(task);
 }
 
 static __always_inline bool kernel_thread(struct task_struct *task)

@@ -4,8 +4,9 @@
 
 #include "record.h"
 
-static __always_inline int on_cgroup(__u16 type, struct cgroup *cgroup, const char *path)
+static __always_inline int on_cgroup(__u16 type, struct cgroup *changed, const char *path)
 {
+	struct cgroup *cgroup = PLAIN(changed);
 	struct cgroup_root *root = LOAD(cgroup, root);
 
 	if (LOAD(root, hierarchy_id) != cfg_cgroup_hierarchy)
@@ -31,8 +32,10 @@ static __always_inline int on_cgroup(__u16 type, struct cgroup *cgroup, const ch
 	return 0;
 }
 
-static __always_inline int on_attach(struct cgroup *cgroup, struct task_struct *task)
+static __always_inline int on_attach(struct cgroup *to, struct task_struct *moved)
 {
+	struct cgroup *cgroup = PLAIN(to);
+	struct task_struct *task = PLAIN(moved);
 	struct cgroup_root *root = LOAD(cgroup, root);
 
 	if (LOAD(root, hierarchy_id) != cfg_cgroup_hierarchy)

@@ -4,6 +4,9 @@
 
 #include "turn.h"
 
+#define WALKS walk_scratch
+#include "walk.h"
+
 /* Since 6.3 a capability set is one 64-bit word. */
 #define CAPS(cred, set)                                                                   \
 	(bpf_core_field_exists(struct kernel_cap_struct___old, cap) ?                     \
@@ -201,17 +204,16 @@ static __always_inline void record_file(struct exec_record *r, struct task_struc
 }
 
 /*
- * append_path walks to `p` from the root of `fs` and appends the result at r->end,
- * which lies in memory for the same reason as struct walk does.
+ * append_path walks to `p` from the process's root and appends the result at r->end,
+ * which lies in memory for the same reason as a walk does (walk.h).
  */
-static __always_inline void append_path(struct exec_record *r, struct path *p,
-					struct fs_struct *fs, __u16 *length, __u16 *flags, __u32 slot)
+static __always_inline void append_path(struct exec_record *r, struct path *p, __u16 *length, __u16 *flags, __u32 slot)
 {
+	walk_up(slot, (__u64)BPF_CORE_READ(p, dentry), (__u64)BPF_CORE_READ(p, mnt));
 	struct walk *w = bpf_map_lookup_elem(&walk_scratch, &slot);
 
 	if (!w)
 		return;
-	walk_path(w, p, fs);
 	*flags = w->flags;
 
 	__u32 at = r->end, n = w->length;
@@ -276,8 +278,8 @@ static __always_inline __u32 record_strings(struct exec_record *r, struct task_s
 		struct fs_struct *fs = LOAD(task, fs);
 		struct file *file = LOAD(bprm, file);
 
-		append_path(r, &file->f_path, fs, &r->exe_length, &r->exe_path_flags, slot);
-		append_path(r, &fs->pwd, fs, &r->cwd_length, &r->cwd_path_flags, slot);
+		append_path(r, &file->f_path, &r->exe_length, &r->exe_path_flags, slot);
+		append_path(r, &fs->pwd, &r->cwd_length, &r->cwd_path_flags, slot);
 	} else {
 		r->flags |= EXEC_NO_PATHS;
 	}
@@ -338,6 +340,8 @@ static __always_inline int on_exec(struct task_struct *task, struct linux_binprm
 		if (exec_was_seen(task))
 			return 0;
 		count_rescue(&exec_rescues);
+		task = PLAIN(task);
+		bprm = PLAIN(bprm);
 	} else {
 		handles(AT_EXEC, task);
 	}

@@ -25,21 +25,66 @@ static __always_inline void add_times(struct exit_record *r, struct task_struct 
 	r->runtime_ns += LOAD(task, se.sum_exec_runtime);
 }
 
-/* The threads that have ended, but are not yet released; the leader never is before its parent waits. */
-static __always_inline void add_threads(struct exit_record *r, struct signal_struct *signal)
+/* What the threads of a process have used, up to the next of them. */
+struct threads {
+	struct list_head *next;
+	__u64 user_ns, system_ns, runtime_ns;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 2); /* one for each turn */
+	__type(key, __u32);
+	__type(value, struct threads);
+} exit_threads SEC(".maps");
+
+/* Adds the next thread; false if there is none. */
+GLOBAL_FUNCTION bool add_thread(__u32 turn, __u64 head)
 {
+	struct threads *t = bpf_map_lookup_elem(&exit_threads, &turn);
+
+	if (!t || t->next == (void *)head)
+		return false;
+	struct list_head *node = t->next;
+	struct task_struct *thread = (void *)((char *)node - bpf_core_field_offset(struct task_struct, thread_node));
+
+	t->user_ns += BPF_CORE_READ(thread, utime);
+	t->system_ns += BPF_CORE_READ(thread, stime);
+	t->runtime_ns += BPF_CORE_READ(thread, se.sum_exec_runtime);
+	t->next = BPF_CORE_READ(node, next);
+	return true;
+}
+
+/* Adds up the threads of the current process. */
+GLOBAL_FUNCTION int sum_threads(__u32 turn)
+{
+	struct threads *t = bpf_map_lookup_elem(&exit_threads, &turn);
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+
+	if (!t)
+		return 0;
+	struct signal_struct *signal = BPF_CORE_READ(task, signal);
 	struct list_head *head = (void *)((char *)signal + bpf_core_field_offset(struct signal_struct, thread_head));
-	struct list_head *node = BPF_CORE_READ(head, next);
 
+	t->user_ns = t->system_ns = t->runtime_ns = 0;
+	t->next = BPF_CORE_READ(head, next);
 	_Pragma("clang loop unroll(disable)")
-	for (int i = 0; i < THREADS_MAX && node != head; i++) {
-		struct task_struct *thread = (void *)((char *)node - bpf_core_field_offset(struct task_struct, thread_node));
+	for (int i = 0; i < THREADS_MAX && add_thread(turn, (__u64)head); i++)
+		;
+	return 0;
+}
 
-		r->user_ns += BPF_CORE_READ(thread, utime);
-		r->system_ns += BPF_CORE_READ(thread, stime);
-		r->runtime_ns += BPF_CORE_READ(thread, se.sum_exec_runtime);
-		node = BPF_CORE_READ(node, next);
-	}
+/* The threads that have ended, but are not yet released; the leader never is before its parent waits. */
+static __always_inline void add_threads(struct exit_record *r, __u32 turn)
+{
+	sum_threads(turn);
+	struct threads *t = bpf_map_lookup_elem(&exit_threads, &turn);
+
+	if (!t)
+		return;
+	r->user_ns += t->user_ns;
+	r->system_ns += t->system_ns;
+	r->runtime_ns += t->runtime_ns;
 }
 
 /*
@@ -48,7 +93,7 @@ static __always_inline void add_threads(struct exit_record *r, struct signal_str
  * false if a thread was released meanwhile.
  */
 static __always_inline bool sum_times(struct exit_record *r, struct task_struct *task,
-				      struct signal_struct *signal)
+				      struct signal_struct *signal, enum turn turn)
 {
 	__u64 released = LOAD(signal, sum_sched_runtime);
 	struct task_struct *leader = LOAD(task, group_leader);
@@ -57,7 +102,7 @@ static __always_inline bool sum_times(struct exit_record *r, struct task_struct 
 	r->system_ns = LOAD(signal, stime);
 	r->runtime_ns = released;
 	if (cfg_probe_read && LOAD(signal, nr_threads) > 1) {
-		add_threads(r, signal);
+		add_threads(r, turn);
 	} else {
 		add_times(r, task);
 		if (leader != task)
@@ -67,13 +112,13 @@ static __always_inline bool sum_times(struct exit_record *r, struct task_struct 
 }
 
 static __always_inline void record_end(struct exit_record *r, struct task_struct *task,
-				       struct signal_struct *signal)
+				       struct signal_struct *signal, enum turn turn)
 {
 	r->status = wait_status(task, signal);
 	r->max_rss_pages = LOAD(signal, maxrss);
 	/* Twice: a thread that is released meanwhile would be missed in one of the two places. */
-	if (!sum_times(r, task, signal))
-		sum_times(r, task, signal);
+	if (!sum_times(r, task, signal, turn))
+		sum_times(r, task, signal, turn);
 }
 
 /* Since 6.16 the tracepoint says whether this is the last thread. */
@@ -107,6 +152,8 @@ static __always_inline int on_exit(__u64 *ctx, enum turn turn)
 		/* Without a record the first may have been here all the same: user space drops a second exit. */
 		if (known)
 			count_rescue(&exit_rescues);
+		task = PLAIN(task);
+		signal = PLAIN(signal);
 	} else {
 		handles(AT_EXIT, task);
 	}
@@ -118,7 +165,7 @@ static __always_inline int on_exit(__u64 *ctx, enum turn turn)
 	 */
 	bpf_map_delete_elem(&processes, &tgid);
 	event_header(&r.header, EVENT_EXIT, sizeof(r));
-	record_end(&r, task, signal);
+	record_end(&r, task, signal, turn);
 	bpf_get_current_comm(r.comm, sizeof(r.comm));
 	emit_critical(&r.header, sizeof(r));
 	return 0;

@@ -26,6 +26,7 @@ static __always_inline int on_fork(struct task_struct *child, enum turn turn)
 		if (was_handled(AT_FORK, child) || find_process(child))
 			return 0;
 		count_rescue(&fork_rescues);
+		child = PLAIN(child);
 	} else {
 		handles(AT_FORK, child);
 	}
@@ -152,7 +153,8 @@ int attach_raw(__u64 *ctx)
 SEC("tp_btf/mark_victim")
 int oom_task(__u64 *ctx)
 {
-	struct task_struct *task = (struct task_struct *)ctx[0];
+	struct task_struct *victim = (struct task_struct *)ctx[0];
+	struct task_struct *task = PLAIN(victim);
 	struct oom_record r = {};
 
 	find_exec_id(&r.id, task);
@@ -238,6 +240,7 @@ int existing(struct bpf_iter__task *ctx)
 
 	if (!task)
 		return 0;
+	task = PLAIN(task);
 	if (task->pid != task->tgid)
 		return 0;
 	if (!task->signal->live.counter)

@@ -225,7 +225,19 @@ func (a *Agent) sensors() []kern.Sensor {
 	return sensors
 }
 
+// wanted are the sensors with what will be attached of them.
+func (a *Agent) wanted() []kern.Sensor {
+	sensors := a.sensors()
+	for i, s := range sensors {
+		if s.Name == host.Sensor().Name {
+			sensors[i], _ = host.Plan(a.options.Config.Sensors.Host.Calls)
+		}
+	}
+	return sensors
+}
+
 func (a *Agent) attach() error {
+	a.kernel.Prepare(a.wanted()...)
 	for _, s := range a.sensors() {
 		if s.Name == files.Sensor().Name || s.Name == host.Sensor().Name {
 			continue

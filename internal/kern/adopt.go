@@ -113,6 +113,8 @@ func (k *Kernel) outdate(ladder Ladder, used *Rung) {
 // attached, so that nothing is missed and a start that fails can be undone. It is called
 // when the start has succeeded.
 func (k *Kernel) Settle() error {
+	k.dropEarly()
+	k.types.Store(nil)
 	k.mutex.Lock()
 	outdated := k.outdated
 	k.outdated, k.settled = nil, true

@@ -49,8 +49,7 @@ type RungReport struct {
 func (k *Kernel) Attach(s Sensor) ([]Signal, error) {
 	k.attaching.Lock()
 	defer k.attaching.Unlock()
-	k.types.Store(btf.NewCache()) // decoding the kernel's takes longer than most loads, and it is large
-	defer k.types.Store(nil)
+	defer k.holdTypes()()
 	defer lingering.hold()()
 	defer k.closeTracefs()
 	k.forgetRefusal()
@@ -65,12 +64,24 @@ func (k *Kernel) Attach(s Sensor) ([]Signal, error) {
 	return signals, nil
 }
 
+// holdTypes keeps the kernel's types until they are let go: decoding them takes longer than
+// most loads, and they are large. A start has them already.
+func (k *Kernel) holdTypes() (letGo func()) {
+	if !k.types.CompareAndSwap(nil, btf.NewCache()) {
+		return func() {}
+	}
+	return func() { k.types.Store(nil) }
+}
+
 // forgetRefusal: that programs may not patch the kernel's text saves a start many attempts, but
 // whoever forbids it may allow it later.
 func (k *Kernel) forgetRefusal() {
 	k.mutex.Lock()
-	defer k.mutex.Unlock()
-	if k.settled {
+	settled := k.settled
+	k.mutex.Unlock()
+	if settled {
+		k.patching.Lock()
+		defer k.patching.Unlock()
 		k.unpatched = nil
 	}
 }
@@ -118,7 +129,7 @@ func (k *Kernel) attachRung(s Sensor, ladder Ladder, rung *Rung) (transient bool
 		k.attached(s, ladder, rung, programs)
 		return false, nil
 	}
-	programs, spec, err := k.load(s, rung.Programs, rung.Config)
+	programs, spec, err := k.loadRung(s, ladder, rung)
 	if err != nil {
 		return false, err
 	}

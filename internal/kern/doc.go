@@ -15,7 +15,8 @@
 // A [Sensor] names programs of one compiled object and arranges them in ladders.
 // [Kernel.Attach] climbs each ladder from the best rung down: load, attach, pin;
 // the first failure undoes the rung and its error becomes the reason that
-// `skep doctor` shows. Maps are shared by name between all sensors. Pins lie in
+// `skep doctor` shows. [Kernel.Prepare] loads ahead, on all CPUs: the verifier takes most
+// of a start. Maps are shared by name between all sensors. Pins lie in
 // one directory per ABI (the hash of everything that makes two kernel sides
 // differ), so an agent adopts what it finds under its own hash as it is, and
 // counts and removes what lies under any other.

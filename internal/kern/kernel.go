@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -57,8 +58,11 @@ type Kernel struct {
 	outdated  []string // directories of links that Settle removes
 	settled   bool
 	attaching sync.Mutex                // held by who attaches or detaches
-	unpatched error                     // why no program may patch the kernel's text, once that is known
-	types     atomic.Pointer[btf.Cache] // the kernel's, during an Attach; a Scan may look meanwhile
+	patching  sync.Mutex                // held by who tries whether programs may patch the kernel's text
+	unpatched error                     // why they may not, once that is known; under patching
+	types     atomic.Pointer[btf.Cache] // the kernel's, until Settle and during an Attach; a Scan may look meanwhile
+	verifier  chan struct{}             // holds as many as may load a program at once
+	early     early                     // loads that Prepare has begun
 	tracefs   *tracefs.FS               // during an Attach
 	mounted   bool                      // the BPF filesystem, by this agent
 	broken    *Leftover                 // what was found under this ABI and could not be adopted
@@ -72,7 +76,10 @@ func Open(options Options, sensors ...Sensor) (*Kernel, error) {
 	}
 	// Since 5.11 BPF memory is not under this limit; where it is, a refusal shows later.
 	_ = rlimit.RemoveMemlock()
-	k := &Kernel{options: options, specs: map[string]*ebpf.CollectionSpec{}, maps: map[string]*ebpf.Map{}, loose: map[string]bool{}}
+	k := newKernel(options)
+	types := btf.NewCache()
+	k.types.Store(types)
+	go func() { _, _ = types.Kernel() }() // takes a while; who needs the types waits, and gets the error
 	if err := k.parse(sensors); err != nil {
 		return nil, err
 	}
@@ -90,12 +97,25 @@ func Open(options Options, sensors ...Sensor) (*Kernel, error) {
 	return k, nil
 }
 
+func newKernel(options Options) *Kernel {
+	return &Kernel{
+		options: options, specs: map[string]*ebpf.CollectionSpec{}, maps: map[string]*ebpf.Map{}, loose: map[string]bool{},
+		verifier: make(chan struct{}, runtime.GOMAXPROCS(0)),
+	}
+}
+
 // Adopted reports whether the kernel side of an earlier agent was taken over.
 func (k *Kernel) Adopted() bool { return k.adopted }
 
 func (k *Kernel) parse(sensors []Sensor) error {
-	for _, s := range sensors {
-		spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(bpf.Object(s.Name)))
+	specs, errs := make([]*ebpf.CollectionSpec, len(sensors)), make([]error, len(sensors))
+	var group sync.WaitGroup
+	for i, s := range sensors {
+		group.Go(func() { specs[i], errs[i] = ebpf.LoadCollectionSpecFromReader(bytes.NewReader(bpf.Object(s.Name))) })
+	}
+	group.Wait()
+	for i, s := range sensors {
+		spec, err := specs[i], errs[i]
 		if err != nil {
 			return fmt.Errorf("parse object %s: %w", s.Name, err)
 		}
@@ -151,6 +171,7 @@ func (k *Kernel) removeNew() {
 
 // Remove is Close that also takes the kernel side away.
 func (k *Kernel) Remove() error {
+	k.dropEarly()
 	k.mutex.Lock()
 	for i := len(k.programs) - 1; i >= 0; i-- {
 		k.programs[i].remove()
@@ -168,6 +189,7 @@ func (k *Kernel) Remove() error {
 // Close detaches what is not pinned and lets go of everything else. The pinned
 // kernel side goes on without an agent.
 func (k *Kernel) Close() error {
+	k.dropEarly()
 	k.mutex.Lock()
 	defer k.mutex.Unlock()
 	var errs []error

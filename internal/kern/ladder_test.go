@@ -64,26 +64,31 @@ func TestClimb(t *testing.T) {
 		{"all fail", []string{broken}, nil, "", "broken unavailable", 0},
 		{"forced one fails", []string{good, broken}, map[string]string{"test": "broken"}, "", "good forced_off, broken unavailable", 0},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := ladderOf(false, c.rungs...)
-			k := openPrivate(t, s, c.force)
-			signals, err := k.Attach(s)
-			if err != nil {
-				t.Fatal(err)
-			}
-			used := ""
-			if signals[0].Rung != nil {
-				used = signals[0].Rung.Name
-			}
-			if used != c.used || states(signals[0]) != c.states || len(k.Stats()) != c.count {
-				t.Errorf("used %q (%s) with %d programs; want %q (%s) with %d", used, states(signals[0]), len(k.Stats()), c.used, c.states, c.count)
-			}
-			for _, r := range signals[0].Reports {
-				if r.State != Used && r.Reason == "" {
-					t.Errorf("rung %s is %s without a reason", r.Name, r.State)
+		for _, prepared := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, prepared %v", c.name, prepared), func(t *testing.T) {
+				s := ladderOf(false, c.rungs...)
+				k := openPrivate(t, s, c.force)
+				if prepared {
+					k.Prepare(s)
 				}
-			}
-		})
+				signals, err := k.Attach(s)
+				if err != nil {
+					t.Fatal(err)
+				}
+				used := ""
+				if signals[0].Rung != nil {
+					used = signals[0].Rung.Name
+				}
+				if used != c.used || states(signals[0]) != c.states || len(k.Stats()) != c.count {
+					t.Errorf("used %q (%s) with %d programs; want %q (%s) with %d", used, states(signals[0]), len(k.Stats()), c.used, c.states, c.count)
+				}
+				for _, r := range signals[0].Reports {
+					if r.State != Used && r.Reason == "" {
+						t.Errorf("rung %s is %s without a reason", r.Name, r.State)
+					}
+				}
+			})
+		}
 	}
 }
 
@@ -139,10 +144,7 @@ func TestForceUnknown(t *testing.T) {
 func openPinned(t *testing.T, root string, s Sensor) *Kernel {
 	t.Helper()
 	needRoot(t)
-	k := &Kernel{
-		options: Options{PinRoot: root, Logger: slog.New(slog.DiscardHandler)},
-		specs:   map[string]*ebpf.CollectionSpec{}, maps: map[string]*ebpf.Map{},
-	}
+	k := newKernel(Options{PinRoot: root, Logger: slog.New(slog.DiscardHandler)})
 	for _, step := range []func() error{
 		func() error { return k.parse([]Sensor{s}) }, func() error { return k.openPins([]Sensor{s}) }, k.openMaps,
 	} {

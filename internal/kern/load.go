@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -39,56 +37,65 @@ func (k *Kernel) load(s Sensor, names []string, config map[string]any) (map[stri
 			others = append(others, name)
 		}
 	}
-	if len(patching) > 0 && k.unpatched != nil {
-		return nil, nil, k.unpatched
-	}
 	loaded := map[string]*ebpf.Program{}
-	for i, wave := range [][]string{patching, others} {
-		if err := k.loadWave(spec, wave, loaded); err != nil {
-			closeAll(loaded)
-			err = fmt.Errorf("load: %w", err)
-			if i == 0 && forbidden(err) {
-				k.unpatched = err
-			}
-			return nil, nil, err
-		}
+	if err = k.loadPatching(spec, patching, loaded); err == nil {
+		err = k.loadWave(spec, others, loaded)
+	}
+	if err != nil {
+		closeAll(loaded)
+		return nil, nil, fmt.Errorf("load: %w", err)
 	}
 	return loaded, spec, nil
 }
 
-// loadWave loads programs into a map. The verifier takes a good part of a start, so it is
-// given as many at a time as there are CPUs.
-func (k *Kernel) loadWave(spec *ebpf.CollectionSpec, names []string, loaded map[string]*ebpf.Program) error {
-	type result struct {
-		programs map[string]*ebpf.Program
-		err      error
+// loadPatching loads programs that patch the kernel's text. Where a host forbids that, the first
+// attempt tells, and the others need not be made.
+func (k *Kernel) loadPatching(spec *ebpf.CollectionSpec, names []string, loaded map[string]*ebpf.Program) error {
+	if len(names) == 0 {
+		return nil
 	}
-	shares := deal(spec, names, min(len(names), runtime.GOMAXPROCS(0)))
-	parts := make([]result, len(shares))
-	var group sync.WaitGroup
-	for n := range parts {
-		part := part(spec, func(name string) bool { return slices.Contains(shares[n], name) })
-		group.Go(func() { parts[n].programs, parts[n].err = k.loadPart(part) })
+	k.patching.Lock()
+	defer k.patching.Unlock()
+	if k.unpatched != nil {
+		return k.unpatched
 	}
-	group.Wait()
-	var err error
-	for _, part := range parts {
-		maps.Copy(loaded, part.programs)
-		err = cmp.Or(err, part.err)
+	err := k.loadWave(spec, names, loaded)
+	if err != nil && forbidden(err) {
+		k.unpatched = err
 	}
 	return err
 }
 
-// deal makes n shares of programs so that each share has about as many instructions: the next longest
-// goes where there are fewest.
-func deal(spec *ebpf.CollectionSpec, names []string, n int) [][]string {
+// loadWave loads programs into a map. The verifier takes a good part of a start, so it is
+// given as many at a time as there are CPUs, the longest first. After a failure the rest is
+// left out.
+func (k *Kernel) loadWave(spec *ebpf.CollectionSpec, names []string, loaded map[string]*ebpf.Program) error {
+	var mutex sync.Mutex // of loaded and failed
+	var failed error
+	var group sync.WaitGroup
 	size := func(name string) int { return len(spec.Programs[name].Instructions) }
-	shares, sums := make([][]string, n), make([]int, n)
 	for _, name := range slices.SortedStableFunc(slices.Values(names), func(a, b string) int { return size(b) - size(a) }) {
-		i := slices.Index(sums, slices.Min(sums))
-		shares[i], sums[i] = append(shares[i], name), sums[i]+size(name)
+		one := part(spec, func(other string) bool { return other == name })
+		group.Go(func() {
+			k.verifier <- struct{}{}
+			defer func() { <-k.verifier }()
+			mutex.Lock()
+			skip := failed != nil
+			mutex.Unlock()
+			if skip {
+				return
+			}
+			program, err := k.loadOne(one, name)
+			mutex.Lock()
+			defer mutex.Unlock()
+			failed = cmp.Or(failed, err)
+			if err == nil {
+				loaded[name] = program
+			}
+		})
 	}
-	return shares
+	group.Wait()
+	return failed
 }
 
 // specOf is the object with the named programs only, and with its constants set.
@@ -126,18 +133,14 @@ func part(spec *ebpf.CollectionSpec, wanted func(program string) bool) *ebpf.Col
 	return some.Copy()
 }
 
-// loadPart loads all programs of a spec. What of its maps is not shared are constants.
-func (k *Kernel) loadPart(spec *ebpf.CollectionSpec) (map[string]*ebpf.Program, error) {
+// loadOne loads the program of a spec that has one. What of its maps is not shared are constants.
+func (k *Kernel) loadOne(spec *ebpf.CollectionSpec, name string) (*ebpf.Program, error) {
 	collection, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: k.shared(spec), Cache: k.types.Load()})
 	if err != nil {
 		return nil, err
 	}
 	defer collection.Close()
-	programs := map[string]*ebpf.Program{}
-	for name := range spec.Programs {
-		programs[name] = collection.DetachProgram(name)
-	}
-	return programs, nil
+	return collection.DetachProgram(name), nil
 }
 
 // shared are the maps of a spec that are there.

@@ -40,6 +40,9 @@ func TestReadLossesKeepsBuffer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := k.types.Load().Kernel(); err != nil { // Open decodes them meanwhile, which takes memory
+		t.Fatal(err)
+	}
 	const runs = 200
 	var losses Losses
 	var before, after runtime.MemStats

@@ -15,7 +15,7 @@ import (
 
 // Scan runs an iterator program of a sensor's object once and returns what it wrote.
 func (k *Kernel) Scan(s Sensor, program string) ([]byte, error) {
-	programs, _, err := k.load(s, []string{program}, nil)
+	programs, _, err := k.loadRung(s, Ladder{}, scanRung(program))
 	if err != nil {
 		return nil, fmt.Errorf("scan %s: %w", program, err)
 	}

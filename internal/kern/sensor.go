@@ -17,6 +17,8 @@ type Sensor struct {
 	Rescues []Rescue
 	// Ladders are attached in order. One that has no working rung does not stop the others.
 	Ladders []Ladder
+	// Scans names the programs for [Kernel.Scan], so that [Kernel.Prepare] loads them too.
+	Scans []string `json:"-"`
 }
 
 // Rescue is a second program at the same hook. The kernel leaves a program out when the

@@ -16,7 +16,7 @@ import (
 
 // maxVerified is the most instructions that the verifier may walk through for one program,
 // a tenth above what the largest takes on any kernel of the matrix.
-const maxVerified = 300_000
+const maxVerified = 43_000
 
 // TestLoad: on each rung that works here the programs load, for how much of the verifier
 // is in the log.

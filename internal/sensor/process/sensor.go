@@ -11,6 +11,7 @@ func Sensor() kern.Sensor {
 	return kern.Sensor{
 		Name:    "process",
 		Rescues: rescues(),
+		Scans:   []string{ExistingProgram},
 		Ladders: []kern.Ladder{
 			ladder("cgroup", "mkdir", "rmdir", "attach"),
 			// Before fork: of what is seen to begin the end must be seen too.

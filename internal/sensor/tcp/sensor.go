@@ -65,6 +65,7 @@ const (
 func Sensor() kern.Sensor {
 	return kern.Sensor{
 		Name:    "tcp",
+		Scans:   []string{ExistingProgram},
 		Rescues: []kern.Rescue{{Program: "state", By: "state_rescue", Counter: RescuesMap}},
 		Ladders: []kern.Ladder{{
 			Signal: Signal,

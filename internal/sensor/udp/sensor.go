@@ -32,7 +32,8 @@ func Sensor() kern.Sensor {
 	}
 	limits := []string{notSockets, translated, dropped}
 	return kern.Sensor{
-		Name: "udp",
+		Name:  "udp",
+		Scans: []string{ExistingProgram},
 		Ladders: []kern.Ladder{{
 			Signal: Signal,
 			Intent: kern.See,
