@@ -11,12 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -241,90 +238,4 @@ func private(pid int) (float64, error) {
 		return strings.HasPrefix(line, "Private_Clean:") || strings.HasPrefix(line, "Private_Dirty:")
 	})
 	return float64(bytes) / (1 << 20), err
-}
-
-// traceCosts is what scripts add to a system call, by its CPU time: rounds of all in turn.
-func (b *bench) traceCosts(ctx context.Context, tracers []tracer) ([]result, error) {
-	rounds := max(traceRounds/b.scale, traceRoundsLeast)
-	calls := map[string]string{"getsid": strconv.Itoa(max(400_000/b.scale, 20_000)), "paced": strconv.Itoa(max(50_000/b.scale, 5_000))}
-	adds, lost := map[string][]float64{}, 0
-	for range rounds {
-		without := map[string]float64{}
-		for workload, n := range calls {
-			var ns float64
-			if err := b.runWorkload(&ns, workload, n); err != nil {
-				return nil, err
-			}
-			without[workload] = ns
-		}
-		for _, t := range tracers {
-			for _, p := range tracePrograms {
-				ns, said, err := b.traceCost(ctx, t, p.text, p.workload, calls[p.workload])
-				if err != nil {
-					return nil, err
-				}
-				adds[t.name+" "+p.name] = append(adds[t.name+" "+p.name], ns-without[p.workload])
-				lost += strings.Count(strings.ToLower(said), "lost ")
-			}
-		}
-	}
-	return traceFigures(adds, lost, rounds), nil
-}
-
-func (b *bench) traceCost(ctx context.Context, t tracer, text, workload, n string) (ns float64, said string, err error) {
-	r, err := t.start(ctx, text, "up")
-	if err != nil {
-		return 0, "", err
-	}
-	err = b.runWorkload(&ns, workload, n)
-	err = errors.Join(err, r.stop())
-	return ns, r.errors.String(), err
-}
-
-func traceFigures(adds map[string][]float64, lost, rounds int) []result {
-	of := func(name string) float64 { return median(adds[name]) }
-	note := fmt.Sprintf("median of %d rounds", rounds)
-	results := []result{
-		{what: "an empty script on a system call", value: of("skep empty"), unit: "ns", limit: -1, note: note},
-		{what: "counting by comm on a system call", value: of("skep count"), unit: "ns", limit: -1,
-			note: fmt.Sprintf("%s; %.0f ns over the empty one", note, of("skep count")-of("skep empty"))},
-		{what: "streaming a record with pid and comm, in the kernel", value: of("skep stream"), unit: "ns", limit: 1000,
-			note: fmt.Sprintf("%s; 50,000 a second in bursts of %d", note, pacedPerBurst)},
-		{what: "remarks about lost records meanwhile", value: float64(lost), exact: true},
-	}
-	if len(adds["bpftrace count"]) == 0 {
-		return results
-	}
-	for _, p := range []struct {
-		name, what string
-		limit      float64
-	}{{"count", "counting by comm: what skep adds, over what bpftrace adds", 0.8}, {"stream", "streaming: what skep adds, over what bpftrace adds", -1}} {
-		var ratios []float64
-		for i, ns := range adds["skep "+p.name] {
-			ratios = append(ratios, ns/adds["bpftrace "+p.name][i])
-		}
-		results = append(results, result{what: p.what, value: median(ratios), unit: "times", limit: p.limit,
-			note: fmt.Sprintf("%s; %.0f and %.0f ns", note, of("skep "+p.name), of("bpftrace "+p.name))})
-	}
-	return results
-}
-
-// getsidWorkload returns the CPU nanoseconds of one getsid.
-func getsidWorkload(count string) (float64, error) {
-	return repeated(count, func() error {
-		unix.RawSyscall(unix.SYS_GETSID, 0, 0, 0)
-		return nil
-	})
-}
-
-// pacedWorkload is getsidWorkload with a pause after each burst, so that a reader can follow.
-func pacedWorkload(count string) (float64, error) {
-	n := 0
-	return repeated(count, func() error {
-		unix.RawSyscall(unix.SYS_GETSID, 0, 0, 0)
-		if n++; n%pacedPerBurst == 0 {
-			time.Sleep(pacedBetween)
-		}
-		return nil
-	})
 }
