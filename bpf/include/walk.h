@@ -45,7 +45,7 @@ GLOBAL_FUNCTION bool walk_step(__u32 slot, __u32 depth)
 {
 	struct walk *w = bpf_map_lookup_elem(&WALKS, &slot);
 
-	if (!w)
+	if (!w || !cfg_probe_read)
 		return false;
 	struct dentry *dentry = w->dentry;
 	struct vfsmount *vfsmount = w->vfsmount;
@@ -76,14 +76,15 @@ GLOBAL_FUNCTION bool walk_step(__u32 slot, __u32 depth)
  * Walks from a dentry in a mount to the root of the current process, and leaves the walk in
  * WALKS. Not typed: the mount that holds a vfsmount lies at a negative offset and a
  * name is a plain pointer, so both need bpf_probe_read_kernel, before 6.2 and for the name.
- * The caller checks cfg_probe_read; without it user space reads /proc.
+ * Without cfg_probe_read user space reads /proc: then the functions end at once, since the
+ * verifier looks at them all the same before 6.8.
  */
 GLOBAL_FUNCTION int walk_up(__u32 slot, __u64 dentry, __u64 vfsmount)
 {
 	struct walk *w = bpf_map_lookup_elem(&WALKS, &slot);
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 
-	if (!w)
+	if (!w || !cfg_probe_read)
 		return 0;
 	struct fs_struct *fs = FETCH(task, fs);
 

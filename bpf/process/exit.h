@@ -43,7 +43,7 @@ GLOBAL_FUNCTION bool add_thread(__u32 turn, __u64 head)
 {
 	struct threads *t = bpf_map_lookup_elem(&exit_threads, &turn);
 
-	if (!t || t->next == (void *)head)
+	if (!t || !cfg_probe_read || t->next == (void *)head)
 		return false;
 	struct list_head *node = t->next;
 	struct task_struct *thread = (void *)((char *)node - bpf_core_field_offset(struct task_struct, thread_node));
@@ -61,7 +61,7 @@ GLOBAL_FUNCTION int sum_threads(__u32 turn)
 	struct threads *t = bpf_map_lookup_elem(&exit_threads, &turn);
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 
-	if (!t)
+	if (!t || !cfg_probe_read) /* before 6.8 the verifier looks at a function that is not called, too */
 		return 0;
 	struct signal_struct *signal = BPF_CORE_READ(task, signal);
 	struct list_head *head = (void *)((char *)signal + bpf_core_field_offset(struct signal_struct, thread_head));

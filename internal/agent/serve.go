@@ -42,6 +42,7 @@ func (a *Agent) serve(ctx context.Context) error {
 	run(&feeding, ctx, "look at watched paths", a.files.run)
 	run(&feeding, ctx, "measure costs", a.costs.run)
 	run(&feeding, ctx, "keep the budget", a.budget.run)
+	run(&feeding, ctx, "relax timers", keepRelaxed)
 	run(&feeding, ctx, "reload configuration", a.reloads)
 	a.installed.resume()
 	run(&reading, readers, "run installed scripts", a.installed.run)

@@ -3,6 +3,8 @@
 package agent
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -21,8 +23,26 @@ const timerSlack = 500 * time.Microsecond
 // rings hold a hundred times that.
 const monitorSlack = 5 * time.Millisecond
 
-// relaxTimers gives all threads their slack; those to come inherit it. Without CAP_SYS_NICE
-// they keep the default, which costs only the CPU.
+// relaxEvery is how often all threads are given their slack: a thread inherits that of the one
+// which starts it, and the monitor starts some.
+const relaxEvery = 10 * time.Second
+
+// keepRelaxed gives threads that have come since their slack, until ctx ends.
+func keepRelaxed(ctx context.Context) error {
+	tick := time.NewTicker(relaxEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			relaxTimers()
+		}
+	}
+}
+
+// relaxTimers gives all threads their slack. Without CAP_SYS_NICE they keep the default, which
+// costs only the CPU.
 func relaxTimers() {
 	for i, id := range threads() {
 		slack := timerSlack
@@ -46,7 +66,9 @@ func threads() []int {
 			ids = append(ids, id)
 		}
 	}
-	slices.Sort(ids)
+	// The kernel's numbers begin again at some time: those below the first thread's are later ones.
+	since := func(id int) uint32 { return uint32(id - os.Getpid()) }
+	slices.SortFunc(ids, func(a, b int) int { return cmp.Compare(since(a), since(b)) })
 	return ids
 }
 

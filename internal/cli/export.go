@@ -5,10 +5,7 @@ package cli
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -71,7 +68,7 @@ func (a *app) exportCmd() *cobra.Command {
 		if args[0] == "-" && f.output == "parquet" && a.screen.terminal {
 			return usage("a Parquet file is not for a terminal; name a file, or pipe it")
 		}
-		return a.into(args[0], func() error {
+		return a.into(cmd.Context(), args[0], func() error {
 			return a.withRunningAgent(func(ctx context.Context, a *app, c *client, _ []string) error {
 				if f.output == "jsonl" {
 					return a.exportLines(ctx, c, req)
@@ -107,50 +104,6 @@ func (f *exportFlags) request(a *app, now time.Time) (*skepv1.ExportRequest, err
 		req.Until = timestamppb.New(until.time(now))
 	}
 	return req, nil
-}
-
-// into makes a file, or none, of what write puts out. What is no regular file, such as a device
-// or a FIFO, is written to, as the standard output is: a file in its place would be the end of it.
-// A link leads to what is written.
-func (a *app) into(file string, write func() error) error {
-	if file == "-" {
-		return write()
-	}
-	switch there, err := os.Stat(file); {
-	case err != nil:
-	case there.IsDir():
-		return fmt.Errorf("write %s: it is a directory; name a file in it", file)
-	case !there.Mode().IsRegular():
-		return a.onto(file, write)
-	default:
-		if file, err = filepath.EvalSymlinks(file); err != nil {
-			return fmt.Errorf("write to where the link leads: %w", err)
-		}
-	}
-	out, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", file, err)
-	}
-	defer os.Remove(out.Name())
-	a.out = out
-	err = errors.Join(write(), out.Chmod(0o640), out.Close())
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(out.Name(), file); err != nil {
-		return fmt.Errorf("write %s: %w", file, err)
-	}
-	return nil
-}
-
-// onto writes to something that is there and has no end.
-func (a *app) onto(file string, write func() error) error {
-	out, err := os.OpenFile(file, os.O_WRONLY, 0)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", file, err)
-	}
-	a.out = out
-	return errors.Join(write(), out.Close())
 }
 
 func (a *app) exportLines(ctx context.Context, c *client, req *skepv1.ExportRequest) error {

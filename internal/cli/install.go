@@ -4,7 +4,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -97,13 +99,22 @@ func (a *app) installCmd() *cobra.Command {
 	return cmd
 }
 
+// secret: who only looks at what would be done may not read the configuration.
+func secret(file string) bool {
+	f, err := os.Open(file)
+	if err == nil {
+		f.Close()
+	}
+	return errors.Is(err, fs.ErrPermission)
+}
+
 func (a *app) install(ctx context.Context, f *installFlags) error {
 	o, err := f.options()
 	if err != nil {
 		return err
 	}
 	// The agent would not start with a faulty one, and the one that runs now would be gone.
-	if there := filepath.Join(f.root, config.DefaultPath); !f.packaged && exists(there) {
+	if there := filepath.Join(f.root, config.DefaultPath); !f.packaged && exists(there) && !(f.dryRun && secret(there)) {
 		if err := checkConfig(ctx, there); err != nil {
 			return fmt.Errorf("install skep: mend the configuration that is there first: %w", err)
 		}

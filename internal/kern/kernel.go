@@ -38,6 +38,9 @@ type Options struct {
 	Words string
 	// Force names, by signal, the only rung that may be tried (for tests).
 	Force map[string]string
+	// Interpreted has programs do without kernel functions; so they do where the kernel
+	// does not compile them.
+	Interpreted bool
 	// Logger gets what is adopted, removed and refused.
 	Logger *slog.Logger `json:"-"`
 }
@@ -98,6 +101,7 @@ func Open(options Options, sensors ...Sensor) (*Kernel, error) {
 }
 
 func newKernel(options Options) *Kernel {
+	options.Interpreted = options.Interpreted || interpreted()
 	return &Kernel{
 		options: options, specs: map[string]*ebpf.CollectionSpec{}, maps: map[string]*ebpf.Map{}, loose: map[string]bool{},
 		verifier: make(chan struct{}, runtime.GOMAXPROCS(0)),

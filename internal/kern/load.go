@@ -117,6 +117,9 @@ func (k *Kernel) specOf(s Sensor, names []string, config map[string]any) (*ebpf.
 	}
 	for _, program := range spec.Programs {
 		keepUserReads(program.Instructions)
+		if k.options.Interpreted {
+			withoutKernelFunctions(program.Instructions)
+		}
 	}
 	return spec, nil
 }

@@ -18,11 +18,15 @@ import (
 //   - what passes then is flaky: it is shown with what it said at first, counted, and is to be mended;
 //   - with more than mostAgain failures in a stage nothing is run again: something is broken;
 //   - more than mostFlaky in all fail the run;
-//   - only a test can be flaky: no build, no check, and nothing in a package that did not run all its tests.
+//   - only a test can be flaky: no build, no check, and nothing in a package that did not run all its tests;
+//   - a data race is a fault, however seldom two threads meet in it.
 const (
 	mostAgain = 5
 	mostFlaky = 5
 )
+
+// raceFound is what package testing says of a test during which the race detector spoke.
+const raceFound = "race detected during execution of test"
 
 // again runs those of the results that are failures once more, each alone, with the flags and the environment of all.
 func (g goTests) again(ctx context.Context, t *tally, results []result) {
@@ -39,7 +43,7 @@ func (g goTests) again(ctx context.Context, t *tally, results []result) {
 		return
 	}
 	for i := range results {
-		if r := &results[i]; r.outcome == failed && ctx.Err() == nil {
+		if r := &results[i]; r.outcome == failed && !strings.Contains(r.output, raceFound) && ctx.Err() == nil {
 			g.repeat(ctx, t, r)
 		}
 	}

@@ -54,6 +54,8 @@ func TestAB(t *testing.T) { try("ab") }`,
 		})
 	}
 }`, passed: 2, flaky: 2, tries: map[string]int{"(x|y) [z": 2, "w": 2, "+w": 1}, says: []string{"TestA/(x|y)_[z/1.0 passed when"}},
+		{name: "a data race", body: `func TestA(t *testing.T) { if try("a") == 1 { t.Error("race detected during execution of test") } }`,
+			failed: 1, tries: map[string]int{"a": 1}},
 		{name: "a parent that fails itself", body: `func TestA(t *testing.T) { t.Run("x", func(*testing.T) {}); once(t, "a") }`,
 			passed: 1, flaky: 1, tries: map[string]int{"a": 2}},
 		{name: "a parent that fails beside its subtest", body: `func TestA(t *testing.T) { t.Run("x", func(t *testing.T) { once(t, "x") }); t.Error("itself") }`,

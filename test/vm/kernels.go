@@ -40,6 +40,7 @@ func Kernels() []Kernel {
 	return []Kernel{
 		{Name: "5.10", Suite: "bullseye", Packages: []string{"linux-image-5.10.*-cloud-amd64"}, LSM: lsmWithBPF},
 		{Name: "6.1", Suite: "bookworm", Packages: []string{"linux-image-6.1.*-cloud-amd64"}, LSM: lsmWithBPF},
+		{Name: "6.1-lockdown", Suite: "bookworm", Packages: []string{"linux-image-6.1.*-cloud-amd64"}, LSM: lsmWithBPF, Lockdown: "confidentiality"},
 		{Name: "6.12", Suite: "trixie", Packages: []string{"linux-image-6.12.*-cloud-amd64"}, LSM: lsmWithBPF},
 		{Name: "6.12-nobpf", Suite: "trixie", Packages: []string{"linux-image-6.12.*-cloud-amd64"}, LSM: lsmWithoutBPF},
 		{Name: "6.12-lockdown", Suite: "trixie", Packages: []string{"linux-image-6.12.*-cloud-amd64"}, LSM: lsmWithBPF, Lockdown: "confidentiality"},

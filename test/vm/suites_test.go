@@ -74,7 +74,7 @@ func suites() []suite {
 			kernels: []string{"6.12-nobpf", "6.12-lockdown"}},
 		{pkg: "./internal/sensor/dns", args: []string{"-test.run=TestInherited|TestSizes"}, kernels: []string{"6.12-nobpf"}},
 		{pkg: "./test/e2e/process", args: []string{"-test.run=TestConfidentiality"}, programs: agentPrograms, env: agentEnv,
-			kernels: []string{"6.12-lockdown"}},
+			kernels: []string{"6.1-lockdown", "6.12-lockdown"}},
 		// The service as systemd runs it: installed in an image that is booted then, which is what a reboot is.
 		{pkg: "./test/e2e/systemd", programs: map[string]string{"/skep/bin/skepd": "./cmd/skepd", "/skep/bin/skep": "./cmd/skep"}, env: []string{"SKEP_BIN_DIR=/skep/bin"},
 			hostPrograms: []string{"groupadd", "groupdel", "useradd", "userdel", "nsenter"},

@@ -35,6 +35,7 @@ type runcStates struct {
 	paths     map[string]ID        // by cgroup path
 	round     uint64               // of refresh
 	read      time.Time
+	news      bool // a refresh found some that takeNews has not told
 }
 
 type runcState struct {
@@ -60,17 +61,24 @@ func (r *runcStates) stale(now time.Time) bool {
 	return !watched && now.Sub(r.read) >= staleAfter
 }
 
-// refresh reads what is new or changed since the last time, and reports
-// whether there was anything. What is gone is kept for the events that are
-// still under way.
-func (r *runcStates) refresh(now time.Time) (changed bool) {
+// takeNews tells, once, whether anything was new or changed: a refresh for the sake of one
+// cgroup may have found another's.
+func (r *runcStates) takeNews() bool {
+	news := r.news
+	r.news = false
+	return news
+}
+
+// refresh reads what is new or changed since the last time. What is gone is kept for the
+// events that are still under way.
+func (r *runcStates) refresh(now time.Time) {
 	r.round++
 	r.read = now
 	for _, pattern := range r.roots {
 		r.watch.add(existing(pattern))
 		dirs, _ := filepath.Glob(pattern)
 		for _, dir := range dirs {
-			changed = r.readRoot(dir) || changed
+			r.news = r.readRoot(dir) || r.news
 		}
 	}
 	for file, s := range r.files {
@@ -78,7 +86,6 @@ func (r *runcStates) refresh(now time.Time) (changed bool) {
 			r.forget(file, s, now)
 		}
 	}
-	return changed
 }
 
 func (r *runcStates) readRoot(dir string) (changed bool) {

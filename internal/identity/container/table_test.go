@@ -120,6 +120,25 @@ func TestRuncState(t *testing.T) {
 	}
 }
 
+// TestRuncStateFoundForAnother: the look for one cgroup's sake finds the state of another,
+// which is settled already.
+func TestRuncStateFoundForAnother(t *testing.T) {
+	roots := t.TempDir()
+	table := newTestTable(t, Options{RuncRoots: []string{roots + "/runc"}})
+	table.CgroupMade(10, "/young")
+	table.CgroupMade(11, "/web")
+	table.cells[11].retry.Store(0)
+	writeState(t, roots+"/runc/web-id", "/sys/fs/cgroup/memory/web")
+	time.Sleep(2 * staleAfter)
+	if c := table.ForCgroup(10); c != nil {
+		t.Errorf("the young one is %+v", c)
+	}
+	table.sweep(time.Now())
+	if c := table.ForCgroup(11); c == nil || c.ID != "web-id" {
+		t.Errorf("the other is %+v", c)
+	}
+}
+
 func writeState(t *testing.T, dir, cgroupPath string) {
 	t.Helper()
 	text := fmt.Sprintf(`{"id":"x","cgroup_paths":{"memory":%q,"cpu":"/elsewhere"}}`, cgroupPath)

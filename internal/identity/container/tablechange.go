@@ -83,7 +83,8 @@ func (t *Table) sweep(now time.Time) {
 	for _, w := range t.workloads {
 		t.ask(w)
 	}
-	if t.runc.refresh(now) {
+	t.runc.refresh(now)
+	if t.runc.takeNews() {
 		t.again(now)
 	}
 }
@@ -119,7 +120,11 @@ func (t *Table) watchRunc(ctx context.Context, wg *sync.WaitGroup) (stop func())
 func (t *Table) readRunc() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if now := time.Now(); t.runc.watch.changed() && t.runc.refresh(now) {
+	now := time.Now()
+	if t.runc.watch.changed() {
+		t.runc.refresh(now)
+	}
+	if t.runc.takeNews() {
 		t.again(now)
 	}
 }

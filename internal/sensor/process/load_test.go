@@ -15,7 +15,21 @@ func TestLoadWithoutKernelReads(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: loads BPF programs")
 	}
-	kernel, err := kern.Open(kern.Options{Constants: map[string]any{"cfg_probe_read": false}}, Sensor())
+	testLoad(t, kern.Options{Constants: map[string]any{"cfg_probe_read": false}})
+}
+
+// TestLoadInterpreted: without the kernel functions that a kernel refuses which does not compile programs.
+func TestLoadInterpreted(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: loads BPF programs")
+	}
+	testLoad(t, kern.Options{Interpreted: true})
+	testLoad(t, kern.Options{Interpreted: true, Force: map[string]string{"exec": "raw_tp"}})
+}
+
+func testLoad(t *testing.T, options kern.Options) {
+	t.Helper()
+	kernel, err := kern.Open(options, Sensor())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,6 +39,9 @@ func TestLoadWithoutKernelReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range signals {
+		if s.Rung != nil && s.Rung.Name == options.Force[s.Ladder.Signal] {
+			continue
+		}
 		if s.Rung == nil || s.Rung.Name != s.Ladder.Rungs[0].Name && s.Ladder.Signal != "oom" {
 			t.Errorf("signal %s: %+v", s.Ladder.Signal, s.Reports)
 		}
