@@ -82,7 +82,7 @@ func (k *Kernel) forgetRefusal() {
 	if settled {
 		k.patching.Lock()
 		defer k.patching.Unlock()
-		k.unpatched = nil
+		k.unpatched, k.patches = nil, false
 	}
 }
 

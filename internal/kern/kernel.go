@@ -63,6 +63,7 @@ type Kernel struct {
 	attaching sync.Mutex                // held by who attaches or detaches
 	patching  sync.Mutex                // held by who tries whether programs may patch the kernel's text
 	unpatched error                     // why they may not, once that is known; under patching
+	patches   bool                      // they may, as is known; under patching
 	types     atomic.Pointer[btf.Cache] // the kernel's, until Settle and during an Attach; a Scan may look meanwhile
 	verifier  chan struct{}             // holds as many as may load a program at once
 	early     early                     // loads that Prepare has begun

@@ -49,18 +49,32 @@ func (k *Kernel) load(s Sensor, names []string, config map[string]any) (map[stri
 }
 
 // loadPatching loads programs that patch the kernel's text. Where a host forbids that, the first
-// attempt tells, and the others need not be made.
+// attempt tells, and the others need not be made; nobody waits for more than that one.
 func (k *Kernel) loadPatching(spec *ebpf.CollectionSpec, names []string, loaded map[string]*ebpf.Program) error {
 	if len(names) == 0 {
 		return nil
 	}
+	if err := k.tryPatching(spec, names, loaded); err != nil {
+		return err
+	}
+	rest := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return loaded[name] != nil })
+	return k.loadWave(spec, rest, loaded)
+}
+
+// tryPatching loads the shortest of the programs, unless one of any ladder has told before.
+func (k *Kernel) tryPatching(spec *ebpf.CollectionSpec, names []string, loaded map[string]*ebpf.Program) error {
 	k.patching.Lock()
 	defer k.patching.Unlock()
-	if k.unpatched != nil {
+	if k.unpatched != nil || k.patches {
 		return k.unpatched
 	}
-	err := k.loadWave(spec, names, loaded)
-	if err != nil && forbidden(err) {
+	size := func(name string) int { return len(spec.Programs[name].Instructions) }
+	shortest := slices.MinFunc(names, func(a, b string) int { return size(a) - size(b) })
+	err := k.loadWave(spec, []string{shortest}, loaded)
+	switch {
+	case err == nil:
+		k.patches = true
+	case forbidden(err):
 		k.unpatched = err
 	}
 	return err
