@@ -110,8 +110,8 @@ const catchUpEvery = 20 * time.Millisecond
 // process is that of an image. The record of its exec may still be on its way: it comes
 // through another ring than what the script says.
 func (i *scriptIdentity) process(id abi.ExecID) *skepv1.Process {
-	p := i.view.Table.Process(id)
-	if p.GetExe() != "" {
+	// Until then the table has the image before it.
+	if p := i.view.Table.Process(id); p.GetExe() != "" && i.view.Table.Knows(id) {
 		return p
 	}
 	i.mutex.Lock()

@@ -242,6 +242,13 @@ func (t *Table) Process(id abi.ExecID) *skepv1.Process {
 	return &skepv1.Process{ProcessId: t.names.Process(id), ExecId: t.names.Exec(named(id)), Pid: id.Tgid}
 }
 
+// Knows tells whether the table has the image of an exec id itself, and not only its process.
+func (t *Table) Knows(id abi.ExecID) bool {
+	t.mutex.RLock()
+	defer t.mutex.RUnlock()
+	return t.image(key(id)) != nil
+}
+
 // find also takes the id of an image that was not seen, or is forgotten, while its process lives.
 func (t *Table) find(id abi.ExecID) *entry {
 	if e := t.image(id); e != nil {
