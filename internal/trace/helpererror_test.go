@@ -21,6 +21,7 @@ func TestHelperErrors(t *testing.T) {
 		{`BEGIN { @[1] = 1; printf("%d%d", @[2], @[1]); @s = "x"; print(@s); exit(); }`, []string{"34 map_lookup_elem 0"}},
 		{`struct foo { int a; } BEGIN { $x = ((struct foo *)0)->a; exit(); }`, []string{"36 probe_read -14"}},
 		{`BEGIN { printf("%d", *kptr((uint64 *)16)); $t = curtask->pid; exit(); }`, []string{"22 probe_read -14"}},
+		{`BEGIN { printf("%d", ppid(16)); exit(); }`, []string{"22 probe_read -14", "22 probe_read -14"}},
 		{`BEGIN { $s = str(8); $t = ustr(8); printf("%s", kstr(8)); exit(); }`,
 			[]string{"14 probe_read_str -14", "27 probe_read_user_str -14", "49 probe_read_kernel_str -1"}},
 		{`BEGIN { for ($i : 0..3) { if (@m[$i] == 1) { print(1); } @m[$i] = 1; } exit(); }`,
