@@ -15,6 +15,8 @@ type builtin struct {
 	doc  string
 	// kinds of probes that have it; nil for all.
 	kinds []ProbeKind
+	// later is one that the language got later: an enumerator of a script's own goes before.
+	later bool
 	// helper of the kernel that it needs, or 0.
 	helper int64
 	check  func(c *checker, x *syntax.Name) Type
@@ -72,8 +74,8 @@ func probeBuiltins() []*builtin {
 		{name: "retval", doc: "what the function returned", kinds: []ProbeKind{Kretprobe, Uretprobe, Fexit},
 			check: func(c *checker, _ *syntax.Name) Type { return c.returned() }, lower: (*lowering).returned},
 		{name: "args", doc: "the arguments by name", kinds: withArgs, check: (*checker).allArgs, lower: (*lowering).allArgs},
-		{name: "probetype", doc: "what kind of probe it is", check: fixed(stringType(16)), lower: (*lowering).probeType},
-		{name: "usermode", doc: "1 in the code of a process, 0 in the kernel", check: (*checker).userMode, lower: (*lowering).userMode},
+		{name: "probetype", later: true, doc: "what kind of probe it is", check: fixed(stringType(16)), lower: (*lowering).probeType},
+		{name: "usermode", later: true, doc: "1 in the code of a process, 0 in the kernel", check: (*checker).userMode, lower: (*lowering).userMode},
 		{name: "ctx", doc: "what the program gets from the kernel", check: (*checker).context, lower: (*lowering).contextWord},
 	}
 }
@@ -81,7 +83,11 @@ func probeBuiltins() []*builtin {
 // builtinNamed is a builtin by its name, which later versions of the language also write
 // with __builtin_ in front.
 func (s *script) builtinNamed(name string) *builtin {
-	return s.builtins[strings.TrimPrefix(name, "__builtin_")]
+	b := s.builtins[strings.TrimPrefix(name, "__builtin_")]
+	if b != nil && b.later && s.definesConstant(name) {
+		return nil
+	}
+	return b
 }
 
 func (c *checker) name(x *syntax.Name) Type {

@@ -214,7 +214,11 @@ func combined(words []string) (Type, bool) {
 
 // tagged reads struct x, with its members if they stand there.
 func (p *cParser) tagged(tag string) (Type, error) {
-	name, a := "", p.attributes(attributes{})
+	a, err := p.attributes(attributes{})
+	if err != nil {
+		return noType, err
+	}
+	name := ""
 	if p.atWord() {
 		name = p.next()
 	}

@@ -2,7 +2,7 @@
 
 package bt
 
-import "strconv"
+import "fmt"
 
 // attributes are those of GCC that change where the members of a structure are.
 type attributes struct {
@@ -21,7 +21,7 @@ func (a attributes) alignment(wanted int) int {
 const mostAlignment = 1 << 12
 
 // attributes reads __attribute__((packed, aligned(8))) as often as it is there.
-func (p *cParser) attributes(a attributes) attributes {
+func (p *cParser) attributes(a attributes) (attributes, error) {
 	for p.peek() == "__attribute__" {
 		p.next()
 		for depth, again := 0, true; again && p.peek() != ""; again = depth > 0 {
@@ -33,20 +33,36 @@ func (p *cParser) attributes(a attributes) attributes {
 			case "packed", "__packed__":
 				a.packed = true
 			case "aligned", "__aligned__":
-				a.aligned = 16 // what GCC takes for the largest, if nothing is said
-				if len(p.tokens) > 1 && p.tokens[0] == "(" {
-					if n, err := strconv.ParseUint(p.tokens[1], 0, 16); err == nil && n <= mostAlignment && n&(n-1) == 0 {
-						a.aligned = int(n)
-					}
+				var err error
+				if a.aligned, err = p.aligned(); err != nil {
+					return a, err
 				}
 			}
 		}
 	}
-	return a
+	return a, nil
+}
+
+// aligned reads what stands behind that word: (8), or nothing.
+func (p *cParser) aligned() (int, error) {
+	if !p.accept("(") {
+		return 16, nil // what GCC takes for the largest
+	}
+	n, err := p.integer()
+	if err == nil {
+		err = p.expect(")")
+	}
+	if err != nil {
+		return 0, fmt.Errorf("aligned() takes one number here: %w", err)
+	}
+	if n < 1 || n > mostAlignment || n&(n-1) != 0 {
+		return 0, fmt.Errorf("aligned(%d): it is a power of 2 up to %d", n, mostAlignment)
+	}
+	return int(n), nil
 }
 
 // behind are the attributes behind the } that belongs to where the parser is.
-func (p *cParser) behind(a attributes) attributes {
+func (p *cParser) behind(a attributes) (attributes, error) {
 	depth := 1
 	for i, t := range p.tokens {
 		switch t {
@@ -56,8 +72,8 @@ func (p *cParser) behind(a attributes) attributes {
 			depth--
 		}
 		if depth == 0 {
-			return (&cParser{tokens: p.tokens[i+1:]}).attributes(a)
+			return (&cParser{host: p.host, tokens: p.tokens[i+1:]}).attributes(a)
 		}
 	}
-	return a
+	return a, nil
 }

@@ -83,7 +83,11 @@ func roundUp(n, to int) int { return (n + to - 1) / to * to }
 
 // structure reads the members of a structure or union, behind the {.
 func (p *cParser) structure(name string, union bool, a attributes) (Type, error) {
-	l := &layout{union: union, attributes: p.behind(a)}
+	all, err := p.behind(a)
+	if err != nil {
+		return noType, err
+	}
+	l := &layout{union: union, attributes: all}
 	for !p.accept("}") {
 		if p.peek() == "" {
 			return noType, fmt.Errorf("the structure does not end")
@@ -95,7 +99,9 @@ func (p *cParser) structure(name string, union bool, a attributes) (Type, error)
 			return noType, err
 		}
 	}
-	p.attributes(a) // which are known
+	if _, err := p.attributes(a); err != nil { // which are known
+		return noType, err
+	}
 	if l.align = max(l.align, l.aligned); l.packed || l.aligned > 0 {
 		p.host.aligned[name] = max(1, l.align)
 	}

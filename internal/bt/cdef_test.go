@@ -3,9 +3,12 @@
 package bt_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/skep-io/skep/internal/bt"
+	"github.com/skep-io/skep/internal/bt/syntax"
+	"github.com/skep-io/skep/internal/compile"
 )
 
 // Sizes and offsets are those that gcc gives on amd64.
@@ -32,6 +35,9 @@ func TestDefinitionsInC(t *testing.T) {
 		{`struct __attribute__((packed)) both { int x; char y; } __attribute__((aligned(4)))`, `print(sizeof(struct both))`, `8`},
 		{`struct inner { char a; struct { char b; int c; } __attribute__((packed)) d; int e; }`, `print(offsetof(struct inner, d.c)); print(offsetof(struct inner, e))`, `2 8`},
 		{`struct pb { int a:4, b:12; char c:1; } __attribute__((packed))`, `print(sizeof(struct pb))`, `3`},
+		{`enum { LINE = 64 }; struct sh { char c; } __attribute__((aligned(1<<3))) struct li { char c; } __attribute__((packed, aligned(LINE)))
+			struct most { char c; } __attribute__((aligned, packed)) struct hex { char c; } __attribute__((aligned(0x20u)))`,
+			`print(sizeof(struct sh)); print(sizeof(struct li)); print(sizeof(struct most)); print(sizeof(struct hex))`, `8 64 16 32`},
 		{`union U { int a; char b[6]; }`, `print(sizeof(union U))`, `8`},
 	}
 	for _, test := range tests {
@@ -41,5 +47,32 @@ func TestDefinitionsInC(t *testing.T) {
 				t.Errorf("got  %q\nwant %q", got, test.want)
 			}
 		})
+	}
+}
+
+// TestAlignmentUnknown: where the members are is not guessed.
+func TestAlignmentUnknown(t *testing.T) {
+	for written, want := range map[string]string{
+		"sizeof(long)": `aligned() takes one number here: found "sizeof", expected a number`,
+		"2 * 4":        `aligned() takes one number here: found "*", expected ")"`,
+		"":             `aligned() takes one number here: found ")", expected a number`,
+		"3":            "aligned(3): it is a power of 2 up to 4096",
+		"0":            "aligned(0): it is a power of 2 up to 4096",
+		"1 << 40":      "aligned(1099511627776): it is a power of 2 up to 4096",
+		"-8":           "aligned(-8): it is a power of 2 up to 4096",
+	} {
+		for _, text := range []string{
+			"\nstruct a { int x; } __attribute__((aligned(" + written + ")))\nBEGIN { print(sizeof(struct a)); }",
+			"\nstruct __attribute__((aligned(" + written + "))) a { int x; }\nBEGIN { print(sizeof(struct a)); }",
+		} {
+			program, errs := syntax.Parse(text, nil)
+			if len(errs) > 0 {
+				t.Fatal(text, errs)
+			}
+			_, problems := bt.Compile(program, &fakeHost{}, bt.Options{})
+			if len(problems) == 0 || problems[0].Pos != (compile.Pos{Line: 2, Column: 1}) || !strings.HasSuffix(problems[0].Text, want) {
+				t.Errorf("%s: %v, want %q", text, problems, want)
+			}
+		}
 	}
 }

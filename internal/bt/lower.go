@@ -49,6 +49,8 @@ type lowering struct {
 	main *program
 	b    *compile.Builder
 	ctx  *compile.Value
+	// object tells that an object of the kernel is wanted as one, as path() does.
+	object bool
 	// where is the expression that is built.
 	where compile.Pos
 	// words are the variables of isWord types, by variable.index.

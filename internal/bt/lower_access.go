@@ -32,10 +32,14 @@ func (f *lowering) spaceOf(t Type) space {
 	return inKernel
 }
 
+// follows tells whether objects of the kernel are read by loads, which read 0 where nothing can be
+// read and do not tell; a helper does, and what it has read the verifier does not follow.
+func (f *lowering) follows() bool { return !f.options.HelperErrors || f.object }
+
 // load reads a value as the kernel or C stores it.
 func (f *lowering) load(p place, t Type) value {
 	switch {
-	case t.Kind == Pointer && p.space == followed && t.Elem != nil && t.Elem.Kind == Record && !t.User:
+	case t.Kind == Pointer && p.space == followed && f.follows() && t.Elem != nil && t.Elem.Kind == Record && !t.User:
 		return value{typ: t, word: f.b.LoadPtr(p.base, p.offset, compile.Kernel)}
 	case t.Kind == Integer || t.Kind == Pointer:
 		return value{typ: t, word: f.loadAt(p, max(1, t.Size), t.Signed)}

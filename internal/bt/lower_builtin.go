@@ -246,7 +246,9 @@ func (f *lowering) override(call *syntax.Call) value {
 func (f *lowering) path(call *syntax.Call) value {
 	t := f.typeOf(call)
 	p := f.memory(t.stored())
+	f.object = true
 	v := f.eval(call.Args[0])
+	f.object = false
 	address := v.word
 	if address == nil {
 		address = f.address(v.at)

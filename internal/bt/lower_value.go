@@ -80,11 +80,11 @@ func (f *lowering) address(p place) *compile.Value {
 
 // loadAt reads a word of 1, 2, 4 or 8 bytes.
 func (f *lowering) loadAt(p place, width int, signed bool) *compile.Value {
-	switch p.space {
-	case loaded:
+	switch {
+	case p.space == loaded, p.space == followed && f.follows():
 		return f.b.Load(p.base, p.offset, width, signed)
-	case followed:
-		return f.b.Load(p.base, p.offset, width, signed)
+	case p.space == followed:
+		p.space = inKernel
 	}
 	slot := f.b.Slot(word)
 	f.b.Zero(slot, 0, word)

@@ -19,6 +19,7 @@ type expander struct {
 	*script
 	macros map[signature]*syntax.Macro
 	own    map[string]*syntax.Macro // the script's, one of each name
+	words  map[*syntax.Macro]bool   // the language's
 	depth  int
 	count  int
 	copied int
@@ -27,7 +28,7 @@ type expander struct {
 // expandMacros replaces all calls of macros in probes and functions, and those of builtins by
 // their names.
 func (s *script) expandMacros() {
-	e := &expander{script: s, macros: map[signature]*syntax.Macro{}, own: map[string]*syntax.Macro{}}
+	e := &expander{script: s, macros: map[signature]*syntax.Macro{}, own: map[string]*syntax.Macro{}, words: map[*syntax.Macro]bool{}}
 	if !e.known() {
 		return
 	}
@@ -53,26 +54,30 @@ type binding struct {
 	names map[string]string      // of variables and maps
 	exprs map[string]syntax.Expr // of parameters that are expressions, copied already
 	own   string                 // behind the names of variables of the macro's own
+	place compile.Pos            // of the call of a macro of the language, else zero
 }
 
 // copier copies the body of a macro, or, without a binding, what is in no macro.
 func (e *expander) copier(b *binding) *syntax.Copier {
 	c := &syntax.Copier{}
+	if b != nil {
+		c.Place = b.place
+	}
 	c.Expr = func(x syntax.Expr) syntax.Expr {
-		if none := e.spend(x); none != nil {
+		if none := e.spend(c.Where(x.Position())); none != nil {
 			return none
 		}
 		switch x := x.(type) {
 		case *syntax.Name:
 			if b != nil && b.exprs[x.Name] != nil {
-				return (&syntax.Copier{Expr: e.spend}).CopyExpr(b.exprs[x.Name])
+				return e.plain().CopyExpr(b.exprs[x.Name])
 			}
-			return e.value(c, x.Pos, x.Name, nil)
+			return e.value(c, c.Where(x.Pos), x.Name, nil)
 		case *syntax.Call:
 			if e.isBuiltin(x) {
-				return &syntax.Name{At: x.At, Name: x.Name}
+				return &syntax.Name{At: syntax.At{Pos: c.Where(x.Pos)}, Name: x.Name}
 			}
-			return e.value(c, x.Pos, x.Name, x.Args)
+			return e.value(c, c.Where(x.Pos), x.Name, x.Args)
 		case *syntax.Map:
 			if b != nil && b.names[x.Name] == "" {
 				e.errorf(x.Pos, "macro %s uses map %s, which is none of its parameters", b.macro.Name, x.Name)
@@ -88,10 +93,10 @@ func (e *expander) copier(b *binding) *syntax.Copier {
 		switch x := only.X.(type) {
 		case *syntax.Name:
 			if b == nil || b.exprs[x.Name] == nil {
-				return e.effect(c, x.Pos, x.Name, nil)
+				return e.effect(c, c.Where(x.Pos), x.Name, nil)
 			}
 		case *syntax.Call:
-			return e.effect(c, x.Pos, x.Name, x.Args)
+			return e.effect(c, c.Where(x.Pos), x.Name, x.Args)
 		}
 		return nil
 	}
@@ -113,17 +118,22 @@ func (e *expander) copier(b *binding) *syntax.Copier {
 	return c
 }
 
+// plain copies an argument, where nothing is left to replace.
+func (e *expander) plain() *syntax.Copier {
+	return &syntax.Copier{Expr: func(x syntax.Expr) syntax.Expr { return e.spend(x.Position()) }}
+}
+
 // spend counts an expression that is copied, and puts a number in its place where there are
 // too many: an argument that its macro names twice, in an argument of such a macro and so on,
 // doubles each time.
-func (e *expander) spend(x syntax.Expr) syntax.Expr {
+func (e *expander) spend(at compile.Pos) syntax.Expr {
 	if e.copied++; e.copied <= mostCopied {
 		return nil
 	}
 	if e.copied == mostCopied+1 {
-		e.errorf(x.Position(), "the script is too large: its macros make more than %d expressions of it; this is where there is no room left", mostCopied)
+		e.errorf(at, "the script is too large: its macros make more than %d expressions of it; this is where there is no room left", mostCopied)
 	}
-	return &syntax.Integer{At: syntax.At{Pos: x.Position()}}
+	return &syntax.Integer{At: syntax.At{Pos: at}}
 }
 
 // find is the macro that a call means. One with another number of parameters than it has
@@ -189,6 +199,9 @@ func (e *expander) enter(c *syntax.Copier, at compile.Pos, m *syntax.Macro, args
 		return nil
 	}
 	b := &binding{macro: m, names: map[string]string{}, exprs: map[string]syntax.Expr{}, own: "'" + itoa(e.count)}
+	if e.words[m] {
+		b.place = at
+	}
 	for i, param := range m.Params {
 		if !e.bind(b, param, c.CopyExpr(args[i])) {
 			e.errorf(args[i].Position(), "macro %s wants %s here", m.Name, map[bool]string{true: "a map", false: "a variable"}[isMap(param)])

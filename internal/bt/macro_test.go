@@ -8,6 +8,7 @@ import (
 
 	"github.com/skep-io/skep/internal/bt"
 	"github.com/skep-io/skep/internal/bt/syntax"
+	"github.com/skep-io/skep/internal/compile"
 )
 
 const macros = `macro seven() { 7 }
@@ -53,6 +54,52 @@ func TestBuiltinsAsCalls(t *testing.T) {
 		r := newRig(t, text, bt.Options{})
 		if got := strings.Join(strings.Fields(r.host(benchHost()).fire(0, nil).carried()), " "); got != want {
 			t.Errorf("%s: %q, expected %q", text, got, want)
+		}
+	}
+}
+
+// TestOwnWords: what a script defines itself goes before words that the language got later.
+func TestOwnWords(t *testing.T) {
+	for text, want := range map[string]string{
+		`fn ppid() : int64 { return 7; } BEGIN { print(ppid()); }`:                                                            "7",
+		`fn is_err($x : int64) : int64 { return 7; } BEGIN { print(is_err(1)); }`:                                             "7",
+		`enum e { ppid = 3, usermode, probetype }; BEGIN { print((ppid, usermode, probetype)); print(__builtin_probetype); }`: "3,4,5 special",
+	} {
+		r := newRig(t, text, bt.Options{})
+		if got := strings.TrimSpace(r.host(benchHost()).fire(0, nil).carried()); got != want {
+			t.Errorf("%s: %q, expected %q", text, got, want)
+		}
+	}
+}
+
+// TestPlacesOfOwnMacros: the text of the language's macros is not the script's, so what is told of
+// them is told at their call.
+func TestPlacesOfOwnMacros(t *testing.T) {
+	for text, want := range map[string]compile.Pos{
+		"\nBEGIN { print(ppid(0)); }":                              {Line: 2, Column: 15},
+		"\nBEGIN { print(ppid(\"x\")); }":                          {Line: 2, Column: 15},
+		"\nBEGIN { print(ppid); }":                                 {Line: 2, Column: 15},
+		"macro mine(x) { ppid(x) }\n\n\nBEGIN { print(mine(0)); }": {Line: 1, Column: 17},
+		"BEGIN { print(is_err(\n*(uint64 *)8)); }":                 {Line: 2, Column: 1},
+	} {
+		program, errs := syntax.Parse(text, nil)
+		if len(errs) > 0 {
+			t.Fatal(text, errs)
+		}
+		script, problems := bt.Compile(program, &fakeHost{}, bt.Options{HelperErrors: true})
+		told := map[compile.Pos]bool{}
+		for _, p := range problems {
+			told[p.Pos] = true
+		}
+		if script != nil {
+			for _, a := range script.Actions {
+				if a.Kind == bt.HelperError {
+					told[a.Pos] = true
+				}
+			}
+		}
+		if len(told) != 1 || !told[want] {
+			t.Errorf("%s: told %v, want %v", text, told, want)
 		}
 	}
 }

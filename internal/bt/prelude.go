@@ -44,8 +44,8 @@ func (e *expander) known() bool {
 		e.errorf(compile.Pos{}, "a fault of skep, not of the script: read its own macros: %v", err)
 	}
 	for _, m := range macros {
-		if at := (signature{m.Name, len(m.Params)}); e.macros[at] == nil {
-			e.macros[at] = m
+		if at := (signature{m.Name, len(m.Params)}); e.macros[at] == nil && !e.defines(m.Name) {
+			e.macros[at], e.words[m] = m, true
 		}
 	}
 	found := len(e.program.Macros) > 0
@@ -73,5 +73,21 @@ func (e *expander) known() bool {
 // itself defines goes before.
 func (e *expander) isBuiltin(x *syntax.Call) bool {
 	return len(x.Args) == 0 && e.functions[x.Name] == nil && e.builtinNamed(x.Name) != nil &&
-		e.macros[signature{x.Name, 0}] == nil && !slices.ContainsFunc(e.program.Functions, func(f *syntax.Function) bool { return f.Name == x.Name })
+		e.macros[signature{x.Name, 0}] == nil && !e.definesFunction(x.Name)
+}
+
+// defines tells whether a name is that of a function or an enumerator of the script's own.
+func (s *script) defines(name string) bool { return s.definesFunction(name) || s.definesConstant(name) }
+
+func (s *script) definesFunction(name string) bool {
+	return slices.ContainsFunc(s.program.Functions, func(f *syntax.Function) bool { return f.Name == name })
+}
+
+func (s *script) definesConstant(name string) bool {
+	d, ok := s.host.(*definedHost)
+	if !ok {
+		return false
+	}
+	_, ok = d.enums[name]
+	return ok
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -94,6 +95,69 @@ func TestTraceInterruptedAgain(t *testing.T) {
 		t.Errorf("%v, %s", err, stderr)
 	}
 	awaitText(t, "requests", noted, "Gone")
+}
+
+// TestTraceInterruptedCommand: who wants the script to end, or the end of the command of -c, does
+// not wait for a command of the script's.
+func TestTraceInterruptedCommand(t *testing.T) {
+	for name, c := range map[string]struct {
+		signal bool
+		args   []string
+	}{
+		"SIGTERM":     {true, nil},
+		"the command": {false, []string{"-c", "true"}},
+	} {
+		agent, noted := notedAgent(t)
+		goOn := filepath.Join(t.TempDir(), "on")
+		script := "confirm while ! [ -e " + goOn + " ]; do sleep 0.01; done; echo done"
+		cmd, out, stderr := startSkepOn(t, agent, append([]string{"trace", "--unsafe", "-q", "-e", script}, c.args...)...)
+		lines := bufio.NewReader(out)
+		if line, err := lines.ReadString('\n'); line != "before\n" {
+			t.Fatalf("%s: %q, %v, %s", name, line, err, stderr)
+		}
+		if c.signal {
+			cmd.Process.Signal(syscall.SIGTERM)
+		}
+		awaitText(t, name, noted, `EndTrace {"id":"fake"}`)
+		if err := os.WriteFile(goOn, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		rest, _ := io.ReadAll(lines)
+		if err := cmd.Wait(); err != nil || string(rest) != "done\nafter\nit is done\n\n\n" {
+			t.Errorf("%s: said %q, %v, %s", name, rest, err, stderr)
+		}
+	}
+}
+
+// TestTraceInterruptedCommandAgain: the second signal ends what the script does here too.
+func TestTraceInterruptedCommandAgain(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, script := range []string{"system echo $$; exec sleep 1000", "cat " + fifo} {
+		agent, noted := notedAgent(t)
+		cmd, out, stderr := startSkepOn(t, agent, "trace", "--unsafe", "-e", script)
+		lines := bufio.NewReader(out)
+		line, _ := lines.ReadString('\n')
+		pid := 0
+		for strings.HasPrefix(script, "system") && pid == 0 && line != "" {
+			line, _ = lines.ReadString('\n')
+			pid, _ = strconv.Atoi(strings.TrimSpace(line))
+		}
+		cmd.Process.Signal(syscall.SIGTERM)
+		awaitText(t, script, noted, `EndTrace {"id":"fake"}`)
+		cmd.Process.Signal(syscall.SIGTERM)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%s: %v, %s", script, err, stderr)
+		}
+		awaitText(t, script, func() string {
+			if stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat"); pid != 0 && err == nil && !strings.Contains(string(stat), ") Z ") {
+				return string(stat)
+			}
+			return "it has ended"
+		}, "it has ended")
+	}
 }
 
 // TestTraceInterruptedEarly: what is not attached yet has nothing to say.

@@ -4,6 +4,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -39,15 +40,20 @@ func (p *tracePrinter) system(text string) error {
 	if err := p.flush(); err != nil {
 		return err
 	}
-	cmd := exec.Command("/bin/sh", "-c", text)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, p.app.out, p.app.err
 	var out bytes.Buffer
-	if p.json {
-		cmd.Stdout = &out
-	}
-	err := cmd.Run()
+	err := p.beside(func(ctx context.Context) error {
+		cmd := exec.CommandContext(ctx, "/bin/sh", "-c", text)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, p.app.out, p.app.err
+		if p.json {
+			cmd.Stdout = &out
+		}
+		return cmd.Run()
+	})
 	var status *exec.ExitError
-	if err != nil && !errors.As(err, &status) {
+	switch {
+	case isCanceled(err):
+		return err
+	case err != nil && !errors.As(err, &status):
 		p.told(fmt.Sprintf("system(%s): %v", event.Printable(text), err))
 	}
 	if p.json {
@@ -60,17 +66,30 @@ func (p *tracePrinter) cat(path string, most uint64) error {
 	if most == 0 || most > maxCat {
 		most = maxCat
 	}
-	file, err := os.Open(path)
-	if err != nil {
-		if p.app.asBpftrace {
-			return p.tell("ERROR: " + event.Printable((&openError{path, err}).Error()) + "\n")
-		}
-		p.told("cat: " + event.Printable(err.Error()))
-		return nil
+	if err := p.flush(); err != nil {
+		return err
 	}
-	defer file.Close()
 	var text strings.Builder
-	if _, err := io.Copy(&text, io.LimitReader(file, int64(most))); err != nil {
+	err := p.beside(func(context.Context) error { // of a FIFO it may wait for ever
+		file, err := os.Open(path)
+		if err != nil {
+			return &openError{path, err}
+		}
+		defer file.Close()
+		_, err = io.Copy(&text, io.LimitReader(file, int64(most)))
+		return err
+	})
+	var unopened *openError
+	switch {
+	case isCanceled(err):
+		return err
+	case errors.As(err, &unopened):
+		if p.app.asBpftrace {
+			return p.tell("ERROR: " + event.Printable(unopened.Error()) + "\n")
+		}
+		p.told("cat: " + event.Printable(unopened.cause.Error()))
+		return nil
+	case err != nil:
 		p.told("cat: " + event.Printable(err.Error()))
 	}
 	p.said("cat", text.String())

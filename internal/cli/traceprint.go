@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -27,6 +28,9 @@ type tracePrinter struct {
 	// parted: the empty lines that come before the last maps are there.
 	ready, parted bool
 	tool          *toolView // of a named tool, or nil
+	// beside does something that may take long; if it cannot be waited for any more, the error is
+	// the context's, and do may go on.
+	beside func(do func(context.Context) error) error
 }
 
 func (a *app) newTracePrinter(f *traceFlags, req *skepv1.TraceRequest) *tracePrinter {

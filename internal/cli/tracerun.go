@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"connectrpc.com/connect"
 	"golang.org/x/sys/unix"
@@ -24,6 +25,9 @@ type tracing struct {
 	command *held // of -c, or nil
 	// stop ends the stream at once.
 	stop context.CancelFunc
+	// interrupted and commandEnded are closed when the script is to be asked to end; nil once it
+	// was, and commandEnded until the command runs.
+	interrupted, commandEnded <-chan struct{}
 	// id is set once the script is attached.
 	id    string
 	ended *skepv1.TraceEnded
@@ -37,7 +41,8 @@ func (a *app) trace(ctx context.Context, c *client, req *skepv1.TraceRequest, f 
 	// Ctrl-C asks the agent to end the script: the stream goes on, for its last words.
 	stream, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	t := &tracing{client: c, printer: a.newTracePrinter(f, req), stop: stop}
+	t := &tracing{client: c, printer: a.newTracePrinter(f, req), stop: stop, interrupted: ctx.Done()}
+	t.printer.beside = func(do func(context.Context) error) error { return t.beside(ctx, stream, do) }
 	req.Confirms = req.GetMode() == skepv1.TraceMode_TRACE_MODE_RUN
 	if f.command != "" {
 		var err error
@@ -78,30 +83,46 @@ func (t *tracing) receive(ctx context.Context, req *skepv1.TraceRequest, to chan
 func (t *tracing) run(ctx, stream context.Context, req *skepv1.TraceRequest) error {
 	messages, received := make(chan *skepv1.TraceResponse), make(chan error, 1)
 	go func() { received <- t.receive(stream, req, messages) }()
-	interrupted, commandEnded := ctx.Done(), (<-chan struct{})(nil)
+	for {
+		m, ok := awaited(ctx, t, messages)
+		if !ok {
+			return <-received
+		}
+		if err := t.take(ctx, m); err != nil {
+			return err
+		}
+	}
+}
+
+// awaited is what comes from a channel. Until then it does what the user and the command of -c ask for.
+func awaited[T any](ctx context.Context, t *tracing, from <-chan T) (T, bool) {
 	for {
 		select {
-		case m, ok := <-messages:
-			if !ok {
-				return <-received
-			}
-			if err := t.take(ctx, m); err != nil {
-				return err
-			}
-			if t.command != nil && t.id != "" && commandEnded == nil {
-				t.command.release()
-				commandEnded = t.command.done
-			}
-		case <-interrupted:
-			interrupted = nil
+		case v, ok := <-from:
+			return v, ok
+		case <-t.interrupted:
+			t.interrupted = nil
 			t.interrupt(ctx)
 		case sig := <-t.signals:
 			t.tellSignal(ctx, sig)
-		case <-commandEnded:
-			commandEnded = make(chan struct{}) // never
+		case <-t.commandEnded:
+			t.commandEnded = nil
 			t.askEnd(ctx)
 		}
 	}
+}
+
+// beside does what a script wants done here. What the script says next waits for that; its end
+// does not, and if the stream is stopped there is a second left.
+func (t *tracing) beside(ctx, stream context.Context, do func(context.Context) error) error {
+	done := make(chan error, 2) // of both
+	go func() { done <- do(stream) }()
+	defer context.AfterFunc(stream, func() {
+		time.Sleep(time.Second)
+		done <- stream.Err()
+	})()
+	err, _ := awaited(ctx, t, done)
+	return err
 }
 
 // interrupt asks the agent to end the script, or ends it if it is not attached yet. From
@@ -184,7 +205,22 @@ func (t *tracing) take(ctx context.Context, m *skepv1.TraceResponse) error {
 		if err := t.printer.event(e); err != nil {
 			return err
 		}
+		if e.GetReady() != nil {
+			if err := t.release(); err != nil {
+				return err
+			}
+		}
 	}
+	return t.printer.flush()
+}
+
+// release lets the command of -c run, behind what has been said so far.
+func (t *tracing) release() error {
+	if t.command == nil || t.id == "" {
+		return nil
+	}
+	t.command.release()
+	t.commandEnded = t.command.done
 	return t.printer.flush()
 }
 

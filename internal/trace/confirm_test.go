@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +79,33 @@ func TestConfirmedUnasked(t *testing.T) {
 	end <- ConfirmedReason
 	if result, err := s.Run(t.Context(), end, func([]Output) error { return nil }); err != nil || result != (Result{4, "exit"}) {
 		t.Errorf("%+v, %v", result, err)
+	}
+}
+
+// TestConfirmEnding: what is asked to end, and is found to have said exit() just then, does not wait
+// for who has not done its commands, but for who does them now.
+func TestConfirmEnding(t *testing.T) {
+	for _, answers := range []bool{false, true} {
+		for range 5 { // each time either may be seen first
+			s := start(t, `BEGIN { system("x"); exit(5); }`, bt.Options{Unsafe: true})
+			s.options.Confirms = true
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			end, asked := make(chan string, 2), false
+			end <- "timeout"
+			result, err := s.Run(ctx, end, func(batch []Output) error {
+				if slices.ContainsFunc(batch, func(o Output) bool { return o.Kind == Confirm }) {
+					asked = true
+					if answers {
+						end <- ConfirmedReason
+					}
+				}
+				return nil
+			})
+			if err != nil || result != (Result{5, "exit"}) || !asked {
+				t.Errorf("answers %v: %+v, %v, asked %v", answers, result, err, asked)
+			}
+			cancel()
+		}
 	}
 }
 

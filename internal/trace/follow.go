@@ -46,12 +46,25 @@ func (s *Session) follow(ctx context.Context, end <-chan string) (reason string,
 		return reason, nil
 	}
 	if s.commanded && s.options.Confirms {
-		s.confirming = true
-		s.say(Output{Kind: Confirm})
-		s.flush()
-		_, err = s.listen(ctx, end, func() bool { return false })
+		err = s.confirm(ctx, end, reason == "done")
 	}
 	return "exit", err
+}
+
+// lastCommands is how long commands may take that are done while the script is asked to end: less
+// than an agent that stops gives its scripts.
+const lastCommands = 500 * time.Millisecond
+
+// confirm waits until the commands that the script gave are done, or until it is asked to end. If
+// that was done before exit() was heard of, as by the end of a command that went with it, the wait
+// is short.
+func (s *Session) confirm(ctx context.Context, end <-chan string, patient bool) error {
+	s.confirming = true
+	s.say(Output{Kind: Confirm})
+	s.flush()
+	since := time.Now()
+	_, err := s.listen(ctx, end, func() bool { return !patient && time.Since(since) > lastCommands })
+	return err
 }
 
 // listen reads the ring until there is a reason to stop, "done" if that is done's.

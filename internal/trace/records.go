@@ -146,13 +146,15 @@ func (s *Session) joined(action *bt.Action, data []byte) string {
 
 // helperError says that a helper has failed, and the same in the words of bpftrace.
 func helperError(helper string, returned int64) (text, reference string) {
-	switch helper {
-	case "map_lookup_elem":
+	reference = strerror(-returned)
+	switch {
+	case helper == "map_lookup_elem":
 		text, reference = "there is no such key: it reads as 0", "Can't lookup map element because it does not exist."
-	case "map_delete_elem":
+	case helper == "map_delete_elem" && returned == -int64(unix.ENOENT):
 		text, reference = "there is no such key to delete", "Can't delete map element because it does not exist."
+	case helper == "map_delete_elem":
+		text = "this key cannot be deleted: " + reference
 	default:
-		reference = strerror(-returned)
 		text = "this memory cannot be read, and is 0: " + reference
 	}
 	return fmt.Sprintf("%s (%s)", text, helper), fmt.Sprintf("%s\nAdditional Info - helper: %s, retcode: %d", reference, helper, returned)
