@@ -243,7 +243,8 @@ func (f *lowering) deleteKey(info *mapInfo, x syntax.Expr) *compile.Value {
 		return f.constant(1)
 	}
 	result := f.b.Call(fnDelete, compile.Word, f.mapValue(info), key)
-	f.checked(fnDelete, result)
+	// Before 6.4 the kernel calls the map's own function instead, which returns an int.
+	f.checked(fnDelete, f.b.Extend(result, 4, true))
 	return f.b.Binary(compile.Equal, result, f.constant(0))
 }
 

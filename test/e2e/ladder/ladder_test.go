@@ -23,6 +23,7 @@ import (
 var want = map[string]map[string]string{
 	"5.10":          rungs("tp_btf_pid", "fexit_hash", "cgroup_skb_probe", "fexit_probe"),
 	"6.1":           rungs("tp_btf", "fexit", "cgroup_skb", "fexit"),
+	"6.1-lockdown":  with(rungs("tp_btf", "fexit", "cgroup_skb", "fexit"), "traffic", "iter_stored"),
 	"6.12":          rungs("tp_btf", "fexit", "cgroup_skb", "fexit"),
 	"6.12-nobpf":    rungs("tp_btf", "fexit", "cgroup_skb", "fexit"),
 	"6.12-lockdown": with(rungs("tp_btf", "fexit", "cgroup_skb", "fexit"), "traffic", "iter_stored"),
@@ -101,7 +102,7 @@ func checkUnknownKernel(t *testing.T, report *skepv1.GetDoctorResponse) {
 // wantFile is that of the file sensor, which is tried only where paths are watched. Under
 // lockdown=confidentiality there is none: it reads names by helper.
 var wantFile = map[string]string{
-	"5.10": "kprobe", "6.1": "fentry_probe", "6.12": "fentry", "6.12-nobpf": "fentry", "6.12-lockdown": "", "7.2": "fentry",
+	"5.10": "kprobe", "6.1": "fentry_probe", "6.1-lockdown": "", "6.12": "fentry", "6.12-nobpf": "fentry", "6.12-lockdown": "", "7.2": "fentry",
 }
 
 func TestFileRung(t *testing.T) {
@@ -130,7 +131,9 @@ func ofHost(s *skepv1.SignalStatus) bool { return slices.Contains(host.Groups(),
 var wantHost = map[string]string{
 	"5.10": "ptrace=fexit_probe mount=fexit_probe setns=fexit_probe unshare=fexit_probe module=tp_btf_probe bpf=sys_exit setuid=fexit_probe " +
 		"kill=fexit_probe memfd=sys_exit capability=fexit_probe",
-	"6.1":  "ptrace=fexit mount=fexit setns=fexit unshare=fexit module=kretprobe bpf=kretprobe setuid=kretprobe kill=fexit memfd=kretprobe capability=fexit",
+	"6.1": "ptrace=fexit mount=fexit setns=fexit unshare=fexit module=kretprobe bpf=kretprobe setuid=kretprobe kill=fexit memfd=kretprobe capability=fexit",
+	"6.1-lockdown": "ptrace=fexit mount=fexit setns=fexit unshare=fexit module=tp_btf bpf=sys_exit setuid=sys_exit kill=fexit memfd=sys_exit " +
+		"capability=fexit",
 	"6.12": allFexit, "6.12-nobpf": allFexit, "6.12-lockdown": allFexit, "7.2": allFexit,
 }
 

@@ -45,7 +45,7 @@ func TestConfidentialityRefusesLowerRung(t *testing.T) {
 	dir := t.TempDir()
 	out, err := exec.Command(skepdtest.Build(t, "skepd"), "run", "--private", "--socket", dir+"/s", "--data-dir", dir+"/data",
 		"--force-rung", "exec=raw_tp").CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "cannot use helper bpf_probe_read") {
+	if err == nil || !strings.Contains(string(out), "bpf_probe_read") {
 		t.Errorf("skepd with rung raw_tp: %v: %s", err, out)
 	}
 }

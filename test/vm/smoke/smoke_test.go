@@ -18,7 +18,7 @@ import (
 )
 
 // kernels is the order of the matrix's kernels; the variants of one kernel follow each other.
-var kernels = []string{"5.10", "6.1", "6.12", "6.12-nobpf", "6.12-lockdown", "7.2"}
+var kernels = []string{"5.10", "6.1", "6.1-lockdown", "6.12", "6.12-nobpf", "6.12-lockdown", "7.2"}
 
 // kernelName is the matrix's name of the running kernel; the test is skipped outside the matrix.
 func kernelName(t *testing.T) string {
@@ -43,7 +43,7 @@ func since(t *testing.T, first string) bool {
 func bpfInLSM(t *testing.T) bool { return kernelName(t) != "6.12-nobpf" }
 
 // confidential tells whether the kernel was booted with lockdown=confidentiality.
-func confidential(t *testing.T) bool { return kernelName(t) == "6.12-lockdown" }
+func confidential(t *testing.T) bool { return strings.HasSuffix(kernelName(t), "-lockdown") }
 
 func TestLockdown(t *testing.T) {
 	want := "[none]"
