@@ -116,8 +116,12 @@ func (w *watch) describe(t *testing.T, name string, said said, portKey string) [
 		if e.Header.Type == uint16(abi.EventAccept) {
 			flags &^= abi.TcpClosedPeer | abi.TcpClosedLocal // it may come late
 		}
+		owner, accept := who[s.Owner.Tgid], s.Accept
+		if e.Header.Type == uint16(abi.EventEstablished) && owner == "worker" { // who waits for it may be faster than its record
+			owner, accept = "master", 0
+		}
 		all = append(all, fmt.Sprintf("%s: type %d server=%v owner=%s family=%d flags=%#x accept=%d errno=%d reason=%d sent=%d received=%d backlog=%d",
-			name, e.Header.Type, s.Ends.LocalPort == port, who[s.Owner.Tgid], s.Family, flags, s.Accept,
+			name, e.Header.Type, s.Ends.LocalPort == port, owner, s.Family, flags, accept,
 			e.Error, e.Reason, e.Traffic.BytesSent, e.Traffic.BytesReceived, e.Backlog))
 	}
 	return all
