@@ -7,8 +7,11 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,9 +33,14 @@ func run(check bool) error {
 	if err != nil || len(sources) == 0 {
 		return fmt.Errorf("find sources: no bpf/*/*.bpf.c here; run in the repository's root")
 	}
+	dir, err := workshop()
+	if err != nil {
+		return fmt.Errorf("copy the sources: %w", err)
+	}
+	defer os.RemoveAll(dir)
 	out := map[string][]byte{}
 	for _, source := range sources {
-		object, err := compile(source)
+		object, err := compile(dir, source)
 		if err != nil {
 			return err
 		}
@@ -48,34 +56,40 @@ func run(check bool) error {
 	return settle(out, check)
 }
 
-// compile returns the stripped object: DWARF goes, BTF stays.
-func compile(source string) ([]byte, error) {
-	dir, err := os.MkdirTemp("", "skep-gen")
-	if err != nil {
-		return nil, err
+// workshop copies the sources to where they are compiled, a path that always has the same length.
+// The order in which clang writes some types depends on where its memory lies, and so on the
+// lengths of paths: an object would differ from clone to clone.
+func workshop() (dir string, err error) {
+	for err = fs.ErrExist; errors.Is(err, fs.ErrExist); {
+		dir = fmt.Sprintf("/tmp/skep-gen-%08x", rand.Uint32())
+		err = os.Mkdir(dir, 0o700)
 	}
-	defer os.RemoveAll(dir)
-	object := filepath.Join(dir, "out.o")
+	if err != nil {
+		return "", err
+	}
+	if err := os.CopyFS(filepath.Join(dir, "bpf"), os.DirFS("bpf")); err != nil {
+		return "", errors.Join(err, os.RemoveAll(dir))
+	}
+	return dir, nil
+}
+
+// compile returns the stripped object: DWARF goes, BTF stays.
+func compile(dir, source string) ([]byte, error) {
+	const object = "out.o"
 	steps := [][]string{
 		{"clang-19", "-g", "-O2", "-std=gnu2x", "-target", "bpf", "-mcpu=v3", "-Wall", "-Wextra", "-Werror",
-			"-Wno-unused-parameter", "-fms-extensions", "-Wno-microsoft-anon-tag", "-fdebug-prefix-map=" + mustGetwd() + "=.", "-Ibpf/include", "-Ibpf",
+			"-Wno-unused-parameter", "-fms-extensions", "-Wno-microsoft-anon-tag", "-fdebug-prefix-map=" + dir + "=.", "-Ibpf/include", "-Ibpf",
 			"-I/usr/include/" + multiarch(), "-c", source, "-o", object},
 		{"llvm-strip-19", "-g", object},
 	}
 	for _, argv := range steps {
-		if text, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
+		c := exec.Command(argv[0], argv[1:]...)
+		c.Dir, c.Env = dir, []string{"PATH=/usr/bin:/bin", "PWD=" + dir}
+		if text, err := c.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("compile %s: %s: %w\n%s", source, argv[0], err, text)
 		}
 	}
-	return os.ReadFile(object)
-}
-
-func mustGetwd() string {
-	dir, err := os.Getwd()
-	if err != nil {
-		panic(err)
-	}
-	return dir
+	return os.ReadFile(filepath.Join(dir, object))
 }
 
 // multiarch is Debian's directory of architecture-dependent headers (asm/types.h).
