@@ -10,15 +10,8 @@
 /* Any address may be read as a struct, for a move and a load (6.2); else by helper. */
 const volatile bool cfg_cast = false;
 
-#define PEEK(p, f)                                                                                         \
-	({                                                                                                 \
-		__typeof_unqual__((p)->f) __peeked;                                                        \
-		if (cfg_cast)                                                                              \
-			__peeked = ((__typeof__(p))bpf_rdonly_cast(p, bpf_core_type_id_kernel(*(p))))->f;  \
-		else                                                                                       \
-			bpf_core_read(&__peeked, sizeof(__peeked), &(p)->f);                               \
-		__peeked;                                                                                  \
-	})
+/* As FETCH, but by the rung's choice: one reads by helper also where there are casts. */
+#define PEEK(p, f) FETCH_IF(cfg_cast, p, f)
 
 static __always_inline __u32 device_of(struct dentry *dentry)
 {

@@ -41,24 +41,27 @@ const volatile __u64 cfg_telemetry_wakeup = 1 << 20;
 extern void *bpf_rdonly_cast(const void *address, __u32 type) __ksym __weak;
 
 /*
- * PLAIN is the same by way of a pointer that the verifier does not call trusted: for each
- * pointer that it sees read from one that it does (since 6.3), on each path, it searches all of
- * the kernel's types by name, which took a fifth of the time of a start.
+ * PLAIN is p, of which the verifier no longer knows that it is trusted: for each pointer that it
+ * sees read from a trusted one (since 6.3), on each path, it searches all of the kernel's types by
+ * name, which took a fifth of the time of a start.
  */
 #define PLAIN(p) \
 	(cfg_typed && bpf_rdonly_cast ? \
 		 (__typeof__(p))bpf_rdonly_cast(p, bpf_core_type_id_kernel(*(p))) : (p))
 
-/* FETCH reads field f of what lies at any address: for a move and a load (6.2), else by helper. */
-#define FETCH(p, f) \
+/* FETCH_IF reads field f of what lies at any address: where the kernel has casts (6.2) for a move and a load, else by helper. */
+#define FETCH_IF(cast, p, f) \
 	({ \
 		__typeof_unqual__((p)->f) __fetched; \
-		if (bpf_rdonly_cast) \
+		if (cast) \
 			__fetched = ((__typeof__(p))bpf_rdonly_cast(p, bpf_core_type_id_kernel(*(p))))->f; \
 		else \
 			bpf_core_read(&__fetched, sizeof(__fetched), &(p)->f); \
 		__fetched; \
 	})
+
+/* FETCH finds out by itself. */
+#define FETCH(p, f) FETCH_IF(bpf_rdonly_cast, p, f)
 
 /* LOAD does so where the rung has typed pointers. */
 #define LOAD(p, f) READ(cfg_typed, p, f)

@@ -13,14 +13,14 @@ import (
 )
 
 // timerSlack is how late the kernel may end a wait of this process; its default is 50 µs.
-// Nothing here waits for less than a millisecond, and the ticks of the rings are 50 ms.
+// The ticks of the rings are 50 ms, and the shortest waits are for what may take longer.
 const timerSlack = 500 * time.Microsecond
 
 // monitorSlack is that of the Go runtime's own clock (sysmon), which sleeps for 20 µs at a
 // time while any goroutine runs, and with timerSlack makes two in five of the context switches of
 // an agent under load. It takes a processor from a goroutine that has been in a system call
-// for 20 µs, or has run for 10 ms, while others wait for one: they wait this much longer. The
-// rings hold a hundred times that.
+// for 20 µs, or has run for 10 ms, while others wait for one: they wait this much longer. A
+// ring asks for its reader when an eighth of it is full.
 const monitorSlack = 5 * time.Millisecond
 
 // relaxEvery is how often all threads are given their slack: a thread inherits that of the one

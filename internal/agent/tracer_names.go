@@ -16,14 +16,12 @@ const resolvingTakes = 2 * time.Second
 // scriptNames implements trace.Identity for one script.
 type scriptNames struct {
 	*scriptIdentity
-	find func(kind bt.Kind, name string) (found []uint64, unresolved bool)
-	// catchUp returns once there is what happened before it was called.
-	catchUp func(context.Context)
-	until   time.Time // of all waiting, zero before there was any
+	find  func(kind bt.Kind, name string) (found []uint64, unresolved bool)
+	until time.Time // of all waiting, zero before there was any
 }
 
 func (i *scriptIdentity) ofScript() *scriptNames {
-	return &scriptNames{scriptIdentity: i, find: i.cgroups, catchUp: i.catchUp}
+	return &scriptNames{scriptIdentity: i, find: i.cgroups}
 }
 
 // Cgroups implements bt.Identity.

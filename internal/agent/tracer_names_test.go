@@ -31,7 +31,7 @@ func TestScriptNames(t *testing.T) {
 			}
 			return nil, true
 		},
-		catchUp: func(context.Context) { caught++ },
+		scriptIdentity: &scriptIdentity{catchUp: func(context.Context) { caught++ }},
 	}
 	if got := n.Cgroups(bt.Container, "late"); !slices.Equal(got, []uint64{7}) || caught != 1 {
 		t.Errorf("found %v, caught up %d times", got, caught)

@@ -214,7 +214,7 @@ func (f *lowering) functionArgument(m Member, t Type) value {
 	if f.unit.kind == Iterator {
 		offset = int64(m.Offset)
 	}
-	if t.Kind == Pointer && t.Elem != nil && t.Elem.Kind == Record && f.machine.TypedArguments[f.unit.kind] && !f.options.Untyped && !t.User {
+	if t.Kind == Pointer && t.Elem != nil && t.Elem.Kind == Record && f.machine.TypedArguments[f.unit.kind] && !t.User {
 		if p := f.iterated[m.Offset]; p != nil {
 			return value{typ: t, word: p}
 		}

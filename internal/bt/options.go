@@ -20,9 +20,6 @@ type Options struct {
 	Unsafe bool
 	// HelperErrors tells where reading memory fails, and which keys of maps are not there.
 	HelperErrors bool
-	// Untyped reads arguments that the verifier could follow by helpers instead: where it
-	// refuses to follow them after all.
-	Untyped bool
 	// Without are kinds of probes to do without, as where the kernel has none of them.
 	Without map[ProbeKind]bool
 	// Identity is what an agent knows of processes; nil where none does.

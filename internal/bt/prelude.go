@@ -57,15 +57,7 @@ func (e *expander) known() bool {
 			found = found || e.macros[signature{n.Name, len(n.Args)}] != nil || e.isBuiltin(n)
 		}
 	}
-	for _, p := range e.program.Probes {
-		if p.Predicate != nil {
-			syntaxWalk(p.Predicate, visit)
-		}
-		syntaxWalk(p.Body, visit)
-	}
-	for _, f := range e.program.Functions {
-		syntaxWalk(f.Body, visit)
-	}
+	walkProgram(e.program, visit)
 	return found
 }
 

@@ -47,15 +47,7 @@ func (s *script) findTaken() {
 			}
 		}
 	}
-	for _, p := range s.program.Probes {
-		if p.Predicate != nil {
-			syntaxWalk(p.Predicate, visit)
-		}
-		syntaxWalk(p.Body, visit)
-	}
-	for _, f := range s.program.Functions {
-		syntaxWalk(f.Body, visit)
-	}
+	walkProgram(s.program, visit)
 	for print := range s.prints {
 		name := print.Args[0].(*syntax.Map).Name
 		s.summed[name] = uses[name] == plain[name] && s.maps[name] != nil && s.maps[name].adds()

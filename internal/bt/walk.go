@@ -4,6 +4,19 @@ package bt
 
 import "github.com/skep-io/skep/internal/bt/syntax"
 
+// walkProgram visits all of a program's probes and functions.
+func walkProgram(program *syntax.Program, visit func(syntax.Node)) {
+	for _, p := range program.Probes {
+		if p.Predicate != nil {
+			syntaxWalk(p.Predicate, visit)
+		}
+		syntaxWalk(p.Body, visit)
+	}
+	for _, f := range program.Functions {
+		syntaxWalk(f.Body, visit)
+	}
+}
+
 // syntaxWalk visits a node and all that is in it.
 func syntaxWalk(n syntax.Node, visit func(syntax.Node)) {
 	visit(n)

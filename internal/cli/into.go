@@ -93,7 +93,10 @@ func (a *app) onto(ctx context.Context, file string, write func() error) error {
 		return fmt.Errorf("write %s: %w", file, out.err)
 	}
 	defer out.file.Close()
-	if there, err := out.file.Stat(); err != nil || there.Mode().IsRegular() {
+	switch there, err := out.file.Stat(); {
+	case err != nil:
+		return fmt.Errorf("write %s: %w", file, err)
+	case there.Mode().IsRegular():
 		return fmt.Errorf("write %s: it has become another file meanwhile", file)
 	}
 	a.out = out.file

@@ -75,8 +75,7 @@ var traceForms = map[string]skepv1.TraceMode{
 func (a *app) traceCmd() *cobra.Command {
 	var f traceFlags
 	cmd := &cobra.Command{
-		Use: "trace [FLAGS] [FILE | -e PROGRAM] [ARG...]",
-
+		Use:                   "trace [FLAGS] [FILE | -e PROGRAM] [ARG...]",
 		DisableFlagsInUseLine: true,
 		Annotations:           asksOne,
 		Short:                 "Ask the kernel anything: run a script of the tracing language",

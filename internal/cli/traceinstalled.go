@@ -47,8 +47,7 @@ func (a *app) traceInstallCmd() *cobra.Command {
 	var f traceFlags
 	var rate uint32
 	cmd := &cobra.Command{
-		Use: "install [FLAGS] NAME [FILE | -e PROGRAM] [ARG...]",
-
+		Use:                   "install [FLAGS] NAME [FILE | -e PROGRAM] [ARG...]",
 		DisableFlagsInUseLine: true,
 		Annotations:           asksOne,
 		Short:                 "Keep a script in the agent, also over its restarts",

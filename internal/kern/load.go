@@ -68,8 +68,7 @@ func (k *Kernel) tryPatching(spec *ebpf.CollectionSpec, names []string, loaded m
 	if k.unpatched != nil || k.patches {
 		return k.unpatched
 	}
-	size := func(name string) int { return len(spec.Programs[name].Instructions) }
-	shortest := slices.MinFunc(names, func(a, b string) int { return size(a) - size(b) })
+	shortest := slices.MinFunc(names, byLength(spec))
 	err := k.loadWave(spec, []string{shortest}, loaded)
 	switch {
 	case err == nil:
@@ -87,8 +86,7 @@ func (k *Kernel) loadWave(spec *ebpf.CollectionSpec, names []string, loaded map[
 	var mutex sync.Mutex // of loaded and failed
 	var failed error
 	var group sync.WaitGroup
-	size := func(name string) int { return len(spec.Programs[name].Instructions) }
-	for _, name := range slices.SortedStableFunc(slices.Values(names), func(a, b string) int { return size(b) - size(a) }) {
+	for _, name := range slices.Backward(slices.SortedStableFunc(slices.Values(names), byLength(spec))) {
 		one := part(spec, func(other string) bool { return other == name })
 		group.Go(func() {
 			k.verifier <- struct{}{}
@@ -110,6 +108,13 @@ func (k *Kernel) loadWave(spec *ebpf.CollectionSpec, names []string, loaded map[
 	}
 	group.Wait()
 	return failed
+}
+
+// byLength orders names of programs, the shortest first.
+func byLength(spec *ebpf.CollectionSpec) func(a, b string) int {
+	return func(a, b string) int {
+		return cmp.Compare(len(spec.Programs[a].Instructions), len(spec.Programs[b].Instructions))
+	}
 }
 
 // specOf is the object with the named programs only, and with its constants set.
